@@ -1,0 +1,81 @@
+# What a newcomer types. Each target sets up what it needs in .venv, once: a stamp file says the
+# set-up is done and is older than nothing it depends on.
+
+PYTHON ?= python3
+ARGS   ?=
+
+VENV  := .venv
+PY    := $(VENV)/bin/python
+READY := $(VENV)/.stamp-venv
+RUN   := $(VENV)/.stamp-run
+DEV   := $(VENV)/.stamp-dev
+
+# Modules come from this checkout and its .venv, not from the caller's environment.
+unexport PYTHONPATH PYTHONHOME
+
+# An environment is tied to its place. One that was moved or copied, or whose Python has gone,
+# is set up again: otherwise it would run the code of the folder it came from.
+STALE := $(shell [ -x $(PY) ] && [ "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" ] || echo force)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+.PHONY: help bench test perf format clean force
+
+help:
+	@echo "make bench    run the default suite, print its table and where the figure is"
+	@echo "make test     lint, format check, types and the whole test suite"
+	@echo "make perf     the timings in tests/perf"
+	@echo "make format   put the code into the form that make test asks for"
+	@echo "make clean    remove .venv, caches and build products; results stay"
+	@echo
+	@echo "PYTHON=python3.12 names the interpreter (>= 3.11) that .venv is made from."
+	@echo "ARGS='...' is passed on: make bench ARGS='--scale tiny', make test ARGS='-k layout'."
+
+bench: $(RUN)
+	@$(VENV)/bin/bench run $(ARGS)
+
+test: $(DEV)
+	@$(PY) -m ruff check --quiet --output-format concise
+	@$(PY) -m ruff format --check --quiet || { echo "Some files are not formatted: make format" >&2; exit 1; }
+	@$(PY) -m mypy --no-error-summary
+	@$(PY) -m pytest -q $(ARGS)
+
+perf: $(DEV)
+	@$(PY) -m pytest -q tests/perf $(ARGS)
+
+format: $(DEV)
+	@$(PY) -m ruff format --quiet
+	@$(PY) -m ruff check --fix --quiet
+
+clean:
+	@rm -f $(READY) $(RUN) $(DEV)
+	@rm -rf $(VENV) build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A .venv made by hand is used as it is.
+$(READY): $(STALE)
+	@[ -x $(PY) ] || { \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "sleepbench needs Python >= 3.11, but $(PYTHON) is: $$($(PYTHON) -V 2>/dev/null || echo not found)." >&2; \
+	    echo "Name another: make PYTHON=/path/to/python3" >&2; exit 1; }; \
+	  echo "Making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
+	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "sleepbench needs Python >= 3.11, but $(VENV) holds $$($(PY) -V). Remove it: make clean" >&2; exit 1; }
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null
+	@pwd -P > $@
+
+# The stamp takes the time at which the install began, and its name only when that went well.
+# Constraints do not reach isolated builds, so the pinned backends (setuptools: cellpylib comes as
+# source) are installed first and used.
+install = @touch $@.new && echo "Installing sleepbench$(1) (the first time takes minutes)" && \
+	$(PY) -m pip install --disable-pip-version-check -qq -c constraints.txt hatchling editables setuptools && \
+	$(PY) -m pip install --disable-pip-version-check -qq -c constraints.txt --no-build-isolation -e '.$(1)' && \
+	mv $@.new $@
+
+$(RUN): $(READY) pyproject.toml constraints.txt
+	$(call install)
+
+$(DEV): $(READY) pyproject.toml constraints.txt
+	$(call install,[dev])
+	@cp -p $@ $(RUN)

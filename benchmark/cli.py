@@ -1,0 +1,264 @@
+"""The `bench` command: each command a few lines over a function; heavy imports wait until a command needs them."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.suites import Grid
+
+app = typer.Typer(
+    help="Does a language model gain by sleeping? Train, compare and draw, from one command.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+USER_ERROR, FAILED_CELLS, INTERRUPTED = 2, 1, 130
+
+SuiteName = Annotated[str, typer.Argument(metavar="[SUITE]", help="A suite; `bench list` names them.")]
+Scale = Annotated[str, typer.Option(help="tiny (seconds), cpu (at most an hour on 2 cores), gpu, paper.")]
+Out = Annotated[Path | None, typer.Option(help="Output folder; default results/runs/SUITE-SCALE.")]
+Passes = Annotated[str | None, typer.Option(metavar="1,2", help="Only these N (passes over a window before eviction).")]
+Rollouts = Annotated[str | None, typer.Option(metavar="0,4", help="Only these depths t (Rule 110 steps).")]
+Seeds = Annotated[str | None, typer.Option(metavar="0,1,2", help="Only these seeds.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of every cell.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.command()
+def run(
+    suite: SuiteName = "quick",
+    scale: Scale = "cpu",
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    jobs: Annotated[int | None, typer.Option(help="Cells at once; default: cores, or GPUs.")] = None,
+    seeds: Seeds = None,
+    sleep_passes: Passes = None,
+    rollout_steps: Rollouts = None,
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """Train and test a suite's cells; run it again to go on where it stopped."""
+    from benchmark import executors, figures, progress, rows, sweep
+
+    if device not in ("cpu", "cuda"):
+        from tasks.base import nearest
+
+        raise ValueError(nearest(device, ("cpu", "cuda"), kind="device"))
+    environments = executors.slots(device, jobs)
+    cells = _grid(suite, scale, seeds, sleep_passes, rollout_steps, settings).cells()
+    folder = out or _default_out(suite, scale)
+    console = _console()
+    with sweep.opened(folder, cells):
+        board = progress.Board(f"{suite}, scale {scale}", cells, slots=len(environments), console=console)
+        for cell in cells:
+            place = sweep.cell_folder(folder, cell)
+            board.known(cell, sweep.cell_state(place)[0], rows.read(place / "rows.jsonl"))
+        try:
+            with board:
+                states = sweep.run(
+                    cells,
+                    folder,
+                    environments=environments,
+                    device=device,
+                    context={"suite": suite, "scale": scale},
+                    command=shlex.join(["bench", *sys.argv[1:]]),
+                    on_event=board.on_event,
+                )
+        except KeyboardInterrupt:
+            console.print(f"Stopped. Everything so far is in {folder}; the same command goes on from there.")
+            raise typer.Exit(INTERRUPTED) from None
+        if not console.is_terminal:
+            console.print(board.grid())
+        written = figures.draw(rows.read_table(folder), folder / "figures")
+    console.print(f"rows:    {folder / 'rows.parquet'}", soft_wrap=True)
+    console.print(f"figures: {', '.join(str(p) for p in written if p.suffix == '.png')}", soft_wrap=True)
+    failed = {cell.id: states[cell.id] for cell in cells if states[cell.id][0] != "ok"}
+    for cell in cells:
+        if cell.id in failed:
+            state, reason = failed[cell.id]
+            console.print(f"{state}: {progress.label(cell)}: {reason}", style="red", soft_wrap=True)
+    if failed:
+        raise typer.Exit(FAILED_CELLS)
+
+
+@app.command("list")
+def list_(json_: Json = False) -> None:
+    """Name the suites, tasks and models that can be run."""
+    import baselines
+    import tasks
+    from benchmark.suites import SCALES, SUITES
+
+    about = {name: (grid.__doc__ or "").partition("\n")[0] for name, grid in SUITES.items()}
+    found = {"suites": about, "scales": list(SCALES), "tasks": tasks.available(), "models": baselines.available()}
+    if json_:
+        _print_json(found)
+        return
+    from benchmark.progress import table_of
+
+    console = _console()
+    console.print(table_of(["suite", "what it shows"], list(about.items())))
+    console.print(f"scales: {', '.join(SCALES)}")
+    console.print(f"tasks:  {', '.join(found['tasks'])}")
+    console.print(f"models: {', '.join(found['models'])}")
+
+
+@app.command()
+def show(
+    suite: SuiteName,
+    scale: Scale = "cpu",
+    seeds: Seeds = None,
+    sleep_passes: Passes = None,
+    rollout_steps: Rollouts = None,
+    settings: Settings = None,
+    json_: Json = False,
+) -> None:
+    """Show a suite's cells: settings, tokens, FLOPs and the time each would take on this machine's CPU."""
+    from benchmark.cost import cost
+    from benchmark.estimate import seconds
+    from benchmark.progress import amount, duration, table_of
+
+    cells = _grid(suite, scale, seeds, sleep_passes, rollout_steps, settings).cells()
+    found: list[dict[str, Any]] = [
+        {
+            "cell_id": cell.id,
+            **{k: v for k, v in cell.axes.items() if k in ("rollout_steps", "sleep_passes")},
+            "seed": cell.seed,
+            "steps": cell.steps,
+            "tokens": cell.steps * cell.training.batch * cell.task.seq_len,
+            "train_flops": cost(cell).train_flops * cell.steps * cell.training.batch,
+            "estimated_s": seconds(cell),
+            "parameters": cost(cell).parameters,
+        }
+        for cell in cells
+    ]
+    total_s = sum(cell["estimated_s"] for cell in found)
+    if json_:
+        _print_json({"suite": suite, "scale": scale, "estimated_s": total_s, "cells": found})
+        return
+    human = {"tokens": amount, "train_flops": amount, "parameters": amount, "estimated_s": duration}
+    lines = [[human.get(k, str)(v) for k, v in cell.items()] for cell in found]
+    console = _console()
+    console.print(table_of(list(found[0]), lines, title=f"{suite}, scale {scale}"))
+    console.print(
+        f"{len(cells)} cells, {amount(sum(c['tokens'] for c in found))} tokens, "
+        f"{amount(sum(c['train_flops'] for c in found))} FLOPs; about {duration(total_s)} of one core of this machine"
+    )
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(help="A folder that `bench run` wrote.")], json_: Json = False
+) -> None:
+    """Show which cells of a folder are done, interrupted, failed or waiting."""
+    from benchmark import progress, rows, sweep
+
+    found = []
+    for cell in sweep.cells_in(folder):
+        place = sweep.cell_folder(folder, cell)
+        state, reason = sweep.cell_state(place)
+        written = [row for row in rows.read(place / "rows.jsonl") if row["status"] == "ok" and row["answer"] is None]
+        found.append(
+            {
+                "cell_id": cell.id,
+                "cell": progress.label(cell),
+                "state": state,
+                "step": written[-1]["step"] if written else 0,
+                "steps": cell.steps,
+                "exact_match": written[-1]["exact_match"] if written else None,
+                "chance": cell.task.chance(cell.axes[cell.task.axis]),
+                "reason": reason,
+            }
+        )
+    if json_:
+        _print_json({"folder": str(folder), "cells": found})
+        return
+    lines = [
+        [
+            f["cell_id"],
+            f["cell"],
+            f["state"],
+            f"{f['step']}/{f['steps']}",
+            "-" if f["exact_match"] is None else f"{f['exact_match']:.3f}",
+            f"{f['chance']:.3f}",
+            f["reason"] or "",
+        ]
+        for f in found
+    ]
+    columns = ["cell", "settings", "state", "step", "exact match", "chance", "reason"]
+    _console().print(progress.table_of(columns, lines, title=str(folder)))
+
+
+@app.command("figures")
+def figures_(
+    source: Annotated[Path, typer.Argument(help="A folder that `bench run` wrote, or a rows.parquet.")],
+    out: Annotated[Path | None, typer.Option(help="Where to draw; default: figures/ beside the rows.")] = None,
+) -> None:
+    """Draw every figure that the rows allow, as PNG and SVG."""
+    from benchmark import figures, rows
+
+    folder = out or (source if source.is_dir() else source.parent) / "figures"
+    for path in figures.draw(rows.read_table(source), folder):
+        typer.echo(path)
+
+
+def _grid(
+    suite: str, scale: str, seeds: str | None, sleep_passes: str | None, rollout_steps: str | None, settings: Any
+) -> "Grid":
+    """The grid that the options describe."""
+    from benchmark.config import parse_setting
+    from benchmark.suites import suite as named
+
+    grid = named(suite, scale)
+    changes = dict(parse_setting(text, grid.base) for text in settings or ())
+    grid = grid.with_settings(changes) if changes else grid
+    return grid.narrowed(
+        seed=_numbers("--seeds", seeds),
+        sleep_passes=_numbers("--sleep-passes", sleep_passes),
+        rollout_steps=_numbers("--rollout-steps", rollout_steps),
+    )
+
+
+def _numbers(option: str, text: str | None) -> list[int] | None:
+    """Whole numbers separated by commas."""
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{option} takes whole numbers separated by commas, such as 1,2,4; given {text!r}") from None
+
+
+def _default_out(suite: str, scale: str) -> Path:
+    return Path("results") / "runs" / f"{suite}-{scale}"
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1))
+
+
+def main() -> None:
+    """Run the command; what the user got wrong ends with one message and exit code 2."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        typer.echo(f"bench: {error}", err=True)
+        sys.exit(USER_ERROR)
+
+
+if __name__ == "__main__":
+    main()

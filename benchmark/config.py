@@ -1,0 +1,203 @@
+"""A cell: one training run as a value. Its id names exactly what would change the numbers.
+
+Run-time choices (device, jobs, output folder) are no part of a cell; everything else is, the versions of the task and
+of the model included.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self, TypeVar, get_args, get_type_hints
+
+import baselines
+import tasks
+from baselines.base import ModelConfig
+from tasks.base import Task, changed, nearest
+
+PRECISIONS = ("fp32", "bf16")
+
+Part = TypeVar("Part", bound="Task | ModelConfig | Training")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a model is trained and tested.
+
+    Attributes:
+        tokens: Training budget in tokens of input, all windows counted once whatever N; rounded up to whole steps.
+        batch: Sequences per step.
+        sleep_passes: N, passes over each window before it is evicted; 1 is the plain hybrid.
+        test_passes: Values of N to test with; empty means the trained one.
+        muon_lr: Learning rate of the matrices inside blocks (Muon).
+        adam_lr: Learning rate of everything else (AdamW).
+        weight_decay: Decoupled decay, both optimizers.
+        clip: Largest gradient norm.
+        warmup_steps: Steps over which both rates rise linearly from 0; constant afterwards.
+        precision: "fp32", or "bf16" for autocast of the matrix products.
+        evaluations: Points of the learning curve, evenly spaced in steps; the last is the end.
+        test_examples: Held-out examples per point.
+    """
+
+    tokens: int
+    batch: int = 256
+    sleep_passes: int = 1
+    test_passes: tuple[int, ...] = ()
+    muon_lr: float = 0.02
+    adam_lr: float = 3e-3
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    warmup_steps: int = 0
+    precision: str = "fp32"
+    evaluations: int = 20
+    test_examples: int = 2048
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot be trained."""
+        for name in ("tokens", "batch", "sleep_passes", "evaluations", "test_examples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be a whole number >= 1; given {getattr(self, name)!r}")
+        if any(n < 1 for n in self.test_passes):
+            raise ValueError(f"test_passes must be whole numbers >= 1; given {self.test_passes!r}")
+        for name in ("muon_lr", "adam_lr", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0; given {getattr(self, name)!r}")
+        for name in ("weight_decay", "warmup_steps"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0; given {getattr(self, name)!r}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(nearest(self.precision, PRECISIONS, kind="precision"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training run: a task, a model, how to train it, and the seed of its parameters and data."""
+
+    task: Task
+    model: ModelConfig
+    training: Training
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a negative seed and settings of different parts that share a name (rows could not tell them)."""
+        if self.seed < 0:
+            raise ValueError(f"seed must be a whole number >= 0; given {self.seed!r}")
+        names = [f.name for part in self.parts() for f in fields(part)]
+        if doubled := {n for n in names if names.count(n) > 1 or n == "seed"}:
+            raise ValueError(f"settings of task {self.task.name!r}, model and training share names: {doubled}")
+
+    def parts(self) -> tuple[Task, ModelConfig, Training]:
+        """The three frozen dataclasses that hold the settings."""
+        return self.task, self.model, self.training
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps: the token budget in whole batches."""
+        return -(-self.training.tokens // (self.training.batch * self.task.seq_len))
+
+    @property
+    def evaluation_steps(self) -> tuple[int, ...]:
+        """The steps after which the model is tested, the last one included; strictly rising."""
+        points = min(self.training.evaluations, self.steps)
+        return tuple(self.steps * (i + 1) // points for i in range(points))
+
+    @property
+    def axes(self) -> dict[str, Any]:
+        """Every setting by name: what a row says about its cell beside names, versions and seed."""
+        return {f.name: getattr(part, f.name) for part in self.parts() for f in fields(part)}
+
+    def as_json(self) -> dict[str, Any]:
+        """The cell as plain data: names, versions and every setting; `from_json` turns it back."""
+        return {
+            "task": {"name": self.task.name, "version": self.task.version, **asdict(self.task)},
+            "model": {"name": self.model.name, "version": self.model.version, **asdict(self.model)},
+            "training": asdict(self.training),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The cell that `as_json` described.
+
+        Raises:
+            ValueError: unknown names or settings, or versions of code that is no longer here.
+        """
+        return cls(
+            task=_part(tasks.load(data["task"]["name"]), data["task"]),
+            model=_part(baselines.load(data["model"]["name"]), data["model"]),
+            training=_part(Training, data["training"]),
+            seed=data["seed"],
+        )
+
+    @property
+    def id(self) -> str:
+        """Twelve hex digits of the hash of the canonical settings.
+
+        Settings at their default are left out (`tasks.base.changed` says why); a test holds ids still.
+        """
+        canonical = {
+            "task": [self.task.name, self.task.version, changed(self.task)],
+            "model": [self.model.name, self.model.version, changed(self.model)],
+            "training": changed(self.training),
+            "seed": self.seed,
+        }
+        text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def with_settings(self, settings: dict[str, Any]) -> "Cell":
+        """A copy with some settings, of whichever part has them, replaced.
+
+        Raises:
+            ValueError: a name that no part has, or a value the part refuses.
+        """
+        valid = set(self.axes) | {"seed"}
+        for name in settings:
+            if name not in valid:
+                raise ValueError(nearest(name, sorted(valid), kind="setting"))
+        return Cell(
+            task=_replaced(self.task, settings),
+            model=_replaced(self.model, settings),
+            training=_replaced(self.training, settings),
+            seed=settings.get("seed", self.seed),
+        )
+
+
+def _replaced(part: Part, settings: dict[str, Any]) -> Part:
+    return replace(part, **{f.name: settings[f.name] for f in fields(part) if f.name in settings})
+
+
+def parse_setting(text: str, cell: Cell) -> tuple[str, Any]:
+    """`name=value` from a command line, with the value in the type that setting has in `cell`."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"a setting is written name=value; given {text!r}")
+    for part in cell.parts():
+        hints = get_type_hints(type(part))
+        if name in {f.name for f in fields(part)}:
+            return name, _parse(name, value, hints[name])
+    raise ValueError(nearest(name, sorted(cell.axes), kind="setting"))
+
+
+def _parse(name: str, value: str, kind: Any) -> Any:
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[value.lower()]
+        if kind in (int, float):
+            return kind(value)
+        if get_args(kind):
+            return tuple(int(v) for v in value.split(",") if v)
+    except (ValueError, KeyError):
+        wanted = "true or false" if kind is bool else getattr(kind, "__name__", "whole numbers: 1,2,4")
+        raise ValueError(f"{name} takes {wanted}; given {value!r}") from None
+    return value
+
+
+def _part(kind: type[Any], data: dict[str, Any]) -> Any:
+    """An instance of a settings dataclass from plain data, refusing what it does not know."""
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k not in ("name", "version")}
+    known = {f.name for f in fields(kind)}
+    for name in values:
+        if name not in known:
+            raise ValueError(nearest(name, sorted(known), kind=f"setting of {kind.__name__}"))
+    if data.get("version", getattr(kind, "version", None)) != getattr(kind, "version", None):
+        raise ValueError(f"{data['name']} version {data['version']} was asked for; here is version {kind.version}")
+    return kind(**values)

@@ -1,0 +1,62 @@
+"""What a cell costs: FLOPs counted by torch's own counter, state in bytes, parameters."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark.config import Cell
+from benchmark.forward import Batch, predict, token_losses
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """Counts for one cell; multiply and add are counted apart, element-wise work and the optimizer are not.
+
+    Attributes:
+        parameters: Trained parameters.
+        train_flops: Forward and backward of one sequence, at the trained N.
+        sleep_flops: Forward of consolidating all windows of one sequence, at the trained N.
+        wake_flops: Forward of all predicted windows of one sequence; the same for every N.
+        state_bytes: State kept per sequence between windows.
+    """
+
+    parameters: int
+    train_flops: int
+    sleep_flops: int
+    wake_flops: int
+    state_bytes: int
+
+
+@lru_cache(maxsize=256)
+def cost(cell: Cell) -> Cost:
+    """Count the cost of a cell by running one sequence on the CPU; leaves torch's random state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        model = cell.model.build(vocab_size=cell.task.vocab_size, window=cell.task.window, seq_len=cell.task.seq_len)
+    batch = Batch.of(cell.task.episodes("train", np.arange(1)), torch.device("cpu"))
+    passes = cell.training.sleep_passes
+    # The counter knows plain products but not the CPU's fused attention, so attention runs as plain products here.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as train:
+        token_losses(predict(model, batch, passes), batch.targets).sum().backward()  # type: ignore[no-untyped-call]
+
+    sleep_flops = wake_flops = 0
+    with torch.no_grad():
+        state = model.start(1)
+        for start, stop, asked in batch.windows:
+            tokens = batch.inputs[:, start:stop]
+            with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as forward:
+                state = model.wake(tokens, state)[1] if asked else model.sleep(tokens, state, passes)
+            if asked:
+                wake_flops += forward.get_total_flops()
+            else:
+                sleep_flops += forward.get_total_flops()
+    return Cost(
+        parameters=sum(p.numel() for p in model.parameters()),
+        train_flops=train.get_total_flops(),
+        sleep_flops=sleep_flops,
+        wake_flops=wake_flops,
+        state_bytes=model.state_bytes(state),
+    )

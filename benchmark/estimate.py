@@ -1,0 +1,52 @@
+"""How long a cell will take here: a few real training steps, timed."""
+
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark.config import Cell
+from benchmark.cost import cost
+from benchmark.trainer import Trainer
+
+PROBE_FLOPS = 2e9
+"""Work of a timed step: enough to be typical, little enough for the paper's sizes on a laptop."""
+
+
+def seconds(cell: Cell) -> float:
+    """Estimated seconds of training and testing on one core of this machine."""
+    count = cost(cell)
+    per_train_flop = _seconds_per_flop(_shape(cell))
+    tests = len(cell.evaluation_steps) * cell.training.test_examples * max(1, len(cell.training.test_passes))
+    flops = cell.steps * cell.training.batch * count.train_flops + tests * (count.sleep_flops + count.wake_flops)
+    return flops * per_train_flop
+
+
+def _shape(cell: Cell) -> Cell:
+    """The cell that stands for all that cost the same: seed and difficulty move no matrix."""
+    same: dict[str, Any] = {"seed": 0, "tokens": 1}
+    if cell.task.axis in cell.axes and cell.task.name == "rule110":
+        same[cell.task.axis] = 0
+    return cell.with_settings(same)
+
+
+@lru_cache(maxsize=64)
+def _seconds_per_flop(cell: Cell) -> float:
+    """Median of three timed steps after one to warm up, on one thread, over the FLOPs of a step."""
+    flops = cost(cell).train_flops
+    batch = max(1, min(cell.training.batch, int(PROBE_FLOPS / flops)))
+    trainer = Trainer(cell.with_settings({"batch": batch, "tokens": 4 * batch * cell.task.seq_len}), Path())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        times = []
+        for batch_now in trainer.batches(0):
+            begun = time.perf_counter()
+            trainer.train_step(batch_now)
+            trainer.step += 1
+            times.append(time.perf_counter() - begun)
+    finally:
+        torch.set_num_threads(threads)
+    return sorted(times[1:])[1] / (batch * flops)

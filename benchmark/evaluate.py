@@ -1,0 +1,73 @@
+"""Scores of a model on held-out examples: per difficulty, per answer of the episode and for all answers together."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from baselines.base import Model
+from benchmark.forward import Batch, autocast, predict, split_windows, token_losses
+from tasks.base import IGNORE, Episode, Task
+
+TEST_BATCH = 1024
+"""Held-out examples scored at once; it bounds memory and changes no score."""
+
+TEST_SEED = 0
+"""Every cell, whatever its own seed, is tested on the same held-out examples."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """How one difficulty, and one answer (None: all of the episode together), was solved."""
+
+    difficulty: int
+    answer: int | None
+    n_examples: int
+    loss: float  # nats per target token
+    token_accuracy: float
+    exact_match: float
+
+
+@torch.no_grad()
+def evaluate(
+    model: Model, task: Task, *, examples: int, passes: int, device: torch.device, precision: str, split: str = "test"
+) -> list[Score]:
+    """Score the first `examples` held-out examples of a split, predicting each answer in a single pass."""
+    parts = []
+    for start in range(0, examples, TEST_BATCH):
+        episode = task.episodes(split, np.arange(start, min(start + TEST_BATCH, examples)), seed=TEST_SEED)
+        batch = Batch.of(episode, device)
+        with autocast(device, precision):
+            logits = predict(model, batch, passes)
+        losses = token_losses(logits, batch.targets).double().cpu().numpy()
+        right = (logits.argmax(-1) == batch.targets).cpu().numpy()
+        parts.append((_predicted(episode, episode.difficulty), _predicted(episode, episode.answer), losses, right))
+    difficulty, answer, losses, right = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return list(_scores(difficulty, answer, losses, right))
+
+
+def _predicted(episode: Episode, values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Values [B, T] at the predicted windows [B, P]; -1 where there is no target."""
+    values = np.where(episode.targets == IGNORE, -1, values)
+    return np.concatenate([values[:, a:b] for a, b, asked in split_windows(episode) if asked], axis=1)
+
+
+def _scores(
+    difficulty: NDArray[np.int64], answer: NDArray[np.int64], losses: NDArray[np.float64], right: NDArray[np.bool_]
+) -> Iterator[Score]:
+    """Scores from per-token results, all [examples, P]."""
+    for level in np.unique(difficulty[difficulty >= 0]):
+        at_level = difficulty == level
+        for which in (None, *np.unique(answer[at_level])):
+            mask = at_level if which is None else at_level & (answer == which)
+            asked = mask.any(axis=1)
+            yield Score(
+                difficulty=int(level),
+                answer=None if which is None else int(which),
+                n_examples=int(asked.sum()),
+                loss=float(losses[mask].mean()),
+                token_accuracy=float(right[mask].mean()),
+                exact_match=float((right | ~mask).all(axis=1)[asked].mean()),
+            )

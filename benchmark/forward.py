@@ -1,0 +1,78 @@
+"""The paper's algorithm over one batch: consolidate windows without targets, predict those with targets in one pass."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.base import Model
+from tasks.base import IGNORE, Episode
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """An `Episode` on a device. Which windows are predicted is plain Python, so shapes are static and nothing syncs.
+
+    Attributes:
+        inputs: Token ids [B, T].
+        targets: Targets of the predicted windows only, side by side [B, P].
+        windows: (start, stop, predicted) of each window, in order.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    windows: tuple[tuple[int, int, bool], ...]
+
+    @classmethod
+    def of(cls, episode: Episode, device: torch.device) -> Self:
+        """Move an episode to a device, through pinned memory if that is a GPU."""
+        windows = split_windows(episode)
+        predicted = [slice(start, stop) for start, stop, asked in windows if asked]
+        targets = np.concatenate([episode.targets[:, part] for part in predicted], axis=1)
+        inputs, wanted = torch.from_numpy(episode.inputs), torch.from_numpy(targets)
+        if device.type == "cuda":
+            inputs, wanted = inputs.pin_memory(), wanted.pin_memory()
+        return cls(
+            inputs=inputs.to(device, non_blocking=True), targets=wanted.to(device, non_blocking=True), windows=windows
+        )
+
+
+def split_windows(episode: Episode) -> tuple[tuple[int, int, bool], ...]:
+    """Cut an episode into its windows: (start, stop, has targets)."""
+    length = episode.inputs.shape[1]
+    edges = [(start, min(start + episode.window, length)) for start in range(0, length, episode.window)]
+    asked = tuple((a, b, bool((episode.targets[:, a:b] != IGNORE).any())) for a, b in edges)
+    if not any(has_targets for *_, has_targets in asked):
+        raise ValueError("an episode without a single target cannot be trained on or tested")
+    return asked
+
+
+def predict(model: Model, batch: Batch, passes: int) -> Tensor:
+    """Logits [B, P, V] of the predicted windows, side by side, after sleeping `passes` times over each other window."""
+    state, logits = model.start(len(batch.inputs)), []
+    for start, stop, asked in batch.windows:
+        tokens = batch.inputs[:, start:stop]
+        if asked:
+            output, state = model.wake(tokens, state)
+            logits.append(output)
+        else:
+            state = model.sleep(tokens, state, passes)
+    return logits[0] if len(logits) == 1 else torch.cat(logits, dim=1)
+
+
+def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy in nats of every token [B, P], 0 where there is no target; in at least single precision."""
+    return torch.nn.functional.cross_entropy(
+        logits.mT.float() if logits.dtype != torch.float64 else logits.mT,
+        targets,
+        ignore_index=IGNORE,
+        reduction="none",
+    )
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Run matrix products in bf16 where the cell's precision says so."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

@@ -1,0 +1,168 @@
+"""What a sweep shows while it runs, and what is left on the terminal when it ends."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from benchmark import rows
+from benchmark.config import Cell
+from benchmark.cost import cost
+from benchmark.executors import Event
+
+ROW, COLUMN = "difficulty", "sleep_passes"
+
+
+class Board:
+    """The state of every cell, fed by events and drawn as a grid of difficulty against N.
+
+    Used as a context manager: a live table on a terminal, a line per finished cell elsewhere.
+    """
+
+    def __init__(self, title: str, cells: Sequence[Cell], *, slots: int, console: Console) -> None:
+        self.title, self.cells, self.slots, self.console = title, cells, slots, console
+        self.state = {cell.id: "waiting" for cell in cells}
+        self.last: dict[str, rows.Row] = {}  # the newest row of all answers together, by cell
+        self.speed: dict[str, float] = {}
+        self.step = {cell.id: 0 for cell in cells}
+        self.flops = {cell.id: cost(cell).train_flops * cell.steps * cell.training.batch for cell in cells}
+        self.begun = time.monotonic()
+        self.done_before: float | None = None
+        self.live = Live(console=console, refresh_per_second=4, get_renderable=self.render)
+
+    def __enter__(self) -> "Board":
+        """Begin to draw."""
+        self.done_before = self.done()
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop drawing; the last state stays on the terminal."""
+        if self.console.is_terminal:
+            self.live.stop()
+
+    def known(self, cell: Cell, state: str, written: Sequence[rows.Row]) -> None:
+        """Take over what an earlier sweep left."""
+        self.state[cell.id] = {"ok": "done"}.get(state, state)
+        self.note(cell, written)
+        if state == "ok":
+            self.step[cell.id] = cell.steps
+
+    def note(self, cell: Cell, written: Sequence[rows.Row]) -> None:
+        """Take over new rows of a cell."""
+        for row in written:
+            if row["status"] == "ok" and row["answer"] is None:
+                self.last[cell.id] = row
+                self.step[cell.id] = row["step"]
+
+    def on_event(self, event: Event) -> None:
+        """Take over what a worker said."""
+        cell, said = event.cell, event.contents
+        if event.kind == "start":
+            self.state[cell.id] = "running"
+        elif event.kind == "progress":
+            self.step[cell.id], self.speed[cell.id] = said["step"], said["tokens_per_s"]
+            self.note(cell, said["new_rows"])
+        elif event.kind == "end":
+            self.state[cell.id] = {"ok": "done"}.get(said["status"], said["status"])
+            if said["status"] != "stopped" and not self.console.is_terminal:
+                score = self.last.get(cell.id)
+                shown = f"exact match {score['exact_match']:.3f}, chance {score['chance']:.3f}" if score else ""
+                self.console.print(
+                    f"{self.state[cell.id]:>8}  {label(cell)}  {said['reason'] or shown}", highlight=False
+                )
+
+    def done(self) -> float:
+        """FLOPs trained so far, over all cells."""
+        return sum(self.flops[c.id] * min(1.0, self.step[c.id] / c.steps) for c in self.cells)
+
+    def eta_s(self) -> float | None:
+        """Seconds to the end at the pace so far; None while that is unknown."""
+        done = self.done()
+        gained = done - (self.done_before or 0.0)
+        if gained <= 0:
+            return None
+        return (sum(self.flops.values()) - done) * (time.monotonic() - self.begun) / gained
+
+    def render(self) -> RenderableType:
+        """The grid, and a line per running cell."""
+        finished = sum(state not in ("waiting", "running", "interrupted", "stopped") for state in self.state.values())
+        eta = self.eta_s()
+        head = f"{finished} of {len(self.cells)} cells" + (f", about {duration(eta)} left" if eta else "")
+        running = [c for c in self.cells if self.state[c.id] == "running"]
+        lines = [
+            Text(
+                f"  {label(c)}: {self.step[c.id] / c.steps:4.0%}, {self.speed.get(c.id, 0) / 1e3:.0f}k tokens/s"
+                + (f", exact match {self.last[c.id]['exact_match']:.3f}" if c.id in self.last else "")
+            )
+            for c in running
+        ]
+        return Group(self.grid(head), *lines)
+
+    def grid(self, caption: str = "") -> Table:
+        """Mean exact match over seeds: a line per difficulty, a column per N, beside exact chance."""
+        axis = self.cells[0].task.axis
+        levels = sorted({c.axes[axis] for c in self.cells})
+        counts = sorted({c.training.sleep_passes for c in self.cells})
+        table = Table(title=self.title, caption=caption, caption_justify="left", title_justify="left")
+        table.add_column(axis.replace("_", " "), justify="right")
+        table.add_column("chance", justify="right")
+        for n in counts:
+            table.add_column(f"N = {n}", justify="right")
+        for level in levels:
+            group = [c for c in self.cells if c.axes[axis] == level]
+            chance = f"{group[0].task.chance(level):.3f}"
+            entries = [self.entry([c for c in group if c.training.sleep_passes == n]) for n in counts]
+            table.add_row(str(level), chance, *entries)
+        return table
+
+    def entry(self, cells: Sequence[Cell]) -> str:
+        """One place of the grid: mean of what is known, and how much of it is final."""
+        if not cells:
+            return ""
+        scores = [self.last[c.id]["exact_match"] for c in cells if c.id in self.last]
+        done = sum(self.state[c.id] == "done" for c in cells)
+        failed = [
+            self.state[c.id] for c in cells if self.state[c.id] in ("diverged", "crashed", "out_of_memory", "failed")
+        ]
+        text = f"{sum(scores) / len(scores):.3f}" if scores else "-"
+        if done < len(cells):
+            text += f" ({done}/{len(cells)})"
+        return text + (f" [red]{len(failed)} {failed[0]}[/red]" if failed else "")
+
+
+def label(cell: Cell) -> str:
+    """A cell in a few words."""
+    return f"{cell.task.axis} {cell.axes[cell.task.axis]}, N {cell.training.sleep_passes}, seed {cell.seed}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever reads best."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def amount(number: float) -> str:
+    """A count with a metric prefix: 4.2M, 1.5P."""
+    for prefix in ("", "k", "M", "G", "T", "P"):
+        if abs(number) < 1000:
+            return f"{number:.3g}{prefix}"
+        number /= 1000
+    return f"{number:.3g}E"
+
+
+def table_of(columns: Sequence[str], lines: Sequence[Sequence[Any]], title: str = "") -> Table:
+    """A plain table; numbers are aligned to the right."""
+    table = Table(title=title, title_justify="left")
+    for i, column in enumerate(columns):
+        numeric = all(isinstance(line[i], int | float) for line in lines)
+        table.add_column(column, justify="right" if numeric else "left")
+    for line in lines:
+        table.add_row(*(str(value) for value in line))
+    return table

@@ -1,0 +1,188 @@
+"""Rows: the one joint between running and reading. One row is one evaluated condition of one cell.
+
+A running cell appends JSON lines, synced to disk, to a file of its own; a sweep gathers them into `rows.parquet`.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SCHEMA_VERSION = 1
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A column that every rows file has.
+
+    Attributes:
+        kind: "str", "int" or "float"; any may be null where `about` says so.
+        about: Meaning and unit.
+    """
+
+    kind: str
+    about: str
+
+
+COLUMNS: dict[str, Column] = {
+    "schema_version": Column(kind="int", about="version of this table"),
+    "suite": Column(kind="str", about="suite the cell was run in"),
+    "scale": Column(kind="str", about="scale of that suite"),
+    "cell_id": Column(kind="str", about="hash of the cell's settings, seed and versions"),
+    "status": Column(kind="str", about="ok, diverged, out_of_memory or crashed; scores are null unless ok"),
+    "reason": Column(kind="str", about="why the status is not ok, else null"),
+    "task": Column(kind="str", about="name of the task"),
+    "task_version": Column(kind="int", about="version of the task's examples"),
+    "model": Column(kind="str", about="name of the model"),
+    "model_version": Column(kind="int", about="version of the model's numbers"),
+    "seed": Column(kind="int", about="seed of parameters and training data"),
+    "step": Column(kind="int", about="optimizer steps taken"),
+    "tokens_seen": Column(kind="int", about="training tokens read, each counted once whatever N"),
+    "train_flops": Column(
+        kind="float", about="FLOPs of forward and backward up to here, multiply and add counted apart; no optimizer"
+    ),
+    "sleep_flops": Column(kind="float", about="forward FLOPs of consolidating all windows of one sequence"),
+    "wake_flops": Column(kind="float", about="forward FLOPs of predicting one sequence's answers"),
+    "state_bytes": Column(kind="int", about="bytes of state kept per sequence between windows"),
+    "parameters": Column(kind="int", about="trained parameters"),
+    "split": Column(kind="str", about="split the scores are of"),
+    "tested_passes": Column(
+        kind="int", about="N used in the test; differs from sleep_passes where test_passes says so"
+    ),
+    "axis": Column(kind="str", about="name of the task's difficulty"),
+    "difficulty": Column(kind="int", about="value of that difficulty"),
+    "answer": Column(kind="int", about="which answer of the episode (for rule110 which string); null: all together"),
+    "n_examples": Column(kind="int", about="held-out examples scored"),
+    "loss": Column(kind="float", about="cross-entropy per target token, nats"),
+    "train_loss": Column(kind="float", about="mean training loss since the row before, nats per target token"),
+    "token_accuracy": Column(kind="float", about="share of target tokens right (rule110: per-bit accuracy)"),
+    "exact_match": Column(kind="float", about="share of examples with every token of the answer (or of all) right"),
+    "chance": Column(kind="float", about="exact_match of the best constant guess, from the task"),
+    "lift": Column(kind="float", about="(exact_match - chance) / (1 - chance): 0 is guessing, 1 is perfect"),
+    "wall_s": Column(kind="float", about="seconds of training and testing up to here, over all restarts"),
+    "device": Column(kind="str", about="device type"),
+    "torch": Column(kind="str", about="torch version"),
+    "commit": Column(kind="str", about="commit of this code, '-dirty' when changed; null outside a repository"),
+}
+"""Columns of every task and model, in order. The settings of task, model and training follow, one column each."""
+
+WALL_COLUMNS = ("wall_s",)
+"""Columns that differ between two runs of the same cell on the same machine; every other is bit-for-bit equal."""
+
+
+class DamagedFileError(ValueError):
+    """A rows file or checkpoint that is not what was written; it has been set aside, not deleted."""
+
+
+def append(path: Path, rows: Iterable[Row]) -> None:
+    """Append rows as JSON lines and wait until they are on disk."""
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of a JSON-lines file; none if there is no file. An unfinished last line is a torn write: left out.
+
+    Raises:
+        DamagedFileError: any other line that is not a row.
+    """
+    if not path.exists():
+        return []
+    rows: list[Row] = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DamagedFileError(f"{path}, line {number}: not JSON ({error})") from error
+        if not isinstance(row, dict) or not {"cell_id", "step", "status"} <= row.keys():
+            raise DamagedFileError(f"{path}, line {number}: not a row of sleepbench")
+        rows.append(row)
+    return rows
+
+
+def rewrite(path: Path, rows: Sequence[Row]) -> None:
+    """Replace the file's rows in one atomic step."""
+    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write so that whatever happens the file is the old one or the new one, whole."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its folder is
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file to a free `.damaged-N` name beside it; the new path."""
+    for number in range(1, 1000):
+        target = path.with_name(f"{path.name}.damaged-{number}")
+        if not target.exists():
+            return path.rename(target)
+    raise DamagedFileError(f"{path}: a thousand damaged copies lie beside it already")
+
+
+def table(rows: Sequence[Row]) -> "pl.DataFrame":
+    """Rows as a table: the columns of `COLUMNS` first, then every setting; sorted, so that order tells nothing."""
+    import polars as pl
+
+    kinds = {"str": pl.String, "int": pl.Int64, "float": pl.Float64}
+    schema: dict[str, Any] = {name: kinds[column.kind] for name, column in COLUMNS.items()}
+    settings = sorted({name for row in rows for name in row} - schema.keys())
+    frame = pl.DataFrame(rows, schema_overrides=schema, infer_schema_length=None, orient="row")
+    frame = frame.with_columns(
+        pl.lit(None, dtype=kind).alias(n) for n, kind in schema.items() if n not in frame.columns
+    )
+    order = ["suite", "scale", "task", *(a for a in ("rollout_steps", "sleep_passes") if a in settings), "cell_id"]
+    return frame.select(*schema, *settings).sort(
+        *order, "seed", "step", "tested_passes", "difficulty", "answer", maintain_order=True, nulls_last=True
+    )
+
+
+def write_table(path: Path, rows: Sequence[Row]) -> None:
+    """Write `table(rows)` as parquet, atomically."""
+    import io
+
+    buffer = io.BytesIO()
+    table(rows).write_parquet(buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_table(path: Path) -> "pl.DataFrame":
+    """A rows table from a parquet file, or from the folder of a suite that holds one.
+
+    Raises:
+        ValueError: no such file.
+        DamagedFileError: not parquet, or not a table of rows, or one of a newer schema.
+    """
+    import polars as pl
+
+    path = path / "rows.parquet" if path.is_dir() else path
+    if not path.exists():
+        raise ValueError(f"no rows at {path}; `bench run` writes them")
+    try:
+        frame = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DamagedFileError(f"{path} is not a readable parquet file: {error}") from error
+    if missing := [c for c in COLUMNS if c not in frame.columns]:
+        raise DamagedFileError(f"{path} is not a table of rows: it lacks {', '.join(missing)}")
+    if frame.height and (versions := set(frame["schema_version"])) != {SCHEMA_VERSION}:
+        raise DamagedFileError(f"{path} has schema versions {versions}; this code reads {SCHEMA_VERSION}")
+    return frame

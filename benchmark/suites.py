@@ -1,0 +1,157 @@
+"""Suites: named grids of cells, one function each; a scale sets the sizes.
+
+`tiny` takes seconds (CI), `cpu` at most an hour on two cores, `gpu` is meant for an hour on one GPU, `paper` has
+exactly the paper's sizes.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from baselines.hybrid import Hybrid
+from benchmark.config import Cell, Training
+from tasks.base import nearest
+from tasks.rule110 import Rule110
+
+SCALES = ("tiny", "cpu", "gpu", "paper")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Cells as a base and the values that its axes run through.
+
+    Attributes:
+        base: The cell all others differ from by their axes only.
+        axes: Setting -> its values, slowest first. "seed" comes first, so that a sweep has one seed of everything
+            before it begins the second.
+    """
+
+    base: Cell
+    axes: dict[str, tuple[Any, ...]]
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Every combination, in the order they are run."""
+        return tuple(
+            self.base.with_settings(dict(zip(self.axes, values, strict=True)))
+            for values in itertools.product(*self.axes.values())
+        )
+
+    def narrowed(self, **axes: Sequence[Any] | None) -> "Grid":
+        """The same grid with other values on some axes; None leaves an axis as it is.
+
+        Raises:
+            ValueError: the grid has no such axis.
+        """
+        chosen = {name: tuple(dict.fromkeys(values)) for name, values in axes.items() if values is not None}
+        for name in chosen:
+            if name not in self.axes:
+                raise ValueError(nearest(name, self.axes, kind="axis of this suite"))
+        return Grid(base=self.base, axes=self.axes | chosen)
+
+    def with_settings(self, settings: dict[str, Any]) -> "Grid":
+        """The same grid on a changed base.
+
+        Raises:
+            ValueError: a setting that is an axis (narrow it instead), unknown, or refused.
+        """
+        if axes := set(settings) & set(self.axes):
+            raise ValueError(f"{', '.join(sorted(axes))}: an axis of this suite; give its values with its own option")
+        return Grid(base=self.base.with_settings(settings), axes=self.axes)
+
+
+def quick(scale: str) -> Grid:
+    """What sleep does, in minutes: t = 0, which every N solves, and a depth at which N = 2 leaves N = 1 behind."""
+    base = automaton(scale)
+    depth = {"tiny": 2, "cpu": 6, "gpu": 8, "paper": 16}[scale]
+    tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 10_000_000, "paper": 40_000_000}[scale]
+    return Grid(
+        base=base.with_settings({"tokens": tokens}),
+        axes={"seed": (0,), "rollout_steps": (0, depth), "sleep_passes": (1, 2)},
+    )
+
+
+def rollouts(scale: str) -> Grid:
+    """Figure 2a: the plain hybrid (N = 1) learns shallow rollouts early, deep ones late or not at all."""
+    depths = {"tiny": (0, 1, 2), "cpu": (0, 2, 3, 4, 5, 6), "gpu": (4, 8, 10, 12), "paper": (4, 8, 10, 12, 14, 16)}[
+        scale
+    ]
+    tokens = {"tiny": 100_000, "cpu": 6_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
+    return Grid(
+        base=automaton(scale).with_settings({"tokens": tokens}),
+        axes={"seed": seeds(scale), "rollout_steps": depths, "sleep_passes": (1,)},
+    )
+
+
+def passes(scale: str) -> Grid:
+    """Figure 2b: rollout depth against sleep passes N."""
+    depths = {"tiny": (0, 2), "cpu": (0, 4, 6, 8, 10), "gpu": (0, 4, 8, 12, 16), "paper": (32,)}[scale]
+    counts = {"tiny": (1, 2), "cpu": (1, 2, 4), "gpu": (1, 2, 4), "paper": (1, 2, 3, 4)}[scale]
+    tokens = {"tiny": 100_000, "cpu": 6_000_000, "gpu": 20_000_000, "paper": 5_000_000_000}[scale]
+    return Grid(
+        base=automaton(scale).with_settings({"tokens": tokens}),
+        axes={"seed": seeds(scale), "rollout_steps": depths, "sleep_passes": counts},
+    )
+
+
+SUITES: dict[str, Callable[[str], Grid]] = {"quick": quick, "rollouts": rollouts, "passes": passes}
+"""Every suite by name; its docstring is its description."""
+
+
+def suite(name: str, scale: str) -> Grid:
+    """The grid of a suite at a scale.
+
+    Raises:
+        ValueError: unknown suite or scale.
+    """
+    if name not in SUITES:
+        raise ValueError(nearest(name, SUITES, kind="suite"))
+    if scale not in SCALES:
+        raise ValueError(nearest(scale, SCALES, kind="scale"))
+    return SUITES[name](scale)
+
+
+def seeds(scale: str) -> tuple[int, ...]:
+    """Three seeds wherever a number is meant to be believed."""
+    return (0,) if scale == "tiny" else (0, 1, 2)
+
+
+def automaton(scale: str) -> Cell:
+    """The Rule 110 setting of a scale; suites change depth, passes, budget and seed.
+
+    `tiny` and `cpu` hold one string: with several, telling windows apart is a second job beside the rollout, and a gain
+    in it would pass for depth. `paper` is the paper's setting: four strings of 24 cells, 4 blocks of width 256, batch
+    512, Muon at 2e-3 and AdamW at 5e-5.
+    """
+    if scale == "tiny":
+        return Cell(
+            task=Rule110(cells=8, strings=1, rollout_steps=0),
+            model=Hybrid(layout="attn gdn", d_model=16, heads=2),
+            training=Training(tokens=1, batch=128, evaluations=4, test_examples=256),
+        )
+    if scale == "cpu":
+        return Cell(
+            task=Rule110(cells=16, strings=1, rollout_steps=0),
+            model=Hybrid(layout="attn gdn", d_model=32, heads=2),
+            training=Training(tokens=1, batch=256),
+        )
+    if scale == "gpu":
+        return Cell(
+            task=Rule110(cells=24, strings=4, rollout_steps=0),
+            model=Hybrid(layout="attn gdn attn gdn", d_model=128, heads=4),
+            training=Training(tokens=1, batch=512, muon_lr=0.01, adam_lr=1e-3, warmup_steps=100, precision="bf16"),
+        )
+    return Cell(
+        task=Rule110(cells=24, strings=4, rollout_steps=0),
+        model=Hybrid(layout="attn gdn attn gdn", d_model=256, heads=4),
+        training=Training(
+            tokens=1,
+            batch=512,
+            muon_lr=2e-3,
+            adam_lr=5e-5,
+            warmup_steps=100,
+            precision="bf16",
+            evaluations=40,
+            test_examples=8192,
+        ),
+    )

@@ -1,0 +1,160 @@
+"""A sweep: run the cells of a grid in one folder, skipping what is done, recording what fails.
+
+The folder: `rows.parquet` (all rows), `environment.json`, `cells/<id>/` with each cell's `cell.json`, `rows.jsonl`,
+`checkpoint.pt`, `finished.json` and `log.txt`.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmark import checkpoint, environment, rows
+from benchmark.config import Cell
+from benchmark.executors import Event, run_local
+from benchmark.trainer import cell_facts, failure_row
+
+
+class FolderInUseError(ValueError):
+    """Another sweep is writing to the folder."""
+
+
+def cell_folder(out: Path, cell: Cell) -> Path:
+    """Where a cell's own files lie."""
+    return out / "cells" / cell.id
+
+
+def cell_state(folder: Path) -> tuple[str, str | None]:
+    """(state, reason) of a cell from its folder: "ok", "diverged", "failed", "interrupted" or "waiting"."""
+    finished = folder / "finished.json"
+    if finished.exists():
+        ended = json.loads(finished.read_text(encoding="utf-8"))
+        return ended["status"], ended["reason"]
+    written = rows.read(folder / "rows.jsonl")
+    if written and written[-1]["status"] != "ok":
+        return "failed", written[-1]["reason"]
+    return ("interrupted" if (folder / "checkpoint.pt").exists() else "waiting"), None
+
+
+def run(
+    cells: Sequence[Cell],
+    out: Path,
+    *,
+    environments: Sequence[dict[str, str]],
+    device: str = "cpu",
+    context: rows.Row | None = None,
+    command: str = "",
+    on_event: Callable[[Event], None] = lambda _: None,
+) -> dict[str, tuple[str, str | None]]:
+    """Run every cell that is not finished, in a folder that `opened` holds; returns the state of each by id.
+
+    Interrupted (KeyboardInterrupt), it lets the workers save, gathers the rows and raises again.
+    """
+    described = environment.describe() | {"device": device, "command": command}
+    rows.write_atomically(out / "environment.json", (json.dumps(described, indent=1) + "\n").encode())
+    pending = [cell for cell in cells if cell_state(cell_folder(out, cell))[0] not in ("ok", "diverged")]
+    context = (context or {}) | {"commit": environment.commit()}
+    events = run_local(
+        pending, [cell_folder(out, cell) for cell in pending], environments, {"device": device, "context": context}
+    )
+    try:
+        for event in events:
+            if event.contents.get("unrecorded"):
+                facts = cell_facts(event.cell, device=device, context=context)
+                row = failure_row(facts, event.contents["status"], event.contents["reason"], step=None, wall_s=None)
+                rows.append(cell_folder(out, event.cell) / "rows.jsonl", [row])
+            on_event(event)
+    finally:
+        events.close()
+        gather(out)
+    return {cell.id: cell_state(cell_folder(out, cell)) for cell in cells}
+
+
+@contextmanager
+def opened(out: Path, cells: Sequence[Cell]) -> Iterator[None]:
+    """Hold the folder for this process, its files checked and the cells planned in it.
+
+    The system lets go of the folder however the process ends.
+
+    Raises:
+        FolderInUseError: another process holds it.
+        ValueError: the folder cannot be made or written.
+        DamagedFileError: a checkpoint or rows file is damaged; it has been set aside and the message says where.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file = (out / "lock").open("a+")
+    except OSError as error:
+        raise ValueError(f"cannot write to {out}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise FolderInUseError(
+                f"{out} is in use by process {file.read().strip()}; wait for it or choose --out"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        set_damaged_aside(out)
+        for cell in cells:
+            folder = cell_folder(out, cell)
+            folder.mkdir(parents=True, exist_ok=True)
+            rows.write_atomically(folder / "cell.json", json.dumps(cell.as_json(), indent=1).encode())
+        yield
+
+
+def set_damaged_aside(out: Path) -> None:
+    """Check what a sweep would build on; rename what is damaged, so that its cell starts again.
+
+    Raises:
+        DamagedFileError: naming every file that was set aside.
+    """
+    moved = []
+    for folder in sorted(path.parent for path in out.glob("cells/*/cell.json")):
+        rows_path, checkpoint_path, finished = (folder / n for n in ("rows.jsonl", "checkpoint.pt", "finished.json"))
+        try:
+            rows.read(rows_path)
+        except rows.DamagedFileError as error:
+            moved.append((error, rows.set_aside(rows_path)))
+            # Rows lost from the middle come back only by training again from the start.
+            for path in (checkpoint_path, finished):
+                if path.exists():
+                    rows.set_aside(path)
+        if checkpoint_path.exists() and not finished.exists():
+            try:
+                checkpoint.verify(checkpoint_path)
+            except rows.DamagedFileError as error:
+                moved.append((error, rows.set_aside(checkpoint_path)))
+    table = out / "rows.parquet"
+    if table.exists():
+        try:
+            rows.read_table(table)
+        except rows.DamagedFileError as error:
+            moved.append((error, rows.set_aside(table)))
+    if moved:
+        said = "\n".join(f"{error}\n  set aside as {path}" for error, path in moved)
+        raise rows.DamagedFileError(f"{said}\nThe same command again trains the affected cells from their start.")
+
+
+def gather(out: Path) -> None:
+    """Collect the rows of every cell in the folder into `rows.parquet`."""
+    collected = [row for path in sorted(out.glob("cells/*/rows.jsonl")) for row in rows.read(path)]
+    if collected:
+        rows.write_table(out / "rows.parquet", collected)
+
+
+def cells_in(out: Path) -> list[Cell]:
+    """The cells that were ever planned in a folder.
+
+    Raises:
+        ValueError: nothing was.
+    """
+    found: list[Any] = sorted(out.glob("cells/*/cell.json"))
+    if not found:
+        raise ValueError(f"{out} holds no cells; `bench run` makes them")
+    return [Cell.from_json(json.loads(path.read_text(encoding="utf-8"))) for path in found]

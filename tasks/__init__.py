@@ -1,0 +1,54 @@
+"""Tasks: what a model is asked, made of addressed examples, knowing nothing of any model.
+
+`TASKS` is the whole registry: one line per task. Importing this package imports none of them.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tasks.base import Task
+
+TASKS: dict[str, str] = {
+    "rule110": "tasks.rule110:Rule110",
+    "recall": "tasks.recall:Recall",
+}
+
+ENTRY_POINTS = "sleepbench.tasks"
+
+
+def available() -> dict[str, str]:
+    """Every task that can be loaded, name -> "module:Class": `TASKS`, then installed plug-ins.
+
+    A plug-in declares its tasks in the entry-point group `sleepbench.tasks`.
+
+    Raises:
+        ValueError: two entries claim one name; which of them ran would depend on the order of installation.
+    """
+    from importlib.metadata import entry_points  # slow to import, and needed only here
+
+    found = dict(TASKS)
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name in found:
+            raise ValueError(f"two tasks are named {entry.name!r}: {found[entry.name]} and {entry.value}")
+        found[entry.name] = entry.value
+    return found
+
+
+def load(name: str) -> "type[Task]":
+    """The class of the task `name`, imported only now, so one broken task cannot break the others.
+
+    Raises:
+        ValueError: unknown name (the message lists the valid ones and the nearest), or not a `Task`.
+        ImportError: the task's own module fails to import.
+    """
+    from tasks.base import Task, nearest
+
+    tasks = available()
+    if name not in tasks:
+        raise ValueError(nearest(name, tasks, kind="task"))
+    module, _, attribute = tasks[name].partition(":")
+    task = getattr(importlib.import_module(module), attribute, None)
+    if not (isinstance(task, type) and issubclass(task, Task)):
+        raise ValueError(f"task {name!r}: {tasks[name]} is not a subclass of tasks.base.Task")
+    return task

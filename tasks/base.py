@@ -1,0 +1,172 @@
+"""The contract between tasks and everything that reads them: `Episode` and `Task`.
+
+A new task is one frozen dataclass in one file (its fields are its configuration, its methods generate) and
+one line in `tasks.TASKS`. It owns its truths: difficulty axis, version, exact chance, a drawn example.
+"""
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tasks import rng
+
+Tokens = NDArray[np.int64]
+
+IGNORE = -100  # a target without loss; the value torch's cross-entropy ignores by default
+SPLITS = tuple(rng.CLASSES)
+
+
+def nearest(name: object, valid: Iterable[str], kind: str = "name") -> str:
+    """The message for an unknown name: what was given, what is valid, and the nearest if one is near."""
+    options = list(valid)
+    close = difflib.get_close_matches(str(name), options, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"unknown {kind} {name!r}; valid: {', '.join(options)}{hint}"
+
+
+def check_whole(name: str, value: object, low: int, high: int | None = None, why: str = "") -> int:
+    """`value` as an int, if it is a whole number in [low, high] (no upper limit: None).
+
+    Raises:
+        ValueError: it is not; the message says what is allowed, `why`, and what was given.
+    """
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        whole = int(value)
+        if whole >= low and (high is None or whole <= high):
+            return whole
+    allowed = f">= {low}" if high is None else f"in {low}..{high}"
+    raise ValueError(f"{name} must be a whole number {allowed}{why and f' ({why})'}; given {value!r}")
+
+
+def changed(settings: object) -> dict[str, Any]:
+    """The fields of a settings dataclass that differ from their default, by name.
+
+    What settings are known by, in streams of examples and in ids of cells, is made of these alone: a new option then
+    leaves everything that does not use it as it was, committed results included. Changing a default changes what the
+    same name means, and asks for a new version.
+    """
+    return {f.name: value for f in fields(settings) if (value := getattr(settings, f.name)) != f.default}  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Episode:
+    """A batch of B examples of T tokens, in consecutive windows of L tokens (the last may be shorter).
+
+    A window with no target is consolidated, then evicted; one with targets is predicted in a single pass.
+    Which windows have targets is the same for all examples, so a batch needs no control flow per example.
+    """
+
+    inputs: Tokens  # [B, T] token ids, >= 0
+    targets: Tokens  # [B, T] already shifted: targets[b, t] follows inputs[b, : t + 1]; IGNORE = no loss
+    window: int  # L, in tokens
+    difficulty: Tokens  # [B, T] value of the task's axis at each target, -1 where there is none
+    answer: Tokens  # [B, T] which answer of the example a target belongs to, from 0; -1 where there is none
+
+    def __post_init__(self) -> None:
+        """Check that the four arrays agree."""
+        shapes = [array.shape for array in (self.inputs, self.targets, self.difficulty, self.answer)]
+        if self.inputs.ndim != 2 or len(set(shapes)) != 1:
+            raise ValueError(f"inputs, targets, difficulty, answer must all be [B, T]; given {shapes}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """A family of examples at one configuration.
+
+    Example i of (name, version, configuration, seed, split) is a pure function of these: `episodes` hands
+    `generate` the key of that stream. Whatever changes an example must be a field, or raise `version`.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    axis: ClassVar[str]  # the quantity that is the difficulty, as in `Episode.difficulty`
+
+    @property
+    @abstractmethod
+    def vocab_size(self) -> int:
+        """Number of token ids."""
+
+    @property
+    @abstractmethod
+    def window(self) -> int:
+        """L: tokens per window."""
+
+    @property
+    @abstractmethod
+    def seq_len(self) -> int:
+        """T: tokens per example."""
+
+    @property
+    @abstractmethod
+    def answers(self) -> int:
+        """Answers per example; an example is right when all are."""
+
+    @property
+    @abstractmethod
+    def windows_alike(self) -> bool:
+        """Whether several consolidated windows look alike, so that a model must be told which it reads."""
+
+    @abstractmethod
+    def chance(self, difficulty: int, answer: int | None = None) -> float:
+        """Exact match of the best constant guess on answer `answer`, or on the whole example (None)."""
+
+    @abstractmethod
+    def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
+        """The examples `indices` [B] (>= 0) of a valid split, from the stream `key` (as in `rng.words`)."""
+
+    def check_answer(self, answer: int | None) -> None:
+        """Raise ValueError unless `answer` is None (the whole example) or the number of an answer."""
+        if answer is not None:
+            check_whole("answer", answer, 0, self.answers - 1)
+
+    def word(self, token: int) -> str:
+        """How a token is drawn for a human."""
+        return str(token)
+
+    def episodes(self, split: str, indices: ArrayLike, seed: int = 0) -> Episode:
+        """The examples `indices` [B] of a split and data seed, in the order asked, all >= 0.
+
+        Raises:
+            ValueError: unknown split, negative seed, or indices that are not one row of whole numbers >= 0.
+        """
+        if split not in SPLITS:
+            raise ValueError(nearest(split, SPLITS, kind="split"))
+        check_whole("seed", seed, 0)
+        rows = np.asarray(indices)
+        if rows.ndim != 1 or (rows.size and (rows.dtype.kind not in "iu" or rows.min() < 0)):
+            raise ValueError(f"indices must be one row of whole numbers >= 0; given {indices!r}")
+        key = rng.stream(self.name, self.version, changed(self), seed, split)
+        return self.generate(split, rows.astype(np.int64), key)
+
+    def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
+        """One example drawn for a human: its windows, and under a predicted window its targets."""
+        check_whole("index", index, 0)
+        episode = self.episodes(split, [index], seed)
+        inputs, targets, hardest = episode.inputs[0], episode.targets[0], int(episode.difficulty.max())
+        config = ", ".join(f"{field}={value}" for field, value in asdict(self).items())
+        lines = [
+            f"{self.name} version {self.version}: {config}",
+            f"{split} example {index}, seed {seed}: {self.seq_len} tokens in windows of {self.window}, "
+            f"chance {self.chance(hardest):.3g} at {self.axis} {hardest}",
+            "",
+        ]
+        drawn = [self.word(int(token)) for token in inputs]
+        wanted = ["" if token == IGNORE else self.word(int(token)) for token in targets]
+        width = max(map(len, drawn + wanted))
+        for number, start in enumerate(range(0, len(drawn), episode.window), start=1):
+            part = slice(start, start + episode.window)
+            asked = any(wanted[part])
+            lines.append(f"window {number} {'predict' if asked else 'sleep':>8}  {_row(drawn[part], width)}")
+            if asked:
+                lines.append(f"{'targets':>{len(f'window {number}') + 9}}  {_row(wanted[part], width)}")
+        return "\n".join(lines)
+
+
+def _row(cells: list[str], width: int) -> str:
+    """Cells padded to one width, so that a target stands under the token it is predicted at."""
+    return " ".join(f"{cell:<{width}}" for cell in cells).rstrip()

@@ -1,0 +1,224 @@
+"""The shape of the repository: where the packages come from, who imports whom, what a cold start costs."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("benchmark", "tasks", "baselines")
+MAX_LINES = 300
+
+# An arrow that must not exist: code in the first package may not name the others.
+FORBIDDEN = {"tasks": ("benchmark", "baselines"), "baselines": ("benchmark", "tasks")}
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def python(code: str, *arguments: str, cwd: Path, path: tuple[Path, ...] = ()) -> str:
+    """Run code in a fresh interpreter, with no import path but its own and the one given."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    if path:
+        environment["PYTHONPATH"] = os.pathsep.join(map(str, path))
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# Where the packages come from
+
+
+def installed() -> bool:
+    """Whether the packages must be found without help: always in the environment that make builds."""
+    try:
+        distribution("sleepbench")
+    except PackageNotFoundError:
+        return Path(sys.prefix).resolve() == (ROOT / ".venv").resolve()
+    return True
+
+
+def foreign(cwd: Path, path: tuple[Path, ...]) -> dict[str, str | None]:
+    """The packages that a fresh interpreter does not find in this checkout, and what it finds instead."""
+    code = (
+        "import json, sys; from importlib.util import find_spec; "
+        "specs = {name: find_spec(name) for name in sys.argv[1:]}; "
+        "print(json.dumps({name: spec and spec.origin for name, spec in specs.items()}))"
+    )
+    origins: dict[str, str | None] = json.loads(python(code, *PACKAGES, cwd=cwd, path=path))
+    here = {name: ROOT / name / "__init__.py" for name in PACKAGES}
+    return {name: at for name, at in origins.items() if at is None or Path(at).resolve() != here[name]}
+
+
+def test_packages_come_from_this_checkout(tmp_path: Path) -> None:
+    # In this process pytest's own path entry would hide a foreign package, hence the subprocess, away from
+    # the checkout. Where the project is not installed, its root is put first, as pytest and `python -m` do.
+    found = foreign(tmp_path, () if installed() else (ROOT,))
+    assert not found, f"not from {ROOT}: {found}. Is another package of that name installed, or an old copy?"
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_foreign_package_is_noticed(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").touch()
+    assert foreign(tmp_path, (tmp_path, ROOT)) == {name: str(tmp_path / name / "__init__.py")}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_no_module_in_the_root_hides_a_package(name: str) -> None:
+    assert not (ROOT / f"{name}.py").exists()
+
+
+# Who imports whom
+
+
+def imported(source: str, package: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """Yield (line, absolute module) for every import, and for every string that is a dotted path.
+
+    Args:
+        source: Python code.
+        package: the package that holds it, as parts, to resolve relative imports against.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else ()
+            yield node.lineno, ".".join([*base, *([node.module] if node.module else [])])
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            if ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__"):
+                yield node.lineno, str(node.args[0].value)
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"\w+(\.\w+)+(:\w+)?", str(node.value)):
+            yield node.lineno, str(node.value)  # "package.module:Class", as in a registry
+
+
+def against_the_arrows(source: str, path: Path) -> list[str]:
+    """The imports in a file, given by its path from the root, that its package may not have."""
+    banned = FORBIDDEN[path.parts[0]]
+    names = imported(source, path.parent.parts)
+    return sorted({f"{path}:{line} {name}" for line, name in names if re.split(r"[.:]", name)[0] in banned})
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_arrows(package: str) -> None:
+    files = sources(package)
+    assert files, f"{package}/ holds no Python file"
+    wrong = [line for file in files for line in against_the_arrows(file.read_text("utf-8"), file.relative_to(ROOT))]
+    assert not wrong, f"{package} may import neither of {FORBIDDEN[package]}: {wrong}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import benchmark",
+        "import torch, benchmark.cli as cli",
+        "from benchmark import rows",
+        "def f():\n    from baselines.layers import Norm",
+        "import_module('benchmark')",
+        "MODELS = {'x': 'baselines.hybrid:Hybrid'}",
+    ],
+)
+def test_an_import_against_the_arrows_is_noticed(source: str) -> None:
+    assert len(against_the_arrows(source, Path("tasks/example.py"))) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import tasks.base",
+        "from . import base",
+        "from .. import base",
+        "from .benchmark import x",
+        "KIND = 'benchmark'",
+    ],
+)
+def test_an_import_along_the_arrows_passes(source: str) -> None:
+    assert against_the_arrows(source, Path("tasks/gsm/example.py")) == []
+
+
+def test_nothing_is_unpickled() -> None:
+    """A checkpoint is data: SECURITY.md promises the weights-only loader and no pickle."""
+    wrong = []
+    for file in (file for package in PACKAGES for file in sources(package)):
+        source = file.read_text("utf-8")
+        if any(name.split(".")[0] in ("pickle", "dill", "joblib") for _, name in imported(source, ())):
+            wrong.append(f"{file.relative_to(ROOT)} imports a pickler")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                if options.get("weights_only") != "True":
+                    wrong.append(f"{file.relative_to(ROOT)}:{node.lineno} lacks weights_only=True")
+    assert not wrong
+
+
+def test_files_stay_readable_in_one_sitting() -> None:
+    sizes = {file: len(file.read_text("utf-8").splitlines()) for name in PACKAGES for file in sources(name)}
+    long = {str(file.relative_to(ROOT)): size for file, size in sizes.items() if size > MAX_LINES}
+    assert not long, f"more than {MAX_LINES} lines: {long}"
+
+
+# What a cold start loads
+
+
+@pytest.mark.parametrize(
+    ("modules", "banned"),
+    [
+        # `bench --help` answers at once: torch alone costs more than a second.
+        ("benchmark.cli", ("torch", "polars", "matplotlib")),
+        # Whatever trains a cell runs on a machine with torch and numpy alone.
+        ("benchmark.trainer benchmark.worker", ("polars", "matplotlib", "rich", "typer", "pydantic")),
+    ],
+)
+def test_import_loads_no_more_than_it_needs(modules: str, banned: tuple[str, ...]) -> None:
+    code = (
+        "import sys; from importlib import import_module; "
+        "[import_module(name) for name in sys.argv[1].split()]; "
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    loaded = set(python(code, modules, cwd=ROOT, path=(ROOT,)).split())
+    assert not loaded & set(banned), f"importing {modules} loads {sorted(loaded & set(banned))}"
+
+
+# What the files around the code say
+
+
+def test_the_two_commands_are_the_same_everywhere() -> None:
+    readme, makefile = (ROOT / "README.md").read_text("utf-8"), (ROOT / "Makefile").read_text("utf-8")
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
+    for target in ("bench", "test"):
+        assert f"make {target}" in readme
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+        assert re.search(rf"target: \[.*\b{target}\b.*\]", workflow)
+    script = ROOT / ".ci/run"
+    assert script.read_text("utf-8").splitlines()[-1] == "make test"
+    assert os.access(script, os.X_OK)
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    asked = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    asked += [name for extra in project["project"]["optional-dependencies"].values() for name in extra]
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", pin) for pin in pins)
+    pinned = [pin.split("==")[0] for pin in pins]
+    assert len(set(pinned)) == len(pinned)
+    names = {re.match(r"[\w-]+", line)[0].lower() for line in asked}  # type: ignore[index]
+    assert names <= set(pinned), f"not in constraints.txt: {sorted(names - set(pinned))}"
+
+
+def test_one_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {project['project']['version']}\n" in citation
