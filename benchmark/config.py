@@ -42,7 +42,7 @@ class Training:
     batch: int = 256
     sleep_passes: int = 1
     test_passes: tuple[int, ...] = ()
-    muon_lr: float = 0.02
+    muon_lr: float = 0.01
     adam_lr: float = 3e-3
     weight_decay: float = 0.0
     clip: float = 1.0

@@ -1,14 +1,15 @@
-"""Figures from rows alone: exact match against tokens and FLOPs, and the map of depth against sleep passes N.
+"""Figures from rows alone: exact match against tokens and FLOPs, and the map of difficulty against sleep passes N.
 
-Numbers are those of the test split. A cell that failed is left out and named under the figure; settings that vary beside
-difficulty, N and seed are never averaged over: each combination gets figures of its own.
+Numbers are those of the test split. A cell that failed is left out and named under the figure. Settings that vary beside
+difficulty, N and seed are never averaged over: each combination is a study with figures of its own.
 """
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from matplotlib import colormaps
@@ -19,25 +20,29 @@ from matplotlib.patches import Rectangle
 from benchmark import rows, style
 
 IDENTITY = ("suite", "scale", "task", "task_version", "model", "model_version", "device")
+"""Columns whose values never share a figure."""
+
 SYMBOLS = {"rollout_steps": "t", "hops": "k"}
 THRESHOLDS = (0.5, 0.8)  # of lift
 MOST_NAMED = 4  # failed cells named under a figure
 MOST_LINES = 5  # seeds drawn one by one
-MANTISSA = {3: "thousands", 6: "millions", 9: "billions", 12: "trillions"}
+UNITS = {0: "", 3: " (thousands)", 6: " (millions)", 9: " (billions)", 12: " (trillions)"}
+CHANCE_LINE: dict[str, Any] = {"color": style.GREY, "linestyle": "dashed", "linewidth": 1, "zorder": 1.5}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Rows that may be drawn in one figure: they differ in difficulty, N and seed only.
+    """Rows that may share a figure: they differ in difficulty, N and seed only.
 
     Attributes:
         name: What tells this study from the others of the same rows; empty if it is the only one.
         about: What was trained, for the line under the title.
-        note: Seeds, failures and unfinished cells, for the line under the figure.
+        note: Seeds, failed and unfinished cells, for the line under the figure.
         axis: Name of the difficulty.
-        scores: Test rows of every cell that did not fail, with `n` (N in training).
+        scores: Test rows of every cell that did not fail; beside the columns of rows, `n` is the N of training and
+            `depth` the difficulty.
         final: Those of the last step of every finished cell.
-        failed: One row per failed cell: `n`, `depth` (null if unknown), `seed`, `status`.
+        failed: One row per failed cell; its `depth` may be null.
     """
 
     name: str
@@ -58,10 +63,6 @@ class Study:
         """Every difficulty there is, failed cells included."""
         return _values([*self.scores["depth"], *self.failed["depth"]])
 
-    def depth(self, value: int) -> str:
-        """A difficulty in words, such as "t = 4"."""
-        return f"{SYMBOLS.get(self.axis, _words(self.axis))} = {value}"
-
     @property
     def depth_axis(self) -> str:
         """The name of the difficulty, with its symbol."""
@@ -72,7 +73,7 @@ class Study:
         return scores.filter((pl.col("n") == n) & (pl.col("depth") == depth) & pl.col("answer").is_null())
 
     def chance(self, depth: int) -> float:
-        """Chance of the whole example at a difficulty, in percent; NaN where only failed cells have it."""
+        """Chance of the whole example at a difficulty, in percent; NaN where no cell was tested."""
         found = self.scores.filter((pl.col("depth") == depth) & pl.col("answer").is_null())["chance"]
         return 100 * float(found[0]) if len(found) else math.nan
 
@@ -89,7 +90,7 @@ def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:
                 figure = figure_of(study)
                 if figure is None:
                     continue
-                stem = "-".join([name, *filter(None, [re.sub(r"[^A-Za-z0-9.]+", "-", study.name).strip("-")])])
+                stem = re.sub(r"[^A-Za-z0-9._]+", "-", f"{name}-{study.name}").strip("-")
                 for kind in ("png", "svg"):
                     folder.mkdir(parents=True, exist_ok=True)
                     written.append(folder / f"{stem}.{kind}")
@@ -97,78 +98,365 @@ def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:
     return written
 
 
+# --- rows to studies ---
+
+
 def studies(frame: pl.DataFrame) -> list[Study]:
     """The studies in a table of rows, in a fixed order; those without any score are left out."""
     axes = [a for a in frame["axis"].unique(maintain_order=True) if a in frame.columns]
     settings = [c for c in frame.columns if c not in rows.COLUMNS and c not in (*axes, "sleep_passes", "test_passes")]
+    lists = [c for c in settings if frame[c].dtype == pl.List]
     trained = pl.col("sleep_passes" if "sleep_passes" in frame.columns else "tested_passes")
-    depth = pl.coalesce("difficulty", *(pl.when(pl.col("axis") == a).then(a) for a in axes))
-    tested = pl.when(pl.col("tested_passes") != trained).then("tested_passes").cast(pl.String).fill_null("as trained")
-    frame = frame.filter((pl.col("split") == "test") | (pl.col("status") != "ok"))
-    frame = frame.with_columns(n=trained, depth=depth, test_passes=tested)
+    frame = frame.filter((pl.col("split") == "test") | (pl.col("status") != "ok")).with_columns(
+        n=trained,
+        depth=pl.coalesce("difficulty", *(pl.when(pl.col("axis") == a).then(pl.col(a)) for a in axes)),
+        test_passes=pl.when(pl.col("tested_passes") != trained).then(pl.col("tested_passes").cast(pl.String)),
+        **{c: pl.col(c).cast(pl.List(pl.String)).list.join(" ") for c in lists},
+    )
     frame = frame.sort("n", "depth", "seed", "cell_id", "step", "answer", nulls_last=True, maintain_order=True)
     identity = [c for c in IDENTITY if frame[c].n_unique() > 1]
     found = []
-    for group in _split(frame, list(IDENTITY)):
-        varying = [c for c in ["test_passes", *settings] if _varies(group, c)]
+    for group in _split(frame, identity):
+        varying = [c for c in settings if _varies(group, c)] + ["test_passes"]
         for part in _split(group, varying):
-            study = _study(part, [c for c in [*identity, *varying]], settings)
+            study = _study(part, [*identity, *varying], settings)
             if study.scores.height:
                 found.append(study)
     return sorted(found, key=lambda study: study.name)
 
 
+def _split(frame: pl.DataFrame, columns: Sequence[str]) -> list[pl.DataFrame]:
+    """The rows of each combination of values in `columns`."""
+    return frame.partition_by(columns, maintain_order=True) if columns else [frame]
+
+
+def _varies(group: pl.DataFrame, setting: str) -> bool:
+    """Whether cells of one difficulty differ in a setting, so that a mean over them would hide it."""
+    return bool((group.group_by("depth").agg(pl.col(setting).n_unique())[setting] > 1).any())
+
+
 def _study(part: pl.DataFrame, naming: Sequence[str], settings: Sequence[str]) -> Study:
     """The study of rows that belong together; `naming`: the columns that tell it from others."""
     failed = part.filter(pl.col("status") != "ok").unique("cell_id", keep="first", maintain_order=True)
-    scores = part.filter((pl.col("status") == "ok") & ~pl.col("cell_id").is_in(failed["cell_id"].implode()))
-    budget = pl.col("tokens") if "tokens" in part.columns else pl.lit(0)
+    scores = part.filter((pl.col("status") == "ok") & ~pl.col("cell_id").is_in(failed["cell_id"].to_list()))
     last = scores.filter(pl.col("step") == pl.col("step").max().over("cell_id"))
-    final = last.filter(pl.col("tokens_seen") >= budget)
+    final = last.filter(pl.col("tokens_seen") >= pl.col("tokens")) if "tokens" in part.columns else last
     first = part.row(0, named=True)
     name = ", ".join(f"{_words(c)} {first[c]}" for c in naming if first[c] is not None)
-    said = {c: first[c] for c in ("task", "model", "suite", "scale")}
-    about = ", ".join([f"{said['task']}, {said['model']}", f"suite {said['suite']}, scale {said['scale']}"])
-    study = Study(
-        name=name,
-        about=f"{about}\n{name}".strip(),
-        note="",
-        axis=first["axis"],
-        scores=scores,
-        final=final,
-        failed=failed,
-    )
-    seeds = scores.group_by("n", "depth").agg(pl.col("seed").n_unique())["seed"]
-    note = [f"{_range(seeds)} {'seed' if seeds.max() == 1 else 'seeds'}." if len(seeds) else ""]
+    trained = f"{first['task']}, {first['model']}, suite {first['suite']}, scale {first['scale']}"
+    axis = first["axis"]
+    note = []
+    if scores.height:
+        seeds = scores.group_by("n", "depth").agg(pl.col("seed").n_unique())["seed"].to_list()
+        note.append(f"{'–'.join(str(s) for s in _values([min(seeds), max(seeds)]))} seed{'s' * (max(seeds) > 1)}.")
     if failed.height:
-        cells = [_cell(study, row) for row in failed.iter_rows(named=True)]
+        cells = [_failure(axis, row) for row in failed.iter_rows(named=True)]
         more = f" and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""
-        note.append(f"{_count(len(cells), 'cell')} failed, left out: {'; '.join(cells[:MOST_NAMED])}{more}.")
+        note.append(f"{_cells(len(cells))} failed, left out: {'; '.join(cells[:MOST_NAMED])}{more}.")
     if unfinished := scores["cell_id"].n_unique() - final["cell_id"].n_unique():
-        note.append(f"{_count(unfinished, 'cell')} unfinished: in curves as far as trained, not in final scores.")
+        note.append(f"{_cells(unfinished)} unfinished: in curves as far as trained, not in final scores.")
     if differing := [_words(c) for c in settings if part[c].n_unique() > 1]:
         note.append(f"Not the same at every difficulty: {', '.join(differing)}.")
-    object.__setattr__(study, "note", " ".join(note))
-    return study
+    about = f"{trained}\n{name}".strip()
+    return Study(name=name, about=about, note=" ".join(note), axis=axis, scores=scores, final=final, failed=failed)
+
+
+def _failure(axis: str, row: dict[str, Any]) -> str:
+    """A failed cell in words."""
+    depth = "" if row["depth"] is None else f"{_depth(axis, row['depth'])}, "
+    return f"N = {row['n']}, {depth}seed {row['seed']} ({row['status']})"
 
 
 # --- the figures ---
 
 
 def accuracy_by_depth(study: Study) -> Figure | None:
-    """The paper's Figure 2a: exact match against training tokens, a curve per difficulty, a panel per N."""
+    """The paper's Figure 2a: exact match against training tokens, a curve per difficulty; a panel per N."""
     if len(study.depths) < 2:
         return None
-    depths, passes = study.depths, [n for n in study.passes if n in set(study.scores["n"])]
-    looks = style.by_order(depths)
+    looks, passes = style.by_order(study.depths), _values(study.scores["n"])
+    size = (3.4, 2.3) if len(passes) == 1 else (2.45, 2.0)
     figure, axes = style.sheet(
-        title=f"Deeper {_words(study.axis)} are learned later, or not at all",
+        title=f"Exact match by {study.depth_axis}",
         about=study.about,
-        note=f"Mean over seeds; band: lowest to highest seed. {study.note}",
+        note=f"{_band(study)}{study.note}",
         panels=len(passes),
-        size=(2.9, 2.2) if len(passes) < 3 else (2.45, 2.0),
+        size=size,
+        legend=[style.chance_handle()],
     )
+    chances = [study.chance(depth) for depth in study.depths if not math.isnan(study.chance(depth))]
+    low, high = _limits(study)
+    for ax, n in zip(axes, passes, strict=True):
+        ends = {}
+        for depth, look in looks.items():
+            found = study.whole(study.scores, n, depth)
+            end = _curve(ax, found, look, "tokens_seen", _scale(study.scores["tokens_seen"]))
+            if end is not None:
+                ends[_depth(study.axis, depth)] = (end, look.color)
+        ax.axhspan(min(chances), max(chances), color=style.GREY, alpha=0.18, linewidth=0)
+        for edge in _values([min(chances), max(chances)]):
+            ax.axhline(edge, **CHANCE_LINE)
+        _title(ax, f"N = {n}", chances)
+        ax.set_ylim(low, high)
+        style.label_ends(ax, ends, gap=(high - low) * 0.19 / size[1])
+    style.label_outer(axes, x=_amount("training tokens", study.scores["tokens_seen"]), y="exact match (%)")
     return figure
 
 
-FIGURES: dict[str, Callable[[Study], Figure | None]] = {}
+def accuracy_by_passes(study: Study) -> Figure | None:
+    """The paper's Figure 2b: exact match against training tokens, a curve per N; a panel per difficulty."""
+    title = "Exact match by sleep passes N, against training tokens"
+    return _by_passes(study, "tokens_seen", title, _amount("training tokens", study.scores["tokens_seen"]))
+
+
+def accuracy_by_flops(study: Study) -> Figure | None:
+    """Figure 2b against training compute, where N passes cost about N times as much per token."""
+    if len(study.passes) < 2:
+        return None
+    exponent = round(math.log10(_scale(study.scores["train_flops"])))
+    title = "Exact match by sleep passes N, against training compute"
+    return _by_passes(study, "train_flops", title, f"training FLOPs ($10^{{{exponent}}}$)")
+
+
+def _by_passes(study: Study, x: str, title: str, x_label: str) -> Figure | None:
+    depths = _values(study.scores["depth"])
+    if len(study.passes) < 2 <= len(depths):
+        return None  # a figure by difficulty holds all there is
+    looks = style.by_passes(study.passes)
+    figure, axes = style.sheet(
+        title=title,
+        about=study.about,
+        note=f"{_band(study)}{study.note}",
+        panels=len(depths),
+        size=(2.3, 1.75) if len(depths) > 1 else (3.7, 2.3),
+        legend=[*(look.handle(f"N = {n}") for n, look in looks.items()), style.chance_handle()],
+    )
+    for ax, depth in zip(axes, depths, strict=True):
+        ax.axhline(study.chance(depth), **CHANCE_LINE)
+        for n, look in looks.items():
+            _curve(ax, study.whole(study.scores, n, depth), look, x, _scale(study.scores[x]))
+        _title(ax, _depth(study.axis, depth), [study.chance(depth)])
+        ax.set_ylim(*_limits(study))
+        ax.set_xlim(left=0)
+    style.label_outer(axes, x=x_label, y="exact match (%)")
+    return figure
+
+
+def frontier(study: Study) -> Figure | None:
+    """The map of N against difficulty: exact match at the end of training, and how far it is from chance."""
+    depths, passes = study.depths, study.passes
+    if not study.final.height or len(depths) * len(passes) < 2:
+        return None
+    seeds = study.final.group_by("n", "depth").agg(pl.col("cell_id").n_unique())["cell_id"].max()
+    ranges = "Small: lowest to highest seed. " if seeds != 1 else ""
+    figure, (ax,) = style.sheet(
+        title="Exact match at the end of training (%)",
+        about=study.about,
+        note=f"Shade: share of the way from chance (white) to 100 % (dark). {ranges}{study.note}",
+        panels=1,
+        size=(0.74 * len(depths) + 0.5, 0.5 * len(passes) + 0.85),
+    )
+    shades = colormaps["Blues"]
+    for i, depth in enumerate(depths):
+        chance = study.chance(depth)
+        ax.text(i, -0.78, "" if math.isnan(chance) else f"{chance:.1f}", color=style.GREY, ha="center", va="center")
+        for j, n in enumerate(passes):
+            found = 100 * study.whole(study.final, n, depth)["exact_match"]
+            box = {"xy": (i - 0.5, j - 0.5), "width": 1, "height": 1, "edgecolor": "white", "linewidth": 1.5}
+            if not len(found):
+                ax.add_patch(Rectangle(**box, facecolor="#f7f7f7", hatch="////"))  # type: ignore[arg-type]
+                ax.text(
+                    i, j, _why_missing(study, n, depth), size=6.8, ha="center", va="center", backgroundcolor="#f7f7f7"
+                )
+                continue
+            low, mean, high = (sum(f) / len(f) for f in (sorted(found)[:1], sorted(found), sorted(found)[-1:]))
+            shade = min(1.0, max(0.0, (mean - chance) / (100 - chance)))
+            ax.add_patch(Rectangle(**box, facecolor=shades(0.85 * shade)))  # type: ignore[arg-type]
+            color = "white" if shade > 0.6 else style.INK
+            ax.text(i, j + 0.14 * (seeds != 1), f"{mean:.1f}", color=color, size=9, ha="center", va="center")
+            if seeds != 1:
+                few = f", {len(found)} of {seeds}" if len(found) != seeds else ""
+                spread = f"{low:.0f}–{high:.0f}{few}" if len(found) > 1 else f"1 of {seeds} seeds"
+                ax.text(i, j - 0.25, spread, color=color, size=6.3, ha="center", va="center")
+    ax.set(xlim=(-0.5, len(depths) - 0.5), ylim=(-1.06, len(passes) - 0.5), xlabel=study.depth_axis)
+    ax.set_xticks(range(len(depths)), [str(d) for d in depths])
+    ax.set_yticks([-0.78, *range(len(passes))], ["chance", *(f"N = {n}" for n in passes)])
+    ax.grid(visible=False)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return figure
+
+
+def _why_missing(study: Study, n: int, depth: int) -> str:
+    """Why a place of the map is empty."""
+    failed = study.failed.filter((pl.col("n") == n) & (pl.col("depth") == depth))
+    if failed.height:
+        return str(failed["status"][0]).replace("_", "\n")
+    return "unfinished" if study.whole(study.scores, n, depth).height else "not run"
+
+
+def accuracy_by_answer(study: Study) -> Figure | None:
+    """Exact match of each answer of the episode (for Rule 110, each string) by N, at the end of training."""
+    found = study.final.filter(pl.col("answer").is_not_null())
+    if found["answer"].n_unique() < 2:
+        return None
+    looks, depths, answers = style.by_passes(study.passes), _values(found["depth"]), _values(found["answer"])
+    figure, axes = style.sheet(
+        title="Exact match of each answer, at the end of training",
+        about=study.about,
+        note=f"Small: a seed each; large: their mean. {study.note}",
+        panels=len(depths),
+        size=(2.3, 1.75) if len(depths) > 1 else (3.7, 2.3),
+        legend=[*(look.handle(f"N = {n}") for n, look in looks.items()), style.chance_handle()],
+    )
+    for ax, depth in zip(axes, depths, strict=True):
+        at_depth = found.filter(pl.col("depth") == depth)
+        for answer, chance in at_depth.select("answer", "chance").unique(maintain_order=True).iter_rows():
+            ax.plot([answer + 0.6, answer + 1.4], [100 * chance] * 2, **CHANCE_LINE)
+        for n, offset in zip(looks, _offsets(len(looks), 0.6), strict=True):
+            of_n = at_depth.filter(pl.col("n") == n)
+            look = {"color": looks[n].color, "marker": looks[n].marker, "linestyle": "none"}
+            ax.plot(of_n["answer"] + 1 + offset, 100 * of_n["exact_match"], markersize=2.5, alpha=0.5, **look)
+            mean = of_n.group_by("answer", maintain_order=True).agg(pl.col("exact_match").mean())
+            ax.plot(mean["answer"] + 1 + offset, 100 * mean["exact_match"], markersize=5.5, **look)
+        _title(ax, _depth(study.axis, depth), [100 * c for c in at_depth["chance"]])
+        ax.set_xticks([a + 1 for a in answers])
+        ax.grid(visible=False, axis="x")
+        ax.set_ylim(*_limits(study))
+    style.label_outer(axes, x="answer, in order", y="exact match (%)")
+    return figure
+
+
+def tokens_to_threshold(study: Study) -> Figure | None:
+    """Training tokens at the first test that reached a lift, for each N and difficulty; a panel per threshold."""
+    if not study.final.height or len(study.depths) * len(study.passes) < 2:
+        return None
+    looks, scale = style.by_passes(study.passes), _scale(study.scores["tokens_seen"])
+    cells = study.scores.filter(pl.col("cell_id").is_in(study.final["cell_id"].to_list()) & pl.col("answer").is_null())
+    budget = float(cells["tokens_seen"].cast(pl.Float64).max() or 0) / scale  # type: ignore[arg-type]
+    lane = 1.14 * budget
+    figure, axes = style.sheet(
+        title="Training tokens needed, by sleep passes N",
+        about=study.about,
+        note="A mark per seed, at the first test that reached the threshold; hollow: not reached by the end of training. "
+        f"Lift: 0 is chance, 100 % is all right. {study.note}",
+        panels=len(THRESHOLDS),
+        size=(max(2.3, 0.55 * len(study.depths) + 0.5), 2.2),
+        legend=[look.handle(f"N = {n}", line=False) for n, look in looks.items()],
+    )
+    for ax, threshold in zip(axes, THRESHOLDS, strict=True):
+        ax.axhspan(1.04 * budget, 1.24 * budget, color="#efefef", linewidth=0)
+        for i, depth in enumerate(study.depths):
+            for n, slot in zip(looks, _offsets(len(looks), 0.75), strict=True):
+                reached = _tokens_to(study.whole(cells, n, depth), threshold)
+                for tokens, offset in zip(reached, _offsets(len(reached), 0.5 / len(looks)), strict=True):
+                    height, face = (lane, "white") if tokens is None else (tokens / scale, looks[n].color)
+                    ax.plot(
+                        i + slot + offset, height, color=looks[n].color, marker=looks[n].marker, markersize=3.6,
+                        markerfacecolor=face, markeredgewidth=0.8,
+                    )  # fmt: skip
+        _title(ax, f"lift of {100 * threshold:.0f} %", [])
+        ax.text(0.01, 1.245 * budget, "not reached", size=6.8, color=style.GREY, transform=ax.get_yaxis_transform())
+        ax.set_xticks(range(len(study.depths)), [str(d) for d in study.depths])
+        ax.set(xlim=(-0.55, len(study.depths) - 0.45), ylim=(0, 1.36 * budget))
+        ax.set_yticks([tick for tick in ax.get_yticks() if tick <= budget])
+        ax.grid(visible=False, axis="x")
+    style.label_outer(axes, x=study.depth_axis, y=_amount("training tokens", study.scores["tokens_seen"]))
+    return figure
+
+
+def _tokens_to(scores: pl.DataFrame, threshold: float) -> list[int | None]:
+    """For each cell, the tokens at its first test with that lift, fewest first; None where there is none."""
+    reached = scores.group_by("cell_id").agg(pl.col("tokens_seen").filter(pl.col("lift") >= threshold).min())
+    return reached["tokens_seen"].sort(nulls_last=True).to_list()
+
+
+FIGURES: dict[str, Callable[[Study], Figure | None]] = {
+    "accuracy_by_depth": accuracy_by_depth,
+    "accuracy_by_passes": accuracy_by_passes,
+    "accuracy_by_flops": accuracy_by_flops,
+    "frontier": frontier,
+    "accuracy_by_answer": accuracy_by_answer,
+    "tokens_to_threshold": tokens_to_threshold,
+}
+"""Every figure by the name of its file; each returns None where the rows do not allow it."""
+
+
+# --- parts of figures ---
+
+
+def _curve(ax: Axes, scores: pl.DataFrame, look: style.Look, x: str, scale: float) -> float | None:
+    """Mean over seeds as far as all of them got, the band they span, thin lines for few; the last mean, in percent."""
+    cells, score = scores["cell_id"].n_unique(), 100 * pl.col("exact_match")
+    mean = scores.group_by("step").agg(
+        pl.col(x).first() / scale, score.mean().alias("mean"), score.min().alias("low"), score.max().alias("high"),
+        cells=pl.col("cell_id").n_unique(),
+    ).filter(pl.col("cells") == cells).sort("step")  # fmt: skip
+    if not mean.height:
+        return None
+    if cells > 1:
+        ax.fill_between(mean[x], mean["low"], mean["high"], color=look.color, alpha=0.16, linewidth=0)
+    if 1 < cells <= MOST_LINES:
+        for cell in scores.partition_by("cell_id", maintain_order=True):
+            ax.plot(cell[x] / scale, 100 * cell["exact_match"], color=look.color, linewidth=0.5, alpha=0.5)
+    marks = max(1, mean.height // 5)
+    ax.plot(
+        mean[x], mean["mean"], color=look.color, marker=look.marker, linestyle=look.dashes, zorder=3,
+        markevery=((mean.height - 1) % marks, marks),
+    )  # fmt: skip
+    return float(mean["mean"][-1])
+
+
+def _band(study: Study) -> str:
+    """What band and thin lines are, if there are any."""
+    if study.scores["seed"].n_unique() == 1:
+        return ""
+    return "Line: mean over seeds; band: lowest to highest; thin: a seed each. "
+
+
+def _title(ax: Axes, text: str, chances: Iterable[float]) -> None:
+    """A panel's name at its left and its chance, or the range of it, at its right."""
+    ax.set_title(text, loc="left", weight="bold")
+    if shown := _values(float(f"{chance:.1f}") for chance in chances):
+        ends = "–".join(str(c) for c in _values([shown[0], shown[-1]]))
+        ax.set_title(f"chance {ends} %", loc="right", size=6.8, color=style.GREY)
+
+
+def _limits(study: Study) -> tuple[float, float]:
+    """Limits of exact match in percent that hold every score and chance; from 0 unless all are far above it."""
+    lowest = 100 * min(study.scores.select(pl.min_horizontal(pl.col("exact_match", "chance").min())).item(), 1)
+    return (0 if lowest < 25 else 10 * math.floor((lowest - 3) / 10)), 102
+
+
+def _offsets(count: int, width: float) -> list[float]:
+    """Places of `count` marks side by side around 0, `width` from the first place to the last's end."""
+    return [width * ((i + 0.5) / count - 0.5) for i in range(count)]
+
+
+def _scale(amounts: pl.Series) -> float:
+    """The power of 1000 in which amounts are drawn."""
+    return 1000.0 ** max(0, math.floor(math.log10(max(*amounts, 1)) / 3))
+
+
+def _amount(what: str, amounts: pl.Series) -> str:
+    """An axis label with the unit of `_scale`."""
+    exponent = round(math.log10(_scale(amounts)))
+    return what + UNITS.get(exponent, f" ($10^{{{exponent}}}$)")
+
+
+def _depth(axis: str, value: int) -> str:
+    """A difficulty in words, such as "t = 4"."""
+    return f"{SYMBOLS.get(axis, _words(axis))} = {value}"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell{'s' * (count > 1)}"
+
+
+def _values(found: Iterable[Any]) -> list[Any]:
+    """The different values, sorted, without nulls."""
+    return sorted({value for value in found if value is not None})

@@ -57,9 +57,10 @@ class Look:
     marker: str
     dashes: Any = "solid"
 
-    def handle(self, label: str) -> Line2D:
+    def handle(self, label: str, *, line: bool = True) -> Line2D:
         """The series' entry in a legend."""
-        return Line2D([], [], color=self.color, marker=self.marker, linestyle=self.dashes, label=label, markersize=4)
+        dashes = self.dashes if line else "none"
+        return Line2D([], [], color=self.color, marker=self.marker, linestyle=dashes, label=label)
 
 
 LONG, SHORT, DOT = (0, (6, 1.4)), (0, (3, 1.2)), (0, (4, 1.2, 1, 1.2))
