@@ -80,12 +80,15 @@ def run(
             console.print(board.grid())
         written = figures.draw(rows.read_table(folder), folder / "figures")
     console.print(f"rows:    {folder / 'rows.parquet'}", soft_wrap=True)
-    console.print(f"figures: {', '.join(str(p) for p in written if p.suffix == '.png')}", soft_wrap=True)
+    names = ", ".join(path.stem for path in written if path.suffix == ".png")
+    console.print(f"figures: {folder / 'figures'} (PNG and SVG: {names})", soft_wrap=True)
     failed = {cell.id: states[cell.id] for cell in cells if states[cell.id][0] != "ok"}
     for cell in cells:
         if cell.id in failed:
             state, reason = failed[cell.id]
-            console.print(f"{state}: {progress.label(cell)}: {reason}", style="red", soft_wrap=True)
+            console.print(
+                f"{state}: {progress.label(cell, progress.varying(cells))}: {reason}", style="red", soft_wrap=True
+            )
     if failed:
         raise typer.Exit(FAILED_CELLS)
 
@@ -162,14 +165,15 @@ def status(
     from benchmark import progress, rows, sweep
 
     found = []
-    for cell in sweep.cells_in(folder):
+    cells = sweep.cells_in(folder)
+    for cell in cells:
         place = sweep.cell_folder(folder, cell)
         state, reason = sweep.cell_state(place)
         written = [row for row in rows.read(place / "rows.jsonl") if row["status"] == "ok" and row["answer"] is None]
         found.append(
             {
                 "cell_id": cell.id,
-                "cell": progress.label(cell),
+                "cell": progress.label(cell, progress.varying(cells)),
                 "state": state,
                 "step": written[-1]["step"] if written else 0,
                 "steps": cell.steps,

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, get_args, get_type_hints
 import baselines
 import tasks
 from baselines.base import ModelConfig
+from benchmark.rows import COLUMNS
 from tasks.base import Task, changed, nearest
 
 PRECISIONS = ("fp32", "bf16")
@@ -78,12 +79,15 @@ class Cell:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a negative seed and settings of different parts that share a name (rows could not tell them)."""
+        """Refuse a negative seed, and settings whose names rows could not tell apart."""
         if self.seed < 0:
             raise ValueError(f"seed must be a whole number >= 0; given {self.seed!r}")
         names = [f.name for part in self.parts() for f in fields(part)]
-        if doubled := {n for n in names if names.count(n) > 1 or n == "seed"}:
-            raise ValueError(f"settings of task {self.task.name!r}, model and training share names: {doubled}")
+        if doubled := sorted({n for n in names if names.count(n) > 1 or n in COLUMNS}):
+            raise ValueError(
+                f"settings of task {self.task.name!r}, model {self.model.name!r} and training must have names of "
+                f"their own, none of them a column of every row; rename {', '.join(doubled)}"
+            )
 
     def parts(self) -> tuple[Task, ModelConfig, Training]:
         """The three frozen dataclasses that hold the settings."""

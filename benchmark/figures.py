@@ -1,13 +1,12 @@
 """Figures from rows alone: exact match against tokens and FLOPs, and the map of difficulty against sleep passes N.
 
-Numbers are those of the test split. A cell that failed is left out and named under the figure. Settings that vary beside
-difficulty, N and seed are never averaged over: each combination is a study with figures of its own.
+Settings that vary beside difficulty, N and seed are never averaged over: each combination is a study with figures of
+its own. What failed or is unfinished stands under the figure.
 """
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,64 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from benchmark import rows, style
+from benchmark.studies import Study, studies, values
 
-IDENTITY = ("suite", "scale", "task", "task_version", "model", "model_version", "device")
-"""Columns whose values never share a figure."""
-
-SYMBOLS = {"rollout_steps": "t", "hops": "k"}
 THRESHOLDS = (0.5, 0.8)  # of lift
-MOST_NAMED = 4  # failed cells named under a figure
 MOST_LINES = 5  # seeds drawn one by one
 UNITS = {0: "", 3: " (thousands)", 6: " (millions)", 9: " (billions)", 12: " (trillions)"}
 CHANCE_LINE: dict[str, Any] = {"color": style.GREY, "linestyle": "dashed", "linewidth": 1, "zorder": 1.5}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Study:
-    """Rows that may share a figure: they differ in difficulty, N and seed only.
-
-    Attributes:
-        name: What tells this study from the others of the same rows; empty if it is the only one.
-        about: What was trained, for the line under the title.
-        note: Seeds, failed and unfinished cells, for the line under the figure.
-        axis: Name of the difficulty.
-        scores: Test rows of every cell that did not fail; beside the columns of rows, `n` is the N of training and
-            `depth` the difficulty.
-        final: Those of the last step of every finished cell.
-        failed: One row per failed cell; its `depth` may be null.
-    """
-
-    name: str
-    about: str
-    note: str
-    axis: str
-    scores: pl.DataFrame
-    final: pl.DataFrame
-    failed: pl.DataFrame
-
-    @property
-    def passes(self) -> list[int]:
-        """Every N there is, failed cells included."""
-        return _values([*self.scores["n"], *self.failed["n"]])
-
-    @property
-    def depths(self) -> list[int]:
-        """Every difficulty there is, failed cells included."""
-        return _values([*self.scores["depth"], *self.failed["depth"]])
-
-    @property
-    def depth_axis(self) -> str:
-        """The name of the difficulty, with its symbol."""
-        return f"{_words(self.axis)} {SYMBOLS.get(self.axis, '')}".strip()
-
-    def whole(self, scores: pl.DataFrame, n: int, depth: int) -> pl.DataFrame:
-        """The rows, out of `scores` or `final`, of one N and difficulty, all answers together."""
-        return scores.filter((pl.col("n") == n) & (pl.col("depth") == depth) & pl.col("answer").is_null())
-
-    def chance(self, depth: int) -> float:
-        """Chance of the whole example at a difficulty, in percent; NaN where no cell was tested."""
-        found = self.scores.filter((pl.col("depth") == depth) & pl.col("answer").is_null())["chance"]
-        return 100 * float(found[0]) if len(found) else math.nan
 
 
 def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:
@@ -98,75 +45,6 @@ def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:
     return written
 
 
-# --- rows to studies ---
-
-
-def studies(frame: pl.DataFrame) -> list[Study]:
-    """The studies in a table of rows, in a fixed order; those without any score are left out."""
-    axes = [a for a in frame["axis"].unique(maintain_order=True) if a in frame.columns]
-    settings = [c for c in frame.columns if c not in rows.COLUMNS and c not in (*axes, "sleep_passes", "test_passes")]
-    lists = [c for c in settings if frame[c].dtype == pl.List]
-    trained = pl.col("sleep_passes" if "sleep_passes" in frame.columns else "tested_passes")
-    frame = frame.filter((pl.col("split") == "test") | (pl.col("status") != "ok")).with_columns(
-        n=trained,
-        depth=pl.coalesce("difficulty", *(pl.when(pl.col("axis") == a).then(pl.col(a)) for a in axes)),
-        test_passes=pl.when(pl.col("tested_passes") != trained).then(pl.col("tested_passes").cast(pl.String)),
-        **{c: pl.col(c).cast(pl.List(pl.String)).list.join(" ") for c in lists},
-    )
-    frame = frame.sort("n", "depth", "seed", "cell_id", "step", "answer", nulls_last=True, maintain_order=True)
-    identity = [c for c in IDENTITY if frame[c].n_unique() > 1]
-    found = []
-    for group in _split(frame, identity):
-        varying = [c for c in settings if _varies(group, c)] + ["test_passes"]
-        for part in _split(group, varying):
-            study = _study(part, [*identity, *varying], settings)
-            if study.scores.height:
-                found.append(study)
-    return sorted(found, key=lambda study: study.name)
-
-
-def _split(frame: pl.DataFrame, columns: Sequence[str]) -> list[pl.DataFrame]:
-    """The rows of each combination of values in `columns`."""
-    return frame.partition_by(columns, maintain_order=True) if columns else [frame]
-
-
-def _varies(group: pl.DataFrame, setting: str) -> bool:
-    """Whether cells of one difficulty differ in a setting, so that a mean over them would hide it."""
-    return bool((group.group_by("depth").agg(pl.col(setting).n_unique())[setting] > 1).any())
-
-
-def _study(part: pl.DataFrame, naming: Sequence[str], settings: Sequence[str]) -> Study:
-    """The study of rows that belong together; `naming`: the columns that tell it from others."""
-    failed = part.filter(pl.col("status") != "ok").unique("cell_id", keep="first", maintain_order=True)
-    scores = part.filter((pl.col("status") == "ok") & ~pl.col("cell_id").is_in(failed["cell_id"].to_list()))
-    last = scores.filter(pl.col("step") == pl.col("step").max().over("cell_id"))
-    final = last.filter(pl.col("tokens_seen") >= pl.col("tokens")) if "tokens" in part.columns else last
-    first = part.row(0, named=True)
-    name = ", ".join(f"{_words(c)} {first[c]}" for c in naming if first[c] is not None)
-    trained = f"{first['task']}, {first['model']}, suite {first['suite']}, scale {first['scale']}"
-    axis = first["axis"]
-    note = []
-    if scores.height:
-        seeds = scores.group_by("n", "depth").agg(pl.col("seed").n_unique())["seed"].to_list()
-        note.append(f"{'–'.join(str(s) for s in _values([min(seeds), max(seeds)]))} seed{'s' * (max(seeds) > 1)}.")
-    if failed.height:
-        cells = [_failure(axis, row) for row in failed.iter_rows(named=True)]
-        more = f" and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""
-        note.append(f"{_cells(len(cells))} failed, left out: {'; '.join(cells[:MOST_NAMED])}{more}.")
-    if unfinished := scores["cell_id"].n_unique() - final["cell_id"].n_unique():
-        note.append(f"{_cells(unfinished)} unfinished: in curves as far as trained, not in final scores.")
-    if differing := [_words(c) for c in settings if part[c].n_unique() > 1]:
-        note.append(f"Not the same at every difficulty: {', '.join(differing)}.")
-    about = f"{trained}\n{name}".strip()
-    return Study(name=name, about=about, note=" ".join(note), axis=axis, scores=scores, final=final, failed=failed)
-
-
-def _failure(axis: str, row: dict[str, Any]) -> str:
-    """A failed cell in words."""
-    depth = "" if row["depth"] is None else f"{_depth(axis, row['depth'])}, "
-    return f"N = {row['n']}, {depth}seed {row['seed']} ({row['status']})"
-
-
 # --- the figures ---
 
 
@@ -174,7 +52,7 @@ def accuracy_by_depth(study: Study) -> Figure | None:
     """The paper's Figure 2a: exact match against training tokens, a curve per difficulty; a panel per N."""
     if len(study.depths) < 2:
         return None
-    looks, passes = style.by_order(study.depths), _values(study.scores["n"])
+    looks, passes = style.by_order(study.depths), values(study.scores["n"])
     size = (3.4, 2.3) if len(passes) == 1 else (2.45, 2.0)
     figure, axes = style.sheet(
         title=f"Exact match by {study.depth_axis}",
@@ -192,9 +70,9 @@ def accuracy_by_depth(study: Study) -> Figure | None:
             found = study.whole(study.scores, n, depth)
             end = _curve(ax, found, look, "tokens_seen", _scale(study.scores["tokens_seen"]))
             if end is not None:
-                ends[_depth(study.axis, depth)] = (end, look.color)
+                ends[study.label(depth)] = (end, look.color)
         ax.axhspan(min(chances), max(chances), color=style.GREY, alpha=0.18, linewidth=0)
-        for edge in _values([min(chances), max(chances)]):
+        for edge in values([min(chances), max(chances)]):
             ax.axhline(edge, **CHANCE_LINE)
         _title(ax, f"N = {n}", chances)
         ax.set_ylim(low, high)
@@ -219,7 +97,7 @@ def accuracy_by_flops(study: Study) -> Figure | None:
 
 
 def _by_passes(study: Study, x: str, title: str, x_label: str) -> Figure | None:
-    depths = _values(study.scores["depth"])
+    depths = values(study.scores["depth"])
     if len(study.passes) < 2 <= len(depths):
         return None  # a figure by difficulty holds all there is
     looks = style.by_passes(study.passes)
@@ -235,7 +113,7 @@ def _by_passes(study: Study, x: str, title: str, x_label: str) -> Figure | None:
         ax.axhline(study.chance(depth), **CHANCE_LINE)
         for n, look in looks.items():
             _curve(ax, study.whole(study.scores, n, depth), look, x, _scale(study.scores[x]))
-        _title(ax, _depth(study.axis, depth), [study.chance(depth)])
+        _title(ax, study.label(depth), [study.chance(depth)])
         ax.set_ylim(*_limits(study))
         ax.set_xlim(left=0)
     style.label_outer(axes, x=x_label, y="exact match (%)")
@@ -247,7 +125,7 @@ def frontier(study: Study) -> Figure | None:
     depths, passes = study.depths, study.passes
     if not study.final.height or len(depths) * len(passes) < 2:
         return None
-    seeds = study.final.group_by("n", "depth").agg(pl.col("cell_id").n_unique())["cell_id"].max()
+    seeds = max(study.final.group_by("n", "depth").agg(pl.col("cell_id").n_unique())["cell_id"].to_list())
     ranges = "Small: lowest to highest seed. " if seeds != 1 else ""
     figure, (ax,) = style.sheet(
         title="Exact match at the end of training (%)",
@@ -261,17 +139,23 @@ def frontier(study: Study) -> Figure | None:
         chance = study.chance(depth)
         ax.text(i, -0.78, "" if math.isnan(chance) else f"{chance:.1f}", color=style.GREY, ha="center", va="center")
         for j, n in enumerate(passes):
-            found = 100 * study.whole(study.final, n, depth)["exact_match"]
-            box = {"xy": (i - 0.5, j - 0.5), "width": 1, "height": 1, "edgecolor": "white", "linewidth": 1.5}
-            if not len(found):
-                ax.add_patch(Rectangle(**box, facecolor="#f7f7f7", hatch="////"))  # type: ignore[arg-type]
+            found = [100 * float(score) for score in study.whole(study.final, n, depth)["exact_match"]]
+            box: dict[str, Any] = {
+                "xy": (i - 0.5, j - 0.5),
+                "width": 1,
+                "height": 1,
+                "edgecolor": "white",
+                "linewidth": 1.5,
+            }
+            if not found:
+                ax.add_patch(Rectangle(**box, facecolor="#f7f7f7", hatch="////"))
                 ax.text(
                     i, j, _why_missing(study, n, depth), size=6.8, ha="center", va="center", backgroundcolor="#f7f7f7"
                 )
                 continue
-            low, mean, high = (sum(f) / len(f) for f in (sorted(found)[:1], sorted(found), sorted(found)[-1:]))
+            low, mean, high = min(found), sum(found) / len(found), max(found)
             shade = min(1.0, max(0.0, (mean - chance) / (100 - chance)))
-            ax.add_patch(Rectangle(**box, facecolor=shades(0.85 * shade)))  # type: ignore[arg-type]
+            ax.add_patch(Rectangle(**box, facecolor=shades(0.85 * shade)))
             color = "white" if shade > 0.6 else style.INK
             ax.text(i, j + 0.14 * (seeds != 1), f"{mean:.1f}", color=color, size=9, ha="center", va="center")
             if seeds != 1:
@@ -300,7 +184,7 @@ def accuracy_by_answer(study: Study) -> Figure | None:
     found = study.final.filter(pl.col("answer").is_not_null())
     if found["answer"].n_unique() < 2:
         return None
-    looks, depths, answers = style.by_passes(study.passes), _values(found["depth"]), _values(found["answer"])
+    looks, depths, answers = style.by_passes(study.passes), values(found["depth"]), values(found["answer"])
     figure, axes = style.sheet(
         title="Exact match of each answer, at the end of training",
         about=study.about,
@@ -315,11 +199,11 @@ def accuracy_by_answer(study: Study) -> Figure | None:
             ax.plot([answer + 0.6, answer + 1.4], [100 * chance] * 2, **CHANCE_LINE)
         for n, offset in zip(looks, _offsets(len(looks), 0.6), strict=True):
             of_n = at_depth.filter(pl.col("n") == n)
-            look = {"color": looks[n].color, "marker": looks[n].marker, "linestyle": "none"}
+            look: dict[str, Any] = {"color": looks[n].color, "marker": looks[n].marker, "linestyle": "none"}
             ax.plot(of_n["answer"] + 1 + offset, 100 * of_n["exact_match"], markersize=2.5, alpha=0.5, **look)
             mean = of_n.group_by("answer", maintain_order=True).agg(pl.col("exact_match").mean())
             ax.plot(mean["answer"] + 1 + offset, 100 * mean["exact_match"], markersize=5.5, **look)
-        _title(ax, _depth(study.axis, depth), [100 * c for c in at_depth["chance"]])
+        _title(ax, study.label(depth), [100 * c for c in at_depth["chance"]])
         ax.set_xticks([a + 1 for a in answers])
         ax.grid(visible=False, axis="x")
         ax.set_ylim(*_limits(study))
@@ -338,7 +222,7 @@ def tokens_to_threshold(study: Study) -> Figure | None:
     figure, axes = style.sheet(
         title="Training tokens needed, by sleep passes N",
         about=study.about,
-        note="A mark per seed, at the first test that reached the threshold; hollow: not reached by the end of training. "
+        note="A mark per seed, at the first test that reached it; hollow: not reached by the end of training. "
         f"Lift: 0 is chance, 100 % is all right. {study.note}",
         panels=len(THRESHOLDS),
         size=(max(2.3, 0.55 * len(study.depths) + 0.5), 2.2),
@@ -417,8 +301,8 @@ def _band(study: Study) -> str:
 def _title(ax: Axes, text: str, chances: Iterable[float]) -> None:
     """A panel's name at its left and its chance, or the range of it, at its right."""
     ax.set_title(text, loc="left", weight="bold")
-    if shown := _values(float(f"{chance:.1f}") for chance in chances):
-        ends = "–".join(str(c) for c in _values([shown[0], shown[-1]]))
+    if shown := values(float(f"{chance:.1f}") for chance in chances):
+        ends = "–".join(str(c) for c in values([shown[0], shown[-1]]))
         ax.set_title(f"chance {ends} %", loc="right", size=6.8, color=style.GREY)
 
 
@@ -442,21 +326,3 @@ def _amount(what: str, amounts: pl.Series) -> str:
     """An axis label with the unit of `_scale`."""
     exponent = round(math.log10(_scale(amounts)))
     return what + UNITS.get(exponent, f" ($10^{{{exponent}}}$)")
-
-
-def _depth(axis: str, value: int) -> str:
-    """A difficulty in words, such as "t = 4"."""
-    return f"{SYMBOLS.get(axis, _words(axis))} = {value}"
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _cells(count: int) -> str:
-    return f"{count} cell{'s' * (count > 1)}"
-
-
-def _values(found: Iterable[Any]) -> list[Any]:
-    """The different values, sorted, without nulls."""
-    return sorted({value for value in found if value is not None})

@@ -14,8 +14,6 @@ from benchmark.config import Cell
 from benchmark.cost import cost
 from benchmark.executors import Event
 
-ROW, COLUMN = "difficulty", "sleep_passes"
-
 
 class Board:
     """The state of every cell, fed by events and drawn as a grid of difficulty against N.
@@ -25,6 +23,7 @@ class Board:
 
     def __init__(self, title: str, cells: Sequence[Cell], *, slots: int, console: Console) -> None:
         self.title, self.cells, self.slots, self.console = title, cells, slots, console
+        self.others = varying(cells)
         self.state = {cell.id: "waiting" for cell in cells}
         self.last: dict[str, rows.Row] = {}  # the newest row of all answers together, by cell
         self.speed: dict[str, float] = {}
@@ -74,7 +73,7 @@ class Board:
                 score = self.last.get(cell.id)
                 shown = f"exact match {score['exact_match']:.3f}, chance {score['chance']:.3f}" if score else ""
                 self.console.print(
-                    f"{self.state[cell.id]:>8}  {label(cell)}  {said['reason'] or shown}", highlight=False
+                    f"{self.state[cell.id]:>8}  {label(cell, self.others)}  {said['reason'] or shown}", highlight=False
                 )
 
     def done(self) -> float:
@@ -97,7 +96,7 @@ class Board:
         running = [c for c in self.cells if self.state[c.id] == "running"]
         lines = [
             Text(
-                f"  {label(c)}: {self.step[c.id] / c.steps:4.0%}, {self.speed.get(c.id, 0) / 1e3:.0f}k tokens/s"
+                f"  {label(c, self.others)}: {self.step[c.id] / c.steps:4.0%}, {self.speed.get(c.id, 0) / 1e3:.0f}k tokens/s"
                 + (f", exact match {self.last[c.id]['exact_match']:.3f}" if c.id in self.last else "")
             )
             for c in running
@@ -105,20 +104,22 @@ class Board:
         return Group(self.grid(head), *lines)
 
     def grid(self, caption: str = "") -> Table:
-        """Mean exact match over seeds: a line per difficulty, a column per N, beside exact chance."""
+        """Mean exact match over seeds: a line per difficulty (and other setting that varies), a column per N."""
         axis = self.cells[0].task.axis
-        levels = sorted({c.axes[axis] for c in self.cells})
         counts = sorted({c.training.sleep_passes for c in self.cells})
         table = Table(title=self.title, caption=caption, caption_justify="left", title_justify="left")
-        table.add_column(axis.replace("_", " "), justify="right")
+        for name in (*self.others, axis):
+            table.add_column(name.replace("_", " "), justify="right")
         table.add_column("chance", justify="right")
         for n in counts:
             table.add_column(f"N = {n}", justify="right")
-        for level in levels:
-            group = [c for c in self.cells if c.axes[axis] == level]
-            chance = f"{group[0].task.chance(level):.3f}"
+        lines: dict[tuple[str, ...], list[Cell]] = {}
+        for cell in self.cells:
+            lines.setdefault(tuple(str(cell.axes[name]) for name in (*self.others, axis)), []).append(cell)
+        for key, group in lines.items():
+            chance = f"{group[0].task.chance(group[0].axes[axis]):.3f}"
             entries = [self.entry([c for c in group if c.training.sleep_passes == n]) for n in counts]
-            table.add_row(str(level), chance, *entries)
+            table.add_row(*key, chance, *entries)
         return table
 
     def entry(self, cells: Sequence[Cell]) -> str:
@@ -136,9 +137,16 @@ class Board:
         return text + (f" [red]{len(failed)} {failed[0]}[/red]" if failed else "")
 
 
-def label(cell: Cell) -> str:
-    """A cell in a few words."""
-    return f"{cell.task.axis} {cell.axes[cell.task.axis]}, N {cell.training.sleep_passes}, seed {cell.seed}"
+def varying(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """Settings, beside difficulty and N, that are not the same in all cells."""
+    known = {cells[0].task.axis, "sleep_passes"}
+    return tuple(n for n in cells[0].axes if n not in known and len({c.axes.get(n) for c in cells}) > 1)
+
+
+def label(cell: Cell, others: Sequence[str] = ()) -> str:
+    """A cell in a few words: difficulty, N, seed and the settings named."""
+    more = "".join(f", {name} {cell.axes[name]}" for name in others)
+    return f"{cell.task.axis} {cell.axes[cell.task.axis]}, N {cell.training.sleep_passes}, seed {cell.seed}{more}"
 
 
 def duration(seconds: float) -> str:

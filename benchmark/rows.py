@@ -43,6 +43,8 @@ COLUMNS: dict[str, Column] = {
     "model": Column(kind="str", about="name of the model"),
     "model_version": Column(kind="int", about="version of the model's numbers"),
     "seed": Column(kind="int", about="seed of parameters and training data"),
+    "seq_len": Column(kind="int", about="T: tokens of one sequence, answers included"),
+    "window": Column(kind="int", about="L: tokens read before eviction"),
     "step": Column(kind="int", about="optimizer steps taken"),
     "tokens_seen": Column(kind="int", about="training tokens read, each counted once whatever N"),
     "train_flops": Column(

@@ -59,7 +59,7 @@ class Look:
 
     def handle(self, label: str, *, line: bool = True) -> Line2D:
         """The series' entry in a legend."""
-        dashes = self.dashes if line else "none"
+        dashes: Any = self.dashes if line else "none"
         return Line2D([], [], color=self.color, marker=self.marker, linestyle=dashes, label=label)
 
 

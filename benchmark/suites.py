@@ -93,7 +93,28 @@ def passes(scale: str) -> Grid:
     )
 
 
-SUITES: dict[str, Callable[[str], Grid]] = {"quick": quick, "rollouts": rollouts, "passes": passes}
+def addressing(scale: str) -> Grid:
+    """The artefact that looks like depth: two windows that look alike, with and without a window index."""
+    cells = {"tiny": 8, "cpu": 12, "gpu": 24, "paper": 24}[scale]
+    depth = {"tiny": 1, "cpu": 3, "gpu": 6, "paper": 8}[scale]
+    tokens = {"tiny": 100_000, "cpu": 4_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
+    return Grid(
+        base=automaton(scale).with_settings({"cells": cells, "strings": 2, "tokens": tokens}),
+        axes={
+            "seed": seeds(scale),
+            "window_embedding": (False, True),
+            "rollout_steps": (0, depth),
+            "sleep_passes": (1, 2),
+        },
+    )
+
+
+SUITES: dict[str, Callable[[str], Grid]] = {
+    "quick": quick,
+    "rollouts": rollouts,
+    "passes": passes,
+    "addressing": addressing,
+}
 """Every suite by name; its docstring is its description."""
 
 

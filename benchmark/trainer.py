@@ -6,8 +6,9 @@ of s, so a resumed cell gives the rows of an uninterrupted one, bit for bit on a
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -123,23 +124,16 @@ class Trainer:
         return loss.detach()
 
     def batches(self, first: int) -> Iterator[Batch]:
-        """The batches of steps `first` to the end. For a GPU the next one is made while the last one trains."""
+        """The batches of steps `first` to the end."""
         size, task, seed = self.cell.training.batch, self.cell.task, self.cell.seed
 
         def make(step: int) -> Batch:
             episode = task.episodes("train", np.arange(step * size, (step + 1) * size), seed=seed)
             return Batch.of(episode, self.device)
 
-        if self.device.type == "cpu":  # one core per cell: nothing to gain from a second thread
-            yield from map(make, range(first, self.cell.steps))
-            return
-        with ThreadPoolExecutor(max_workers=1) as background:
-            ahead = background.submit(make, first)
-            for step in range(first, self.cell.steps):
-                batch = ahead.result()
-                if step + 1 < self.cell.steps:
-                    ahead = background.submit(make, step + 1)
-                yield batch
+        steps = range(first, self.cell.steps)
+        # On a CPU a cell has one core: a second thread would only get in its way.
+        return map(make, steps) if self.device.type == "cpu" else made_ahead(make, steps)
 
     def test(self, train_loss: float) -> Iterator[rows.Row]:
         """Rows of the held-out scores at the present step."""
@@ -207,6 +201,18 @@ class Trainer:
             rows.rewrite(self.rows_path, kept)
 
 
+def made_ahead(make: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
+    """The batches of `steps`, the next one made by a background thread while the last one is trained on."""
+    with ThreadPoolExecutor(max_workers=1) as background:
+        waiting: deque[Future[Batch]] = deque()
+        for step in steps:
+            waiting.append(background.submit(make, step))
+            if len(waiting) > 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
 def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
     """The columns that every row of a cell shares; `context` adds suite, scale and commit."""
     settings = {k: list(v) if isinstance(v, tuple) else v for k, v in cell.axes.items()}
@@ -220,6 +226,8 @@ def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
         "model": cell.model.name,
         "model_version": cell.model.version,
         "seed": cell.seed,
+        "seq_len": cell.task.seq_len,
+        "window": cell.task.window,
         "axis": cell.task.axis,
         "device": device,
         "torch": torch.__version__,

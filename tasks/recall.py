@@ -41,7 +41,7 @@ class Recall(Task):
     keys: int = 16
     values: int = 16
     queries: int = 4
-    window: int = 8
+    window_tokens: int = 8
 
     def __post_init__(self) -> None:
         """Refuse what does not fit, or leaves nothing to hold out."""
@@ -49,9 +49,9 @@ class Recall(Task):
         check_whole("values", self.values, 2, why="a single value asks nothing")
         check_whole("pairs", self.pairs, 1, self.keys, "keys of an example are distinct")
         check_whole("queries", self.queries, 1, self.pairs, "queried keys are distinct")
-        check_whole("window", self.window, 2)
-        if self.window % 2:
-            raise ValueError(f"window must be even (no pair is cut); given {self.window}")
+        check_whole("window_tokens", self.window_tokens, 2)
+        if self.window_tokens % 2:
+            raise ValueError(f"window_tokens must be even (no pair is cut); given {self.window_tokens}")
         if 2 * self.queries - 1 > self.window:
             raise ValueError(
                 f"{self.queries} queries take {2 * self.queries - 1} tokens and must fit in one window of "
@@ -68,6 +68,11 @@ class Recall(Task):
     def vocab_size(self) -> int:
         """Padding, keys, values."""
         return 1 + self.keys + self.values
+
+    @property
+    def window(self) -> int:
+        """L: `window_tokens`."""
+        return self.window_tokens
 
     @property
     def _read_windows(self) -> int:

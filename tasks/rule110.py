@@ -42,7 +42,7 @@ class Rule110(Task):
     strings: int = 4
     rollout_steps: int = 4
     boundary: str = "periodic"
-    window: int = 0  # L in tokens, whole strings; 0 stands for one string per window
+    window_tokens: int = 0  # L, in whole strings; 0 stands for one string per window
 
     def __post_init__(self) -> None:
         """Refuse what has no exact chance, does not fit, or is trivial."""
@@ -54,9 +54,7 @@ class Rule110(Task):
                 f"boundary must be 'periodic'; given {self.boundary!r} (with a fixed-zero edge the first "
                 "cell after t steps is the OR of cells 0..t, and a constant guess of 1 is nearly always right)"
             )
-        check_whole("window", self.window, 0)
-        if not self.window:
-            object.__setattr__(self, "window", self.cells)
+        check_whole("window_tokens", self.window_tokens, 0)
         if self.cells > self.window:
             raise ValueError(f"a string of {self.cells} cells does not fit in a window of {self.window} tokens")
         if self.window % self.cells:
@@ -74,6 +72,11 @@ class Rule110(Task):
     def vocab_size(self) -> int:
         """Two cell values and the query token."""
         return 3
+
+    @property
+    def window(self) -> int:
+        """L: `window_tokens`, or one string."""
+        return self.window_tokens or self.cells
 
     @property
     def seq_len(self) -> int:

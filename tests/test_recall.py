@@ -11,10 +11,10 @@ from tasks.recall import PAD, Recall
 
 TASKS = [
     Recall(),
-    Recall(pairs=7, window=8, queries=3),  # padded
+    Recall(pairs=7, window_tokens=8, queries=3),  # padded
     Recall(pairs=16, queries=4),  # every key used
-    Recall(pairs=4, queries=4, keys=5, values=300, window=10),  # one window
-    Recall(pairs=1, queries=1, keys=40, values=9, window=2),
+    Recall(pairs=4, queries=4, keys=5, values=300, window_tokens=10),  # one window
+    Recall(pairs=1, queries=1, keys=40, values=9, window_tokens=2),
 ]
 
 
@@ -61,7 +61,7 @@ def test_no_pair_is_cut(task: Recall) -> None:
 
 def test_splits_are_disjoint_by_content(record_property: Callable[[str, object], None]) -> None:
     """The set of pairs decides, whatever its order, also where contents are few enough to be met often."""
-    task = Recall(pairs=2, keys=6, values=6, queries=1, window=4)
+    task = Recall(pairs=2, keys=6, values=6, queries=1, window_tokens=4)
     contents = {}
     for split in ("train", "validation", "test"):
         tokens = task.episodes(split, range(20_000)).inputs.tolist()
@@ -120,7 +120,7 @@ def test_chance() -> None:
         ({"queries": 9}, r"queries must be a whole number in 1\.\.8 .*; given 9"),
         ({"values": 1}, r"values must be a whole number >= 2 .*; given 1"),
         ({"keys": 0}, "keys must be a whole number >= 1; given 0"),
-        ({"window": 7}, "window must be even .*; given 7"),
+        ({"window_tokens": 7}, "window_tokens must be even .*; given 7"),
         ({"queries": 5}, r"5 queries take 9 tokens .* 8 tokens; allowed here: 1\.\.4 queries"),
         ({"pairs": 1, "queries": 1, "keys": 2, "values": 2}, "too few contents .* make 4; at least 256"),
     ],
