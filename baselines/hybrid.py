@@ -6,6 +6,7 @@ With N = 1 pass this is the plain hybrid; the paper's models differ from it by N
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from baselines.attention import WindowAttention
@@ -114,12 +115,22 @@ class Sleeper(Model):
     def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """One pass over tokens [B, P]: logits [B, P, V] and the state after them."""
         h, fast_weights = self.run_blocks(self.embed(tokens, state.windows), state.fast_weights)
-        return self.head(self.norm(h)), State(fast_weights=fast_weights, windows=state.windows + 1)
+        # In full precision: bf16 logits tie, and the first of two equals would always win.
+        with torch.autocast(h.device.type, enabled=False):
+            logits = self.head(self.norm(h.to(self.head.weight.dtype)))
+        return logits, State(fast_weights=fast_weights, windows=state.windows + 1)
 
     def embed(self, tokens: Tensor, window: int) -> Tensor:
         """Token embeddings [B, T, D], plus the embedding of the window's index where the model has one."""
         h: Tensor = self.embedding(tokens)
-        return h if self.window_embedding is None else h + self.window_embedding.weight[window]
+        if self.window_embedding is None:
+            return h
+        if window >= self.window_embedding.num_embeddings:
+            raise ValueError(
+                f"window {window + 1} was read by a model built for {self.window_embedding.num_embeddings}; "
+                "build it with a larger seq_len, or without window_embedding"
+            )
+        return h + self.window_embedding.weight[window]
 
     def run_blocks(self, h: Tensor, fast_weights: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One pass of the whole stack: features [B, T, D] and fast weights in, the same out."""

@@ -129,12 +129,12 @@ def show(
     from benchmark.estimate import seconds
     from benchmark.progress import amount, duration, table_of
 
-    cells = _grid(suite, scale, seeds, sleep_passes, rollout_steps, settings).cells()
+    grid = _grid(suite, scale, seeds, sleep_passes, rollout_steps, settings)
+    cells = grid.cells()
     found: list[dict[str, Any]] = [
         {
             "cell_id": cell.id,
-            **{k: v for k, v in cell.axes.items() if k in ("rollout_steps", "sleep_passes")},
-            "seed": cell.seed,
+            **{name: value for name, value in (cell.axes | {"seed": cell.seed}).items() if name in grid.axes},
             "steps": cell.steps,
             "tokens": cell.steps * cell.training.batch * cell.task.seq_len,
             "train_flops": cost(cell).train_flops * cell.steps * cell.training.batch,
@@ -178,7 +178,7 @@ def status(
                 "step": written[-1]["step"] if written else 0,
                 "steps": cell.steps,
                 "exact_match": written[-1]["exact_match"] if written else None,
-                "chance": cell.task.chance(cell.axes[cell.task.axis]),
+                "chance": written[-1]["chance"] if written else None,
                 "reason": reason,
             }
         )
@@ -192,7 +192,7 @@ def status(
             f["state"],
             f"{f['step']}/{f['steps']}",
             "-" if f["exact_match"] is None else f"{f['exact_match']:.3f}",
-            f"{f['chance']:.3f}",
+            "-" if f["chance"] is None else f"{f['chance']:.3f}",
             f["reason"] or "",
         ]
         for f in found
@@ -212,6 +212,21 @@ def figures_(
     folder = out or (source if source.is_dir() else source.parent) / "figures"
     for path in figures.draw(rows.read_table(source), folder):
         typer.echo(path)
+
+
+@app.command()
+def table(
+    source: Annotated[Path, typer.Argument(help="A folder that `bench run` wrote, or a rows.parquet.")],
+    json_: Json = False,
+) -> None:
+    """Print final scores over seeds in Markdown: at equal tokens, at equal training FLOPs, tokens needed."""
+    from benchmark import rows, tables
+
+    found = tables.summary(rows.read_table(source))
+    if json_:
+        _print_json(found.to_dicts())
+    else:
+        typer.echo(tables.markdown(found))
 
 
 def _grid(

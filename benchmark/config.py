@@ -13,9 +13,10 @@ import baselines
 import tasks
 from baselines.base import ModelConfig
 from benchmark.rows import COLUMNS
-from tasks.base import Task, changed, nearest
+from tasks.base import Task, changed, check_whole, nearest
 
 PRECISIONS = ("fp32", "bf16")
+TEST_SPLITS = ("test", "validation")
 
 Part = TypeVar("Part", bound="Task | ModelConfig | Training")
 
@@ -37,6 +38,7 @@ class Training:
         precision: "fp32", or "bf16" for autocast of the matrix products.
         evaluations: Points of the learning curve, evenly spaced in steps; the last is the end.
         test_examples: Held-out examples per point.
+        test_split: "test", or "validation" for choosing settings without looking at the test examples.
     """
 
     tokens: int
@@ -51,20 +53,22 @@ class Training:
     precision: str = "fp32"
     evaluations: int = 20
     test_examples: int = 2048
+    test_split: str = "test"
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be trained."""
         for name in ("tokens", "batch", "sleep_passes", "evaluations", "test_examples"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be a whole number >= 1; given {getattr(self, name)!r}")
-        if any(n < 1 for n in self.test_passes):
-            raise ValueError(f"test_passes must be whole numbers >= 1; given {self.test_passes!r}")
+            check_whole(name, getattr(self, name), 1)
+        for passes in self.test_passes:
+            check_whole("test_passes", passes, 1)
+        check_whole("warmup_steps", self.warmup_steps, 0)
         for name in ("muon_lr", "adam_lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0; given {getattr(self, name)!r}")
-        for name in ("weight_decay", "warmup_steps"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0; given {getattr(self, name)!r}")
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay must be at least 0; given {self.weight_decay!r}")
+        if self.test_split not in TEST_SPLITS:
+            raise ValueError(nearest(self.test_split, TEST_SPLITS, kind="test_split"))
         if self.precision not in PRECISIONS:
             raise ValueError(nearest(self.precision, PRECISIONS, kind="precision"))
 
@@ -80,8 +84,7 @@ class Cell:
 
     def __post_init__(self) -> None:
         """Refuse a negative seed, and settings whose names rows could not tell apart."""
-        if self.seed < 0:
-            raise ValueError(f"seed must be a whole number >= 0; given {self.seed!r}")
+        check_whole("seed", self.seed, 0)
         names = [f.name for part in self.parts() for f in fields(part)]
         if doubled := sorted({n for n in names if names.count(n) > 1 or n in COLUMNS}):
             raise ValueError(
@@ -108,6 +111,12 @@ class Cell:
     def axes(self) -> dict[str, Any]:
         """Every setting by name: what a row says about its cell beside names, versions and seed."""
         return {f.name: getattr(part, f.name) for part in self.parts() for f in fields(part)}
+
+    @property
+    def difficulty(self) -> int | None:
+        """The value of the task's axis, or None for a task whose examples mix several."""
+        value: int | None = self.axes.get(self.task.axis)
+        return value
 
     def as_json(self) -> dict[str, Any]:
         """The cell as plain data: names, versions and every setting; `from_json` turns it back."""
@@ -190,7 +199,8 @@ def _parse(name: str, value: str, kind: Any) -> Any:
         if get_args(kind):
             return tuple(int(v) for v in value.split(",") if v)
     except (ValueError, KeyError):
-        wanted = "true or false" if kind is bool else getattr(kind, "__name__", "whole numbers: 1,2,4")
+        kinds = {bool: "true or false", int: "a whole number", float: "a number"}
+        wanted = kinds.get(kind, "whole numbers separated by commas, such as 1,2,4")
         raise ValueError(f"{name} takes {wanted}; given {value!r}") from None
     return value
 

@@ -131,6 +131,8 @@ def _run_cell(
             if stopping.is_set():
                 _close(process)
             for line in process.stdout:
+                if not line.endswith("\n"):
+                    break  # killed while it spoke
                 contents = json.loads(line)
                 ended |= contents["event"] == "end"
                 yield Event(cell=cell, kind=contents.pop("event"), contents=contents)

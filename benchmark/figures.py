@@ -6,13 +6,12 @@ its own. What failed or is unfinished stands under the figure.
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -20,9 +19,6 @@ from benchmark import rows, style
 from benchmark.studies import Study, studies, values
 
 THRESHOLDS = (0.5, 0.8)  # of lift
-MOST_LINES = 5  # seeds drawn one by one
-UNITS = {0: "", 3: " (thousands)", 6: " (millions)", 9: " (billions)", 12: " (trillions)"}
-CHANCE_LINE: dict[str, Any] = {"color": style.GREY, "linestyle": "dashed", "linewidth": 1, "zorder": 1.5}
 
 
 def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:
@@ -37,6 +33,7 @@ def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:
                 figure = figure_of(study)
                 if figure is None:
                     continue
+                style.settle(figure)
                 stem = re.sub(r"[^A-Za-z0-9._]+", "-", f"{name}-{study.name}").strip("-")
                 for kind in ("png", "svg"):
                     folder.mkdir(parents=True, exist_ok=True)
@@ -60,43 +57,45 @@ def accuracy_by_depth(study: Study) -> Figure | None:
         note=f"{_band(study)}{study.note}",
         panels=len(passes),
         size=size,
-        legend=[style.chance_handle()],
     )
     chances = [study.chance(depth) for depth in study.depths if not math.isnan(study.chance(depth))]
-    low, high = _limits(study)
+    low, high = style.limits(study.scores)
     for ax, n in zip(axes, passes, strict=True):
         ends = {}
         for depth, look in looks.items():
             found = study.whole(study.scores, n, depth)
-            end = _curve(ax, found, look, "tokens_seen", _scale(study.scores["tokens_seen"]))
+            end = style.curve(ax, found, look, "tokens_seen", style.scale_of(study.scores["tokens_seen"]))
             if end is not None:
-                ends[study.label(depth)] = (end, look.color)
+                ends[study.label(depth)] = (end, look)
         ax.axhspan(min(chances), max(chances), color=style.GREY, alpha=0.18, linewidth=0)
         for edge in values([min(chances), max(chances)]):
-            ax.axhline(edge, **CHANCE_LINE)
-        _title(ax, f"N = {n}", chances)
+            ax.axhline(edge, **style.CHANCE_LINE)
+        style.name_panel(ax, f"N = {n}", chances)
         ax.set_ylim(low, high)
         style.label_ends(ax, ends, gap=(high - low) * 0.19 / size[1])
-    style.label_outer(axes, x=_amount("training tokens", study.scores["tokens_seen"]), y="exact match (%)")
+    axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
+    style.label_outer(axes, x=style.label_amount("training tokens", study.scores["tokens_seen"]), y="exact match (%)")
     return figure
 
 
 def accuracy_by_passes(study: Study) -> Figure | None:
     """The paper's Figure 2b: exact match against training tokens, a curve per N; a panel per difficulty."""
     title = "Exact match by sleep passes N, against training tokens"
-    return _by_passes(study, "tokens_seen", title, _amount("training tokens", study.scores["tokens_seen"]))
+    return _by_passes(study, "tokens_seen", title, style.label_amount("training tokens", study.scores["tokens_seen"]))
 
 
 def accuracy_by_flops(study: Study) -> Figure | None:
     """Figure 2b against training compute, where N passes cost about N times as much per token."""
     if len(study.passes) < 2:
         return None
-    exponent = round(math.log10(_scale(study.scores["train_flops"])))
+    exponent = round(math.log10(style.scale_of(study.scores["train_flops"])))
     title = "Exact match by sleep passes N, against training compute"
-    return _by_passes(study, "train_flops", title, f"training FLOPs ($10^{{{exponent}}}$)")
+    note = "At equal tokens, fewer passes end at fewer FLOPs. "
+    return _by_passes(study, "train_flops", title, f"training FLOPs ($10^{{{exponent}}}$)", note)
 
 
-def _by_passes(study: Study, x: str, title: str, x_label: str) -> Figure | None:
+def _by_passes(study: Study, x: str, title: str, x_label: str, note: str = "") -> Figure | None:
+    """A panel per difficulty, a curve per N, against a column of rows."""
     depths = values(study.scores["depth"])
     if len(study.passes) < 2 <= len(depths):
         return None  # a figure by difficulty holds all there is
@@ -104,18 +103,19 @@ def _by_passes(study: Study, x: str, title: str, x_label: str) -> Figure | None:
     figure, axes = style.sheet(
         title=title,
         about=study.about,
-        note=f"{_band(study)}{study.note}",
+        note=f"{_band(study)}{note}{study.note}",
         panels=len(depths),
         size=(2.3, 1.75) if len(depths) > 1 else (3.7, 2.3),
-        legend=[*(look.handle(f"N = {n}") for n, look in looks.items()), style.chance_handle()],
+        legend=[look.handle(f"N = {n}") for n, look in looks.items()],
     )
     for ax, depth in zip(axes, depths, strict=True):
-        ax.axhline(study.chance(depth), **CHANCE_LINE)
+        ax.axhline(study.chance(depth), **style.CHANCE_LINE)
         for n, look in looks.items():
-            _curve(ax, study.whole(study.scores, n, depth), look, x, _scale(study.scores[x]))
-        _title(ax, study.label(depth), [study.chance(depth)])
-        ax.set_ylim(*_limits(study))
-        ax.set_xlim(left=0)
+            turn = (list(looks).index(n), len(looks))
+            style.curve(ax, study.whole(study.scores, n, depth), look, x, style.scale_of(study.scores[x]), turn)
+        style.name_panel(ax, study.label(depth), [study.chance(depth)])
+        ax.set_ylim(*style.limits(study.scores))
+    axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
     style.label_outer(axes, x=x_label, y="exact match (%)")
     return figure
 
@@ -123,7 +123,7 @@ def _by_passes(study: Study, x: str, title: str, x_label: str) -> Figure | None:
 def frontier(study: Study) -> Figure | None:
     """The map of N against difficulty: exact match at the end of training, and how far it is from chance."""
     depths, passes = study.depths, study.passes
-    if not study.final.height or len(depths) * len(passes) < 2:
+    if not study.final.height or len(depths) < 2:
         return None
     seeds = max(study.final.group_by("n", "depth").agg(pl.col("cell_id").n_unique())["cell_id"].to_list())
     ranges = "Small: lowest to highest seed. " if seeds != 1 else ""
@@ -156,7 +156,7 @@ def frontier(study: Study) -> Figure | None:
             low, mean, high = min(found), sum(found) / len(found), max(found)
             shade = min(1.0, max(0.0, (mean - chance) / (100 - chance)))
             ax.add_patch(Rectangle(**box, facecolor=shades(0.85 * shade)))
-            color = "white" if shade > 0.6 else style.INK
+            color = "white" if shade > 0.7 else style.INK
             ax.text(i, j + 0.14 * (seeds != 1), f"{mean:.1f}", color=color, size=9, ha="center", va="center")
             if seeds != 1:
                 few = f", {len(found)} of {seeds}" if len(found) != seeds else ""
@@ -185,40 +185,43 @@ def accuracy_by_answer(study: Study) -> Figure | None:
     if found["answer"].n_unique() < 2:
         return None
     looks, depths, answers = style.by_passes(study.passes), values(found["depth"]), values(found["answer"])
+    ranges = "Mark: mean over seeds; line: lowest to highest. " if found["seed"].n_unique() > 1 else ""
     figure, axes = style.sheet(
         title="Exact match of each answer, at the end of training",
         about=study.about,
-        note=f"Small: a seed each; large: their mean. {study.note}",
+        note=f"{ranges}{study.note}",
         panels=len(depths),
         size=(2.3, 1.75) if len(depths) > 1 else (3.7, 2.3),
-        legend=[*(look.handle(f"N = {n}") for n, look in looks.items()), style.chance_handle()],
+        legend=[look.handle(f"N = {n}", line=False) for n, look in looks.items()],
     )
     for ax, depth in zip(axes, depths, strict=True):
         at_depth = found.filter(pl.col("depth") == depth)
         for answer, chance in at_depth.select("answer", "chance").unique(maintain_order=True).iter_rows():
-            ax.plot([answer + 0.6, answer + 1.4], [100 * chance] * 2, **CHANCE_LINE)
-        for n, offset in zip(looks, _offsets(len(looks), 0.6), strict=True):
-            of_n = at_depth.filter(pl.col("n") == n)
-            look: dict[str, Any] = {"color": looks[n].color, "marker": looks[n].marker, "linestyle": "none"}
-            ax.plot(of_n["answer"] + 1 + offset, 100 * of_n["exact_match"], markersize=2.5, alpha=0.5, **look)
-            mean = of_n.group_by("answer", maintain_order=True).agg(pl.col("exact_match").mean())
-            ax.plot(mean["answer"] + 1 + offset, 100 * mean["exact_match"], markersize=5.5, **look)
-        _title(ax, study.label(depth), [100 * c for c in at_depth["chance"]])
+            ax.plot([answer + 0.6, answer + 1.4], [100 * chance] * 2, **style.CHANCE_LINE)
+        for n, offset in zip(looks, style.offsets(len(looks), 0.6), strict=True):
+            of_n = at_depth.filter(pl.col("n") == n).group_by("answer", maintain_order=True)
+            for answer, low, mean, high in of_n.agg(**style.spread("exact_match")).iter_rows():
+                place = answer + 1 + offset
+                ax.plot([place, place], [low, high], color=looks[n].color, linewidth=1.2, clip_on=False)
+                ax.plot(place, mean, color=looks[n].color, marker=looks[n].marker, clip_on=False, zorder=3)
+        style.name_panel(ax, study.label(depth), [100 * c for c in at_depth["chance"]])
         ax.set_xticks([a + 1 for a in answers])
         ax.grid(visible=False, axis="x")
-        ax.set_ylim(*_limits(study))
+        ax.set(xlim=(answers[0] + 0.4, answers[-1] + 1.6), ylim=style.limits(found))
     style.label_outer(axes, x="answer, in order", y="exact match (%)")
     return figure
 
 
 def tokens_to_threshold(study: Study) -> Figure | None:
     """Training tokens at the first test that reached a lift, for each N and difficulty; a panel per threshold."""
-    if not study.final.height or len(study.depths) * len(study.passes) < 2:
+    if not study.final.height or len(study.depths) * len(study.passes) < 2:  # one place says nothing
         return None
-    looks, scale = style.by_passes(study.passes), _scale(study.scores["tokens_seen"])
+    looks, scale = style.by_passes(study.passes), style.scale_of(study.scores["tokens_seen"])
     cells = study.scores.filter(pl.col("cell_id").is_in(study.final["cell_id"].to_list()) & pl.col("answer").is_null())
     budget = float(cells["tokens_seen"].cast(pl.Float64).max() or 0) / scale  # type: ignore[arg-type]
     lane = 1.14 * budget
+    ends = study.final["tokens_seen"].cast(pl.Float64) / scale
+    never = "not reached" + (f" by {budget:.3g} {style.UNITS.get(scale, '')}" if min(ends) > 0.99 * budget else "")
     figure, axes = style.sheet(
         title="Training tokens needed, by sleep passes N",
         about=study.about,
@@ -231,21 +234,23 @@ def tokens_to_threshold(study: Study) -> Figure | None:
     for ax, threshold in zip(axes, THRESHOLDS, strict=True):
         ax.axhspan(1.04 * budget, 1.24 * budget, color="#efefef", linewidth=0)
         for i, depth in enumerate(study.depths):
-            for n, slot in zip(looks, _offsets(len(looks), 0.75), strict=True):
+            for n, slot in zip(looks, style.offsets(len(looks), 0.75), strict=True):
                 reached = _tokens_to(study.whole(cells, n, depth), threshold)
-                for tokens, offset in zip(reached, _offsets(len(reached), 0.5 / len(looks)), strict=True):
+                for tokens, offset in zip(reached, style.offsets(len(reached), 0.5 / len(looks)), strict=True):
                     height, face = (lane, "white") if tokens is None else (tokens / scale, looks[n].color)
                     ax.plot(
                         i + slot + offset, height, color=looks[n].color, marker=looks[n].marker, markersize=3.6,
                         markerfacecolor=face, markeredgewidth=0.8,
                     )  # fmt: skip
-        _title(ax, f"lift of {100 * threshold:.0f} %", [])
-        ax.text(0.01, 1.245 * budget, "not reached", size=6.8, color=style.GREY, transform=ax.get_yaxis_transform())
+        style.name_panel(ax, f"lift of {100 * threshold:.0f} %", [])
+        ax.text(0.01, 1.26 * budget, never, size=6.8, color=style.GREY, transform=ax.get_yaxis_transform())
+        for i in range(1, len(study.depths)):
+            ax.axvline(i - 0.5, color="#e6e6e6", linewidth=0.5)
         ax.set_xticks(range(len(study.depths)), [str(d) for d in study.depths])
         ax.set(xlim=(-0.55, len(study.depths) - 0.45), ylim=(0, 1.36 * budget))
         ax.set_yticks([tick for tick in ax.get_yticks() if tick <= budget])
         ax.grid(visible=False, axis="x")
-    style.label_outer(axes, x=study.depth_axis, y=_amount("training tokens", study.scores["tokens_seen"]))
+    style.label_outer(axes, x=study.depth_axis, y=style.label_amount("training tokens", study.scores["tokens_seen"]))
     return figure
 
 
@@ -269,60 +274,8 @@ FIGURES: dict[str, Callable[[Study], Figure | None]] = {
 # --- parts of figures ---
 
 
-def _curve(ax: Axes, scores: pl.DataFrame, look: style.Look, x: str, scale: float) -> float | None:
-    """Mean over seeds as far as all of them got, the band they span, thin lines for few; the last mean, in percent."""
-    cells, score = scores["cell_id"].n_unique(), 100 * pl.col("exact_match")
-    mean = scores.group_by("step").agg(
-        pl.col(x).first() / scale, score.mean().alias("mean"), score.min().alias("low"), score.max().alias("high"),
-        cells=pl.col("cell_id").n_unique(),
-    ).filter(pl.col("cells") == cells).sort("step")  # fmt: skip
-    if not mean.height:
-        return None
-    if cells > 1:
-        ax.fill_between(mean[x], mean["low"], mean["high"], color=look.color, alpha=0.16, linewidth=0)
-    if 1 < cells <= MOST_LINES:
-        for cell in scores.partition_by("cell_id", maintain_order=True):
-            ax.plot(cell[x] / scale, 100 * cell["exact_match"], color=look.color, linewidth=0.5, alpha=0.5)
-    marks = max(1, mean.height // 5)
-    ax.plot(
-        mean[x], mean["mean"], color=look.color, marker=look.marker, linestyle=look.dashes, zorder=3,
-        markevery=((mean.height - 1) % marks, marks),
-    )  # fmt: skip
-    return float(mean["mean"][-1])
-
-
 def _band(study: Study) -> str:
     """What band and thin lines are, if there are any."""
     if study.scores["seed"].n_unique() == 1:
         return ""
     return "Line: mean over seeds; band: lowest to highest; thin: a seed each. "
-
-
-def _title(ax: Axes, text: str, chances: Iterable[float]) -> None:
-    """A panel's name at its left and its chance, or the range of it, at its right."""
-    ax.set_title(text, loc="left", weight="bold")
-    if shown := values(float(f"{chance:.1f}") for chance in chances):
-        ends = "–".join(str(c) for c in values([shown[0], shown[-1]]))
-        ax.set_title(f"chance {ends} %", loc="right", size=6.8, color=style.GREY)
-
-
-def _limits(study: Study) -> tuple[float, float]:
-    """Limits of exact match in percent that hold every score and chance; from 0 unless all are far above it."""
-    lowest = 100 * min(study.scores.select(pl.min_horizontal(pl.col("exact_match", "chance").min())).item(), 1)
-    return (0 if lowest < 25 else 10 * math.floor((lowest - 3) / 10)), 102
-
-
-def _offsets(count: int, width: float) -> list[float]:
-    """Places of `count` marks side by side around 0, `width` from the first place to the last's end."""
-    return [width * ((i + 0.5) / count - 0.5) for i in range(count)]
-
-
-def _scale(amounts: pl.Series) -> float:
-    """The power of 1000 in which amounts are drawn."""
-    return 1000.0 ** max(0, math.floor(math.log10(max(*amounts, 1)) / 3))
-
-
-def _amount(what: str, amounts: pl.Series) -> str:
-    """An axis label with the unit of `_scale`."""
-    exponent = round(math.log10(_scale(amounts)))
-    return what + UNITS.get(exponent, f" ($10^{{{exponent}}}$)")

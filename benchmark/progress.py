@@ -94,30 +94,31 @@ class Board:
         eta = self.eta_s()
         head = f"{finished} of {len(self.cells)} cells" + (f", about {duration(eta)} left" if eta else "")
         running = [c for c in self.cells if self.state[c.id] == "running"]
-        lines = [
-            Text(
-                f"  {label(c, self.others)}: {self.step[c.id] / c.steps:4.0%}, {self.speed.get(c.id, 0) / 1e3:.0f}k tokens/s"
-                + (f", exact match {self.last[c.id]['exact_match']:.3f}" if c.id in self.last else "")
-            )
-            for c in running
-        ]
-        return Group(self.grid(head), *lines)
+        return Group(self.grid(head), *map(self.line, running))
+
+    def line(self, cell: Cell) -> Text:
+        """A running cell: how far, how fast, how good so far against chance."""
+        text = f"  {label(cell, self.others)}: {self.step[cell.id] / cell.steps:4.0%}"
+        text += f", {amount(self.speed.get(cell.id, 0))} tokens/s"
+        if score := self.last.get(cell.id):
+            text += f", exact match {score['exact_match']:.3f} (chance {score['chance']:.3f})"
+        return Text(text)
 
     def grid(self, caption: str = "") -> Table:
         """Mean exact match over seeds: a line per difficulty (and other setting that varies), a column per N."""
         axis = self.cells[0].task.axis
         counts = sorted({c.training.sleep_passes for c in self.cells})
         table = Table(title=self.title, caption=caption, caption_justify="left", title_justify="left")
-        for name in (*self.others, axis):
+        for name in (*self.others, axis, "chance"):
             table.add_column(name.replace("_", " "), justify="right")
-        table.add_column("chance", justify="right")
         for n in counts:
             table.add_column(f"N = {n}", justify="right")
         lines: dict[tuple[str, ...], list[Cell]] = {}
         for cell in self.cells:
-            lines.setdefault(tuple(str(cell.axes[name]) for name in (*self.others, axis)), []).append(cell)
+            key = (*(str(cell.axes[name]) for name in self.others), str(cell.difficulty))
+            lines.setdefault(key, []).append(cell)
         for key, group in lines.items():
-            chance = f"{group[0].task.chance(group[0].axes[axis]):.3f}"
+            chance = "" if group[0].difficulty is None else f"{group[0].task.chance(group[0].difficulty):.3f}"
             entries = [self.entry([c for c in group if c.training.sleep_passes == n]) for n in counts]
             table.add_row(*key, chance, *entries)
         return table
@@ -146,7 +147,7 @@ def varying(cells: Sequence[Cell]) -> tuple[str, ...]:
 def label(cell: Cell, others: Sequence[str] = ()) -> str:
     """A cell in a few words: difficulty, N, seed and the settings named."""
     more = "".join(f", {name} {cell.axes[name]}" for name in others)
-    return f"{cell.task.axis} {cell.axes[cell.task.axis]}, N {cell.training.sleep_passes}, seed {cell.seed}{more}"
+    return f"{cell.task.axis} {cell.difficulty}, N {cell.training.sleep_passes}, seed {cell.seed}{more}"
 
 
 def duration(seconds: float) -> str:
@@ -170,7 +171,7 @@ def table_of(columns: Sequence[str], lines: Sequence[Sequence[Any]], title: str 
     table = Table(title=title, title_justify="left")
     for i, column in enumerate(columns):
         numeric = all(isinstance(line[i], int | float) for line in lines)
-        table.add_column(column, justify="right" if numeric else "left")
+        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", no_wrap=i == 0)
     for line in lines:
         table.add_row(*(str(value) for value in line))
     return table

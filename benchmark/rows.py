@@ -79,15 +79,23 @@ WALL_COLUMNS = ("wall_s",)
 """Columns that differ between two runs of the same cell on the same machine; every other is bit-for-bit equal."""
 
 
+def dictionary() -> str:
+    """The columns of every rows file as a Markdown table."""
+    lines = ["| column | type | meaning |", "|---|---|---|"]
+    return "\n".join(lines + [f"| `{name}` | {column.kind} | {column.about} |" for name, column in COLUMNS.items()])
+
+
 class DamagedFileError(ValueError):
     """A rows file or checkpoint that is not what was written; it has been set aside, not deleted."""
 
 
 def append(path: Path, rows: Iterable[Row]) -> None:
-    """Append rows as JSON lines and wait until they are on disk."""
+    """Append rows as JSON lines and wait until they are on disk; an unfinished last line, a torn write, goes first."""
     text = "".join(json.dumps(row) + "\n" for row in rows)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
+    with path.open("ab+") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
 
@@ -152,6 +160,8 @@ def table(rows: Sequence[Row]) -> "pl.DataFrame":
     frame = frame.with_columns(
         pl.lit(None, dtype=kind).alias(n) for n, kind in schema.items() if n not in frame.columns
     )
+    empty = pl.selectors.by_dtype(pl.List(pl.Null))  # no value tells the kind; lists hold whole numbers
+    frame = frame.with_columns(empty.cast(pl.List(pl.Int64)))
     order = ["suite", "scale", "task", *(a for a in ("rollout_steps", "sleep_passes") if a in settings), "cell_id"]
     return frame.select(*schema, *settings).sort(
         *order, "seed", "step", "tested_passes", "difficulty", "answer", maintain_order=True, nulls_last=True

@@ -1,6 +1,6 @@
 """Studies: rows grouped into what may share a figure, so that no mean hides a setting that varies.
 
-Numbers are those of the test split. A cell that failed is left out of the scores and named in the note.
+A cell that failed is left out of the scores and named in the note.
 """
 
 import math
@@ -77,7 +77,7 @@ def studies(frame: pl.DataFrame) -> list[Study]:
     settings = [c for c in frame.columns if c not in rows.COLUMNS and c not in (*axes, "sleep_passes", "test_passes")]
     lists = [c for c in settings if frame[c].dtype == pl.List]
     trained = pl.col("sleep_passes" if "sleep_passes" in frame.columns else "tested_passes")
-    frame = frame.filter((pl.col("split") == "test") | (pl.col("status") != "ok")).with_columns(
+    frame = frame.with_columns(
         n=trained,
         depth=pl.coalesce("difficulty", *(pl.when(pl.col("axis") == a).then(pl.col(a)) for a in axes)),
         test_passes=pl.when(pl.col("tested_passes") != trained).then(pl.col("tested_passes").cast(pl.String)),

@@ -1,18 +1,20 @@
 """How figures look: colours, sizes, the sheet that panels stand on, and files that come out the same every time."""
 
 import io
+import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+import polars as pl
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-INK, GREY, PALE = "#222222", "#6b6b6b", "#dddddd"
+INK, GREY = "#222222", "#6b6b6b"
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -36,6 +38,7 @@ STYLE: dict[str, Any] = {
     "savefig.dpi": 200,
     "svg.hashsalt": "sleepbench",  # ids inside an SVG are random without it
     "text.color": INK,
+    "text.hinting": "none",  # hinted bold letters grow serifs at this size
     "xtick.color": GREY,
     "xtick.labelcolor": INK,
     "xtick.labelsize": 7.5,
@@ -44,6 +47,10 @@ STYLE: dict[str, Any] = {
     "ytick.labelsize": 7.5,
 }
 """Every setting that is not matplotlib's own default; a user's matplotlibrc changes nothing."""
+
+CHANCE_LINE: dict[str, Any] = {"color": GREY, "linestyle": "dashed", "linewidth": 1, "zorder": 1.5}
+MOST_LINES = 5  # seeds drawn one by one
+UNITS = {1e3: "thousand", 1e6: "million", 1e9: "billion", 1e12: "trillion"}
 
 TITLE, SMALL = 9.5, 6.8  # points
 TITLE_LINE, SMALL_LINE, LEGEND_LINE = 0.18, 0.125, 0.22  # inches
@@ -88,14 +95,9 @@ def by_order(values: Sequence[int]) -> dict[int, Look]:
     colors = matplotlib.colormaps["viridis"]
     last = max(len(values) - 1, 1)
     return {
-        value: Look(color=matplotlib.colors.to_hex(colors(0.88 * i / last)), marker="osD^vPX"[i % 7])
+        value: Look(color=matplotlib.colors.to_hex(colors(0.82 * i / last)), marker="osD^vPX"[i % 7])
         for i, value in enumerate(values)
     }
-
-
-def chance_handle() -> Line2D:
-    """The legend entry of a chance line."""
-    return Line2D([], [], color=GREY, linestyle="dashed", linewidth=1, label="chance")
 
 
 def sheet(
@@ -112,12 +114,10 @@ def sheet(
     columns = min(panels, 2 if panels == 4 else 3)
     lines = -(-panels // columns)
     width = max(columns * size[0] + 0.5, 4.2)
-    titles, abouts, notes = (
-        _wrap(title, width, TITLE * 0.62),
-        _wrap(about, width, SMALL / 2),
-        _wrap(note, width, SMALL / 2),
-    )
-    header = 0.1 + TITLE_LINE * len(titles) + SMALL_LINE * len(abouts) + LEGEND_LINE * bool(legend) + 0.06
+    titles, abouts, notes = _wrap(title, width, TITLE), _wrap(about, width, SMALL), _wrap(note, width, SMALL)
+    entries = max(1, int((width - 0.2) / 0.95))  # per line of the legend
+    keys = -(-len(legend) // entries) * LEGEND_LINE
+    header = 0.1 + TITLE_LINE * len(titles) + SMALL_LINE * len(abouts) + keys + 0.04
     footer = 0.08 + SMALL_LINE * len(notes)
     height = header + lines * size[1] + 0.2 + footer
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -135,11 +135,11 @@ def sheet(
             handles=list(legend),
             loc="upper left",
             bbox_to_anchor=(left, top),
-            ncols=len(legend),
+            ncols=min(entries, len(legend)),
             frameon=False,
             borderaxespad=0,
             borderpad=0.2,
-            handlelength=2.8,
+            handlelength=2.8 if any(handle.get_linestyle() != "None" for handle in legend) else 1,
             columnspacing=1.4,
         ).set_in_layout(False)
     grid = figure.subplots(lines, columns, sharex=share, sharey=share, squeeze=False)
@@ -150,6 +150,73 @@ def sheet(
         for ax in axes[max(panels - columns, 0) : panels]:
             ax.tick_params(labelbottom=True)
     return figure, axes[:panels]
+
+
+def curve(
+    ax: Axes, scores: pl.DataFrame, look: Look, x: str, scale: float, turn: tuple[int, int] = (0, 1)
+) -> float | None:
+    """Mean over seeds as far as all of them got, the band they span, thin lines for few; the last mean, in percent.
+
+    With `turn` (i, count), markers of curves that lie on each other alternate.
+    """
+    cells = scores["cell_id"].n_unique()
+    mean = scores.group_by("step").agg(pl.col(x).first() / scale, pl.len().alias("cells"), **spread("exact_match"))
+    mean = mean.filter(pl.col("cells") == cells).sort("step")
+    if not mean.height:
+        return None
+    if cells > 1:
+        ax.fill_between(mean[x], mean["low"], mean["high"], color=look.color, alpha=0.16, linewidth=0)
+    if 1 < cells <= MOST_LINES:
+        for cell in scores.partition_by("cell_id", maintain_order=True):
+            ax.plot(cell[x] / scale, 100 * cell["exact_match"], color=look.color, linewidth=0.5, alpha=0.5)
+    marks = max(1, mean.height // 5)
+    first = (mean.height - 1 - (turn[1] - 1 - turn[0]) * marks // turn[1]) % marks
+    ax.plot(
+        mean[x],
+        mean["mean"],
+        color=look.color,
+        linestyle=look.dashes,
+        marker=look.marker,
+        markevery=(first, marks),
+        zorder=3,
+    )
+    return float(mean["mean"][-1])
+
+
+def spread(column: str) -> dict[str, pl.Expr]:
+    """Lowest, mean and highest of a share, in percent."""
+    score = 100 * pl.col(column)
+    return {"low": score.min(), "mean": score.mean(), "high": score.max()}
+
+
+def name_panel(ax: Axes, text: str, chances: Iterable[float]) -> None:
+    """A panel's name at its left and its chance, or the range of it, at its right."""
+    ax.set_title(text, loc="left", weight="bold")
+    if shown := sorted({float(f"{chance:.1f}") for chance in chances}):
+        ends = "–".join(str(end) for end in sorted({shown[0], shown[-1]}))
+        ax.set_title(f"– – chance {ends} %", loc="right", size=6.8, color=GREY)
+
+
+def limits(scores: pl.DataFrame) -> tuple[float, float]:
+    """Limits of exact match in percent that hold every score and chance; from 0 unless all are far above it."""
+    lowest = 100 * scores.select(pl.min_horizontal(pl.col("exact_match", "chance").min())).item()
+    return (0 if lowest < 25 else 10 * math.floor((lowest - 3) / 10)), 102
+
+
+def offsets(count: int, width: float) -> list[float]:
+    """Places of `count` marks side by side around 0, `width` from the first place to the last's end."""
+    return [width * ((i + 0.5) / count - 0.5) for i in range(count)]
+
+
+def scale_of(amounts: pl.Series) -> float:
+    """The power of 1000 in which amounts are drawn."""
+    return 1000.0 ** max(0, math.floor(math.log10(max(*amounts, 1)) / 3))
+
+
+def label_amount(what: str, amounts: pl.Series) -> str:
+    """An axis label with the unit of `scale_of`."""
+    unit = UNITS.get(scale_of(amounts))
+    return f"{what} ({unit}s)" if unit else what
 
 
 def label_outer(axes: Sequence[Axes], *, x: str, y: str) -> None:
@@ -164,8 +231,8 @@ def label_outer(axes: Sequence[Axes], *, x: str, y: str) -> None:
             ax.set_xlabel(x)
 
 
-def label_ends(ax: Axes, ends: Mapping[str, tuple[float, str]], *, gap: float) -> None:
-    """Write each label beside the right end of its curve (label -> height, colour), at least `gap` apart."""
+def label_ends(ax: Axes, ends: Mapping[str, tuple[float, Look]], *, gap: float) -> None:
+    """Write each label beside the right end of its curve (label -> height, look), at least `gap` apart."""
     ordered = sorted(ends.items(), key=lambda end: end[1][0])
     heights = [height for _, (height, _) in ordered]
     low, high = ax.get_ylim()
@@ -175,20 +242,25 @@ def label_ends(ax: Axes, ends: Mapping[str, tuple[float, str]], *, gap: float) -
     heights[0] = max(heights[0], low + gap / 2)
     for i in range(1, len(heights)):
         heights[i] = max(heights[i], heights[i - 1] + gap)
-    for (label, (_, color)), height in zip(ordered, heights, strict=True):
-        ax.annotate(
-            label,
-            (1.03, height),
-            xycoords=("axes fraction", "data"),
-            color=color,
-            size=7.5,
-            va="center",
-            annotation_clip=False,
-        )
+    across = ax.get_yaxis_transform()
+    for (label, (_, look)), height in zip(ordered, heights, strict=True):
+        ax.plot(1.045, height, color=look.color, marker=look.marker, markersize=4, transform=across, clip_on=False)
+        ax.text(1.085, height, label, color=look.color, size=7.5, va="center_baseline", transform=across)
+
+
+def settle(figure: Figure) -> None:
+    """Lay the panels out for good, at rounded places: the solver's last digits differ from run to run."""
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+    for ax in figure.axes:
+        left, bottom, width, height = (round(float(at), 4) for at in ax.get_position().bounds)
+        ax.set_position((left, bottom, width, height))
 
 
 def encode(figure: Figure, kind: str) -> bytes:
-    """The figure as the bytes of a file, the same for the same figure. Call inside `context`."""
+    """A settled figure as the bytes of a file, the same for the same figure. Call inside `context`."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else None)
     return buffer.getvalue()
@@ -200,5 +272,6 @@ def context() -> Any:
 
 
 def _wrap(text: str, inches: float, points: float) -> list[str]:
-    """Lines of text that fit, at a mean width per character in points."""
-    return [line for part in text.split("\n") for line in textwrap.wrap(part, int((inches - 0.2) * 72 / points))]
+    """Lines of text that fit at a size in points; a character is about 0.56 as wide, a bold one 0.66."""
+    most = int((inches - 0.2) * 72 / (points * (0.66 if points == TITLE else 0.56)))
+    return [line for part in text.split("\n") for line in textwrap.wrap(part, most)]

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from benchmark import checkpoint, environment, rows
 from benchmark.config import Cell
@@ -149,12 +148,18 @@ def gather(out: Path) -> None:
 
 
 def cells_in(out: Path) -> list[Cell]:
-    """The cells that were ever planned in a folder.
+    """The cells that were ever planned in a folder, by difficulty, N and seed.
 
     Raises:
-        ValueError: nothing was.
+        ValueError: nothing was, or one is no cell of this code.
     """
-    found: list[Any] = sorted(out.glob("cells/*/cell.json"))
+    found = sorted(out.glob("cells/*/cell.json"))
     if not found:
         raise ValueError(f"{out} holds no cells; `bench run` makes them")
-    return [Cell.from_json(json.loads(path.read_text(encoding="utf-8"))) for path in found]
+    cells = []
+    for path in found:
+        try:
+            cells.append(Cell.from_json(json.loads(path.read_text(encoding="utf-8"))))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} describes no cell of this code: {error}") from error
+    return sorted(cells, key=lambda c: (c.task.name, c.difficulty or 0, c.training.sleep_passes, c.seed, c.id))

@@ -92,14 +92,15 @@ class Trainer:
         return "ok"
 
     def evaluated(self) -> list[rows.Row]:
-        """The rows of the present step; one row that says so if the training loss is no longer a number."""
+        """The rows of the present step; one row that says so if a loss is no longer a number."""
         points = (0, *self.cell.evaluation_steps)
         train_loss = self.loss_sum.item() / (self.step - points[points.index(self.step) - 1])
         self.loss_sum.zero_()
-        if not math.isfinite(train_loss):
-            reason = f"the training loss became {train_loss} before step {self.step}"
-            return [failure_row(self.facts, "diverged", reason, step=self.step, wall_s=self.elapsed())]
-        scores = list(self.test(train_loss))
+        scores = list(self.test(train_loss)) if math.isfinite(train_loss) else []
+        for name, loss in [("training", train_loss), *(("test", row["loss"]) for row in scores)]:
+            if not math.isfinite(loss):
+                reason = f"the {name} loss became {loss} by step {self.step}"
+                return [failure_row(self.facts, "diverged", reason, step=self.step, wall_s=self.elapsed())]
         return [row | {"wall_s": self.elapsed()} for row in scores]
 
     def elapsed(self) -> float:
@@ -146,6 +147,7 @@ class Trainer:
                 passes=passes,
                 device=self.device,
                 precision=training.precision,
+                split=training.test_split,
             )
             for score in scores:
                 chance = task.chance(score.difficulty, score.answer)
@@ -160,7 +162,7 @@ class Trainer:
                         "wake_flops": float(self.cost.wake_flops),
                         "state_bytes": self.cost.state_bytes,
                         "parameters": self.cost.parameters,
-                        "split": "test",
+                        "split": training.test_split,
                         "tested_passes": passes,
                         "train_loss": train_loss,
                         "chance": chance,

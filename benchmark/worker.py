@@ -65,7 +65,7 @@ def _train(
         facts = cell_facts(cell, device=torch.device(job["device"]).type, context=job["context"])
         rows.append(folder / "rows.jsonl", [failure_row(facts, status, reason, step=None, wall_s=None)])
         return status, reason
-    return status, "training diverged" if status == "diverged" else None
+    return status, rows.read(trainer.rows_path)[-1]["reason"] if status == "diverged" else None
 
 
 def _out_of_memory(error: Exception) -> bool:

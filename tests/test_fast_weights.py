@@ -9,7 +9,7 @@ from torch import Tensor
 from baselines import fast_weights
 from baselines.fast_weights import CHUNK, gated_delta, gated_delta_reference
 
-Rule = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+Rule = Callable[..., tuple[Tensor, Tensor]]
 FORMS = pytest.mark.parametrize("rule", [gated_delta_reference, gated_delta])
 NAMES = ("q", "k", "v", "log_decay", "beta", "state")
 

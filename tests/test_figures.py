@@ -1,0 +1,297 @@
+"""Figures from made-up rows: what is drawn is what the rows say, and what is missing is said."""
+
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import polars as pl
+import pytest
+
+from benchmark import rows, style
+from benchmark.figures import FIGURES, draw
+from benchmark.studies import Study, studies
+
+CHANCE = {0: 0.5, 2: 0.53125, 4: 0.535156, 6: 0.539, 8: 0.54056, 10: 0.5443}
+EVALUATIONS = 20
+
+
+Cell = list[rows.Row]
+
+
+def cell_rows(depth: int, n: int, seed: int, *, answers: int = 1, until: int = EVALUATIONS, **settings: Any) -> Cell:
+    """Rows of a cell that learns later when deeper and sooner when N is larger."""
+    budget = settings.get("tokens", 6_000_000)
+    facts: rows.Row = {
+        "schema_version": rows.SCHEMA_VERSION, "suite": "passes", "scale": "cpu", "status": "ok",
+        "cell_id": f"{depth}-{n}-{seed}-{sorted(settings.items())}", "task": "rule110", "task_version": 1,
+        "model": "hybrid", "model_version": 1, "seed": seed, "axis": "rollout_steps", "rollout_steps": depth,
+        "sleep_passes": n, "strings": answers, "cells": 16, "tokens": budget, "test_passes": [],
+        "window_embedding": True, "device": "cpu", "split": "test", "tested_passes": n, "difficulty": depth,
+    } | settings  # fmt: skip
+    found = []
+    for i in range(1, until + 1):
+        tokens = budget * i // EVALUATIONS + i  # budgets are rounded up to whole steps
+        need = 0.2e6 + 0.4e6 * depth ** (1.4 - 0.13 * n) * (1 + 0.06 * ((7 * seed + 3 * n + depth) % 5 - 2))
+        solved = 1 / (1 + math.exp(-5 * (tokens / need - 1.2))) if depth else 1 - math.exp(-tokens / 2e5)
+        per_answer = [CHANCE[depth] + (1 - CHANCE[depth]) * solved * (1 - 0.1 * a) for a in range(answers)]
+        for answer in (None, *range(answers)):
+            chance = CHANCE[depth] ** (answers if answer is None else 1)
+            exact = math.prod(per_answer) if answer is None else per_answer[answer]
+            score = {"answer": answer, "exact_match": exact, "chance": chance, "lift": (exact - chance) / (1 - chance)}
+            found.append(facts | score | {"step": i, "tokens_seen": tokens, "train_flops": 4.2e5 * n * tokens})
+    return found
+
+
+def diverged(cell: Cell, after: int) -> Cell:
+    """The same cell ended by a training loss that is not a number: what was scored, then one row without scores."""
+    kept = [row for row in cell if row["step"] <= after]
+    bare = {key: kept[-1][key] for key in kept[-1] if key not in SCORED}
+    return [*kept, bare | {"status": "diverged", "reason": "training loss is nan", "step": after + 1}]
+
+
+SCORED = (
+    "split", "tested_passes", "difficulty", "answer", "exact_match", "chance", "lift", "tokens_seen", "train_flops",
+)  # fmt: skip
+
+
+def grid(answers: int = 1, depths: tuple[int, ...] = (0, 4, 6, 8, 10), **settings: Any) -> list[Cell]:
+    """Cells of a sweep: N in {1, 2, 4} x depths x 3 seeds, (10, 4, seed 2) diverged, (6, 4) never run."""
+    cells = []
+    for depth in depths:
+        for n in (1, 2, 4):
+            for seed in range(3):
+                cell = cell_rows(depth, n, seed, answers=answers, **settings)
+                if (depth, n) != (6, 4):
+                    cells.append(diverged(cell, 4) if (depth, n, seed) == (10, 4, 2) else cell)
+    return cells
+
+
+def table(cells: list[Cell]) -> pl.DataFrame:
+    return rows.table([row for cell in cells for row in cell])
+
+
+def only(frame: pl.DataFrame) -> Study:
+    (study,) = studies(frame)
+    return study
+
+
+def texts(name: str, study: Study) -> list[str]:
+    """Every piece of text of a figure."""
+    with style.context():
+        figure = FIGURES[name](study)
+        assert figure is not None
+        figure.draw_without_rendering()
+        return [t.get_text() for t in figure.findobj(matplotlib.text.Text) if t.get_text()]
+
+
+@pytest.fixture(params=[1, 2], ids=["one answer", "two answers"])
+def frame(request: pytest.FixtureRequest) -> Iterator[pl.DataFrame]:
+    yield table(grid(request.param))
+
+
+# --- files ---
+
+
+def test_every_figure_becomes_a_png_and_an_svg_the_same_from_rows_in_any_order(tmp_path: Path) -> None:
+    frame = table(grid(2, depths=(6, 8, 10)))
+    with matplotlib.rc_context({"axes.grid": False, "font.size": 20, "svg.hashsalt": None}):  # a user's own settings
+        written = draw(frame, tmp_path / "new" / "figures")
+    again = draw(frame.sample(fraction=1, shuffle=True, seed=1), tmp_path / "again")
+    assert [p.name for p in written] == [p.name for p in again]
+    assert {p.name for p in written} == {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
+    assert sorted(written) == sorted((tmp_path / "new" / "figures").iterdir())
+    for path, other in zip(written, again, strict=True):
+        data = path.read_bytes()
+        assert data == other.read_bytes(), path.name
+        if path.suffix == ".svg":
+            assert ET.fromstring(data).tag.endswith("svg")
+            assert b"<dc:date>" not in data
+        else:
+            assert data.startswith(b"\x89PNG") and len(data) > 20_000
+            width, height = (int.from_bytes(data[at : at + 4]) for at in (16, 20))
+            assert width >= 800 and height >= 400
+
+
+def test_settings_of_matplotlib_are_left_as_they_were(tmp_path: Path) -> None:
+    before = dict(matplotlib.rcParams)
+    draw(table([cell_rows(0, 1, 0), cell_rows(4, 1, 0)]), tmp_path)
+    assert dict(matplotlib.rcParams) == before
+
+
+# --- what the rows allow ---
+
+
+@pytest.mark.parametrize(
+    ("depths", "passes", "names"),
+    [
+        ((4,), (1,), {"accuracy_by_passes"}),
+        ((4,), (1, 2), {"accuracy_by_passes", "accuracy_by_flops", "tokens_to_threshold"}),
+        ((0, 4), (1,), {"accuracy_by_depth", "frontier", "tokens_to_threshold"}),
+        ((0, 4), (1, 2), set(FIGURES) - {"accuracy_by_answer"}),
+    ],
+)
+def test_only_what_the_rows_allow_is_drawn(depths: tuple[int, ...], passes: tuple[int, ...], names: set[str]) -> None:
+    study = only(table([cell_rows(depth, n, 0) for depth in depths for n in passes]))
+    with style.context():
+        assert {name for name, figure_of in FIGURES.items() if figure_of(study) is not None} == names
+
+
+def test_without_any_score_nothing_is_drawn(tmp_path: Path) -> None:
+    crashed = diverged(cell_rows(4, 1, 0), 4)[-1:]
+    assert draw(table([crashed]), tmp_path) == []
+    assert draw(table([cell_rows(4, 1, 0)]).clear(), tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- what is drawn ---
+
+
+def test_the_map_holds_the_numbers_of_the_rows(frame: pl.DataFrame) -> None:
+    drawn = texts("frontier", only(frame))
+    ok = frame.filter((pl.col("status") == "ok") & pl.col("answer").is_null())
+    ok = ok.filter(pl.col("step") == EVALUATIONS)
+    for (_, _), cells in ok.group_by("rollout_steps", "sleep_passes"):
+        found = sorted(100 * score for score in cells["exact_match"])
+        assert f"{sum(found) / len(found):.1f}" in drawn
+        few = "" if len(found) == 3 else f", {len(found)} of 3"
+        assert f"{found[0]:.0f}–{found[-1]:.0f}{few}" in drawn
+    for chance in ok["chance"].unique():
+        assert f"{100 * chance:.1f}" in drawn
+    assert drawn.count("not run") == 1
+
+
+def test_curves_are_the_means_over_seeds(frame: pl.DataFrame) -> None:
+    study = only(frame)
+    for name, x in (("accuracy_by_passes", "tokens_seen"), ("accuracy_by_flops", "train_flops")):
+        with style.context():
+            figure = FIGURES[name](study)
+        assert figure is not None
+        panel = figure.axes[1]
+        assert panel.get_title(loc="left") == "t = 4"
+        ok = frame.filter((pl.col("rollout_steps") == 4) & (pl.col("sleep_passes") == 2) & pl.col("answer").is_null())
+        wanted = ok.group_by("step").agg(pl.col("exact_match").mean(), pl.col(x).first()).sort("step")
+        (line,) = (li for li in panel.lines if li.get_color() == style.PASSES[2].color and li.get_marker() == "s")
+        assert np.asarray(line.get_ydata()) == pytest.approx(list(100 * wanted["exact_match"]))
+        ratio = list(wanted[x].to_numpy() / np.asarray(line.get_xdata()))
+        assert ratio == pytest.approx([10 ** round(math.log10(ratio[0]))] * EVALUATIONS)
+
+
+def test_tokens_to_a_threshold_are_those_of_the_first_test_above_it() -> None:
+    frame = table([cell_rows(4, n, 0) for n in (1, 2)] + [cell_rows(10, n, 0, tokens=1_000_000) for n in (1, 2)])
+    with style.context():
+        figure = FIGURES["tokens_to_threshold"](only(frame))
+    assert figure is not None
+    for ax, threshold in zip(figure.axes, (0.5, 0.8), strict=True):
+        marks = [li for li in ax.lines if li.get_marker() != "None"]
+        filled = [np.asarray(li.get_ydata()).item() for li in marks if li.get_markerfacecolor() != "white"]
+        hollow = [li for li in marks if li.get_markerfacecolor() == "white"]
+        passed = frame.filter((pl.col("lift") >= threshold) & pl.col("answer").is_null() & (pl.col("difficulty") == 4))
+        wanted = passed.group_by("sleep_passes").agg(pl.col("tokens_seen").min()).sort("sleep_passes")
+        assert filled == pytest.approx(list(wanted["tokens_seen"] / 1e6))
+        assert len(hollow) == 4 - len(filled) >= 2
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_failures_and_seeds_are_said_under_every_figure(name: str) -> None:
+    said = " ".join(texts(name, only(table(grid(2))))).replace("\n", " ")
+    assert "1 cell failed, left out: N = 4, t = 10, seed 2 (diverged)." in said
+    assert "2–3 seeds." in said
+    assert "rule110, hybrid, suite passes, scale cpu" in said
+
+
+def test_many_failures_are_counted_and_a_failed_place_says_so() -> None:
+    cells = [cell_rows(4, n, seed) for n in (1, 2) for seed in range(3)]
+    cells += [diverged(cell_rows(8, n, seed), 4) for n in (1, 2) for seed in range(3)]
+    study = only(table(cells))
+    assert "6 cells failed, left out: N = 1, t = 8, seed 0 (diverged)" in study.note
+    assert study.note.endswith("and 2 more.")
+    assert texts("frontier", study).count("diverged") == 2
+
+
+def test_an_unfinished_cell_is_in_curves_but_not_in_final_scores() -> None:
+    study = only(table([cell_rows(0, 1, 0), cell_rows(4, 1, 0), cell_rows(4, 2, 0, until=7)]))
+    assert "1 cell unfinished" in study.note
+    assert study.scores.filter(pl.col("n") == 2)["step"].max() == 7
+    assert 2 not in set(study.final["n"])
+    assert "unfinished" in texts("frontier", study)
+
+
+def test_chance_is_labelled_and_differs_by_difficulty() -> None:
+    drawn = texts("accuracy_by_passes", only(table(grid())))
+    assert {"– – chance 50.0 %", "– – chance 53.5 %", "– – chance 54.4 %", "N = 1", "N = 4"} <= set(drawn)
+    assert "– – chance 50.0–54.4 %" in texts("accuracy_by_depth", only(table(grid())))
+
+
+def test_every_curve_lies_within_its_panel_also_when_budgets_differ() -> None:
+    short = [cell_rows(0, n, 0, tokens=1_000_000) for n in (1, 2)]
+    study = only(table([*short, *(cell_rows(10, n, 0, tokens=6_000_000) for n in (1, 2))]))
+    for name in ("accuracy_by_depth", "accuracy_by_passes", "accuracy_by_flops"):
+        with style.context():
+            figure = FIGURES[name](study)
+        assert figure is not None
+        for ax in figure.axes:
+            for line in ax.lines:
+                xs, ys = np.asarray(line.get_xydata()).T
+                if len(xs) > 2:  # neither chance nor the mark of a label
+                    assert ax.get_xlim()[0] == 0 and xs.max() <= ax.get_xlim()[1]
+                    assert ax.get_ylim()[0] <= ys.min() and ys.max() <= ax.get_ylim()[1]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_leaves_the_sheet(name: str) -> None:
+    study = only(table([cell_rows(d, n, 0, answers=4) for n in (1, 2, 3, 4, 6, 8) for d in (0, 10)]))
+    with style.context():
+        figure = FIGURES[name](study)
+        assert figure is not None
+        style.settle(figure)
+        figure.draw_without_rendering()  # it is then that a legend places its texts
+        drawn = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+        drawn += [text for ax in figure.axes for text in (*ax.texts, ax.xaxis.label, ax.yaxis.label)]
+        for text in drawn:
+            box = text.get_window_extent()
+            assert box.x0 >= 0 and box.y0 >= 0, text.get_text()
+            assert box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, text.get_text()
+
+
+# --- settings that vary ---
+
+
+def test_a_setting_that_varies_is_never_averaged_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.figures.FIGURES", {"frontier": FIGURES["frontier"]})
+    cells = [(depth, n, on) for depth in (0, 4) for n in (1, 2) for on in (True, False)]
+    frame = table([cell_rows(depth, n, 0, window_embedding=on) for depth, n, on in cells])
+    found = studies(frame)
+    assert [study.name for study in found] == ["window embedding False", "window embedding True"]
+    assert all(study.scores["window_embedding"].n_unique() == 1 for study in found)
+    stems = {p.stem for p in draw(frame, tmp_path)}
+    assert stems == {"frontier-window-embedding-False", "frontier-window-embedding-True"}
+    assert "window embedding False" in " ".join(texts("frontier", found[0]))
+
+
+def test_tasks_suites_and_devices_never_share_a_figure() -> None:
+    one = table([cell_rows(4, 1, 0)])
+    for column, value in (("task", "other"), ("suite", "quick"), ("device", "cuda"), ("model_version", 2)):
+        other = one.with_columns(pl.lit(value).cast(one[column].dtype).alias(column))
+        assert len(studies(pl.concat([one, other]))) == 2
+
+
+def test_passes_of_the_test_that_differ_from_training_are_apart() -> None:
+    trained = cell_rows(4, 2, 0, test_passes=[1, 2])
+    tested = [row | {"tested_passes": 1} for row in trained]
+    assert [study.name for study in studies(table([trained + tested]))] == ["", "test passes 1"]
+
+
+def test_a_budget_that_follows_difficulty_is_said_not_split() -> None:
+    study = only(table([cell_rows(0, 1, 0, tokens=1_000_000), cell_rows(4, 1, 0, tokens=6_000_000)]))
+    assert "Not the same at every difficulty: tokens." in study.note
+
+
+def test_other_difficulties_get_their_own_words() -> None:
+    hops = [row | {"axis": "hops", "hops": 4} for row in cell_rows(4, 1, 0) + cell_rows(4, 2, 0)]
+    assert "k = 4" in texts("accuracy_by_passes", only(rows.table(hops)))
+    pairs = [row | {"axis": "key_pairs"} for row in cell_rows(4, 1, 0) + cell_rows(4, 2, 0)]
+    assert "key pairs = 4" in texts("accuracy_by_passes", only(rows.table(pairs)))

@@ -1,0 +1,176 @@
+"""Muon and AdamW as one optimizer: who trains what, the warm-up, clipping, and going on from a saved state."""
+
+import copy
+import io
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from conftest import Build
+from torch import Tensor, nn
+
+from baselines.base import Model, ModelConfig
+from baselines.hybrid import Hybrid
+from benchmark.config import Training
+from benchmark.optimizer import MuonAdamW
+
+TRAINING = Training(tokens=1, muon_lr=0.02, adam_lr=3e-3, weight_decay=0.1, clip=1.0)
+
+
+def groups(optimizer: MuonAdamW) -> dict[str, list[Tensor]]:
+    """The parameters of each optimizer by its class."""
+    return {type(o).__name__: [p for g in o.param_groups for p in g["params"]] for o in optimizer.optimizers}
+
+
+def give_gradients(model: Model, step: int) -> None:
+    random = torch.Generator().manual_seed(step)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=random)
+
+
+def train(model: Model, optimizer: MuonAdamW, steps: range) -> None:
+    for step in steps:
+        give_gradients(model, step)
+        optimizer.step(step)
+
+
+def test_every_parameter_has_one_optimizer(config: ModelConfig, build: Build) -> None:
+    model = build(config)
+    found = groups(MuonAdamW(model, TRAINING))
+    assert set(found) == {"Muon", "AdamW"}
+    assert sorted(id(p) for part in found.values() for p in part) == sorted(id(p) for p in model.parameters())
+    assert all(p.ndim == 2 for p in found["Muon"])
+
+
+def test_muon_trains_the_maps_between_features(config: ModelConfig, build: Build) -> None:
+    model = build(config)
+    found = groups(MuonAdamW(model, TRAINING))
+    muon = {id(p) for p in found["Muon"]}
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    head = dict(model.named_modules()).get("head")
+    if isinstance(head, nn.Linear):
+        tables.add(id(head.weight))
+    maps = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)} - tables
+    assert tables
+    assert muon == maps
+
+
+def test_the_split_of_the_hybrid(build: Build) -> None:
+    model = build(Hybrid(layout="attn gdn", d_model=16, heads=2))
+    names = {id(p): name for name, p in model.named_parameters()}
+    found = {kind: {names[id(p)] for p in part} for kind, part in groups(MuonAdamW(model, TRAINING)).items()}
+    maps = {"mixer.qkv", "mixer.out", "mlp.up", "mlp.down"}
+    expected = {f"blocks.{block}.{name}.weight" for block in (0, 1) for name in maps}
+    assert found["Muon"] == expected | {"blocks.1.mixer.gates.weight", "blocks.1.mixer.output_gate.weight"}
+
+
+def test_rates_warm_up_together(config: ModelConfig, build: Build) -> None:
+    model = build(config)
+    optimizer = MuonAdamW(model, replace(TRAINING, warmup_steps=4))
+    shares = []
+    for step in range(6):
+        train(model, optimizer, range(step, step + 1))
+        muon, adam = (o.param_groups[0]["lr"] for o in optimizer.optimizers)
+        assert muon / 0.02 == pytest.approx(adam / 3e-3)
+        shares.append(muon / 0.02)
+    assert shares == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0, 1.0])
+
+
+def test_a_smaller_rate_is_a_smaller_step(config: ModelConfig, build: Build) -> None:
+    """The rate of the warm-up is the one that is used, not only the one that is written down."""
+    moved = []
+    for warmup_steps in (0, 10):
+        model = build(config)
+        before = [p.detach().clone() for p in model.parameters()]
+        train(model, MuonAdamW(model, replace(TRAINING, warmup_steps=warmup_steps, weight_decay=0.0)), range(1))
+        moved.append([(p.detach() - b).norm() for p, b in zip(model.parameters(), before, strict=True)])
+    for full, tenth in zip(*moved, strict=True):
+        assert full > 0
+        torch.testing.assert_close(tenth, full / 10, rtol=1e-2, atol=0)
+
+
+def test_without_warm_up_the_rates_are_full_at_once(config: ModelConfig, build: Build) -> None:
+    model = build(config)
+    optimizer = MuonAdamW(model, TRAINING)
+    train(model, optimizer, range(1))
+    assert [o.param_groups[0]["lr"] for o in optimizer.optimizers] == [0.02, 3e-3]
+
+
+@pytest.mark.parametrize(("size", "used"), [(50.0, 1.0), (0.5, 0.5)])
+def test_gradients_are_clipped_as_one(config: ModelConfig, build: Build, size: float, used: float) -> None:
+    model = build(config)
+    optimizer = MuonAdamW(model, TRAINING)
+    seen: list[Tensor] = []
+
+    def look(which: torch.optim.Optimizer, *_: Any) -> None:
+        seen.extend(p.grad.clone().flatten() for g in which.param_groups for p in g["params"])
+
+    for part in optimizer.optimizers:
+        part.register_step_pre_hook(look)
+    give_gradients(model, 0)
+    raw = torch.cat([p.grad.flatten() for part in groups(optimizer).values() for p in part if p.grad is not None])
+    for parameter in model.parameters():
+        assert parameter.grad is not None
+        parameter.grad *= size / raw.norm()
+    optimizer.step(0)
+    torch.testing.assert_close(torch.cat(seen), raw * used / raw.norm(), rtol=1e-4, atol=1e-7)
+
+
+def test_a_step_leaves_no_gradient(config: ModelConfig, build: Build) -> None:
+    model = build(config)
+    train(model, MuonAdamW(model, TRAINING), range(1))
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_weight_decay_acts_on_both(config: ModelConfig, build: Build) -> None:
+    """Decoupled: without any gradient to follow, weights shrink by rate times decay."""
+    model = build(config)
+    optimizer = MuonAdamW(model, TRAINING)
+    before = [p.detach().clone() for p in optimizer.parameters]
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step(0)
+    rates = [0.02] * len(groups(optimizer)["Muon"]) + [3e-3] * len(groups(optimizer)["AdamW"])
+    for parameter, old, rate in zip(optimizer.parameters, before, rates, strict=True):
+        torch.testing.assert_close(parameter.detach(), old * (1 - rate * 0.1))
+
+
+def test_a_model_without_matrices_is_left_to_adam(build: Build) -> None:
+    model = build(Hybrid(layout="gdn", d_model=8, heads=2))
+    model.matrices = list  # type: ignore[method-assign]
+    found = groups(MuonAdamW(model, TRAINING))
+    assert {kind: len(part) for kind, part in found.items()} == {"AdamW": len(list(model.parameters()))}
+
+
+@pytest.mark.parametrize("warmup_steps", [0, 5])
+def test_going_on_from_a_saved_state(config: ModelConfig, build: Build, warmup_steps: int) -> None:
+    """Through a file and into fresh objects: bit for bit what an uninterrupted run gives."""
+    training = replace(TRAINING, warmup_steps=warmup_steps)
+    model = build(config)
+    optimizer = MuonAdamW(model, training)
+    train(model, optimizer, range(3))
+    file = io.BytesIO()
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, file)
+    train(model, optimizer, range(3, 7))
+
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    again = build(config, seed=1)
+    again.load_state_dict(saved["model"])
+    resumed = MuonAdamW(again, training)
+    resumed.load_state_dict(saved["optimizer"])
+    forgetful = copy.deepcopy(again)
+    train(again, resumed, range(3, 7))
+    train(forgetful, MuonAdamW(forgetful, training), range(3, 7))
+
+    for one, other, without in zip(model.parameters(), again.parameters(), forgetful.parameters(), strict=True):
+        assert torch.equal(one, other)
+        assert not torch.equal(one, without)  # the optimizer's own state matters
+
+
+def test_another_number_of_optimizers_is_refused(build: Build) -> None:
+    model = build(Hybrid(layout="gdn", d_model=8, heads=2))
+    optimizer = MuonAdamW(model, TRAINING)
+    with pytest.raises(ValueError, match="shorter"):
+        optimizer.load_state_dict(optimizer.state_dict()[:1])
