@@ -1,4 +1,4 @@
-"""How figures look: colours, sizes, the sheet that panels stand on, and files that come out the same every time."""
+"""How figures look: colours, sizes, the sheet that panels stand on, curves, and files that come out the same."""
 
 import io
 import math

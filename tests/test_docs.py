@@ -1,0 +1,52 @@
+"""What the pages promise is there: commands, suites, files, columns, and no numbers without rows behind them."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+import baselines
+import tasks
+from benchmark import rows
+from benchmark.cli import app
+from benchmark.suites import SUITES
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_column_dictionary_is_that_of_the_schema() -> None:
+    assert rows.dictionary() in RESULTS, f"paste into results/README.md:\n{rows.dictionary()}"
+
+
+@pytest.mark.parametrize("name", [*SUITES, *tasks.TASKS, *baselines.MODELS])
+def test_readme_has_a_line_for_every_suite_task_and_model(name: str) -> None:
+    assert re.search(rf"^\| `{name}` \|", README, re.MULTILINE)
+
+
+def test_readme_shows_every_command() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for name in commands:
+        assert f"bench {name}" in README, name
+
+
+@pytest.mark.parametrize("page", [README, RESULTS], ids=["README.md", "results/README.md"])
+def test_links_to_files_lead_somewhere(page: str) -> None:
+    base = ROOT if page is README else ROOT / "results"
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", page) if "://" not in link]
+    missing = [link for link in links if not (base / link.partition("#")[0]).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "results" / "reference").glob("*/")), ids=lambda p: p.name)
+def test_reference_results_are_complete_and_read(folder: Path) -> None:
+    frame = rows.read_table(folder)
+    assert (folder / "environment.json").exists()
+    assert f"`{folder.name}`" in RESULTS or f"`reference/{folder.name}`" in RESULTS
+    commits = set(frame["commit"])
+    assert None not in commits
+    assert not any(commit.endswith("-dirty") for commit in commits), "rows come from committed code"
+    assert list((folder / "figures").glob("*.png"))
+    assert list((folder / "figures").glob("*.svg"))

@@ -1,0 +1,149 @@
+"""Suites: every one at every scale is a grid of different cells, and `paper` has exactly the paper's sizes."""
+
+from pathlib import Path
+
+import pytest
+
+from baselines.hybrid import Hybrid
+from benchmark.config import Training
+from benchmark.suites import SCALES, SUITES, suite
+from benchmark.trainer import Trainer
+from tasks.rule110 import Rule110
+
+EVERY = [(name, scale) for name in SUITES for scale in SCALES]
+
+
+@pytest.mark.parametrize(("name", "scale"), EVERY)
+def test_every_suite_has_different_cells_at_every_scale(name: str, scale: str) -> None:
+    cells = suite(name, scale).cells()
+    assert len({cell.id for cell in cells}) == len(cells) >= 2
+    assert {cell.task.name for cell in cells} == {"rule110"}
+
+
+@pytest.mark.parametrize(("name", "scale"), EVERY)
+def test_a_sweep_has_one_seed_of_everything_before_the_second(name: str, scale: str) -> None:
+    seeds = [cell.seed for cell in suite(name, scale).cells()]
+    assert seeds == sorted(seeds)
+    assert set(seeds) == ({0} if scale == "tiny" or name == "quick" else {0, 1, 2})
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_suites_are_described_in_a_line(name: str) -> None:
+    line = (SUITES[name].__doc__ or "").partition("\n")[0]
+    assert len(line) > 20
+    assert line.endswith(".")
+
+
+@pytest.mark.parametrize("scale", ["tiny", "cpu"])
+def test_small_suites_show_depth_alone(scale: str) -> None:
+    """One string per example, so that telling windows apart is no part of the job; t = 0 is there as the control."""
+    for name in ("quick", "passes", "rollouts"):
+        cells = suite(name, scale).cells()
+        assert {cell.task.answers for cell in cells} == {1}
+        assert not any(cell.task.windows_alike for cell in cells)
+        assert {cell.training.sleep_passes for cell in cells if cell.difficulty == 0} == {
+            cell.training.sleep_passes for cell in cells
+        }
+
+
+def test_the_default_suite_is_two_depths_by_two_passes() -> None:
+    cells = suite("quick", "cpu").cells()
+    depths = {cell.difficulty for cell in cells}
+    assert len(cells) == 4
+    assert {(cell.difficulty, cell.training.sleep_passes) for cell in cells} == {(t, n) for t in depths for n in (1, 2)}
+
+
+# The paper's sizes
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_paper_scale_is_the_papers_setting(name: str) -> None:
+    for cell in suite(name, "paper").cells():
+        depth, training = cell.difficulty, cell.training
+        assert isinstance(cell.model, Hybrid)
+        assert depth is not None
+        strings = 2 if name == "addressing" else 4  # which is no figure of the paper
+        assert cell.task == Rule110(cells=24, strings=strings, rollout_steps=depth)
+        assert cell.task.window == 24
+        assert (cell.model.layout, cell.model.d_model) == ("attn gdn attn gdn", 256)
+        assert (training.batch, training.muon_lr, training.adam_lr) == (512, 2e-3, 5e-5)
+        assert training.precision == "bf16"
+    assert suite("quick", "paper").base.task.seq_len == 100
+
+
+def test_figure_2a_at_the_papers_size() -> None:
+    cells = suite("rollouts", "paper").cells()
+    assert {cell.difficulty for cell in cells} == {4, 8, 10, 12, 14, 16}
+    assert {cell.training.sleep_passes for cell in cells} == {1}
+    assert {cell.training.tokens for cell in cells} == {40_000_000}
+    assert len(cells) == 6 * 3
+
+
+def test_figure_2b_at_the_papers_size() -> None:
+    cells = suite("passes", "paper").cells()
+    assert {cell.difficulty for cell in cells} == {32}
+    assert {cell.training.sleep_passes for cell in cells} == {1, 2, 3, 4}
+    assert {cell.training.tokens for cell in cells} == {5_000_000_000}
+    assert len(cells) == 4 * 3
+
+
+def test_a_cell_of_the_papers_size_takes_a_step_here(tmp_path: Path) -> None:
+    """Everything as in the paper, four passes included, but for two sequences instead of 512."""
+    (cell,) = suite("passes", "paper").with_settings({"batch": 2}).narrowed(sleep_passes=[4], seed=[0]).cells()
+    assert isinstance(cell.model, Hybrid)
+    assert cell.model.window_embedding
+    trainer = Trainer(cell, tmp_path)
+    assert 3e6 < trainer.cost.parameters < 4e6
+    batch = next(trainer.batches(0))
+    assert batch.inputs.shape == (2, 100)
+    assert batch.windows == ((0, 24, False), (24, 48, False), (48, 72, False), (72, 96, False), (96, 100, True))
+    before = trainer.model.state_dict()["embedding.weight"].clone()
+    loss = trainer.train_step(batch)
+    assert 0.3 < loss.item() < 3.0
+    assert (trainer.model.state_dict()["embedding.weight"] != before).any()
+    assert all(p.isfinite().all() for p in trainer.model.parameters())
+    assert not list(tmp_path.iterdir()), "a step writes nothing"
+
+
+# Changing a grid
+
+
+def test_narrowing_chooses_values_of_axes() -> None:
+    grid = suite("passes", "cpu").narrowed(sleep_passes=[3, 1, 3], rollout_steps=[5], seed=None)
+    assert [(c.seed, c.training.sleep_passes) for c in grid.cells()] == [(s, n) for s in (0, 1, 2) for n in (3, 1)]
+    assert {c.difficulty for c in grid.cells()} == {5}
+
+
+def test_narrowing_refuses_what_is_no_axis() -> None:
+    with pytest.raises(ValueError, match=r"unknown axis of this suite 'sleep_pass'.*did you mean 'sleep_passes'"):
+        suite("passes", "cpu").narrowed(sleep_pass=[1])
+
+
+def test_narrowed_values_are_checked() -> None:
+    with pytest.raises(ValueError, match=r"rollout_steps must be a whole number >= 0; given -1"):
+        suite("passes", "cpu").narrowed(rollout_steps=[-1]).cells()
+
+
+def test_settings_change_every_cell() -> None:
+    cells = suite("passes", "tiny").with_settings({"cells": 6, "tokens": 5}).cells()
+    assert {c.training for c in cells} == {
+        Training(tokens=5, batch=128, evaluations=4, test_examples=256, sleep_passes=n) for n in (1, 2)
+    }
+    assert {c.task.window for c in cells} == {6}
+
+
+def test_settings_do_not_override_an_axis() -> None:
+    with pytest.raises(ValueError, match="rollout_steps: an axis of this suite"):
+        suite("passes", "tiny").with_settings({"rollout_steps": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "said"),
+    [
+        ("pases", "cpu", r"unknown suite 'pases'; valid: quick, rollouts, passes.*did you mean 'passes'"),
+        ("passes", "papr", r"unknown scale 'papr'; valid: tiny, cpu, gpu, paper; did you mean 'paper'"),
+    ],
+)
+def test_unknown_names_are_refused(name: str, scale: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        suite(name, scale)
