@@ -183,11 +183,11 @@ def parse_setting(text: str, cell: Cell) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"a setting is written name=value; given {text!r}")
-    for part in cell.parts():
-        hints = get_type_hints(type(part))
-        if name in {f.name for f in fields(part)}:
-            return name, _parse(name, value, hints[name])
-    raise ValueError(nearest(name, sorted(cell.axes), kind="setting"))
+    kinds = {f.name: get_type_hints(type(part))[f.name] for part in cell.parts() for f in fields(part)}
+    kinds["seed"] = int
+    if name not in kinds:
+        raise ValueError(nearest(name, sorted(kinds), kind="setting"))
+    return name, _parse(name, value, kinds[name])
 
 
 def _parse(name: str, value: str, kind: Any) -> Any:

@@ -8,8 +8,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from baselines.base import ModelConfig
 from benchmark.config import Cell
-from benchmark.forward import Batch, predict, token_losses
+from benchmark.forward import Batch, Windows, predict, split_windows, token_losses
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,13 +32,22 @@ class Cost:
     state_bytes: int
 
 
-@lru_cache(maxsize=256)
 def cost(cell: Cell) -> Cost:
     """Count the cost of a cell by running one sequence on the CPU; leaves torch's random state as it was."""
+    task = cell.task
+    windows = split_windows(task.episodes("train", np.arange(1)))
+    return _cost(cell.model, task.vocab_size, task.window, windows, cell.training.sleep_passes)
+
+
+@lru_cache(maxsize=256)
+def _cost(config: ModelConfig, vocab_size: int, window: int, windows: Windows, passes: int) -> Cost:
+    """The same, of all that the count depends on: seeds and difficulties share it."""
+    seq_len = windows[-1][1]
+    predicted = sum(stop - start for start, stop, asked in windows if asked)
     with torch.random.fork_rng(devices=[]):
-        model = cell.model.build(vocab_size=cell.task.vocab_size, window=cell.task.window, seq_len=cell.task.seq_len)
-    batch = Batch.of(cell.task.episodes("train", np.arange(1)), torch.device("cpu"))
-    passes = cell.training.sleep_passes
+        model = config.build(vocab_size=vocab_size, window=window, seq_len=seq_len)
+    tokens, targets = (torch.zeros(1, length, dtype=torch.int64) for length in (seq_len, predicted))
+    batch = Batch(inputs=tokens, targets=targets, windows=windows)
     # The counter knows plain products but not the CPU's fused attention, so attention runs as plain products here.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as train:
         token_losses(predict(model, batch, passes), batch.targets).sum().backward()  # type: ignore[no-untyped-call]

@@ -1,9 +1,7 @@
 """How long a cell will take here: a few real training steps, timed."""
 
 import time
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,22 +15,18 @@ PROBE_FLOPS = 2e9
 
 def seconds(cell: Cell) -> float:
     """Estimated seconds of training and testing on one core of this machine."""
-    count = cost(cell)
-    per_train_flop = _seconds_per_flop(_shape(cell))
-    tests = len(cell.evaluation_steps) * cell.training.test_examples * max(1, len(cell.training.test_passes))
-    flops = cell.steps * cell.training.batch * count.train_flops + tests * (count.sleep_flops + count.wake_flops)
-    return flops * per_train_flop
+    count, training = cost(cell), cell.training
+    like = (cell.model, count, training.batch, training.precision)  # cells alike in these take the same time
+    if like not in _measured:
+        _measured[like] = _seconds_per_flop(cell)
+    tests = len(cell.evaluation_steps) * training.test_examples * max(1, len(training.test_passes))
+    flops = cell.steps * training.batch * count.train_flops + tests * (count.sleep_flops + count.wake_flops)
+    return flops * _measured[like]
 
 
-def _shape(cell: Cell) -> Cell:
-    """The cell that stands for all that cost the same: seed and difficulty move no matrix."""
-    same: dict[str, Any] = {"seed": 0, "tokens": 1}
-    if cell.task.axis in cell.axes and cell.task.name == "rule110":
-        same[cell.task.axis] = 0
-    return cell.with_settings(same)
+_measured: dict[tuple[object, ...], float] = {}
 
 
-@lru_cache(maxsize=64)
 def _seconds_per_flop(cell: Cell) -> float:
     """Median of three timed steps after one to warm up, on one thread, over the FLOPs of a step."""
     flops = cost(cell).train_flops

@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 import torch
@@ -10,6 +10,9 @@ from torch import Tensor
 
 from baselines.base import Model
 from tasks.base import IGNORE, Episode
+
+Windows: TypeAlias = tuple[tuple[int, int, bool], ...]
+"""(start, stop, predicted) of each window of a sequence, in order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,12 +22,12 @@ class Batch:
     Attributes:
         inputs: Token ids [B, T].
         targets: Targets of the predicted windows only, side by side [B, P].
-        windows: (start, stop, predicted) of each window, in order.
+        windows: How the sequence is cut, and which parts are predicted.
     """
 
     inputs: Tensor
     targets: Tensor
-    windows: tuple[tuple[int, int, bool], ...]
+    windows: Windows
 
     @classmethod
     def of(cls, episode: Episode, device: torch.device) -> Self:
@@ -40,7 +43,7 @@ class Batch:
         )
 
 
-def split_windows(episode: Episode) -> tuple[tuple[int, int, bool], ...]:
+def split_windows(episode: Episode) -> Windows:
     """Cut an episode into its windows: (start, stop, has targets)."""
     length = episode.inputs.shape[1]
     edges = [(start, min(start + episode.window, length)) for start in range(0, length, episode.window)]

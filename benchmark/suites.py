@@ -50,14 +50,13 @@ class Grid:
         return Grid(base=self.base, axes=self.axes | chosen)
 
     def with_settings(self, settings: dict[str, Any]) -> "Grid":
-        """The same grid on a changed base.
+        """The same grid on a changed base; an axis that is set has that value alone.
 
         Raises:
-            ValueError: a setting that is an axis (narrow it instead), unknown, or refused.
+            ValueError: a setting that is unknown or refused.
         """
-        if axes := set(settings) & set(self.axes):
-            raise ValueError(f"{', '.join(sorted(axes))}: an axis of this suite; give its values with its own option")
-        return Grid(base=self.base.with_settings(settings), axes=self.axes)
+        fixed = {name: (value,) for name, value in settings.items() if name in self.axes}
+        return Grid(base=self.base.with_settings(settings), axes=self.axes | fixed)
 
 
 def quick(scale: str) -> Grid:

@@ -286,7 +286,7 @@ def test_damage_is_set_aside_named_and_trained_again(quick: tuple[Path, Done], t
         (["--set", "heads=3"], ["heads = 3 does not divide d_model = 16"]),
         (["--set", "layout=attn mamba"], ["layout 'attn mamba'", "attn, gdn", "not mamba"]),
         (["--set", "precision=fp8"], ["unknown precision 'fp8'; valid: fp32, bf16"]),
-        (["--set", "rollout_steps=3"], ["rollout_steps: an axis of this suite"]),
+        (["--set", "rollout_steps=-3"], ["rollout_steps must be a whole number >= 0; given -3"]),
         (["--rollout-steps", "-1"], ["rollout_steps must be a whole number >= 0; given -1"]),
         (["--rollout-steps", "deep"], ["--rollout-steps takes whole numbers separated by commas", "given 'deep'"]),
         (["--sleep-passes", "1,0"], ["sleep_passes must be a whole number >= 1; given 0"]),

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from baselines.base import ModelConfig
 from baselines.hybrid import Hybrid
 from benchmark.config import Cell, Training
-from benchmark.cost import Cost, cost
+from benchmark.cost import Cost, _cost, cost
 from tasks.rule110 import Rule110
 
 TASK = Rule110(cells=5, strings=2, rollout_steps=1)
@@ -92,13 +92,13 @@ def test_counts_are_whole_numbers(config: ModelConfig) -> None:
 
 
 def test_randomness_is_left_alone(config: ModelConfig) -> None:
-    cost.cache_clear()
+    _cost.cache_clear()
     torch.manual_seed(5)
     before = torch.get_rng_state()
     counted = cost(cell(config))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(6)
-    cost.cache_clear()
+    _cost.cache_clear()
     assert cost(cell(config)) == counted  # nor does the count depend on it
 
 

@@ -132,9 +132,10 @@ def test_settings_change_every_cell() -> None:
     assert {c.task.window for c in cells} == {6}
 
 
-def test_settings_do_not_override_an_axis() -> None:
-    with pytest.raises(ValueError, match="rollout_steps: an axis of this suite"):
-        suite("passes", "tiny").with_settings({"rollout_steps": 3})
+def test_an_axis_that_is_set_has_that_value_alone() -> None:
+    grid = suite("addressing", "tiny").with_settings({"window_embedding": True, "seed": 5})
+    assert {(c.model.window_embedding, c.seed) for c in grid.cells()} == {(True, 5)}  # type: ignore[attr-defined]
+    assert len(grid.cells()) == 4
 
 
 @pytest.mark.parametrize(
