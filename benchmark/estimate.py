@@ -9,7 +9,7 @@ from benchmark.config import Cell
 from benchmark.cost import cost
 from benchmark.trainer import Trainer
 
-PROBE_FLOPS = 2e9
+PROBE_FLOPS = 2e10
 """Work of a timed step: enough to be typical, little enough for the paper's sizes on a laptop."""
 
 
