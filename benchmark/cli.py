@@ -58,7 +58,7 @@ def run(
     folder = out or _default_out(suite, scale)
     console = _console()
     with sweep.opened(folder, cells):
-        board = progress.Board(f"{suite}, scale {scale}", cells, slots=len(environments), console=console)
+        board = progress.Board(f"{suite}, scale {scale}", cells, console=console)
         for cell in cells:
             place = sweep.cell_folder(folder, cell)
             board.known(cell, sweep.cell_state(place)[0], rows.read(place / "rows.jsonl"))

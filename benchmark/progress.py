@@ -21,8 +21,8 @@ class Board:
     Used as a context manager: a live table on a terminal, a line per finished cell elsewhere.
     """
 
-    def __init__(self, title: str, cells: Sequence[Cell], *, slots: int, console: Console) -> None:
-        self.title, self.cells, self.slots, self.console = title, cells, slots, console
+    def __init__(self, title: str, cells: Sequence[Cell], *, console: Console) -> None:
+        self.title, self.cells, self.console = title, cells, console
         self.others = varying(cells)
         self.state = {cell.id: "waiting" for cell in cells}
         self.last: dict[str, rows.Row] = {}  # the newest row of all answers together, by cell
