@@ -6,9 +6,9 @@ one line in `tasks.TASKS`. It owns its truths: difficulty axis, version, exact c
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,12 +66,17 @@ class Episode:
     window: int  # L, in tokens
     difficulty: Tokens  # [B, T] value of the task's axis at each target, -1 where there is none
     answer: Tokens  # [B, T] which answer of the example a target belongs to, from 0; -1 where there is none
+    content: rng.Words  # [B, C] hashes of what one split owns: equal contents have equal hashes, whatever the split
+    facts: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # [B] or [B, answers]: what is known of each
 
     def __post_init__(self) -> None:
         """Check that the four arrays agree."""
         shapes = [array.shape for array in (self.inputs, self.targets, self.difficulty, self.answer)]
         if self.inputs.ndim != 2 or len(set(shapes)) != 1:
             raise ValueError(f"inputs, targets, difficulty, answer must all be [B, T]; given {shapes}")
+        for name, array in {"content": self.content, **self.facts}.items():
+            if len(array) != len(self.inputs):
+                raise ValueError(f"{name} must have a row per example, {len(self.inputs)}; given {array.shape}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +90,7 @@ class Task(ABC):
     name: ClassVar[str]
     version: ClassVar[int]
     axis: ClassVar[str]  # the quantity that is the difficulty, as in `Episode.difficulty`
+    joint: ClassVar[bool] = True  # an example is right when all its answers are; False: each answer counts alone
 
     @property
     @abstractmethod
@@ -111,9 +117,30 @@ class Task(ABC):
     def windows_alike(self) -> bool:
         """Whether several consolidated windows look alike, so that a model must be told which it reads."""
 
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The difficulties of held-out examples, easiest first; here the one that the configuration sets."""
+        return (getattr(self, self.axis),)
+
+    def at(self, level: int) -> Self:
+        """The same task with all examples, those of training included, at one difficulty."""
+        return replace(self, **{self.axis: level})
+
     @abstractmethod
     def chance(self, difficulty: int, answer: int | None = None) -> float:
-        """Exact match of the best constant guess on answer `answer`, or on the whole example (None)."""
+        """Exact match of a guess without any computation on what was read, the level that lift is counted from.
+
+        On answer `answer`, or on the whole example (None); where `joint` is False, on any answer.
+        """
+
+    def floors(self, difficulty: int, answer: int | None = None) -> dict[str, float]:
+        """Exact match of two predictors that have read nothing, arguments as for `chance`.
+
+        `majority` always gives the most frequent answer; `question_only` sees the question. Both are the chance
+        unless a task knows better.
+        """
+        chance = self.chance(difficulty, answer)
+        return {"majority": chance, "question_only": chance}
 
     @abstractmethod
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:

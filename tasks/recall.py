@@ -122,7 +122,7 @@ class Recall(Task):
             # A pair's code holds no size of this config: equal pairs are in one split in every config.
             return np.stack([keys, values], axis=-1), rng.content_hash(keys << 32 | values)
 
-        pairs, _ = rng.draw_in_split(draw, split, indices)  # [B, pairs, 2]
+        pairs, hashes, _ = rng.draw_in_split(draw, split, indices)  # [B, pairs, 2]
         pairs += [1, 1 + self.keys]  # from numbers to tokens
         questions = np.take_along_axis(pairs, asked[..., None], axis=1)  # [B, queries, 2]
 
@@ -135,7 +135,14 @@ class Recall(Task):
         targets[:, read::2] = questions[..., 1]
         answer[:, read::2] = np.arange(self.queries)
         difficulty[:, read::2] = self.pairs
-        return Episode(inputs=inputs, targets=targets, window=self.window, difficulty=difficulty, answer=answer)
+        return Episode(
+            inputs=inputs,
+            targets=targets,
+            window=self.window,
+            difficulty=difficulty,
+            answer=answer,
+            content=hashes[:, None],
+        )
 
 
 if __name__ == "__main__":

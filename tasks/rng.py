@@ -80,7 +80,7 @@ def draw_in_split(
     split: str,
     indices: NDArray[np.int64],
     attempts: int = 1024,
-) -> tuple[NDArray[np.int64], int]:
+) -> tuple[NDArray[np.int64], Words, int]:
     """Draw the content of each example again until `split` owns it.
 
     Args:
@@ -90,7 +90,7 @@ def draw_in_split(
         attempts: most draws per example; where the split owns an eighth, 1024 fail with probability 1e-59.
 
     Returns:
-        The contents [B, ...] and how many draws were rejected in all.
+        The contents [B, ...], their hashes [B], and how many draws were rejected in all.
 
     Raises:
         RuntimeError: some example found no content in `attempts` draws: the split owns (almost) none.
@@ -99,12 +99,12 @@ def draw_in_split(
     contents, hashes = draw(indices, 0)
     rejected = 0
     for attempt in range(1, attempts + 1):
-        pending = pending[~in_split(hashes, split)]
+        pending = pending[~in_split(hashes[pending], split)]
         rejected += len(pending)
         if not len(pending):
-            return contents, rejected
+            return contents, hashes, rejected
         if attempt < attempts:
-            contents[pending], hashes = draw(indices[pending], attempt)
+            contents[pending], hashes[pending] = draw(indices[pending], attempt)
     raise RuntimeError(
         f"{len(pending)} of {len(indices)} examples found no {split} content in {attempts} draws: "
         "the task has too few different contents"

@@ -120,7 +120,10 @@ class Rule110(Task):
         targets[:, -self.strings :] = labels
         answer[:, -self.strings :] = np.arange(self.strings)
         difficulty[:, -self.strings :] = self.rollout_steps
-        return Episode(inputs=inputs, targets=targets, window=self.window, difficulty=difficulty, answer=answer)
+        content = rng.content_hash(strings[..., None])
+        return Episode(
+            inputs=inputs, targets=targets, window=self.window, difficulty=difficulty, answer=answer, content=content
+        )
 
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
         """One example drawn for a human: its windows, then the roll-outs of its strings side by side."""

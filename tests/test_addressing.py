@@ -111,9 +111,13 @@ def test_bad_addresses(task: Task) -> None:
 
 
 def test_an_episode_checks_its_shapes() -> None:
-    row = np.zeros((1, 4), dtype=np.int64)
+    row, contents = np.zeros((1, 4), dtype=np.int64), np.zeros((1, 1), dtype=np.uint64)
     with pytest.raises(ValueError, match=r"must all be \[B, T\]; given \[\(1, 4\), \(1, 4\), \(1, 4\), \(1, 3\)\]"):
-        Episode(inputs=row, targets=row, window=2, difficulty=row, answer=row[:, :3])
+        Episode(inputs=row, targets=row, window=2, difficulty=row, answer=row[:, :3], content=contents)
+    with pytest.raises(ValueError, match=r"content must have a row per example, 1; given \(2, 3\)"):
+        Episode(
+            inputs=row, targets=row, window=2, difficulty=row, answer=row, content=np.zeros((2, 3), dtype=np.uint64)
+        )
 
 
 # --- addresses ---

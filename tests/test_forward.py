@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Build
+from numpy.typing import NDArray
 from torch import Tensor
 
 from baselines import gated_deltanet
@@ -23,11 +24,16 @@ CPU = torch.device("cpu")
 NO = IGNORE
 
 
+def none(read: Tokens) -> NDArray[np.uint64]:
+    """No contents to hold out."""
+    return np.zeros((len(read), 0), dtype=np.uint64)
+
+
 def episode(targets: list[list[int]], window: int, *, inputs: list[list[int]] | None = None) -> Episode:
     wanted = np.array(targets)
     read = np.arange(wanted.size).reshape(wanted.shape) if inputs is None else np.array(inputs)
     asked = np.where(wanted == IGNORE, -1, 0)
-    return Episode(inputs=read, targets=wanted, window=window, difficulty=asked, answer=asked)
+    return Episode(inputs=read, targets=wanted, window=window, difficulty=asked, answer=asked, content=none(read))
 
 
 class Parrot(Model):
@@ -221,6 +227,7 @@ class Fixed(Task):
             window=4,
             difficulty=rows(-1, DIFFICULTY),
             answer=rows(-1, ANSWER),
+            content=none(indices),
         )
 
 

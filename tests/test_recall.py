@@ -134,7 +134,7 @@ def test_a_split_without_content_is_an_error_not_a_loop() -> None:
     def draw(indices: np.ndarray, attempt: int) -> tuple[np.ndarray, np.ndarray]:
         return indices, np.full(len(indices), 7, dtype=np.uint64)  # always owned by train
 
-    contents, rejected = rng.draw_in_split(draw, "train", np.arange(3))
+    contents, _, rejected = rng.draw_in_split(draw, "train", np.arange(3))
     assert (contents.tolist(), rejected) == ([0, 1, 2], 0)
     with pytest.raises(RuntimeError, match="3 of 3 examples found no test content in 5 draws"):
         rng.draw_in_split(draw, "test", np.arange(3), attempts=5)
@@ -145,6 +145,6 @@ def test_rejections_are_as_many_as_the_split_is_small() -> None:
         return indices, rng.words(np.uint64(1), indices, 1, attempt)[:, 0]
 
     for split, share in (("train", 6 / 8), ("validation", 1 / 8), ("test", 1 / 8)):
-        _, rejected = rng.draw_in_split(draw, split, np.arange(4000))
+        *_, rejected = rng.draw_in_split(draw, split, np.arange(4000))
         expected = 4000 * (1 - share) / share
         assert abs(rejected - expected) < 5 * (expected / share) ** 0.5
