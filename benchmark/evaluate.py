@@ -1,4 +1,4 @@
-"""Scores of a model on held-out examples: per difficulty, per answer of the episode and for all answers together."""
+"""Scores of a model on held-out examples: per difficulty, for each answer of the episode and for all of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,10 @@ TEST_SEED = 0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """How one difficulty, and one answer (None: all of the episode together), was solved."""
+    """How one difficulty, and one answer (None: all of them), was solved.
+
+    All answers are right or wrong together if the task's are joint; else each counts as an example.
+    """
 
     difficulty: int
     answer: int | None
@@ -45,7 +48,7 @@ def evaluate(
         right = (logits.argmax(-1) == batch.targets).cpu().numpy()
         parts.append((_predicted(episode, episode.difficulty), _predicted(episode, episode.answer), losses, right))
     difficulty, answer, losses, right = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return list(_scores(difficulty, answer, losses, right))
+    return list(_scores(difficulty, answer, losses, right, joint=task.joint))
 
 
 def _predicted(episode: Episode, values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -55,19 +58,32 @@ def _predicted(episode: Episode, values: NDArray[np.int64]) -> NDArray[np.int64]
 
 
 def _scores(
-    difficulty: NDArray[np.int64], answer: NDArray[np.int64], losses: NDArray[np.float64], right: NDArray[np.bool_]
+    difficulty: NDArray[np.int64],
+    answer: NDArray[np.int64],
+    losses: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    *,
+    joint: bool,
 ) -> Iterator[Score]:
     """Scores from per-token results, all [examples, P]."""
+
+    def exact(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Of the examples that have tokens in the mask, which have all of them right."""
+        matches = np.logical_and.reduce(right | ~mask, axis=1)
+        found: NDArray[np.bool_] = matches[mask.any(axis=1)]
+        return found
+
     for level in np.unique(difficulty[difficulty >= 0]):
         at_level = difficulty == level
-        for which in (None, *np.unique(answer[at_level])):
-            mask = at_level if which is None else at_level & (answer == which)
-            asked = mask.any(axis=1)
+        answers = {int(which): at_level & (answer == which) for which in np.unique(answer[at_level])}
+        matches = {which: exact(mask) for which, mask in answers.items()}
+        together = exact(at_level) if joint else np.concatenate(list(matches.values()))
+        for name, mask, match in [(None, at_level, together), *((a, answers[a], matches[a]) for a in answers)]:
             yield Score(
                 difficulty=int(level),
-                answer=None if which is None else int(which),
-                n_examples=int(asked.sum()),
+                answer=name,
+                n_examples=len(match),
                 loss=float(losses[mask].mean()),
                 token_accuracy=float(right[mask].mean()),
-                exact_match=float((right | ~mask).all(axis=1)[asked].mean()),
+                exact_match=float(match.mean()),
             )

@@ -25,7 +25,7 @@ class Board:
         self.title, self.cells, self.console = title, cells, console
         self.others = varying(cells)
         self.state = {cell.id: "waiting" for cell in cells}
-        self.last: dict[str, rows.Row] = {}  # the newest row of all answers together, by cell
+        self.last: dict[tuple[str, int], rows.Row] = {}  # the newest row of all answers, by cell and difficulty
         self.speed: dict[str, float] = {}
         self.step = {cell.id: 0 for cell in cells}
         self.flops = {cell.id: cost(cell).train_flops * cell.steps * cell.training.batch for cell in cells}
@@ -56,7 +56,7 @@ class Board:
         """Take over new rows of a cell."""
         for row in written:
             if row["status"] == "ok" and row["answer"] is None:
-                self.last[cell.id] = row
+                self.last[cell.id, row["difficulty"]] = row
                 self.step[cell.id] = row["step"]
 
     def on_event(self, event: Event) -> None:
@@ -70,11 +70,8 @@ class Board:
         elif event.kind == "end":
             self.state[cell.id] = {"ok": "done"}.get(said["status"], said["status"])
             if said["status"] != "stopped" and not self.console.is_terminal:
-                score = self.last.get(cell.id)
-                shown = f"exact match {score['exact_match']:.3f}, chance {score['chance']:.3f}" if score else ""
-                self.console.print(
-                    f"{self.state[cell.id]:>8}  {label(cell, self.others)}  {said['reason'] or shown}", highlight=False
-                )
+                text = f"{self.state[cell.id]:>8}  {label(cell, self.others)}  {said['reason'] or self.scores(cell)}"
+                self.console.print(text, highlight=False)
 
     def done(self) -> float:
         """FLOPs trained so far, over all cells."""
@@ -100,34 +97,37 @@ class Board:
         """A running cell: how far, how fast, how good so far against chance."""
         text = f"  {label(cell, self.others)}: {self.step[cell.id] / cell.steps:4.0%}"
         text += f", {amount(self.speed.get(cell.id, 0))} tokens/s"
-        if score := self.last.get(cell.id):
-            text += f", exact match {score['exact_match']:.3f} (chance {score['chance']:.3f})"
+        if scores := self.scores(cell):
+            text += f", {scores}"
         return Text(text)
+
+    def scores(self, cell: Cell) -> str:
+        """The newest scores of a cell in words; empty before the first."""
+        return score_text([self.last[cell.id, level] for level in cell.task.levels if (cell.id, level) in self.last])
 
     def grid(self, caption: str = "") -> Table:
         """Mean exact match over seeds: a line per difficulty (and other setting that varies), a column per N."""
-        axis = self.cells[0].task.axis
         counts = sorted({c.training.sleep_passes for c in self.cells})
         table = Table(title=self.title, caption=caption, caption_justify="left", title_justify="left")
-        for name in (*self.others, axis, "chance"):
+        for name in (*self.others, self.cells[0].task.axis, "chance"):
             table.add_column(name.replace("_", " "), justify="right")
         for n in counts:
             table.add_column(f"N = {n}", justify="right")
         lines: dict[tuple[str, ...], list[Cell]] = {}
         for cell in self.cells:
-            key = (*(str(cell.axes[name]) for name in self.others), str(cell.difficulty))
-            lines.setdefault(key, []).append(cell)
+            for level in cell.task.levels:
+                lines.setdefault((*(str(cell.axes[name]) for name in self.others), str(level)), []).append(cell)
         for key, group in lines.items():
-            chance = "" if group[0].difficulty is None else f"{group[0].task.chance(group[0].difficulty):.3f}"
-            entries = [self.entry([c for c in group if c.training.sleep_passes == n]) for n in counts]
-            table.add_row(*key, chance, *entries)
+            level = int(key[-1])
+            entries = [self.entry([c for c in group if c.training.sleep_passes == n], level) for n in counts]
+            table.add_row(*key, f"{group[0].task.chance(level):.3f}", *entries)
         return table
 
-    def entry(self, cells: Sequence[Cell]) -> str:
+    def entry(self, cells: Sequence[Cell], level: int) -> str:
         """One place of the grid: mean of what is known, and how much of it is final."""
         if not cells:
             return ""
-        scores = [self.last[c.id]["exact_match"] for c in cells if c.id in self.last]
+        scores = [self.last[c.id, level]["exact_match"] for c in cells if (c.id, level) in self.last]
         done = sum(self.state[c.id] == "done" for c in cells)
         failed = [
             self.state[c.id] for c in cells if self.state[c.id] in ("diverged", "crashed", "out_of_memory", "failed")
@@ -136,6 +136,14 @@ class Board:
         if done < len(cells):
             text += f" ({done}/{len(cells)})"
         return text + (f" [red]{len(failed)} {failed[0]}[/red]" if failed else "")
+
+
+def score_text(newest: Sequence[rows.Row]) -> str:
+    """Exact match in words, from one row per difficulty; empty without rows."""
+    if len(newest) < 2:
+        return "".join(f"exact match {row['exact_match']:.3f}, chance {row['chance']:.3f}" for row in newest)
+    each = ", ".join(f"{row['exact_match']:.3f} at {row['difficulty']}" for row in newest)
+    return f"exact match {each} {newest[0]['axis'].replace('_', ' ')}"
 
 
 def varying(cells: Sequence[Cell]) -> tuple[str, ...]:
@@ -147,7 +155,8 @@ def varying(cells: Sequence[Cell]) -> tuple[str, ...]:
 def label(cell: Cell, others: Sequence[str] = ()) -> str:
     """A cell in a few words: difficulty, N, seed and the settings named."""
     more = "".join(f", {name} {cell.axes[name]}" for name in others)
-    return f"{cell.task.axis} {cell.difficulty}, N {cell.training.sleep_passes}, seed {cell.seed}{more}"
+    depth = "" if cell.difficulty is None else f"{cell.task.axis} {cell.difficulty}, "
+    return f"{depth}N {cell.training.sleep_passes}, seed {cell.seed}{more}"
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Row = dict[str, Any]
 
@@ -60,13 +60,18 @@ COLUMNS: dict[str, Column] = {
     ),
     "axis": Column(kind="str", about="name of the task's difficulty"),
     "difficulty": Column(kind="int", about="value of that difficulty"),
-    "answer": Column(kind="int", about="which answer of the episode (for rule110 which string); null: all together"),
-    "n_examples": Column(kind="int", about="held-out examples scored"),
+    "answer": Column(
+        kind="int",
+        about="which answer of the example (rule110: which string); null: all, right together (depo: each by itself)",
+    ),
+    "n_examples": Column(kind="int", about="held-out examples scored; where answers count by themselves, answers"),
     "loss": Column(kind="float", about="cross-entropy per target token, nats"),
     "train_loss": Column(kind="float", about="mean training loss since the row before, nats per target token"),
     "token_accuracy": Column(kind="float", about="share of target tokens right (rule110: per-bit accuracy)"),
-    "exact_match": Column(kind="float", about="share of examples with every token of the answer (or of all) right"),
-    "chance": Column(kind="float", about="exact_match of the best constant guess, from the task"),
+    "exact_match": Column(kind="float", about="share of those with every token right"),
+    "chance": Column(kind="float", about="exact_match of a guess without computation on what was read, from the task"),
+    "majority": Column(kind="float", about="exact_match of always the most frequent answer, from the task"),
+    "question_only": Column(kind="float", about="exact_match of the best guess from the question alone, from the task"),
     "lift": Column(kind="float", about="(exact_match - chance) / (1 - chance): 0 is guessing, 1 is perfect"),
     "wall_s": Column(kind="float", about="seconds of training and testing up to here, over all restarts"),
     "device": Column(kind="str", about="device type"),
@@ -193,8 +198,23 @@ def read_table(path: Path) -> "pl.DataFrame":
         frame = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DamagedFileError(f"{path} is not a readable parquet file: {error}") from error
+    frame = _migrated(frame)
     if missing := [c for c in COLUMNS if c not in frame.columns]:
         raise DamagedFileError(f"{path} is not a table of rows: it lacks {', '.join(missing)}")
     if frame.height and (versions := set(frame["schema_version"])) != {SCHEMA_VERSION}:
-        raise DamagedFileError(f"{path} has schema versions {versions}; this code reads {SCHEMA_VERSION}")
+        raise DamagedFileError(f"{path} has schema versions {versions}; this code reads 1 to {SCHEMA_VERSION}")
     return frame
+
+
+def _migrated(frame: "pl.DataFrame") -> "pl.DataFrame":
+    """A table of an older schema as it would be written now.
+
+    Version 2 brought `majority` and `question_only`, which are the chance for every task of version 1.
+    """
+    import polars as pl
+
+    if not {"schema_version", "chance"} <= set(frame.columns) or set(frame["schema_version"]) != {1}:
+        return frame
+    floors = [pl.col("chance").alias(name) for name in ("majority", "question_only")]
+    frame = frame.with_columns(*floors, schema_version=pl.lit(2, dtype=pl.Int64))
+    return frame.select(*(c for c in COLUMNS if c in frame.columns), *(c for c in frame.columns if c not in COLUMNS))

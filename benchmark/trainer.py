@@ -166,6 +166,7 @@ class Trainer:
                         "tested_passes": passes,
                         "train_loss": train_loss,
                         "chance": chance,
+                        **task.floors(score.difficulty, score.answer),
                         "lift": (score.exact_match - chance) / (1 - chance),
                     }
                 )

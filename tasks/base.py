@@ -5,6 +5,7 @@ one line in `tasks.TASKS`. It owns its truths: difficulty axis, version, exact c
 """
 
 import difflib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -192,6 +193,40 @@ class Task(ABC):
             if asked:
                 lines.append(f"{'targets':>{len(f'window {number}') + 9}}  {_row(wanted[part], width)}")
         return "\n".join(lines)
+
+    def records(self, split: str, indices: ArrayLike, seed: int = 0) -> list[dict[str, Any]]:
+        """The examples of `episodes` as plain data, a row each, as `bench data` writes them.
+
+        `tokens` and `targets` are the arrays' rows; `answer` and `difficulty` have an entry per answer, the answer in
+        words; `structure` joins the content hashes in hexadecimal; `metadata` is JSON: settings and facts. `prompt`
+        is null: a task made of text overrides this to give it.
+        """
+        episode = self.episodes(split, indices, seed)
+        same = {"task": self.name, "version": self.version, "split": split, "seed": seed}
+        settings = asdict(self)
+        facts = {name: array.tolist() for name, array in episode.facts.items()}
+        rows = []
+        for b, index in enumerate(np.asarray(indices).tolist()):
+            words: dict[int, list[str]] = {}
+            difficulty: dict[int, int] = {}
+            at = np.flatnonzero(episode.answer[b] >= 0)
+            asked = (array[b, at].tolist() for array in (episode.answer, episode.targets, episode.difficulty))
+            for number, token, level in zip(*asked, strict=True):
+                words.setdefault(number, []).append(self.word(token))
+                difficulty[number] = level
+            row = {
+                **same,
+                "index": index,
+                "prompt": None,
+                "tokens": episode.inputs[b].tolist(),
+                "targets": episode.targets[b].tolist(),
+                "answer": [" ".join(words[number]) for number in sorted(words)],
+                "difficulty": [difficulty[number] for number in sorted(words)],
+                "structure": "-".join(f"{content:016x}" for content in episode.content[b].tolist()),
+                "metadata": json.dumps({"settings": settings, "facts": {name: of[b] for name, of in facts.items()}}),
+            }
+            rows.append(row)
+        return rows
 
 
 def _row(cells: list[str], width: int) -> str:

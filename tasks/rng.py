@@ -56,9 +56,13 @@ def integers(words: Words, bound: int) -> NDArray[np.int64]:
     return (words % np.uint64(bound)).astype(np.int64)
 
 
-def content_hash(codes: NDArray[np.integer[Any]]) -> Words:
-    """Hash [B] of each row of `codes` [B, n] (integers >= 0), the order within the row left out."""
-    return mix(mix(codes.astype(np.uint64) + _GOLDEN).sum(axis=-1, dtype=np.uint64))
+def content_hash(codes: NDArray[np.integer[Any]], where: NDArray[np.bool_] | None = None) -> Words:
+    """Hash [B] of each row of `codes` [B, n] (integers >= 0), the order within the row left out.
+
+    Codes that `where` [B, n] leaves out count no more than if the row were shorter.
+    """
+    mixed = mix(codes.astype(np.uint64) + _GOLDEN)
+    return mix((mixed if where is None else mixed * where).sum(axis=-1, dtype=np.uint64))
 
 
 def in_split(hashes: Words, split: str) -> NDArray[np.bool_]:

@@ -178,7 +178,7 @@ def test_while_it_runs_the_board_shows_pace_score_and_chance() -> None:
     console = Console(file=out, force_terminal=True, width=110)
     with Board("quick, scale tiny", planned, console=console) as board:
         board.on_event(Event(cell=planned[0], kind="start", contents={}))
-        row = {"status": "ok", "answer": None, "step": 14, "exact_match": 0.8125, "chance": 0.625}
+        row = {"status": "ok", "answer": None, "difficulty": 2, "step": 14, "exact_match": 0.8125, "chance": 0.625}
         said = {"step": 14, "tokens_per_s": 12_300.0, "new_rows": [row]}
         board.on_event(Event(cell=planned[0], kind="progress", contents=said))
         with console.capture() as captured:

@@ -263,16 +263,18 @@ def test_an_example_counts_where_it_is_asked() -> None:
     difficulty = np.array([[1, 1, -1], [2, 2, -1], [-1, -1, 2]])
     answer = np.array([[0, 1, -1], [0, 1, -1], [-1, -1, 0]])
     right = np.array([[True, True, False], [True, False, False], [True, True, False]])
-    found = evaluation._scores(difficulty, answer, np.where(right, 0.5, 2.0) * (targets != NO), right)
-    summary = [(s.difficulty, s.answer, s.n_examples, s.loss, s.token_accuracy, s.exact_match) for s in found]
-    assert summary == [
-        (1, None, 1, 0.5, 1.0, 1.0),
-        (1, 0, 1, 0.5, 1.0, 1.0),
-        (1, 1, 1, 0.5, 1.0, 1.0),
-        (2, None, 2, 1.5, pytest.approx(1 / 3), 0.0),
-        (2, 0, 2, 1.25, 0.5, 0.5),
-        (2, 1, 1, 2.0, 0.0, 0.0),
-    ]
+    losses = np.where(right, 0.5, 2.0) * (targets != NO)
+    each = {
+        1: [(1, 0, 1, 0.5, 1.0, 1.0), (1, 1, 1, 0.5, 1.0, 1.0)],
+        2: [(2, 0, 2, 1.25, 0.5, 0.5), (2, 1, 1, 2.0, 0.0, 0.0)],
+    }
+    together = {True: [(0.5, 1.0, 1.0), (1.5, 1 / 3, 0.0)], False: [(0.5, 1.0, 1.0), (1.5, 1 / 3, 1 / 3)]}
+    for joint, of_level in together.items():
+        found = evaluation._scores(difficulty, answer, losses, right, joint=joint)
+        summary = [(s.difficulty, s.answer, s.n_examples, s.loss, s.token_accuracy, s.exact_match) for s in found]
+        counts = {True: (1, 2), False: (2, 3)}[joint]
+        both = [(level, None, n, *of_level[level - 1]) for level, n in zip((1, 2), counts, strict=True)]
+        assert summary == [pytest.approx(row) for row in (both[0], *each[1], both[1], *each[2])]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
