@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 TASKS: dict[str, str] = {
     "rule110": "tasks.rule110:Rule110",
     "recall": "tasks.recall:Recall",
+    "depo": "tasks.depo:Depo",
 }
 
 ENTRY_POINTS = "sleepbench.tasks"

@@ -25,6 +25,7 @@ from tasks.base import IGNORE, SPLITS, Episode, Task, nearest
 GOLDEN = {
     ("rule110", 1): "6e24836cfbb16b21",
     ("recall", 1): "6284f5ea14986241",
+    ("depo", 1): "70b45d095f0ce82b",
 }
 
 every_task = pytest.mark.parametrize("task", [load(name)() for name in TASKS], ids=list(TASKS))
@@ -55,7 +56,11 @@ def test_shapes_types_and_ranges(task: Task, split: str) -> None:
         assert (array[asked] >= 0).all()
         assert (array[~asked] == -1).all()
     for answers in episode.answer:
-        assert set(answers[answers >= 0]) == set(range(task.answers))
+        assert set(answers[answers >= 0]) == set(range(answers.max() + 1))
+    assert episode.answer.max() == task.answers - 1
+    assert episode.content.dtype == np.uint64
+    levels = episode.difficulty[asked]
+    assert split == "train" or set(levels) <= set(task.levels)
 
 
 @every_task

@@ -1,0 +1,297 @@
+"""Depo: read the shuffled edges of a directed cycle, then tell which node lies k hops after a given one.
+
+Source: arXiv 2605.26099, Figure 3; the task is Allen-Zhu's (Physics of Language Models 4.1). An example with 3 nodes
+a, b, cd of the cycle a -> cd -> b -> a and 2 questions, one row per window:
+
+    _ _ b a a c- d     consolidated, then evicted (left-padded; the border of a window may cut an edge)
+    c- d b ...         consolidated, then evicted
+    k=2 a => b k=1 ...  predicted: the target of => is the first token of the answer, and so on to its last
+
+Nodes are named by words (`tasks.depo_codec`). k beyond the number of nodes wraps round. Every question has a start
+of its own. Answers count one by one: what a model does is its accuracy at each k.
+"""
+
+import math
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks import rng
+from tasks.base import IGNORE, Episode, Task, Tokens, check_whole, nearest
+from tasks.depo_codec import PAD, Codec
+from tasks.depo_cycles import CycleSampler, blocks
+from tasks.ragged import ABSENT, at, distinct, halves, packed, shuffled
+
+DISTRIBUTIONS = ("peer", "uniform", "fixed")
+"""Nodes of a training cycle: P(n) proportional to 1 / (n + sqrt(N)) on 3..N; uniform on 3..N; always N."""
+
+_FEWEST = 256  # cycles that leave each split some: an eighth of 256 is none once in 10^15
+
+
+def answer(edges: Iterable[tuple[int, int]], start: int, k: int) -> int:
+    """The node `k` >= 0 hops after `start`, walking the edges (source, target) in whatever order they are given.
+
+    Raises:
+        ValueError: a node on the way has no edge or several, or k is negative.
+    """
+    check_whole("k", k, 0)
+    after: dict[int, list[int]] = {}
+    for source, target in edges:
+        after.setdefault(int(source), []).append(int(target))
+    node = int(start)
+    for _ in range(k):
+        if len(after.get(node, [])) != 1:
+            raise ValueError(f"node {node} must have one edge; it has {len(after.get(node, []))}")
+        (node,) = after[node]
+    return node
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depo(Task):
+    """The node k hops along a directed cycle that was read and evicted.
+
+    Training asks for any k up to `max_hops` on cycles of up to `nodes` nodes; held-out examples have `nodes` nodes and
+    k in `levels`. Whole cycles are held out: a cycle, whatever the order of its edges, belongs to one split.
+
+    Attributes:
+        nodes: N, most nodes of a cycle.
+        max_hops: K.
+        questions: Most questions of an example; fewer on cycles with fewer nodes.
+        codec: How names are written: "1-2", "2-2", "arrows", "bare", or "A-B" for words of A to B letters.
+        letters: V, letters of the alphabet.
+        distribution: Nodes of a training cycle: "peer", "uniform" or "fixed".
+        train_hops: The k asked in training; empty for 1..K.
+        test_hops: The k asked in held-out examples; empty for the powers of two.
+        window_tokens: L.
+    """
+
+    name: ClassVar[str] = "depo"
+    version: ClassVar[int] = 1
+    axis: ClassVar[str] = "hops"
+    joint: ClassVar[bool] = False
+
+    nodes: int = 75
+    max_hops: int = 16
+    questions: int = 10
+    codec: str = "1-2"
+    letters: int = 50
+    distribution: str = "peer"
+    train_hops: tuple[int, ...] = ()
+    test_hops: tuple[int, ...] = ()
+    window_tokens: int = 75
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit, cannot be named, or asks nothing."""
+        check_whole("nodes", self.nodes, 3)
+        check_whole("max_hops", self.max_hops, 1)
+        check_whole("questions", self.questions, 1)
+        check_whole("letters", self.letters, 1)
+        if self.distribution not in DISTRIBUTIONS:
+            raise ValueError(nearest(self.distribution, DISTRIBUTIONS, kind="distribution"))
+        for name in ("train_hops", "test_hops"):
+            for k in getattr(self, name):
+                check_whole(name, k, 1, self.max_hops, "max_hops")
+        for k in self.test_hops:
+            if not k % self.nodes:
+                raise ValueError(f"test_hops must not go whole rounds of the {self.nodes} nodes; given {k}")
+        if not self.levels:
+            raise ValueError(f"max_hops {self.max_hops} leaves no power of two to test with on {self.nodes} nodes")
+        # Names are drawn until they differ: the last of W names in use would take about W draws.
+        words = self.coded.words
+        if words < self.nodes * 1.25:
+            raise ValueError(
+                f"codec {self.codec!r} over {self.letters} letters has {words} names; {self.nodes} nodes need at least "
+                f"{math.ceil(self.nodes * 1.25)}"
+            )
+        for n in {self.nodes, self.nodes if self.distribution == "fixed" else 3}:
+            cycles = math.comb(words, n) * math.factorial(n - 1)
+            if cycles < _FEWEST:
+                raise ValueError(
+                    f"too few cycles to hold some out: {n} of {words} names make {cycles}; at least {_FEWEST} needed"
+                )
+        check_whole("window_tokens", self.window_tokens, 1)
+        if self.questions * self.coded.question_tokens > self.window:
+            raise ValueError(
+                f"{self.questions} questions take up to {self.questions * self.coded.question_tokens} tokens and must "
+                f"fit in one window of {self.window}; allowed here: up to "
+                f"{self.window // self.coded.question_tokens} questions"
+            )
+
+    @cached_property
+    def coded(self) -> Codec:
+        """The codec."""
+        return Codec(self.codec, self.letters, self.max_hops)
+
+    @cached_property
+    def _cycles(self) -> CycleSampler:
+        return CycleSampler(self.coded, self.nodes)
+
+    @property
+    def vocab_size(self) -> int:
+        """Padding, letters, last letters, hops, signs."""
+        return self.coded.vocab_size
+
+    @property
+    def window(self) -> int:
+        """L: `window_tokens`."""
+        return self.window_tokens
+
+    @property
+    def _read(self) -> int:
+        """Tokens of the windows that hold the edges."""
+        return -(-self.nodes * self.coded.edge_tokens // self.window) * self.window
+
+    @property
+    def seq_len(self) -> int:
+        """T: the padded edges, then the questions."""
+        return self._read + self.questions * self.coded.question_tokens
+
+    @property
+    def answers(self) -> int:
+        """One per question."""
+        return self.questions
+
+    @property
+    def windows_alike(self) -> bool:
+        """Whether the edges fill several windows, each a list of edges like the others."""
+        return self._read > self.window
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The k asked in held-out examples, without whole rounds: those ask for the start itself."""
+        powers = (1 << i for i in range(self.max_hops.bit_length()))
+        return self.test_hops or tuple(k for k in powers if k % self.nodes)
+
+    def at(self, level: int) -> Self:
+        """The same task asking one k only, in training too."""
+        return replace(self, train_hops=(level,), test_hops=(level,))
+
+    def chance(self, difficulty: int, answer: int | None = None) -> float:
+        """1 / (N - 1): a guess that knows the N names, and that the answer is not the start."""
+        check_whole("difficulty", difficulty, 1, self.max_hops)
+        self.check_answer(answer)
+        return 1 / (self.nodes - 1) if difficulty % self.nodes else 1.0
+
+    def floors(self, difficulty: int, answer: int | None = None) -> dict[str, float]:
+        """Always the same word of the shortest length; and one that is not the start, which the question tells.
+
+        Exact where words have one length or two; with more lengths, as if the longer ones never ran out.
+        """
+        chance = self.chance(difficulty, answer)
+        short, n, m = self.coded.letters ** self.coded.lengths[0], self.nodes, np.arange(self.nodes + 1)
+        met = np.maximum(m - 1, 0) / max(1, short - 1)  # of the other short words, the share on a cycle with m of them
+        question_only = self._short_words @ (m / n * met + (1 - m / n) * m / short) / (n - 1)
+        return {
+            "majority": float(self._short_words @ m / short / n),
+            "question_only": float(question_only) if chance < 1 else 1.0,
+        }
+
+    @cached_property
+    def _short_words(self) -> NDArray[np.float64]:
+        """P(m words of the shortest length among the names of a cycle of N nodes), m = 0..N, node by node."""
+        sizes = np.diff(self.coded.starts)
+        m, chances = np.arange(self.nodes + 1), np.zeros(self.nodes + 1)
+        chances[0] = 1.0
+        for named in range(self.nodes):
+            fresh = np.maximum(0, 1 - m / sizes[0])
+            others = np.maximum(0, len(sizes) - 1 - np.maximum(named - m, 0) / sizes[1:].sum()) if len(sizes) > 1 else 0
+            more = chances * fresh / np.maximum(fresh + others, 1e-300)
+            chances = chances - more + np.concatenate([[0.0], more[:-1]])
+        return chances
+
+    def word(self, token: int) -> str:
+        """A letter of a name (with a dash behind it if more follow), k=3, a sign, or an underscore for padding."""
+        return self.coded.drawn(token)
+
+    def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
+        """Examples `indices` [B]: inputs [B, T] = padding, edges, then questions with their answers, padding."""
+        inputs = np.full((len(indices), self.seq_len), PAD, dtype=np.int64)
+        targets = np.full_like(inputs, IGNORE)
+        answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
+        # The random words of an example: one for its nodes, then those of questions, order of edges, and cycle.
+        n = self._nodes_of(rng.words(key, indices, 1)[:, 0], split)
+        first = 1 + 3 * self.questions + -(-self.nodes // 2)
+        cycles, hashes = self._cycles.draw(split, key, indices, n, first)
+        for rows in blocks(n):
+            address = key, indices[rows], n[rows]
+            of_rows = cycles[rows, : n[rows[-1]]]
+            edges = self._edges(of_rows, *address)
+            inputs[rows, self._read - edges.shape[1] : self._read] = edges
+            asked, number, hops = self._questions(split, of_rows, *address)
+            inputs[rows, self._read :] = asked
+            # A target stands where the token before it is read.
+            targets[rows, self._read : -1] = np.where(number[:, 1:] >= 0, asked[:, 1:], IGNORE)
+            answer[rows, self._read : -1] = number[:, 1:]
+            difficulty[rows, self._read : -1] = hops[:, 1:]
+        return Episode(
+            inputs=inputs,
+            targets=targets,
+            window=self.window,
+            difficulty=difficulty,
+            answer=answer,
+            content=hashes[:, None],
+            facts={"nodes": n},
+        )
+
+    def _nodes_of(self, words: rng.Words, split: str) -> Tokens:
+        """Nodes of each cycle [B], from a random word each."""
+        if split != "train" or self.distribution == "fixed":
+            return np.full(len(words), self.nodes)
+        sizes = np.arange(3, self.nodes + 1)
+        weights = 1 / (sizes + math.sqrt(self.nodes)) if self.distribution == "peer" else np.ones(len(sizes))
+        upper = np.cumsum(weights) / weights.sum()
+        return sizes[np.searchsorted(upper[:-1], (words >> np.uint64(11)) * 2.0**-53, side="right")]
+
+    def _edges(self, cycles: Tokens, key: np.uint64, indices: Tokens, n: Tokens) -> Tokens:
+        """Tokens [b, most * edge_tokens] of the edges in random order, padded on the left."""
+        most = cycles.shape[1]
+        words = rng.words(key, indices, -(-most // 2), 1 + 3 * self.questions)
+        order = shuffled(halves(words)[:, :most], n)
+        after = np.where(order == n[:, None] - 1, 0, order + (order != ABSENT))
+        tokens = self.coded.edges(at(cycles, order), at(cycles, after))
+        return packed(tokens, tokens != ABSENT, most * self.coded.edge_tokens, PAD, right=True)
+
+    def _questions(
+        self, split: str, cycles: Tokens, key: np.uint64, indices: Tokens, n: Tokens
+    ) -> tuple[Tokens, Tokens, Tokens]:
+        """Of each token of the questions [b, T - read]: its id, the number of its answer, the k of that; -1: none."""
+        picks, ranks, ks = np.split(rng.words(key, indices, 3 * self.questions, 1), 3, axis=1)
+        hops = np.array(self.levels if split != "train" else self.train_hops or range(1, self.max_hops + 1))
+        k = hops[rng.integers(ks, len(hops))]
+        starts = distinct(picks, ranks, n)
+        ends = np.where(starts == ABSENT, ABSENT, (starts + k) % n[:, None])
+        tokens, is_answer = self.coded.questions(k, at(cycles, starts), at(cycles, ends))
+        present, width = tokens != ABSENT, self.seq_len - self._read
+        number = np.where(is_answer, np.arange(self.questions)[:, None], -1)
+        number = packed(np.broadcast_to(number, tokens.shape), present, width, -1)
+        hops_of = np.where(number >= 0, np.take_along_axis(k, np.maximum(number, 0), axis=1), -1)
+        return packed(tokens, present, width, PAD), number, hops_of
+
+    def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
+        """One example drawn for a human: its windows, then its cycle and, per question, the walk to the answer."""
+        windows = super().example(index, split, seed)
+        inputs = self.episodes(split, [index], seed).inputs[0]
+        names = self.coded.names_in(inputs[: self._read])
+        after = dict(zip(names[::2], names[1::2], strict=True))
+        cycle = [names[0]]
+        while len(cycle) < len(after):
+            cycle.append(after[cycle[-1]])
+        drawn = textwrap.wrap(" -> ".join([*cycle, cycle[0]]), 100, break_on_hyphens=False)
+        lines = [windows, "", *(f"cycle  {line}" for line in drawn), ""]
+        asked, ks = self.coded.names_in(inputs[self._read :]), self.coded.hops_in(inputs[self._read :])
+        for k, start, end in zip(ks, asked[::2], asked[1::2], strict=True):
+            place = cycle.index(start)
+            walk = [cycle[(place + hop) % len(cycle)] for hop in range(k + 1)]
+            lines.append(f"k = {k:<2}  {' -> '.join(walk)}   answer {end}")
+        return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    from tasks.command import main
+
+    main(Depo)

@@ -1,0 +1,88 @@
+"""Cycles of Depo: as many different names as a cycle has nodes, drawn until the cycle belongs to the split."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tasks import rng
+from tasks.base import Tokens
+from tasks.depo_codec import Codec
+from tasks.ragged import ABSENT, first_met, halves, packed
+
+_BLOCK = 128
+
+
+def blocks(n: Tokens) -> Iterator[Tokens]:
+    """The numbers of all rows of lengths `n` [B], rows of about the same length together, the longest one last.
+
+    A block's arrays stay in a core's cache, and are not much wider than its rows.
+    """
+    by_length = np.argsort(n, kind="stable")
+    return (by_length[first : first + _BLOCK] for first in range(0, len(n), _BLOCK))
+
+
+@dataclass(frozen=True)
+class CycleSampler:
+    """Cycles of up to `nodes` nodes with names of a codec, which must have at least 5/4 as many."""
+
+    coded: Codec
+    nodes: int
+
+    def draw(self, split: str, key: np.uint64, indices: Tokens, n: Tokens, first: int) -> tuple[Tokens, rng.Words]:
+        """The names along cycles of `n` [B] nodes, [B, nodes], then ABSENT, and the hash [B] of their sets of edges.
+
+        All randomness is from the words of the examples `indices` [B] from column `first` on, attempt after attempt.
+        """
+
+        def attempted(rows: Tokens, attempt: int) -> tuple[Tokens, rng.Words]:
+            cycles, hashes = np.full((len(rows), self.nodes), ABSENT, dtype=np.int64), np.empty(len(rows), np.uint64)
+            for block in blocks(n[rows]):
+                of_block = rows[block]
+                named = self._named(key, indices[of_block], n[of_block], first + attempt * self._most_words)
+                after = np.concatenate([named[:, 1:], named[:, :1]], axis=1)
+                after[np.arange(len(block)), n[of_block] - 1] = named[:, 0]
+                cycles[block, : named.shape[1]] = named
+                hashes[block] = rng.content_hash((named + 1) << 32 | (after + 1), where=named != ABSENT)
+            return cycles, hashes
+
+        cycles, hashes, _ = rng.draw_in_split(attempted, split, np.arange(len(indices)))
+        return cycles, hashes
+
+    def _named(self, key: np.uint64, indices: Tokens, n: Tokens, first: int) -> Tokens:
+        """Different names [b, most of `n`], then ABSENT.
+
+        Names are drawn one after the other and those met before are left out, so how many are drawn at once does not
+        change them.
+        """
+        most = int(n.max())
+        width = self._enough_words[most]
+        while True:
+            drawn = self.coded.draw(halves(rng.words(key, indices, width, first)))
+            fresh = first_met(drawn, self.coded.words)
+            named = np.cumsum(fresh, axis=1, dtype=np.int16)
+            if (named[:, -1] >= n).all():
+                return packed(drawn, fresh & (named <= n[:, None]), most, ABSENT)
+            if width == self._most_words:
+                raise RuntimeError(f"{2 * width} names drawn were not enough for {most} different ones")
+            width = min(2 * width, self._most_words)
+
+    @property
+    def _most_words(self) -> int:
+        """Random words for one attempt at a cycle, two names each.
+
+        With all but a fifth of the names in use a draw is new once in five, so this is plenty.
+        """
+        return 16 * self.nodes
+
+    @cached_property
+    def _enough_words(self) -> list[int]:
+        """Random words that are nearly always enough for 0..nodes names: expected different ones, less 3 deviations."""
+        sizes = np.diff(self.coded.starts)
+        names = np.arange(1, 2 * self._most_words + 1)
+        met = 1 - np.exp(-names[:, None] / len(sizes) / sizes)  # [draws, lengths] share of the names of each length
+        different = (sizes * met).sum(axis=1)
+        safe = different - 3 * np.sqrt(np.maximum(names - different, 0) * different / names)
+        draws = [int(np.argmax(safe >= n)) + 1 if safe[-1] >= n else len(names) for n in range(self.nodes + 1)]
+        return [-(-count // 2) for count in draws]

@@ -1,0 +1,81 @@
+"""Rows of unequal length in one array: values first, then ABSENT. Random orders, samples, and tokens side by side."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.base import Tokens
+from tasks.rng import Words
+
+ABSENT = -1
+
+_LAST = np.uint32(0xFFFFFFFF)
+
+
+def at(values: Tokens, places: Tokens) -> Tokens:
+    """`values` [B, N] at `places` [B, M]; ABSENT where the place is."""
+    found: Tokens = np.take_along_axis(values, np.maximum(places, 0), axis=1)
+    found[places == ABSENT] = ABSENT
+    return found
+
+
+def packed(values: NDArray[Any], present: NDArray[np.bool_], width: int, fill: int, *, right: bool = False) -> Tokens:
+    """The values [B, ...] that are present, in order, at the left (or right) end of rows [B, width] of `fill`."""
+    out = np.full((len(values), width), fill, dtype=np.int64)
+    lengths = np.count_nonzero(present.reshape(len(values), -1), axis=1)[:, None]
+    place = np.arange(width)
+    out[place >= width - lengths if right else place < lengths] = values[present]
+    return out
+
+
+def halves(words: Words) -> NDArray[np.uint32]:
+    """Random words of 32 bits [B, 2 C] from those of 64 [B, C], the same on every machine."""
+    return words.astype("<u8", copy=False).view("<u4")
+
+
+def shuffled(words: NDArray[np.uint32], n: Tokens) -> Tokens:
+    """The numbers below `n` [B] in random order, then ABSENT, [B, N], from random words [B, N].
+
+    A number rides in the low bits of its random key. Two keys of a row are equal, and the lower number is then first,
+    in about N^3 / 2^33 of all rows: one in 20,000 for N = 75.
+    """
+    number = np.arange(words.shape[1], dtype=np.uint32)
+    low = np.uint32((1 << words.shape[1].bit_length()) - 1)
+    beyond = number >= n[:, None]
+    keys = words & ~low | number
+    keys[beyond] = _LAST
+    keys.sort(axis=1)
+    order = (keys & low).astype(np.int64)
+    order[beyond] = ABSENT
+    return order
+
+
+def distinct(picks: Words, ranks: Words, n: Tokens) -> Tokens:
+    """Different numbers below `n` [B] in random order, as many as fit in Q, then ABSENT, from random words [B, Q] each.
+
+    Floyd's sampling: the j-th pick is among one number more than the one before, and takes that number if it picks
+    one that is taken already.
+    """
+    wanted = np.minimum(n, picks.shape[1])
+    chosen = np.full(picks.shape, ABSENT, dtype=np.int64)
+    for j in range(picks.shape[1]):
+        top = np.maximum(n - wanted + j, 0)
+        pick = (picks[:, j] % (top + 1).astype(np.uint64)).astype(np.int64)
+        pick = np.where((chosen[:, :j] == pick[:, None]).any(axis=1), top, pick)
+        chosen[:, j] = np.where(j < wanted, pick, ABSENT)
+    late = np.where(chosen == ABSENT, np.uint64(0xFFFFFFFFFFFFFFFF), ranks)
+    return np.take_along_axis(chosen, np.argsort(late, axis=1, kind="stable"), axis=1)
+
+
+def first_met(numbers: Tokens, bound: int) -> NDArray[np.bool_]:
+    """Where a number [B, D], of those in [0, bound), stands for the first time in its row."""
+    width = numbers.shape[1]
+    shift = width.bit_length()
+    kind = np.int32 if bound << shift < 1 << 31 else np.int64
+    ranked = numbers.astype(kind) << shift | np.arange(width, dtype=kind)
+    ranked.sort(axis=1)  # by number, then by place
+    rows, columns = np.nonzero(ranked[:, 1:] >> shift == ranked[:, :-1] >> shift)
+    met = np.ones(numbers.shape, dtype=bool)
+    met[rows, ranked[rows, columns + 1] & (1 << shift) - 1] = False
+    return met
