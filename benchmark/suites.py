@@ -12,6 +12,8 @@ from typing import Any
 from baselines.hybrid import Hybrid
 from benchmark.config import Cell, Training
 from tasks.base import nearest
+from tasks.depo import Depo
+from tasks.gsm_infinite.compact import GSMCompact
 from tasks.rule110 import Rule110
 
 SCALES = ("tiny", "cpu", "gpu", "paper")
@@ -108,11 +110,32 @@ def addressing(scale: str) -> Grid:
     )
 
 
+def hops(scale: str) -> Grid:
+    """Figure 3: the node k hops along a shuffled cycle that was read and evicted, against sleep passes N."""
+    tokens = {"tiny": 100_000, "cpu": 10_000_000, "gpu": 400_000_000, "paper": 100_000 * 128 * 360}[scale]
+    return Grid(
+        base=cycle(scale).with_settings({"tokens": tokens}),
+        axes={"seed": seeds(scale), "sleep_passes": (1, 2) if scale == "tiny" else (1, 2, 4)},
+    )
+
+
+def operations(scale: str) -> Grid:
+    """Figure 4: word problems of several operations, read and mostly evicted, against sleep passes N."""
+    tokens = {"tiny": 100_000, "cpu": 12_000_000, "gpu": 1_000_000_000, "paper": 8_000_000_000}[scale]
+    counts = {"tiny": (1, 2), "cpu": (1, 2, 4), "gpu": (1, 2, 4), "paper": (1, 2, 4, 6)}[scale]
+    return Grid(
+        base=problems(scale).with_settings({"tokens": tokens}),
+        axes={"seed": seeds(scale), "sleep_passes": counts},
+    )
+
+
 SUITES: dict[str, Callable[[str], Grid]] = {
     "quick": quick,
     "rollouts": rollouts,
     "passes": passes,
     "addressing": addressing,
+    "hops": hops,
+    "operations": operations,
 }
 """Every suite by name; its docstring is its description."""
 
@@ -173,5 +196,88 @@ def automaton(scale: str) -> Cell:
             precision="bf16",
             evaluations=40,
             test_examples=8192,
+        ),
+    )
+
+
+def cycle(scale: str) -> Cell:
+    """The Depo setting of a scale.
+
+    `tiny` and `cpu` hold the whole cycle in one window, so that no edge has to be told from those of another window,
+    and name a node by one token. 7 nodes are a prime number, so no k is half a round. `paper` is the paper's setting
+    with the 10-layer width-512 network of its text; its layers are Gated DeltaNet layers.
+    """
+    if scale in ("tiny", "cpu"):
+        most, nodes = (2, 5) if scale == "tiny" else (4, 7)
+        return Cell(
+            task=Depo(
+                nodes=nodes,
+                max_hops=most,
+                test_hops=tuple(range(1, most + 1)),
+                questions=4 if scale == "cpu" else 2,
+                codec="bare",
+                letters=12,
+                distribution="uniform",
+                window_tokens=2 * nodes,
+            ),
+            model=Hybrid(layout="attn gdn", d_model=64 if scale == "cpu" else 16, heads=2, mlp_ratio=2),
+            training=Training(tokens=1, batch=256)
+            if scale == "cpu"
+            else Training(tokens=1, batch=128, evaluations=4, test_examples=256),
+        )
+    if scale == "gpu":
+        return Cell(
+            task=Depo(nodes=25, max_hops=8, questions=8, window_tokens=50),
+            model=Hybrid(layout="attn gdn attn gdn", d_model=256, heads=4),
+            training=Training(tokens=1, batch=512, adam_lr=1e-3, warmup_steps=100, precision="bf16"),
+        )
+    return Cell(
+        task=Depo(),
+        model=Hybrid(layout=" ".join(["attn gdn"] * 5), d_model=512, heads=8),
+        training=Training(
+            tokens=1,
+            batch=128,
+            muon_lr=2e-3,
+            adam_lr=5e-5,
+            warmup_steps=100,
+            precision="bf16",
+            evaluations=40,
+            test_examples=8192,
+        ),
+    )
+
+
+def problems(scale: str) -> Cell:
+    """The GSM-Infinite setting of a scale: compact problems, the lengths in the paper's ratio to the window.
+
+    The paper trains pretrained models of 1.4 and 2 billion parameters on English; here a network learns the compact
+    form from scratch, at `paper` with the sizes of its Depo network and batch and test set of its GSM-Infinite runs.
+    """
+    if scale in ("tiny", "cpu"):
+        return Cell(
+            task=GSMCompact(most_operations=4, most_tokens=64, least_tokens=48, window_tokens=40),
+            model=Hybrid(layout="attn gdn", d_model=64 if scale == "cpu" else 16, heads=2, mlp_ratio=2),
+            training=Training(tokens=1, batch=128)
+            if scale == "cpu"
+            else Training(tokens=1, batch=64, evaluations=4, test_examples=256),
+        )
+    if scale == "gpu":
+        return Cell(
+            task=GSMCompact(),
+            model=Hybrid(layout="attn gdn attn gdn", d_model=256, heads=4),
+            training=Training(tokens=1, batch=256, adam_lr=1e-3, warmup_steps=100, precision="bf16"),
+        )
+    return Cell(
+        task=GSMCompact(),
+        model=Hybrid(layout=" ".join(["attn gdn"] * 5), d_model=512, heads=8),
+        training=Training(
+            tokens=1,
+            batch=256,
+            muon_lr=1e-3,
+            adam_lr=5e-5,
+            warmup_steps=100,
+            precision="bf16",
+            evaluations=40,
+            test_examples=1600,
         ),
     )

@@ -13,6 +13,7 @@ TASKS: dict[str, str] = {
     "rule110": "tasks.rule110:Rule110",
     "recall": "tasks.recall:Recall",
     "depo": "tasks.depo:Depo",
+    "gsm_compact": "tasks.gsm_infinite.compact:GSMCompact",
 }
 
 ENTRY_POINTS = "sleepbench.tasks"

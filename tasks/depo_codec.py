@@ -139,7 +139,8 @@ class Codec:
         sizes, starts = np.diff(self.starts).astype(np.uint64), self.starts[:-1].astype(np.uint64)
         scaled = words * np.uint64(len(sizes))  # the length in the high half, what is left in the low one
         if len(sizes) == 1:
-            return (scaled * sizes[0] >> bits).astype(np.int64)
+            single: Tokens = (scaled * sizes[0] >> bits).astype(np.int64)
+            return single
         length = (scaled >> bits).astype(np.intp)
         drawn: Tokens = (((scaled & low) * sizes[length] >> bits) + starts[length]).astype(np.int64)
         return drawn

@@ -1,0 +1,254 @@
+"""Compact GSM-Infinite: the problems of the medium and hard subsets in a vocabulary small enough to learn from scratch.
+
+    <bos> Q T p2 ? N k3 p2 = 4 ; N k3 p5 = N k3 p2 ; ... A      read in windows; the last one is predicted
+                                                       4        the target at A, one token
+
+The same graphs and operation counts as in English. A problem is filled up with sentences that nothing asks for, to a
+length that is uniform over a range. Source: arXiv 2605.26099, Figures 4 and 5; the ratios of lengths are the paper's.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks import rng
+from tasks.base import IGNORE, Episode, Task, Tokens, check_whole
+from tasks.gsm_infinite.compact_tokens import (
+    FILLER_KINDS,
+    FIRST_NUMBER,
+    ID,
+    KINDS,
+    MOST_NUMBER,
+    PAD,
+    PLACES,
+    VOCABULARY,
+    Slots,
+    names,
+    sentences,
+)
+from tasks.gsm_infinite.generator import draw
+from tasks.gsm_infinite.graphs import GIVEN, NONE, Graphs
+from tasks.gsm_infinite.shape import MOST_OPERATIONS, Shape
+from tasks.gsm_infinite.statistics import statistics
+from tasks.ragged import ABSENT, packed
+
+_FRAME = 7  # most tokens that are no sentence: <bos> Q, a name of 3, ?, A
+_SHORTEST, _LONGEST = 7, 17  # tokens of a sentence
+_SAMPLE = 4096  # training problems that floors are measured on
+
+
+@dataclass(frozen=True, kw_only=True)
+class GSMCompact(Task):
+    """The value of a quantity of a problem that was read and, but for its last window, evicted.
+
+    Held out by content: the core problem, with names, order and filler removed, belongs to one split.
+
+    Attributes:
+        subset: "medium" or "hard".
+        mode: "forward" or "reverse".
+        least_operations: Fewest operations of a problem; uniform from there,
+        most_operations: to here.
+        most_tokens: T: most tokens of a problem, question included.
+        least_tokens: A problem is filled up to a length that is uniform from here to `most_tokens`.
+        window_tokens: L.
+        filler: Fill up with sentences of other kinds and places; else only what the problem has by itself is read.
+        question_first: The question stands before the sentences, as in the paper; else behind them.
+    """
+
+    name: ClassVar[str] = "gsm_compact"
+    version: ClassVar[int] = 1
+    axis: ClassVar[str] = "operations"
+
+    subset: str = "hard"
+    mode: str = "forward"
+    least_operations: int = 1
+    most_operations: int = 8
+    most_tokens: int = 300
+    least_tokens: int = 192
+    window_tokens: int = 182
+    filler: bool = True
+    question_first: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit or cannot be made."""
+        check_whole("most_operations", self.most_operations, 1, MOST_OPERATIONS)
+        check_whole("least_operations", self.least_operations, 1, self.most_operations, "most_operations")
+        check_whole("most_tokens", self.most_tokens, 48, why="shorter ones have room for too few sentences")
+        check_whole("least_tokens", self.least_tokens, 1, self.most_tokens, "most_tokens")
+        check_whole(
+            "window_tokens",
+            self.window_tokens,
+            2,
+            self.most_tokens - 1,
+            "below most_tokens, so that something is evicted",
+        )
+        self._shape.check(np.array([self.least_operations, self.most_operations]))
+
+    @property
+    def _shape(self) -> Shape:
+        """Cores of at most as many sentences as fit: a sentence has about 10 tokens."""
+        return Shape(
+            subset=self.subset,
+            mode=self.mode,
+            kinds=KINDS,
+            places=PLACES,
+            max_value=MOST_NUMBER,
+            max_stated=min(24, (self.most_tokens - _FRAME) // 10),
+            filler_kinds=FILLER_KINDS,
+        )
+
+    @property
+    def vocab_size(self) -> int:
+        """Signs, roles, kinds, places, numbers."""
+        return len(VOCABULARY)
+
+    @property
+    def window(self) -> int:
+        """L: `window_tokens`."""
+        return self.window_tokens
+
+    @property
+    def seq_len(self) -> int:
+        """T: `most_tokens`."""
+        return self.most_tokens
+
+    @property
+    def _last_window(self) -> int:
+        """Where the window begins that is predicted."""
+        return (self.most_tokens - 1) // self.window * self.window
+
+    @property
+    def answers(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def windows_alike(self) -> bool:
+        """Whether several windows are evicted, sentences like each other in all."""
+        return self._last_window > self.window
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Every number of operations."""
+        return tuple(range(self.least_operations, self.most_operations + 1))
+
+    def at(self, level: int) -> Self:
+        """The same task with one number of operations."""
+        return replace(self, least_operations=level, most_operations=level)
+
+    def chance(self, difficulty: int, answer: int | None = None) -> float:
+        """Share of the most frequent answer among problems of this many operations, measured on 4,096 of training."""
+        return self.floors(difficulty, answer)["majority"]
+
+    def floors(self, difficulty: int, answer: int | None = None) -> dict[str, float]:
+        """Measured on 4,096 training problems; what a question tells is the role of the quantity it asks for."""
+        check_whole("difficulty", difficulty, self.least_operations, self.most_operations)
+        self.check_answer(answer)
+        return dict(_floors(self.at(difficulty)))
+
+    def word(self, token: int) -> str:
+        """The token's word; an underscore for padding."""
+        return VOCABULARY[token]
+
+    def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
+        """Examples `indices` [B]: inputs [B, T] = question, sentences, the sign of the answer, padding on one side."""
+        words = rng.words(key, indices, 2)
+        operations = self.least_operations + rng.integers(words[:, 0], len(self.levels))
+        length = self.least_tokens + rng.integers(words[:, 1], self.most_tokens - self.least_tokens + 1)
+        most = -(-self.least_tokens // _SHORTEST) if self.filler else 0  # enough to reach the least of lengths
+        graphs, _ = draw(self._shape, operations, split, indices, key, filler=most, accept=self._fits)
+        text = sentences(graphs)
+        kept = self._kept(graphs, text, length)
+        text[~kept] = ABSENT
+        first, last = self._frame(graphs)
+        slots = np.concatenate([first, text.reshape(len(text), -1), last], axis=1)
+        present = slots != ABSENT
+        ends = np.count_nonzero(present, axis=1)  # how long each text is
+        # Padding is behind the text where every text reaches the window that is predicted, else before it.
+        behind = self.filler and min(self.least_tokens, self.most_tokens - _LONGEST) > self._last_window
+        start = np.zeros_like(ends) if behind else self.most_tokens - ends
+        inputs = packed(slots, present, self.most_tokens, PAD, right=not behind)
+        targets = np.full_like(inputs, IGNORE)
+        answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
+        at_end = np.arange(len(inputs)), start + ends - 1
+        targets[at_end] = graphs.answer + FIRST_NUMBER
+        answer[at_end] = 0
+        difficulty[at_end] = operations
+        return Episode(
+            inputs=inputs,
+            targets=targets,
+            window=self.window,
+            difficulty=difficulty,
+            answer=answer,
+            content=graphs.content[:, None],
+            facts={
+                **statistics(graphs),
+                "text_tokens": ends,
+                "visible": self._visible(graphs, text, start + np.count_nonzero(first != ABSENT, axis=1)),
+                "question": np.take_along_axis(graphs.role, graphs.asked[:, None], axis=1)[:, 0],
+            },
+        )
+
+    def _fits(self, graphs: Graphs) -> NDArray[np.bool_]:
+        """Whether the core and its question fit in the text."""
+        fits: NDArray[np.bool_] = (sentences(graphs) != ABSENT).sum(axis=(1, 2)) + _FRAME <= self.most_tokens
+        return fits
+
+    def _kept(self, graphs: Graphs, text: Slots, length: Tokens) -> NDArray[np.bool_]:
+        """Which sentences [B, S] stand in the text: the core's, and of filler as many as it takes to its length [B]."""
+        first = np.argmax(graphs.place >= graphs.filler_place, axis=1)[:, None]  # filler is numbered after the core
+        is_filler = np.take_along_axis(graphs.place, np.maximum(graphs.order, 0), axis=1) >= graphs.filler_place
+        is_filler &= graphs.order >= 0
+        tokens = np.count_nonzero(text != ABSENT, axis=2)
+        core = (tokens * ~is_filler).sum(axis=1)[:, None] + _FRAME
+        rows, places = np.nonzero(is_filler)
+        number = (graphs.order - first)[rows, places]
+        by_number = np.zeros((len(text), int(number.max(initial=-1)) + 1), dtype=np.int64)
+        by_number[rows, number] = tokens[rows, places]
+        until = core + np.cumsum(by_number, axis=1)
+        added = (until - by_number < length[:, None]) & (until <= self.most_tokens)
+        kept: NDArray[np.bool_] = (graphs.order != NONE) & ~is_filler
+        kept[rows, places] = added[rows, number]
+        return kept
+
+    def _frame(self, graphs: Graphs) -> tuple[Slots, Slots]:
+        """Tokens before and behind the sentences, [B, slots] each."""
+        name = names(graphs)[np.arange(len(graphs.asked)), graphs.asked]
+
+        def sign(word: str) -> Slots:
+            return np.full((len(name), 1), ID[word], dtype=np.int16)
+
+        question = np.concatenate([sign("Q"), name, sign("?")], axis=1)
+        if self.question_first:
+            return np.concatenate([sign("<bos>"), question], axis=1), sign("A")
+        return sign("<bos>"), np.concatenate([question, sign("A")], axis=1)
+
+    def _visible(self, graphs: Graphs, text: Slots, start: Tokens) -> NDArray[np.float64]:
+        """Share [B] of the needed sentences that begin in the window that is predicted; the text begins at `start`."""
+        tokens = np.count_nonzero(text != ABSENT, axis=2)
+        begins = start[:, None] + np.cumsum(tokens, axis=1) - tokens
+        needed = np.take_along_axis(graphs.needed, np.maximum(graphs.order, 0), axis=1) & (graphs.order >= 0)
+        needed |= graphs.order == GIVEN
+        seen: NDArray[np.float64] = (needed & (begins >= self._last_window)).sum(axis=1) / needed.sum(axis=1)
+        return seen
+
+
+@cache
+def _floors(task: GSMCompact) -> tuple[tuple[str, float], ...]:
+    """The floors of a task of one level."""
+    episode = task.episodes("train", np.arange(_SAMPLE))
+    answers = episode.targets.max(axis=1)
+    majority = np.bincount(answers).max()
+    by_question = [
+        np.bincount(answers[episode.facts["question"] == q]).max() for q in np.unique(episode.facts["question"])
+    ]
+    return ("majority", float(majority / _SAMPLE)), ("question_only", float(sum(by_question) / _SAMPLE))
+
+
+if __name__ == "__main__":
+    from tasks.command import main
+
+    main(GSMCompact)

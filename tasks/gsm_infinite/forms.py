@@ -1,0 +1,81 @@
+"""How often each right-hand side is chosen: the weights that give problems their shape, as lookup tables.
+
+A table turns 8 random bits into a choice, so that a whole batch chooses with one gather. The weights were set by
+measurement: chain depth and binary operations of hard problems follow the published ones (tasks.md), operation count
+by operation count.
+"""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.gsm_infinite.graphs import NONE
+from tasks.gsm_infinite.shape import MOST_OPERATIONS
+
+Table = NDArray[np.int32]
+
+# Forms: leaf, copy, k with one, sum or difference of two, the same with k, sum of three, the same with k.
+LEAF, COPY = 0, 1
+OPERANDS = np.array([0, 1, 1, 2, 2, 3, 3, 0], np.int32)  # the last entry is form NONE
+CONSTANT = np.array([1, 0, 1, 0, 1, 0, 1, 0], bool)
+
+_NEEDED = np.array([10, 14, 56, 10, 6, 2, 2])
+_DISTRACTOR = np.array([22, 16, 26, 14, 12, 5, 5])
+_REUSED = np.array([70, 30, 12])  # of a needed form's operands, this many are opened already
+
+# Choices of a needed quantity: (form, operands that are reused). The last is no choice at all.
+CHOICES = [(form, reused) for form in range(7) for reused in range(min(int(OPERANDS[form]), 2) + 1)]
+NO_CHOICE = len(CHOICES)
+FORM = np.array([form for form, _ in CHOICES] + [NONE], np.int32)
+REUSED = np.array([reused for _, reused in CHOICES] + [0], np.int32)
+OPENED = OPERANDS[FORM] - REUSED
+# Operations beyond the one that an open quantity has reserved: in-degree less one, and one for each quantity it opens.
+COST = np.where(FORM == NONE, 0, OPERANDS[FORM] + CONSTANT[FORM] - 1 + OPENED).astype(np.int32)
+MOST_COST = int(COST.max())
+
+# What a newly opened quantity is: a count or rate (0), T over 1..4 kinds (1..4), P over 1..4 kinds (5..8).
+KINDS = np.array([0, 1, 2, 3, 4, 1, 2, 3, 4], np.int32)
+IS_PRODUCT = np.arange(9) >= 5
+CHILDREN = np.where(IS_PRODUCT, 2, 1) * KINDS
+EXTRA = np.maximum(2 * CHILDREN - 1, 0)  # operations beyond the one of a count or rate: own in-degree, a leaf per child
+_END = {"hard": np.array([60, 3, 8, 5, 3, 8, 6, 4, 3]), "medium": np.array([6, 18, 35, 25, 16, 0, 0, 0, 0])}
+_OPEN = {"hard": np.array([88, 3, 3, 2, 1, 2, 2, 1, 1]), "medium": np.array([85, 3, 6, 4, 2, 0, 0, 0, 0])}
+
+
+def _table(weights: NDArray[np.integer]) -> Table:
+    """256 choices in proportion to `weights` [n]."""
+    shares = np.cumsum(weights) / np.sum(weights)
+    return np.searchsorted(shares, (np.arange(256) + 0.5) / 256).astype(np.int32)
+
+
+@cache
+def needed_table() -> Table:
+    """Choices [7 * 3 * 256] by operations left (7: that many or more), others open (2 likewise), random byte.
+
+    A choice must be affordable; where no other quantity is open and operations are left, it must open one.
+    """
+    rows = []
+    for left in range(MOST_COST + 1):
+        for others in range(3):
+            weights = [
+                _NEEDED[form] * _REUSED[reused]
+                if COST[choice] <= left and reused <= others and (others or not left or OPENED[choice])
+                else 0
+                for choice, (form, reused) in enumerate(CHOICES)
+            ]
+            rows.append(_table(np.array(weights)))
+    return np.concatenate(rows)
+
+
+@cache
+def distractor_table() -> Table:
+    """Forms [4 * 256] by number of earlier quantities (3: that many or more), random byte."""
+    return np.concatenate([_table(np.where(OPERANDS[:7] <= earlier, _DISTRACTOR, 0)) for earlier in range(4)])
+
+
+@cache
+def opened_table(subset: str, kinds: int, end: bool) -> Table:
+    """What a new quantity is, or the end quantity [16 * 256], by operations left, random byte."""
+    weights = np.where(kinds >= KINDS, (_END if end else _OPEN)[subset], 0)
+    return np.concatenate([_table(np.where(left >= EXTRA, weights, 0)) for left in range(MOST_OPERATIONS)])
