@@ -49,6 +49,8 @@ STYLE: dict[str, Any] = {
 """Every setting that is not matplotlib's own default; a user's matplotlibrc changes nothing."""
 
 CHANCE_LINE: dict[str, Any] = {"color": GREY, "linestyle": "dashed", "linewidth": 1, "zorder": 1.5}
+MAJORITY_LINE = CHANCE_LINE | {"linestyle": (0, (1, 1.5))}
+QUESTION_LINE = CHANCE_LINE | {"linestyle": (0, (5, 1.2, 1, 1.2)), "color": "#AA3377"}
 MOST_LINES = 5  # seeds drawn one by one
 UNITS = {1e3: "thousand", 1e6: "million", 1e9: "billion", 1e12: "trillion"}
 
@@ -68,6 +70,11 @@ class Look:
         """The series' entry in a legend."""
         dashes: Any = self.dashes if line else "none"
         return Line2D([], [], color=self.color, marker=self.marker, linestyle=dashes, label=label)
+
+
+def floor_handle(look: Mapping[str, Any], label: str) -> Line2D:
+    """A floor's entry in a legend."""
+    return Line2D([], [], label=label, **{name: look[name] for name in ("color", "linestyle", "linewidth")})
 
 
 LONG, SHORT, DOT = (0, (6, 1.4)), (0, (3, 1.2)), (0, (4, 1.2, 1, 1.2))
@@ -153,14 +160,20 @@ def sheet(
 
 
 def curve(
-    ax: Axes, scores: pl.DataFrame, look: Look, x: str, scale: float, turn: tuple[int, int] = (0, 1)
+    ax: Axes,
+    scores: pl.DataFrame,
+    look: Look,
+    x: str,
+    scale: float,
+    turn: tuple[int, int] = (0, 1),
+    y: str = "exact_match",
 ) -> float | None:
-    """Mean over seeds as far as all of them got, the band they span, thin lines for few; the last mean, in percent.
+    """Mean over seeds as far as all of them got, the band they span, thin lines for few; the last mean.
 
-    With `turn` (i, count), markers of curves that lie on each other alternate.
+    Exact match is in percent. With `turn` (i, count), markers of curves that lie on each other alternate.
     """
     cells = scores["cell_id"].n_unique()
-    mean = scores.group_by("step").agg(pl.col(x).first() / scale, pl.len().alias("cells"), **spread("exact_match"))
+    mean = scores.group_by("step").agg(pl.col(x).first() / scale, pl.len().alias("cells"), **spread(y))
     mean = mean.filter(pl.col("cells") == cells).sort("step")
     if not mean.height:
         return None
@@ -168,7 +181,7 @@ def curve(
         ax.fill_between(mean[x], mean["low"], mean["high"], color=look.color, alpha=0.16, linewidth=0)
     if 1 < cells <= MOST_LINES:
         for cell in scores.partition_by("cell_id", maintain_order=True):
-            ax.plot(cell[x] / scale, 100 * cell["exact_match"], color=look.color, linewidth=0.5, alpha=0.5)
+            ax.plot(cell[x] / scale, _factor(y) * cell[y], color=look.color, linewidth=0.5, alpha=0.5)
     marks = max(1, mean.height // 5)
     first = (mean.height - 1 - (turn[1] - 1 - turn[0]) * marks // turn[1]) % marks
     ax.plot(
@@ -184,9 +197,13 @@ def curve(
 
 
 def spread(column: str) -> dict[str, pl.Expr]:
-    """Lowest, mean and highest of a share, in percent."""
-    score = 100 * pl.col(column)
+    """Lowest, mean and highest of a column, of exact match in percent."""
+    score = _factor(column) * pl.col(column)
     return {"low": score.min(), "mean": score.mean(), "high": score.max()}
+
+
+def _factor(column: str) -> int:
+    return 1 if column == "loss" else 100
 
 
 def name_panel(ax: Axes, text: str, chances: Iterable[float]) -> None:

@@ -18,6 +18,8 @@ from tasks import rng
 
 Tokens = NDArray[np.int64]
 
+_LINE = 100  # characters of a line of a drawn window
+
 IGNORE = -100  # a target without loss; the value torch's cross-entropy ignores by default
 SPLITS = tuple(rng.CLASSES)
 
@@ -187,11 +189,14 @@ class Task(ABC):
         wanted = ["" if token == IGNORE else self.word(int(token)) for token in targets]
         width = max(map(len, drawn + wanted))
         for number, start in enumerate(range(0, len(drawn), episode.window), start=1):
-            part = slice(start, start + episode.window)
-            asked = any(wanted[part])
-            lines.append(f"window {number} {'predict' if asked else 'sleep':>8}  {_row(drawn[part], width)}")
-            if asked:
-                lines.append(f"{'targets':>{len(f'window {number}') + 9}}  {_row(wanted[part], width)}")
+            stop = min(start + episode.window, len(drawn))
+            head = f"window {number} {'predict' if any(wanted[start:stop]) else 'sleep':>8}"
+            for first in range(start, stop, most := max(1, _LINE // (width + 1))):
+                part = slice(first, min(first + most, stop))
+                lines.append(f"{head}  {_row(drawn[part], width)}")
+                head = " " * len(head)
+                if any(wanted[part]):
+                    lines.append(f"{'targets':>{len(head)}}  {_row(wanted[part], width)}")
         return "\n".join(lines)
 
     def records(self, split: str, indices: ArrayLike, seed: int = 0) -> list[dict[str, Any]]:

@@ -42,6 +42,7 @@ def cell_rows(depth: int, n: int, seed: int, *, answers: int = 1, until: int = E
             chance = CHANCE[depth] ** (answers if answer is None else 1)
             exact = math.prod(per_answer) if answer is None else per_answer[answer]
             score = {"answer": answer, "exact_match": exact, "chance": chance, "lift": (exact - chance) / (1 - chance)}
+            score |= {"loss": 0.7 * (1 - exact), "majority": chance, "question_only": chance}
             found.append(facts | score | {"step": i, "tokens_seen": tokens, "train_flops": 4.2e5 * n * tokens})
     return found
 
@@ -55,6 +56,7 @@ def diverged(cell: Cell, after: int) -> Cell:
 
 SCORED = (
     "split", "tested_passes", "difficulty", "answer", "exact_match", "chance", "lift", "tokens_seen", "train_flops",
+    "loss", "majority", "question_only",
 )  # fmt: skip
 
 
@@ -128,9 +130,9 @@ def test_settings_of_matplotlib_are_left_as_they_were(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("depths", "passes", "names"),
     [
-        ((4,), (1,), {"accuracy_by_passes"}),
-        ((4,), (1, 2), {"accuracy_by_passes", "accuracy_by_flops", "tokens_to_threshold"}),
-        ((0, 4), (1,), {"accuracy_by_depth", "frontier", "tokens_to_threshold"}),
+        ((4,), (1,), {"accuracy_by_passes", "loss_by_passes"}),
+        ((4,), (1, 2), {"accuracy_by_passes", "accuracy_by_flops", "loss_by_passes", "tokens_to_threshold"}),
+        ((0, 4), (1,), {"accuracy_by_depth", "accuracy_by_level", "frontier", "tokens_to_threshold"}),
         ((0, 4), (1, 2), set(FIGURES) - {"accuracy_by_answer"}),
     ],
 )
@@ -138,6 +140,28 @@ def test_only_what_the_rows_allow_is_drawn(depths: tuple[int, ...], passes: tupl
     study = only(table([cell_rows(depth, n, 0) for depth in depths for n in passes]))
     with style.context():
         assert {name for name, figure_of in FIGURES.items() if figure_of(study) is not None} == names
+
+
+def test_final_scores_stand_over_the_floors_of_their_difficulty() -> None:
+    cells = [cell_rows(depth, n, seed) for depth in (0, 4, 6) for n in (1, 2) for seed in (0, 1)]
+    for cell in cells:
+        for row in cell:
+            row["question_only"] += 0.1
+    study = only(table(cells))
+    with style.context():
+        figure = FIGURES["accuracy_by_level"](study)
+    assert figure is not None
+    (ax,) = figure.axes
+    drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in ax.lines]
+    for place, depth in enumerate((0, 4, 6)):
+        for floor in (CHANCE[depth], CHANCE[depth] + 0.1):
+            assert any(y == pytest.approx([100 * floor] * 2) and min(x) < place < max(x) for x, y in drawn)
+    for n in (1, 2):
+        means = [study.whole(study.final, n, depth)["exact_match"].mean() for depth in (0, 4, 6)]
+        assert any(y == pytest.approx([100 * mean for mean in means]) for _, y in drawn)
+    (legend,) = figure.legends
+    told = [text.get_text() for text in legend.get_texts()]
+    assert told == ["N = 1", "N = 2", "chance", "best from the question alone"]  # the majority is the chance here
 
 
 def test_without_any_score_nothing_is_drawn(tmp_path: Path) -> None:
