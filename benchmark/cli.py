@@ -1,6 +1,5 @@
 """The `bench` command: each command a few lines over a function; heavy imports wait until a command needs them."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -8,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from benchmark import cli_results, cli_tasks
+from benchmark.console import FAILED, INTERRUPTED, USER_ERROR, Json, Settings, print_json, terminal
 
+if TYPE_CHECKING:
     from benchmark.suites import Grid
 
 app = typer.Typer(
@@ -20,18 +20,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-USER_ERROR, FAILED_CELLS, INTERRUPTED = 2, 1, 130
-
 SuiteName = Annotated[str, typer.Argument(metavar="[SUITE]", help="A suite; `bench list` names them.")]
 Scale = Annotated[str, typer.Option(help="tiny (seconds), cpu (at most an hour on 2 cores), gpu, paper.")]
 Out = Annotated[Path | None, typer.Option(help="Output folder; default results/runs/SUITE-SCALE.")]
 Passes = Annotated[str | None, typer.Option(metavar="1,2", help="Only these N (passes over a window before eviction).")]
 Rollouts = Annotated[str | None, typer.Option(metavar="0,4", help="Only these depths t (Rule 110 steps).")]
 Seeds = Annotated[str | None, typer.Option(metavar="0,1,2", help="Only these seeds.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of every cell.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command()
@@ -56,7 +50,7 @@ def run(
     environments = executors.slots(device, jobs)
     cells = _grid(suite, scale, seeds, sleep_passes, rollout_steps, settings).cells()
     folder = out or _default_out(suite, scale)
-    console = _console()
+    console = terminal()
     with sweep.opened(folder, cells):
         board = progress.Board(f"{suite}, scale {scale}", cells, console=console)
         for cell in cells:
@@ -90,7 +84,7 @@ def run(
                 f"{state}: {progress.label(cell, progress.varying(cells))}: {reason}", style="red", soft_wrap=True
             )
     if failed:
-        raise typer.Exit(FAILED_CELLS)
+        raise typer.Exit(FAILED)
 
 
 @app.command("list")
@@ -103,11 +97,11 @@ def list_(json_: Json = False) -> None:
     about = {name: (grid.__doc__ or "").partition("\n")[0] for name, grid in SUITES.items()}
     found = {"suites": about, "scales": list(SCALES), "tasks": tasks.available(), "models": baselines.available()}
     if json_:
-        _print_json(found)
+        print_json(found)
         return
     from benchmark.progress import table_of
 
-    console = _console()
+    console = terminal()
     console.print(table_of(["suite", "what it shows"], list(about.items())))
     console.print(f"scales: {', '.join(SCALES)}")
     console.print(f"tasks:  {', '.join(found['tasks'])}")
@@ -145,88 +139,16 @@ def show(
     ]
     total_s = sum(cell["estimated_s"] for cell in found)
     if json_:
-        _print_json({"suite": suite, "scale": scale, "estimated_s": total_s, "cells": found})
+        print_json({"suite": suite, "scale": scale, "estimated_s": total_s, "cells": found})
         return
     human = {"tokens": amount, "train_flops": amount, "parameters": amount, "estimated_s": duration}
     lines = [[human.get(k, str)(v) for k, v in cell.items()] for cell in found]
-    console = _console()
+    console = terminal()
     console.print(table_of(list(found[0]), lines, title=f"{suite}, scale {scale}"))
     console.print(
         f"{len(cells)} cells, {amount(sum(c['tokens'] for c in found))} tokens, "
         f"{amount(sum(c['train_flops'] for c in found))} FLOPs; about {duration(total_s)} of one core of this machine"
     )
-
-
-@app.command()
-def status(
-    folder: Annotated[Path, typer.Argument(help="A folder that `bench run` wrote.")], json_: Json = False
-) -> None:
-    """Show which cells of a folder are done, interrupted, failed or waiting."""
-    from benchmark import progress, rows, sweep
-
-    found = []
-    cells = sweep.cells_in(folder)
-    for cell in cells:
-        place = sweep.cell_folder(folder, cell)
-        state, reason = sweep.cell_state(place)
-        written = [row for row in rows.read(place / "rows.jsonl") if row["status"] == "ok" and row["answer"] is None]
-        found.append(
-            {
-                "cell_id": cell.id,
-                "cell": progress.label(cell, progress.varying(cells)),
-                "state": state,
-                "step": written[-1]["step"] if written else 0,
-                "steps": cell.steps,
-                "exact_match": written[-1]["exact_match"] if written else None,
-                "chance": written[-1]["chance"] if written else None,
-                "reason": reason,
-            }
-        )
-    if json_:
-        _print_json({"folder": str(folder), "cells": found})
-        return
-    lines = [
-        [
-            f["cell_id"],
-            f["cell"],
-            f["state"],
-            f"{f['step']}/{f['steps']}",
-            "-" if f["exact_match"] is None else f"{f['exact_match']:.3f}",
-            "-" if f["chance"] is None else f"{f['chance']:.3f}",
-            f["reason"] or "",
-        ]
-        for f in found
-    ]
-    columns = ["cell", "settings", "state", "step", "exact match", "chance", "reason"]
-    _console().print(progress.table_of(columns, lines, title=str(folder)))
-
-
-@app.command("figures")
-def figures_(
-    source: Annotated[Path, typer.Argument(help="A folder that `bench run` wrote, or a rows.parquet.")],
-    out: Annotated[Path | None, typer.Option(help="Where to draw; default: figures/ beside the rows.")] = None,
-) -> None:
-    """Draw every figure that the rows allow, as PNG and SVG."""
-    from benchmark import figures, rows
-
-    folder = out or (source if source.is_dir() else source.parent) / "figures"
-    for path in figures.draw(rows.read_table(source), folder):
-        typer.echo(path)
-
-
-@app.command()
-def table(
-    source: Annotated[Path, typer.Argument(help="A folder that `bench run` wrote, or a rows.parquet.")],
-    json_: Json = False,
-) -> None:
-    """Print final scores over seeds in Markdown: at equal tokens, at equal training FLOPs, tokens needed."""
-    from benchmark import rows, tables
-
-    found = tables.summary(rows.read_table(source))
-    if json_:
-        _print_json(found.to_dicts())
-    else:
-        typer.echo(tables.markdown(found))
 
 
 def _grid(
@@ -260,14 +182,13 @@ def _default_out(suite: str, scale: str) -> Path:
     return Path("results") / "runs" / f"{suite}-{scale}"
 
 
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 120)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=1))
+# The commands that train nothing are in files of their own.
+app.command()(cli_results.status)
+app.command("figures")(cli_results.figures_)
+app.command()(cli_results.table)
+app.command()(cli_tasks.data)
+app.command("gallery")(cli_tasks.gallery_)
+app.command("hardness")(cli_tasks.hardness_)
 
 
 def main() -> None:

@@ -178,13 +178,15 @@ def _replaced(part: Part, settings: dict[str, Any]) -> Part:
     return replace(part, **{f.name: settings[f.name] for f in fields(part) if f.name in settings})
 
 
-def parse_setting(text: str, cell: Cell) -> tuple[str, Any]:
-    """`name=value` from a command line, with the value in the type that setting has in `cell`."""
+def parse_setting(text: str, holder: Cell | Task) -> tuple[str, Any]:
+    """`name=value` from a command line, with the value in the type that setting has in a cell, or in a task alone."""
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"a setting is written name=value; given {text!r}")
-    kinds = {f.name: get_type_hints(type(part))[f.name] for part in cell.parts() for f in fields(part)}
-    kinds["seed"] = int
+    parts = holder.parts() if isinstance(holder, Cell) else (holder,)
+    kinds = {f.name: get_type_hints(type(part))[f.name] for part in parts for f in fields(part)}
+    if isinstance(holder, Cell):
+        kinds["seed"] = int
     if name not in kinds:
         raise ValueError(nearest(name, sorted(kinds), kind="setting"))
     return name, _parse(name, value, kinds[name])

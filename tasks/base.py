@@ -125,6 +125,11 @@ class Task(ABC):
         """The difficulties of held-out examples, easiest first; here the one that the configuration sets."""
         return (getattr(self, self.axis),)
 
+    @property
+    def landmarks(self) -> tuple[int, ...]:
+        """Difficulties that the gallery and the tables of hardness show; a task of one level names more."""
+        return self.levels
+
     def at(self, level: int) -> Self:
         """The same task with all examples, those of training included, at one difficulty."""
         return replace(self, **{self.axis: level})
@@ -164,14 +169,18 @@ class Task(ABC):
         Raises:
             ValueError: unknown split, negative seed, or indices that are not one row of whole numbers >= 0.
         """
-        if split not in SPLITS:
-            raise ValueError(nearest(split, SPLITS, kind="split"))
-        check_whole("seed", seed, 0)
+        key = self.key(split, seed)
         rows = np.asarray(indices)
         if rows.ndim != 1 or (rows.size and (rows.dtype.kind not in "iu" or rows.min() < 0)):
             raise ValueError(f"indices must be one row of whole numbers >= 0; given {indices!r}")
-        key = rng.stream(self.name, self.version, changed(self), seed, split)
         return self.generate(split, rows.astype(np.int64), key)
+
+    def key(self, split: str, seed: int = 0) -> np.uint64:
+        """The stream of a split and data seed; ValueError as for `episodes`."""
+        if split not in SPLITS:
+            raise ValueError(nearest(split, SPLITS, kind="split"))
+        check_whole("seed", seed, 0)
+        return rng.stream(self.name, self.version, changed(self), seed, split)
 
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
         """One example drawn for a human: its windows, and under a predicted window its targets."""

@@ -23,7 +23,7 @@ def at(values: Tokens, places: Tokens) -> Tokens:
 def packed(values: NDArray[Any], present: NDArray[np.bool_], width: int, fill: int, *, right: bool = False) -> Tokens:
     """The values [B, ...] that are present, in order, at the left (or right) end of rows [B, width] of `fill`."""
     out = np.full((len(values), width), fill, dtype=np.int64)
-    lengths = np.count_nonzero(present.reshape(len(values), -1), axis=1)[:, None]
+    lengths = np.count_nonzero(present, axis=tuple(range(1, present.ndim)))[:, None]
     place = np.arange(width)
     out[place >= width - lengths if right else place < lengths] = values[present]
     return out

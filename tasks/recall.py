@@ -94,6 +94,11 @@ class Recall(Task):
         """Whether the pairs fill several windows, each a list of pairs like the others."""
         return self._read_windows > 1
 
+    @property
+    def landmarks(self) -> tuple[int, ...]:
+        """As many pairs as queries, and the doublings up to as many as keys."""
+        return tuple(self.queries << i for i in range(8) if self.queries << i <= self.keys)
+
     def chance(self, difficulty: int, answer: int | None = None) -> float:
         """1 / values per answer, whatever the number of pairs, to the power `queries` for all.
 

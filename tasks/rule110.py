@@ -93,6 +93,11 @@ class Rule110(Task):
         """Nothing in a string says which one it is."""
         return self.strings * self.cells > self.window
 
+    @property
+    def landmarks(self) -> tuple[int, ...]:
+        """Storage alone, and the doublings up to the paper's deepest."""
+        return 0, 1, 2, 4, 8, 16, 32
+
     def chance(self, difficulty: int, answer: int | None = None) -> float:
         """Best constant guess after `difficulty` steps: max(p, 1 - p) per string, its power for all.
 

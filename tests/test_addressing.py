@@ -26,6 +26,8 @@ GOLDEN = {
     ("rule110", 1): "6e24836cfbb16b21",
     ("recall", 1): "6284f5ea14986241",
     ("depo", 1): "70b45d095f0ce82b",
+    ("gsm_infinite", 1): "924b926be99d96c3",
+    ("gsm_compact", 1): "5222a23d8b086b29",
 }
 
 every_task = pytest.mark.parametrize("task", [load(name)() for name in TASKS], ids=list(TASKS))

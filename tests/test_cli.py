@@ -166,7 +166,7 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0
-    assert all(command in done.stdout for command in ("run", "list", "show", "status", "figures"))
+    assert all(command in done.stdout for command in ("run", "list", "show", "status", "figures", "data", "hardness"))
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "typer" in loaded
     assert not loaded & {"torch", "polars", "matplotlib", "numpy"}

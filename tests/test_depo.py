@@ -258,6 +258,7 @@ def test_ragged_parts() -> None:
     present = np.array([[[True, False], [True, True]], [[False, False], [False, True]]])
     assert packed(values, present, 4, 0).tolist() == [[1, 3, 4, 0], [8, 0, 0, 0]]
     assert packed(values, present, 4, 0, right=True).tolist() == [[0, 1, 3, 4], [0, 0, 0, 8]]
+    assert packed(values[:0], present[:0], 4, 0).shape == (0, 4)
 
 
 def test_drawing_more_names_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

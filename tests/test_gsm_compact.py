@@ -68,7 +68,7 @@ def sentence(words: list[str]) -> str:
 
 def english(tokens: np.ndarray) -> tuple[str, str]:
     """Problem and question of one example, from its input tokens."""
-    words = [VOCABULARY[t] for t in tokens if VOCABULARY[t] != "_"]
+    words = [VOCABULARY[t] for t in tokens if VOCABULARY[t] != "_"][:-1]  # the last one is the answer
     assert words[0] == "<bos>" and words[-1] == "A" and words.count("Q") == words.count("?") == 1
     first, last = words.index("Q"), words.index("?")
     asked = quantity(words[first + 1 : last])
@@ -90,7 +90,7 @@ def check(task: GSMCompact, split: str, examples: int) -> None:
         found = solve(*english(tokens))
         assert str(found.answer) == VOCABULARY[targets[place]]
         assert found.operations == difficulty[place]
-        assert VOCABULARY[tokens[place]] == "A" and place >= (task.seq_len - 1) // task.window * task.window
+        assert VOCABULARY[tokens[place]] == "A" and place >= (task.seq_len - 2) // task.window * task.window
         padding = tokens == 0
         assert (np.diff(padding.astype(int)) != 0).sum() <= 1, "padding on one side"
 

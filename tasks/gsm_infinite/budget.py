@@ -23,36 +23,38 @@ class Budget:
         self.tokens = tokens
         self._encode = tokenizer.encode
         self._sizes = _Sizes(tokenizer)
+        self._by_word = getattr(tokenizer, "by_word", False)
 
     def count(self, text: str) -> int:
         """Tokens of a text."""
         return len(self._encode(text))
 
-    def most_sentences(self, themes: Iterable[Theme]) -> int:
-        """More filler sentences than the budget holds, if no token spans words."""
-        return self.tokens // max(1, min(map(self._shortest, themes))) + 1
+    def sentences(self, themes: Iterable[Theme]) -> int:
+        """About so many sentences of filler fit, rather more."""
+        return self.tokens // max(1, min(map(self._short, themes))) + 16
 
-    def _shortest(self, theme: Theme) -> int:
-        """Tokens of the shortest sentence of filler."""
+    def _short(self, theme: Theme) -> int:
+        """Tokens of a sentence of filler with short names, a copy or a sum."""
         names, size = names_in_order(theme), self._sizes.of
         kind, place = min(names.kinds, key=size), min(names.places, key=size)
         phrase = min([theme.phrase(role, kind, place) for role in (COUNT, RATE, TOTAL, PRODUCT)], key=size)
-        return size(f"The {phrase} equals the {phrase}.")
+        copy = f"The {phrase} equals the {phrase}."
+        return (size(copy) + size(f"{copy} the sum of the and {phrase}")) // 2
 
-    def fill(self, problem: Wording, core: dict[int, str], question: str, *, everything: bool = False) -> "Filled":
+    def fill(self, problem: Wording, core: dict[int, str], question: str, margin: int = 1) -> "Filled":
         """The sentences of a problem, with as much of its filler as fits.
 
         Args:
             problem: A problem with filler, whose core fits.
             core: The sentences of the core, by quantity or GIVEN.
             question: Stands after the sentences, and counts.
-            everything: Whether to look at filler that is not expected to fit, too.
+            margin: Filler of so many times the tokens that there are is looked at, as far as its words tell.
         """
         sentences, sizes = dict(core), []
-        tokens = self.count(" ".join([*core.values(), question]))
-        room = self.tokens - tokens
+        core_tokens = self.count(" ".join([*core.values(), question]))
+        room = margin * (self.tokens - core_tokens)
         for q in range(problem.core, len(problem.role)):
-            if room < 0 and not everything:
+            if room < 0:
                 break
             sentences[q] = sentence(problem, q)
             sizes.append(self._sizes.of(sentences[q]))
@@ -61,7 +63,10 @@ class Budget:
         def text(filler: int) -> str:
             return " ".join([sentences[q] for q in problem.order if q < problem.core + filler])
 
-        filler, tokens = fit(lambda n: self.count(f"{text(n)} {question}"), tokens, sizes, self.tokens)
+        def count(filler: int) -> int:
+            return core_tokens + sum(sizes[:filler]) if self._by_word else self.count(f"{text(filler)} {question}")
+
+        filler, tokens = fit(count, core_tokens, sizes, self.tokens)
         return Filled(text(filler), filler, tokens, filler == len(sizes))
 
 

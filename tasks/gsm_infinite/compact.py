@@ -1,7 +1,7 @@
 """Compact GSM-Infinite: the problems of the medium and hard subsets in a vocabulary small enough to learn from scratch.
 
-    <bos> Q T p2 ? N k3 p2 = 4 ; N k3 p5 = N k3 p2 ; ... A      read in windows; the last one is predicted
-                                                       4        the target at A, one token
+    <bos> Q T p2 ? N k3 p2 = 4 ; N k3 p5 = N k3 p2 ; ... A 4     read in windows; the last one is predicted
+                                                         4       the target at A, one token
 
 The same graphs and operation counts as in English. A problem is filled up with sentences that nothing asks for, to a
 length that is uniform over a range. Source: arXiv 2605.26099, Figures 4 and 5; the ratios of lengths are the paper's.
@@ -29,13 +29,14 @@ from tasks.gsm_infinite.compact_tokens import (
     names,
     sentences,
 )
+from tasks.gsm_infinite.floors import floors_of
 from tasks.gsm_infinite.generator import draw
 from tasks.gsm_infinite.graphs import GIVEN, NONE, Graphs
 from tasks.gsm_infinite.shape import MOST_OPERATIONS, Shape
 from tasks.gsm_infinite.statistics import statistics
 from tasks.ragged import ABSENT, packed
 
-_FRAME = 7  # most tokens that are no sentence: <bos> Q, a name of 3, ?, A
+_FRAME = 8  # most tokens that are no sentence: <bos> Q, a name of 3, ?, A, the answer
 _SHORTEST, _LONGEST = 7, 17  # tokens of a sentence
 _SAMPLE = 4096  # training problems that floors are measured on
 
@@ -118,7 +119,7 @@ class GSMCompact(Task):
     @property
     def _last_window(self) -> int:
         """Where the window begins that is predicted."""
-        return (self.most_tokens - 1) // self.window * self.window
+        return (self.most_tokens - 2) // self.window * self.window
 
     @property
     def answers(self) -> int:
@@ -155,28 +156,24 @@ class GSMCompact(Task):
 
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
         """Examples `indices` [B]: inputs [B, T] = question, sentences, the sign of the answer, padding on one side."""
-        words = rng.words(key, indices, 2)
-        operations = self.least_operations + rng.integers(words[:, 0], len(self.levels))
-        length = self.least_tokens + rng.integers(words[:, 1], self.most_tokens - self.least_tokens + 1)
-        most = -(-self.least_tokens // _SHORTEST) if self.filler else 0  # enough to reach the least of lengths
-        graphs, _ = draw(self._shape, operations, split, indices, key, filler=most, accept=self._fits)
-        text = sentences(graphs)
-        kept = self._kept(graphs, text, length)
-        text[~kept] = ABSENT
-        first, last = self._frame(graphs)
-        slots = np.concatenate([first, text.reshape(len(text), -1), last], axis=1)
+        graphs, length = self._drawn(split, indices, key)
+        text, (first, last) = sentences(graphs), self._frame(graphs)
+        before = np.count_nonzero(first != ABSENT, axis=1)
+        frame = before + np.count_nonzero(last != ABSENT, axis=1)
+        text[~self._kept(graphs, text, length - frame, self.most_tokens - frame)] = ABSENT
+        slots = np.concatenate([first, text.reshape(len(text), text.shape[1] * text.shape[2]), last], axis=1)
         present = slots != ABSENT
         ends = np.count_nonzero(present, axis=1)  # how long each text is
         # Padding is behind the text where every text reaches the window that is predicted, else before it.
-        behind = self.filler and min(self.least_tokens, self.most_tokens - _LONGEST) > self._last_window
+        behind = self.filler and min(self.least_tokens, self.most_tokens - _LONGEST) - 2 >= self._last_window
         start = np.zeros_like(ends) if behind else self.most_tokens - ends
         inputs = packed(slots, present, self.most_tokens, PAD, right=not behind)
         targets = np.full_like(inputs, IGNORE)
         answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
-        at_end = np.arange(len(inputs)), start + ends - 1
+        at_end = np.arange(len(inputs)), start + ends - 2
         targets[at_end] = graphs.answer + FIRST_NUMBER
         answer[at_end] = 0
-        difficulty[at_end] = operations
+        difficulty[at_end] = graphs.operations
         return Episode(
             inputs=inputs,
             targets=targets,
@@ -187,29 +184,38 @@ class GSMCompact(Task):
             facts={
                 **statistics(graphs),
                 "text_tokens": ends,
-                "visible": self._visible(graphs, text, start + np.count_nonzero(first != ABSENT, axis=1)),
+                "visible": self._visible(graphs, text, start + before),
                 "question": np.take_along_axis(graphs.role, graphs.asked[:, None], axis=1)[:, 0],
             },
         )
+
+    def _drawn(self, split: str, indices: Tokens, key: np.uint64) -> tuple[Graphs, Tokens]:
+        """The problems, with enough filler to reach the least length, and how long each is to be [B]."""
+        words = rng.words(key, indices, 2)
+        operations = self.least_operations + rng.integers(words[:, 0], len(self.levels))
+        length = self.least_tokens + rng.integers(words[:, 1], self.most_tokens - self.least_tokens + 1)
+        most = -(-self.least_tokens // _SHORTEST) if self.filler else 0
+        graphs, _ = draw(self._shape, operations, split, indices, key, filler=most, accept=self._fits)
+        return graphs, length
 
     def _fits(self, graphs: Graphs) -> NDArray[np.bool_]:
         """Whether the core and its question fit in the text."""
         fits: NDArray[np.bool_] = (sentences(graphs) != ABSENT).sum(axis=(1, 2)) + _FRAME <= self.most_tokens
         return fits
 
-    def _kept(self, graphs: Graphs, text: Slots, length: Tokens) -> NDArray[np.bool_]:
-        """Which sentences [B, S] stand in the text: the core's, and of filler as many as it takes to its length [B]."""
+    def _kept(self, graphs: Graphs, text: Slots, least: Tokens, most: Tokens) -> NDArray[np.bool_]:
+        """Which sentences [B, S] stand in the text: the core's, and filler to between `least` and `most` [B] tokens."""
         first = np.argmax(graphs.place >= graphs.filler_place, axis=1)[:, None]  # filler is numbered after the core
         is_filler = np.take_along_axis(graphs.place, np.maximum(graphs.order, 0), axis=1) >= graphs.filler_place
         is_filler &= graphs.order >= 0
         tokens = np.count_nonzero(text != ABSENT, axis=2)
-        core = (tokens * ~is_filler).sum(axis=1)[:, None] + _FRAME
+        core = (tokens * ~is_filler).sum(axis=1)[:, None]
         rows, places = np.nonzero(is_filler)
         number = (graphs.order - first)[rows, places]
         by_number = np.zeros((len(text), int(number.max(initial=-1)) + 1), dtype=np.int64)
         by_number[rows, number] = tokens[rows, places]
         until = core + np.cumsum(by_number, axis=1)
-        added = (until - by_number < length[:, None]) & (until <= self.most_tokens)
+        added = (until - by_number < least[:, None]) & (until <= most[:, None])
         kept: NDArray[np.bool_] = (graphs.order != NONE) & ~is_filler
         kept[rows, places] = added[rows, number]
         return kept
@@ -222,9 +228,10 @@ class GSMCompact(Task):
             return np.full((len(name), 1), ID[word], dtype=np.int16)
 
         question = np.concatenate([sign("Q"), name, sign("?")], axis=1)
+        answer = np.concatenate([sign("A"), (graphs.answer + FIRST_NUMBER)[:, None].astype(np.int16)], axis=1)
         if self.question_first:
-            return np.concatenate([sign("<bos>"), question], axis=1), sign("A")
-        return sign("<bos>"), np.concatenate([question, sign("A")], axis=1)
+            return np.concatenate([sign("<bos>"), question], axis=1), answer
+        return sign("<bos>"), np.concatenate([question, answer], axis=1)
 
     def _visible(self, graphs: Graphs, text: Slots, start: Tokens) -> NDArray[np.float64]:
         """Share [B] of the needed sentences that begin in the window that is predicted; the text begins at `start`."""
@@ -235,17 +242,28 @@ class GSMCompact(Task):
         seen: NDArray[np.float64] = (needed & (begins >= self._last_window)).sum(axis=1) / needed.sum(axis=1)
         return seen
 
+    def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
+        """One example drawn for a human: its windows, then what the answer needs, step by step, with its values."""
+        lines = [super().example(index, split, seed), ""]
+        graphs, _ = self._drawn(split, np.array([index]), self.key(split, seed))
+        named, text, order = names(graphs)[0], sentences(graphs)[0], graphs.order[0].tolist()
+
+        def said(slots: Slots) -> str:
+            return " ".join(self.word(token) for token in slots[slots != ABSENT].tolist())
+
+        for q in np.flatnonzero(graphs.needed[0]).tolist():  # what a quantity uses comes before it
+            sentence = said(text[order.index(q)]) if q in order else f"{said(named[q])}, the total"
+            lines.append(f"{sentence:<60} {graphs.value[0, q]:>3}")
+        if GIVEN in order:
+            lines.append(f"{said(text[order.index(GIVEN)])}")
+        return "\n".join([*lines, f"answer {graphs.answer[0]}"])
+
 
 @cache
 def _floors(task: GSMCompact) -> tuple[tuple[str, float], ...]:
     """The floors of a task of one level."""
     episode = task.episodes("train", np.arange(_SAMPLE))
-    answers = episode.targets.max(axis=1)
-    majority = np.bincount(answers).max()
-    by_question = [
-        np.bincount(answers[episode.facts["question"] == q]).max() for q in np.unique(episode.facts["question"])
-    ]
-    return ("majority", float(majority / _SAMPLE)), ("question_only", float(sum(by_question) / _SAMPLE))
+    return tuple(floors_of(episode.targets.max(axis=1), episode.facts["question"]).items())
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def sentences(graphs: Graphs) -> Slots:
     several = np.where(of(graphs.difference, 0) > 0, ID["minus"], ID["sum"])
     combined = np.where(of(graphs.times, 0) > 0, ID["times"], ID["plus"])
     spoken = order != NONE
-    used = name[row[..., None], operands].reshape(*order.shape, -1)
+    used = name[row[..., None], operands].reshape(*order.shape, 3 * operands.shape[-1])
     slots = np.concatenate(
         [
             name[row, quantity],

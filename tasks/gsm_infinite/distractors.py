@@ -77,24 +77,27 @@ def structure(shape: Shape, names: Names, needed: Needed, bits: Fields, keys: Fi
         keys: Random [slot_keys(shape), B].
         choices: Random [CHOICES, B].
     """
-    code, slots = _under_totals(names, needed)
-    plain = (needed.form != NONE) & (code == NONE)
-    rank = np.cumsum(plain, axis=0, dtype=np.int32)
-    free, places = _free_slots(shape, names, needed, rank[-1], choices)
-    slots = np.concatenate([free, slots]) if shape.hard else free
+    code, rates = _under_totals(names, needed)
+    is_plain = (needed.form != NONE) & (code == NONE)  # a count or rate that is under no total
+    rank = np.cumsum(is_plain, axis=0, dtype=np.int32)
+    plain = rank[-1]
+    slots, places = _free_slots(shape, names, needed, plain, choices)
+    if shape.hard:
+        keys = np.concatenate([keys[: len(slots)], keys[shape.most_stated :][: len(rates)]])
+        slots = np.concatenate([slots, rates])
     order = shuffled(slots.T, keys[: len(slots)].T).T
-    code = np.where(plain, np.take_along_axis(order, rank - 1, axis=0), code)
-    distractors = np.sum(slots != NONE, axis=0, dtype=np.int32) - rank[-1]
+    distractors = np.sum(slots != NONE, axis=0, dtype=np.int32) - plain
+    code = np.where(is_plain, np.take_along_axis(order, rank - 1, axis=0), code)
 
-    own, before = _own_total(shape, names, order, rank[-1], distractors, places, choices[2:])
+    own, before = _own_total(shape, names, order, plain, distractors, places, choices[2:])
     exists = (before < distractors) & ~(code == own).any(axis=0) & (choices[3] >> 1 < _TOTAL * 2**15)
     total = np.where(exists, needed.count + before, np.iinfo(np.int32).max - 1)  # its number, beyond all if none
 
     count = needed.count + distractors + exists
-    number = np.arange(count.max(initial=0), dtype=np.int32)[:, None]
+    number = np.arange(count.max(initial=1), dtype=np.int32)[:, None]
     is_needed = number < needed.count
     position = np.where(is_needed, needed.count - 1 - number, 0)  # in the queue
-    slot = np.clip(number - needed.count - (number > total) + rank[-1], 0, len(order) - 1)
+    slot = np.clip(number - needed.count - (number > total) + plain, 0, len(order) - 1)
     distractor = np.where(number == total, own, np.take_along_axis(order, slot, axis=0))
     code = np.where(is_needed, np.take_along_axis(code, position, axis=0), distractor)
     code[number >= count] = NONE

@@ -32,6 +32,11 @@ class Wording:
     """One problem as Python lists, as in `Graphs` but without padding, and the phrase of each quantity."""
 
     names: Names
+    order: list[int]
+    asked: int
+    given: int
+    core: int  # quantities of the core; those of the filler are numbered from here on
+    phrases: list[str]  # without the article
     role: list[int]
     kind: list[int]
     place: list[int]
@@ -41,11 +46,6 @@ class Wording:
     value: list[int]
     operands: list[list[int]]  # padded
     used: list[int]  # how many operands there are
-    order: list[int]
-    asked: int
-    given: int
-    core: int  # quantities of the core; those of the filler are numbered from here on
-    phrases: list[str]  # without the article
 
 
 def wordings(graphs: Graphs, names: Sequence[Names], problems: slice = slice(None)) -> list[Wording]:
@@ -56,14 +56,15 @@ def wordings(graphs: Graphs, names: Sequence[Names], problems: slice = slice(Non
     flat = [column[exists].tolist() for column in (*columns, used)]
     order = graphs.order[problems][stands].tolist()
     core = exists & (graphs.place[problems] < graphs.filler_place)
-    single = [exists.sum(1), stands.sum(1), graphs.asked[problems], graphs.given[problems], core.sum(1)]
+    counts = [mask.sum(axis=1).tolist() for mask in (exists, stands, core)]
+    asked, given = graphs.asked[problems].tolist(), graphs.given[problems].tolist()
     q = s = 0
     listed = []
-    for name, Q, S, *ends in zip(names, *(of.tolist() for of in single), strict=True):
-        role, kind, place, *rest = [column[q : q + Q] for column in flat]
+    for name, Q, S, C, a, g in zip(names, *counts, asked, given, strict=True):
+        lists = [column[q : q + Q] for column in flat]
         phrase, kinds, places = name.theme.phrase, name.kinds, name.places
-        phrases = [phrase(r, kinds[k], places[p]) for r, k, p in zip(role, kind, place, strict=True)]
-        listed.append(Wording(name, role, kind, place, *rest, order[s : s + S], *ends, phrases))
+        phrases = [phrase(r, kinds[k], places[p]) for r, k, p in zip(*lists[:3], strict=True)]
+        listed.append(Wording(name, order[s : s + S], a, g, C, phrases, *lists))
         q, s = q + Q, s + S
     return listed
 

@@ -27,6 +27,7 @@ from tasks.gsm_infinite.themes import CORE, FILLER, THEMES, Theme, draw_names
 from tasks.gsm_infinite.tokenizer import Tokenizer, WordTokenizer
 
 _ALL_FILLER = FILLER * FILLER  # a filler quantity for each kind and place
+_MARGINS = (4, _ALL_FILLER)  # so much more filler is looked at where tokens span words
 _BLOCK = 256  # problems drawn at once without filler, fewer with it; changes none of them
 
 
@@ -46,7 +47,8 @@ class Problems:
     mode: str = "forward"  # or "reverse"; symbolic problems are forward
     theme: str = "animals"  # one of `themes.THEMES`, or "mixed": one of them for each problem
     operations: int = 8
-    token_budget: int | None = None  # most tokens of the prompt, filled up with filler; None: no filler
+    # Most tokens of the prompt (symbolic: of its sentences), filled up with filler; None: no filler.
+    token_budget: int | None = None
     kinds: int = CORE  # core kinds and core places that those of a problem are chosen from
     places: int = CORE
 
@@ -128,7 +130,7 @@ class Problems:
 
     def _filled(self, split: str, indices: NDArray[np.int64], key: np.uint64, budget: Budget) -> list[Problem]:
         """Problems with as much filler as fits."""
-        filler = min(budget.most_sentences(self._themes), _ALL_FILLER)
+        filler = min(budget.sentences(self._themes), _ALL_FILLER)
         size = -(-32 * _BLOCK // (32 + filler))
         problems = []
         for start in range(0, len(indices), size):
@@ -142,9 +144,10 @@ class Problems:
                 )
             for b, one in enumerate(drawn):
                 filled = budget.fill(one.wording, one.core, one.question)
-                if filled.short:  # tokens span words, or there is no more filler
-                    (one,) = self._draw(split, block[b : b + 1], key, _ALL_FILLER)
-                    filled = budget.fill(one.wording, one.core, one.question, everything=True)
+                for margin in _MARGINS:
+                    if filled.short:
+                        (one,) = self._draw(split, block[b : b + 1], key, min(margin * filler, _ALL_FILLER))
+                        filled = budget.fill(one.wording, one.core, one.question, margin)
                 if filled.short:
                     raise ValueError(
                         f"token_budget must be below {filled.tokens}, what {split} problem {block[b]} takes with all "

@@ -1,0 +1,49 @@
+"""What the commands share: the terminal, JSON, a progress bar and how an interrupted command ends."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+USER_ERROR, FAILED, INTERRUPTED = 2, 1, 130
+"""Exit codes: bad input; cells failed or files differ; Ctrl-C."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting.")]
+
+
+def terminal(*, stderr: bool = False) -> "Console":
+    """The terminal, or a page of 120 columns where the output goes elsewhere."""
+    from rich.console import Console
+
+    return Console(width=None if (sys.stderr if stderr else sys.stdout).isatty() else 120, stderr=stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print plain data."""
+    typer.echo(json.dumps(value, indent=1))
+
+
+@contextmanager
+def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yield what counts `total` examples up on a bar; nothing is drawn unless stderr is a terminal.
+
+    Ctrl-C ends the command with exit code 130 and a line that says so.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = terminal(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+            line = progress.add_task(title, total=total)
+            yield lambda count: progress.advance(line, count)
+    except KeyboardInterrupt:
+        typer.echo("Stopped; nothing was written.", err=True)
+        raise typer.Exit(INTERRUPTED) from None

@@ -1,0 +1,32 @@
+"""The gallery: one worked example per task and difficulty, as a page."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import tasks
+from benchmark.environment import ROOT
+
+PATH: Path = ROOT / "tasks" / "GALLERY.md"
+
+
+def page(names: Iterable[str] = tasks.TASKS) -> str:
+    """The gallery of the tasks `names` in Markdown: contents, then example 0 of training at every difficulty."""
+    head = ["# Gallery", "", "One worked example per task and difficulty. Written by `bench gallery`; do not edit.", ""]
+    body: list[str] = []
+    for name in names:
+        task = tasks.load(name)()
+        about = (type(task).__doc__ or "").partition("\n")[0]
+        shown = {f"{name}, {task.axis} {level}": task.at(level).example() for level in task.landmarks}
+        head += [f"- {_link(name)}: {about}", *(f"  - {_link(title)}" for title in shown)]
+        body += ["", f"## {name}", "", about]
+        for title, drawn in shown.items():
+            fence = "`" * 3
+            while fence in drawn:
+                fence += "`"
+            body += ["", f"### {title}", "", f"{fence}text", drawn, fence]
+    return "\n".join([*head, *body, ""])
+
+
+def _link(title: str) -> str:
+    """A link to a heading of this page: GitHub makes the anchor of it by dropping commas and joining words."""
+    return f"[{title}](#{title.replace(',', '').replace(' ', '-')})"

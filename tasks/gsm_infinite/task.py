@@ -1,0 +1,235 @@
+"""GSM-Infinite in English, a token per word: problems in the published wording, read in windows.
+
+    What is the total number of adult animals in ... ? The number of adult ... equals 4 . ... Answer :
+                                                                            the target at ":", one token
+
+A problem is filled up with sentences that nothing asks for. `gsm_compact` asks for the same in a tenth of the tokens.
+Source: arXiv 2605.26099, Figures 4 and 5; the sizes are the paper's.
+"""
+
+import textwrap
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tasks import rng
+from tasks.base import IGNORE, Episode, Task, Tokens, check_whole
+from tasks.gsm_infinite.floors import floors_of
+from tasks.gsm_infinite.graphs import COUNT, PRODUCT, RATE, TOTAL
+from tasks.gsm_infinite.problem import Problem
+from tasks.gsm_infinite.problems import Problems, prompt
+from tasks.gsm_infinite.shape import MOST_OPERATIONS
+from tasks.gsm_infinite.themes import THEMES
+from tasks.gsm_infinite.tokenizer import WordTokenizer
+
+PAD = 0  # then the tokenizer's ids, one higher
+
+_ANSWER = " Answer:"
+_LENGTHS = 4  # different lengths that problems are filled up to
+_LINE = 100  # characters of a drawn line
+_SAMPLE = 2048  # training problems that floors are measured on
+
+
+@dataclass(frozen=True, kw_only=True)
+class GSMInfinite(Task):
+    """The number that answers a word problem, in one token.
+
+    Held out by content: the core problem, with names, order and filler removed, belongs to one split.
+
+    Attributes:
+        subset: "medium" or "hard".
+        mode: "forward" or "reverse".
+        theme: Where the nouns are from: one of `themes.THEMES`, or "mixed".
+        least_operations: Fewest operations of a problem; uniform from there,
+        most_operations: to here.
+        most_words: T: most tokens of a problem, question included.
+        least_words: A problem is filled up to one of four lengths from here to `most_words`.
+        window_tokens: L.
+        question_first: The question stands before the sentences, as in the paper; else behind them.
+    """
+
+    name: ClassVar[str] = "gsm_infinite"
+    version: ClassVar[int] = 1
+    axis: ClassVar[str] = "operations"
+
+    subset: str = "hard"
+    mode: str = "forward"
+    theme: str = "mixed"
+    least_operations: int = 1
+    most_operations: int = 8
+    most_words: int = 3300
+    least_words: int = 2100
+    window_tokens: int = 2000
+    question_first: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit or cannot be made."""
+        check_whole("most_operations", self.most_operations, 1, MOST_OPERATIONS)
+        check_whole("least_operations", self.least_operations, 1, self.most_operations, "most_operations")
+        # A core problem of 24 sentences has up to about 900 tokens.
+        check_whole("least_words", self.least_words, 1000, why="what the longest problems need without filler")
+        check_whole("most_words", self.most_words, self.least_words, why="least_words")
+        check_whole(
+            "window_tokens", self.window_tokens, 2, self.most_words - 1, "below most_words: something is evicted"
+        )
+        if self.subset == "symbolic":
+            raise ValueError(
+                "a symbolic problem's answer is a set of names, not a number: subset must be medium or hard here; "
+                "tasks.gsm_infinite.problems writes symbolic problems as text"
+            )
+        for operations in (self.least_operations, self.most_operations):
+            self._problems(operations)
+
+    def _problems(self, operations: int, tokens: int | None = None) -> Problems:
+        """The generator of texts of up to `tokens`, the sign of the answer included; the same without filler: None."""
+        budget = None if tokens is None else tokens - 2
+        return Problems(
+            subset=self.subset, mode=self.mode, theme=self.theme, operations=operations, token_budget=budget
+        )
+
+    @property
+    def vocab_size(self) -> int:
+        """Padding, then the words, numbers and marks of all themes."""
+        return 1 + _tokenizer().vocab_size
+
+    @property
+    def window(self) -> int:
+        """L: `window_tokens`."""
+        return self.window_tokens
+
+    @property
+    def seq_len(self) -> int:
+        """T: `most_words`."""
+        return self.most_words
+
+    @property
+    def answers(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def windows_alike(self) -> bool:
+        """Whether several windows are evicted, sentences like each other in all."""
+        return (self.most_words - 1) // self.window > 1
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Every number of operations."""
+        return tuple(range(self.least_operations, self.most_operations + 1))
+
+    def at(self, level: int) -> Self:
+        """The same task with one number of operations."""
+        return replace(self, least_operations=level, most_operations=level)
+
+    def chance(self, difficulty: int, answer: int | None = None) -> float:
+        """Share of the most frequent answer among problems of this many operations, measured on 2,048 of training."""
+        return self.floors(difficulty, answer)["majority"]
+
+    def floors(self, difficulty: int, answer: int | None = None) -> dict[str, float]:
+        """Measured on 2,048 training problems; what a question tells is its first words, not its names."""
+        check_whole("difficulty", difficulty, self.least_operations, self.most_operations)
+        self.check_answer(answer)
+        return dict(_floors(replace(self, least_operations=difficulty, most_operations=difficulty)))
+
+    def word(self, token: int) -> str:
+        """The token's word; an underscore for padding."""
+        return "_" if token == PAD else repr(_tokenizer().vocabulary[token - 1]).strip("'\"")
+
+    def texts(self, split: str, indices: Tokens, key: np.uint64) -> list[Problem]:
+        """The problems `indices` [B] of a valid split as text, from the stream `key`."""
+        words = rng.words(key, indices, 2)
+        operations = self.least_operations + rng.integers(words[:, 0], len(self.levels))
+        lengths = np.linspace(self.least_words, self.most_words, _LENGTHS).astype(np.int64)
+        length = lengths[rng.integers(words[:, 1], _LENGTHS)]
+        found: list[Problem | None] = [None] * len(indices)
+        for of, tokens in sorted({*zip(operations.tolist(), length.tolist(), strict=True)}):
+            rows = np.flatnonzero((operations == of) & (length == tokens))
+            drawn = self._problems(of, tokens).problems(split, indices[rows], int(key), _tokenizer())
+            for row, problem in zip(rows, drawn, strict=True):
+                found[row] = problem
+        return [problem for problem in found if problem is not None]
+
+    def prompt(self, problem: Problem) -> str:
+        """What is read: question, sentences, and the sign of the answer."""
+        return prompt(problem, question_first=self.question_first) + _ANSWER
+
+    def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
+        """Examples `indices` [B]: inputs [B, T] = padding, then the words of the prompt; the target at its last."""
+        problems = self.texts(split, indices, key)
+        inputs = np.full((len(indices), self.seq_len), PAD, dtype=np.int64)
+        targets = np.full_like(inputs, IGNORE)
+        answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
+        for b, problem in enumerate(problems):
+            ids = _tokenizer().encode(self.prompt(problem))
+            inputs[b, self.seq_len - len(ids) :] = np.array(ids) + 1
+            (target,) = _tokenizer().encode(str(problem.answer))
+            targets[b, -1] = target + 1
+        answer[:, -1] = 0
+        difficulty[:, -1] = [problem.operations for problem in problems]
+        facts = {name: np.array([p.facts[name] for p in problems]) for name in (problems[0].facts if problems else ())}
+        facts["question"] = np.array([_kind_of_question(p) for p in problems], dtype=np.int64)
+        return Episode(
+            inputs=inputs,
+            targets=targets,
+            window=self.window,
+            difficulty=difficulty,
+            answer=answer,
+            content=np.array([p.content for p in problems], dtype=np.uint64).reshape(-1, 1),
+            facts=facts,
+        )
+
+    def records(self, split: str, indices: ArrayLike, seed: int = 0) -> list[dict[str, Any]]:
+        """As of any task, with the prompt as text."""
+        rows = super().records(split, indices, seed)
+        for row, problem in zip(rows, self.texts(split, np.asarray(indices), self.key(split, seed)), strict=True):
+            row["prompt"] = self.prompt(problem)
+        return rows
+
+    def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
+        """One example drawn for a human: the question, the sentences without filler, the worked solution."""
+        check_whole("index", index, 0)
+        (problem,) = self.texts(split, np.array([index]), self.key(split, seed))
+        settings = ", ".join(f"{name}={value}" for name, value in asdict(self).items())
+        (core,) = self._problems(problem.operations).problems(split, [index], int(self.key(split, seed)))
+        lines = [
+            f"{self.name} version {self.version}: {settings}",
+            f"{split} example {index}, seed {seed}: {len(_tokenizer().encode(self.prompt(problem)))} tokens in windows "
+            f"of {self.window}, chance {self.chance(problem.operations):.3g} at {self.axis} {problem.operations}",
+            "",
+            *textwrap.wrap(f"question  {problem.question}", _LINE, subsequent_indent=" " * 10),
+            "",
+        ]
+        for sentence in core.problem.replace(". The ", ".\nThe ").splitlines():
+            lines += textwrap.wrap(sentence, _LINE, subsequent_indent="    ")
+        lines += [f"    and {problem.facts['filler']} sentences of filler, anywhere between these", ""]
+        for step in problem.solution.splitlines():
+            lines += textwrap.wrap(step, _LINE, subsequent_indent="    ")
+        return "\n".join(lines)
+
+
+@cache
+def _tokenizer() -> WordTokenizer:
+    return WordTokenizer()
+
+
+def _kind_of_question(problem: Problem) -> int:
+    """What the question tells beside names: whether it asks for a count, a rate, or which total."""
+    if not problem.question.startswith("What is the total"):
+        return COUNT if problem.question.startswith("How many") else RATE
+    return PRODUCT if problem.theme and THEMES[problem.theme].product in problem.question else TOTAL
+
+
+@cache
+def _floors(task: GSMInfinite) -> tuple[tuple[str, float], ...]:
+    """The floors of a task of one level."""
+    problems = task._problems(task.least_operations).problems("train", np.arange(_SAMPLE), int(task.key("train")))
+    return tuple(floors_of([p.answer for p in problems], [_kind_of_question(p) for p in problems]).items())
+
+
+if __name__ == "__main__":
+    from tasks.command import main
+
+    main(GSMInfinite)
