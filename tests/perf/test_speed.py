@@ -27,28 +27,6 @@ Run = Callable[[], object]
 PASSES = pytest.mark.parametrize("passes", [1, 2, 4])
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Cells train on one thread each."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def note(benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
-    """Keep numbers with a timing, and show them."""
-
-    def note(**numbers: float) -> None:
-        benchmark.extra_info.update(numbers)
-        shown = ", ".join(f"{name} {value:,.4g}" for name, value in numbers.items())
-        with capsys.disabled():
-            print(f"\n  {benchmark.name}: {shown}")
-
-    return note
-
-
 def timed(run: Run) -> float:
     begun = time.perf_counter()
     run()
