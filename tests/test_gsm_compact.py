@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from tasks.base import IGNORE
 from tasks.gsm_infinite import solve
 from tasks.gsm_infinite.compact import GSMCompact
-from tasks.gsm_infinite.compact_tokens import VOCABULARY
+from tasks.gsm_infinite.compact_tokens import VOCABULARY, core_tokens, sentences
+from tasks.gsm_infinite.generator import draw
+from tasks.gsm_infinite.shape import Shape
 
 SMALL = {"most_operations": 4, "most_tokens": 100, "least_tokens": 64, "window_tokens": 60}
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -49,7 +51,6 @@ def sentence(words: list[str]) -> str:
     if words == ["any"]:
         exists = "is" if name.startswith("average") else "exists, and its number is"
         return f"The {name} {exists} greater than 0."
-    assert words.pop(0) == "="
     constant = words.pop(0) if words[0].isdecimal() else ""
     if not words:
         return f"The {name} equals {constant}."
@@ -129,6 +130,13 @@ def test_any_configuration(
     check(task, "train", 10)
 
 
+@pytest.mark.parametrize("subset", ["medium", "hard"])
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_tokens_are_counted_as_they_are_written(subset: str, mode: str) -> None:
+    graphs, _ = draw(Shape(subset=subset, mode=mode), 5, "train", np.arange(500), np.uint64(1))
+    np.testing.assert_array_equal(core_tokens(graphs), (sentences(graphs) != -1).sum(axis=(1, 2)))
+
+
 def test_lengths_are_in_the_range_and_fill_it() -> None:
     episode = GSMCompact().episodes("train", range(1500))
     tokens = episode.facts["text_tokens"]
@@ -149,10 +157,11 @@ def test_filler_uses_the_core_and_nothing_uses_filler() -> None:
     for tokens in task.episodes("train", range(200)).inputs:
         words = " ".join(VOCABULARY[t] for t in tokens)
         for said in words.partition(" ? ")[2].split(" ; ")[:-1]:
-            name, _, rest = said.partition(" = ")
-            assert not set(rest.split()) & EXTRA
-            if set(name.split()) & EXTRA:
-                assert not any(word.isdecimal() for word in rest.split())
+            words = said.split()
+            name, rest = (words[:2], words[2:]) if words[0] in "TP" else (words[:3], words[3:])
+            assert not set(rest) & EXTRA
+            if set(name) & EXTRA:
+                assert not any(word.isdecimal() for word in rest)
 
 
 @pytest.mark.parametrize("question_first", [True, False])
@@ -163,8 +172,9 @@ def test_visible_is_the_share_of_needed_sentences_in_the_last_window(question_fi
     for tokens, visible in zip(episode.inputs, episode.facts["visible"], strict=True):
         words = [VOCABULARY[t] for t in tokens]
         first = words.index("Q")
-        asked = [*words[first + 1 : words.index("?")], "="]
-        (place,) = (i for i in range(len(words)) if words[i : i + len(asked)] == asked)
+        asked = words[first + 1 : words.index("?")]
+        starts = [i + 1 for i, word in enumerate(words) if word in ("<bos>", "?", ";")]
+        (place,) = (i for i in starts if words[i : i + len(asked)] == asked)
         assert visible == (place >= 60)
     assert 0 < episode.facts["visible"].mean() < 1
 

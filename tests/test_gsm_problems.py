@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
 
 import pytest
 
+from tasks.base import SPLITS
 from tasks.gsm_infinite import problems as module
 from tasks.gsm_infinite import solve
 from tasks.gsm_infinite.budget import fit
@@ -198,3 +200,23 @@ def test_impossible_settings_are_refused(settings: dict[str, Any], match: str) -
 def test_impossible_addresses_are_refused(arguments: tuple[Any, ...], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         Problems().problems(*arguments)
+
+
+GOLDEN = {
+    ("medium", "forward"): "6ec26e200c54add7",
+    ("medium", "reverse"): "be535c054705dd22",
+    ("hard", "forward"): "f00af3f6c7e9bee7",
+    ("hard", "reverse"): "bd29a8e389d6fe58",
+}
+
+
+@pytest.mark.parametrize(("subset", "mode"), GOLDEN)
+def test_first_problems_stay_as_they_are(subset: str, mode: str) -> None:
+    """If these change, so did the data behind every result: raise `Problems.version`."""
+    found = [
+        (p.problem, p.question, p.answer, p.content)
+        for split in SPLITS
+        for operations in (2, 8, 16)
+        for p in Problems(subset=subset, mode=mode, theme="mixed", operations=operations).problems(split, range(8))
+    ]
+    assert blake2b(repr(found).encode(), digest_size=8).hexdigest() == GOLDEN[subset, mode]

@@ -1,7 +1,7 @@
 """Compact GSM-Infinite: the problems of the medium and hard subsets in a vocabulary small enough to learn from scratch.
 
-    <bos> Q T p2 ? N k3 p2 = 4 ; N k3 p5 = N k3 p2 ; ... A 4     read in windows; the last one is predicted
-                                                         4       the target at A, one token
+    <bos> Q T p2 ? N k3 p2 4 ; N k3 p5 N k3 p2 ; ... A 4     read in windows; the last one is predicted
+                                                     4       the target at A, one token
 
 The same graphs and operation counts as in English. A problem is filled up with sentences that nothing asks for, to a
 length that is uniform over a range. Source: arXiv 2605.26099, Figures 4 and 5; the ratios of lengths are the paper's.
@@ -26,6 +26,7 @@ from tasks.gsm_infinite.compact_tokens import (
     PLACES,
     VOCABULARY,
     Slots,
+    core_tokens,
     names,
     sentences,
 )
@@ -37,7 +38,7 @@ from tasks.gsm_infinite.statistics import statistics
 from tasks.ragged import ABSENT, packed
 
 _FRAME = 8  # most tokens that are no sentence: <bos> Q, a name of 3, ?, A, the answer
-_SHORTEST, _LONGEST = 7, 17  # tokens of a sentence
+_SHORTEST, _LONGEST = 6, 16  # tokens of a sentence
 _SAMPLE = 4096  # training problems that floors are measured on
 
 
@@ -90,14 +91,14 @@ class GSMCompact(Task):
 
     @property
     def _shape(self) -> Shape:
-        """Cores of at most as many sentences as fit: a sentence has about 10 tokens."""
+        """Cores of at most as many sentences as fit: a sentence has about 9 tokens."""
         return Shape(
             subset=self.subset,
             mode=self.mode,
             kinds=KINDS,
             places=PLACES,
             max_value=MOST_NUMBER,
-            max_stated=min(24, (self.most_tokens - _FRAME) // 10),
+            max_stated=min(24, (self.most_tokens - _FRAME) // 9),
             filler_kinds=FILLER_KINDS,
         )
 
@@ -200,8 +201,7 @@ class GSMCompact(Task):
 
     def _fits(self, graphs: Graphs) -> NDArray[np.bool_]:
         """Whether the core and its question fit in the text."""
-        fits: NDArray[np.bool_] = (sentences(graphs) != ABSENT).sum(axis=(1, 2)) + _FRAME <= self.most_tokens
-        return fits
+        return core_tokens(graphs) + _FRAME <= self.most_tokens
 
     def _kept(self, graphs: Graphs, text: Slots, least: Tokens, most: Tokens) -> NDArray[np.bool_]:
         """Which sentences [B, S] stand in the text: the core's, and filler to between `least` and `most` [B] tokens."""
@@ -251,11 +251,12 @@ class GSMCompact(Task):
         def said(slots: Slots) -> str:
             return " ".join(self.word(token) for token in slots[slots != ABSENT].tolist())
 
-        for q in np.flatnonzero(graphs.needed[0]).tolist():  # what a quantity uses comes before it
-            sentence = said(text[order.index(q)]) if q in order else f"{said(named[q])}, the total"
-            lines.append(f"{sentence:<60} {graphs.value[0, q]:>3}")
-        if GIVEN in order:
-            lines.append(f"{said(text[order.index(GIVEN)])}")
+        needed = np.flatnonzero(graphs.needed[0]).tolist()  # what a quantity uses comes before it
+        steps = [(q, q) for q in needed] + [(int(graphs.given[0]), GIVEN)] * (GIVEN in order)
+        for q, place in steps:
+            sentence = text[order.index(place)] if place in order else named[q]
+            right = said(sentence[3:]).removesuffix(" ;") or "the total"
+            lines.append(f"{f'{said(named[q])} = {right}':<60} {graphs.value[0, q]:>3}")
         return "\n".join([*lines, f"answer {graphs.answer[0]}"])
 
 

@@ -1,17 +1,18 @@
-"""The compact form of GSM-Infinite: the tokens of a problem's sentences, a vocabulary of 151.
+"""The compact form of GSM-Infinite: the tokens of a problem's sentences, a vocabulary of 150.
 
-    N k3 p2 = 3 times sum N k1 p2 R k1 p4 ;      The number of .. equals 3 times the sum of .. and ..
-    R k1 p4 = 2 ;                                 The average number of .. equals 2
-    N k1 p2 any ;                                 The number of .. exists, and its number is greater than 0
-    T p2 = 14 ;                                   The total number in .. equals 14
+    N k3 p2 3 times sum N k1 p2 R k1 p4 ;    The number of .. equals 3 times the sum of .. and ..
+    R k1 p4 2 ;                              The average number of .. equals 2
+    N k1 p2 any ;                            The number of .. exists, and its number is greater than 0
+    T p2 14 ;                                The total number in .. equals 14
 
-What is said is what the English sentence says, one token for a role, a kind, a place, a number, an operator.
+What is said is what the English sentence says: a token for a role, a kind, a place, a number, an operator. A role says
+how long its name is, so nothing need stand between a name and what it equals.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.gsm_infinite.graphs import GIVEN, NONE, Graphs, Numbers
+from tasks.gsm_infinite.graphs import COUNT, GIVEN, NONE, RATE, TOTAL, Graphs, Numbers
 from tasks.ragged import ABSENT
 
 KINDS, PLACES = 8, 8  # core names
@@ -19,7 +20,7 @@ FILLER_KINDS, FILLER_PLACES = 12, 8
 MOST_NUMBER = 99
 
 _ROLES = ("N", "R", "T", "P")
-_WORDS = ("_", "<bos>", "Q", "?", "A", "=", ";", "any", "plus", "times", "sum", "minus", *_ROLES)
+_WORDS = ("_", "<bos>", "Q", "?", "A", ";", "any", "plus", "times", "sum", "minus", *_ROLES)
 VOCABULARY = (
     *_WORDS,
     *(f"k{i}" for i in range(KINDS + FILLER_KINDS)),
@@ -72,8 +73,7 @@ def sentences(graphs: Graphs) -> Slots:
             name[row, quantity],
             np.stack(
                 [
-                    np.where(spoken, np.where(unknown, ID["any"], ID["="]), ABSENT),
-                    np.where(constant > 0, constant + FIRST_NUMBER, ABSENT),
+                    np.where(unknown & spoken, ID["any"], np.where(constant > 0, constant + FIRST_NUMBER, ABSENT)),
                     np.where((constant > 0) & (count > 0), combined, ABSENT),
                     np.where(count > 1, several, ABSENT),
                 ],
@@ -85,3 +85,16 @@ def sentences(graphs: Graphs) -> Slots:
         axis=-1,
     )
     return slots.astype(np.int16)
+
+
+def core_tokens(graphs: Graphs) -> Numbers:
+    """How many tokens [B] all `sentences` of problems without filler have, counted without writing them."""
+    role, constant = graphs.role, graphs.constant > 0
+    used = graphs.operands != NONE
+    row = np.arange(len(role))[:, None, None]
+    short = used & (role[row, graphs.operands] >= TOTAL)  # a total's name has 2 tokens, any other 3
+    count = used.sum(axis=2)
+    each = 4 + constant + (constant & (count > 0)) + (count > 1) + 3 * count - short.sum(axis=2)
+    tokens: Numbers = (each * ((role == COUNT) | (role == RATE))).sum(axis=1)
+    end = np.take_along_axis(role, np.maximum(graphs.given, 0)[:, None], axis=1)[:, 0]
+    return tokens + np.where(graphs.given == NONE, 0, np.where(end >= TOTAL, 4, 5))

@@ -100,8 +100,8 @@ def draw_problems(
         split: One of `tasks.base.SPLITS`; it owns the core of every problem.
         indices: The problems.
         key: The stream.
-        token_budget: Most tokens of a problem's text, up to 1,000,000; filler is added until one sentence more would
-            exceed it. None: no filler.
+        token_budget: Most tokens of a problem and its question, up to 1,000,000; filler is added until one sentence
+            more would exceed it. None: no filler.
         tokenizer: What counts tokens, at least one for each sentence; None: the built-in one.
 
     Raises:
@@ -167,7 +167,8 @@ def _filled(operations: int, split: str, indices: Numbers, key: np.uint64, budge
         return replace(trees, order=np.where(within, trees.order, NONE))
 
     def tokens(trees: Trees) -> Numbers:
-        return np.array([len(tokenizer.encode(text)) for text in render(trees)])
+        asked = map(question, trees.asked.tolist())
+        return np.array([len(tokenizer.encode(f"{text} {of}")) for text, of in zip(render(trees), asked, strict=True)])
 
     low = np.zeros_like(indices)  # [B] fits
     least = tokens(draw_filled(indices, low))
