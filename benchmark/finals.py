@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from benchmark import style
-from benchmark.studies import Study, values
+from benchmark.studies import Study, values, words
 
 THRESHOLDS = (0.5, 0.8)  # of lift
+_FLOORS = "Majority: the most frequent answer; question only: the best guess that has read nothing else. "
 
 
 def accuracy_by_level(study: Study) -> Figure | None:
@@ -24,16 +25,15 @@ def accuracy_by_level(study: Study) -> Figure | None:
     whole = study.final.filter(pl.col("answer").is_null())
     drawn = [name for name in floors if name == "chance" or _differs(whole, name)]
     ranges = "Mark: mean over seeds; line: lowest to highest. " if whole["seed"].n_unique() > 1 else ""
-    told = {"chance": "chance", "majority": "most frequent answer", "question_only": "best from the question alone"}
     figure, (ax,) = style.sheet(
         title="Exact match at the end of training",
         about=study.about,
-        note=f"{ranges}{study.note}",
+        note=f"{ranges}{_FLOORS if len(drawn) > 1 else ''}{study.note}",
         panels=1,
         size=(max(3.7, 0.5 * len(depths) + 1.2), 2.4),
         legend=[
             *(look.handle(f"N = {n}") for n, look in looks.items()),
-            *(style.floor_handle(floors[name], told[name]) for name in drawn),
+            *(style.floor_handle(floors[name], words(name)) for name in drawn),
         ],
     )
     places = list(range(len(depths)))

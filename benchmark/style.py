@@ -122,7 +122,8 @@ def sheet(
     lines = -(-panels // columns)
     width = max(columns * size[0] + 0.5, 4.2)
     titles, abouts, notes = _wrap(title, width, TITLE), _wrap(about, width, SMALL), _wrap(note, width, SMALL)
-    entries = max(1, int((width - 0.2) / 0.95))  # per line of the legend
+    longest = max((len(str(handle.get_label())) for handle in legend), default=0)
+    entries = max(1, int((width - 0.2) / max(0.95, 0.6 + 0.07 * longest)))  # per line of the legend
     keys = -(-len(legend) // entries) * LEGEND_LINE
     header = 0.1 + TITLE_LINE * len(titles) + SMALL_LINE * len(abouts) + keys + 0.04
     footer = 0.08 + SMALL_LINE * len(notes)

@@ -161,7 +161,7 @@ def test_final_scores_stand_over_the_floors_of_their_difficulty() -> None:
         assert any(y == pytest.approx([100 * mean for mean in means]) for _, y in drawn)
     (legend,) = figure.legends
     told = [text.get_text() for text in legend.get_texts()]
-    assert told == ["N = 1", "N = 2", "chance", "best from the question alone"]  # the majority is the chance here
+    assert told == ["N = 1", "N = 2", "chance", "question only"]  # the majority is the chance here
 
 
 def test_without_any_score_nothing_is_drawn(tmp_path: Path) -> None:

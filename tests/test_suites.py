@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from baselines.hybrid import Hybrid
+from benchmark import rows
 from benchmark.config import Training
 from benchmark.suites import SCALES, SUITES, suite
 from benchmark.trainer import Trainer
+from tasks.depo import Depo
+from tasks.gsm_infinite.task import GSMInfinite
 from tasks.rule110 import Rule110
 
 EVERY = [(name, scale) for name in SUITES for scale in SCALES]
@@ -17,7 +20,8 @@ EVERY = [(name, scale) for name in SUITES for scale in SCALES]
 def test_every_suite_has_different_cells_at_every_scale(name: str, scale: str) -> None:
     cells = suite(name, scale).cells()
     assert len({cell.id for cell in cells}) == len(cells) >= 2
-    assert {cell.task.name for cell in cells} == {"rule110"}
+    other = {"hops": "depo", "operations": "gsm_infinite" if scale == "paper" else "gsm_compact"}
+    assert {cell.task.name for cell in cells} == {other.get(name, "rule110")}
 
 
 @pytest.mark.parametrize(("name", "scale"), EVERY)
@@ -56,7 +60,7 @@ def test_the_default_suite_is_two_depths_by_two_passes() -> None:
 # The paper's sizes
 
 
-@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("name", ["quick", "rollouts", "passes", "addressing"])
 def test_paper_scale_is_the_papers_setting(name: str) -> None:
     for cell in suite(name, "paper").cells():
         depth, training = cell.difficulty, cell.training
@@ -103,6 +107,44 @@ def test_a_cell_of_the_papers_size_takes_a_step_here(tmp_path: Path) -> None:
     assert (trainer.model.state_dict()["embedding.weight"] != before).any()
     assert all(p.isfinite().all() for p in trainer.model.parameters())
     assert not list(tmp_path.iterdir()), "a step writes nothing"
+
+
+def test_figure_3_at_the_papers_size(tmp_path: Path) -> None:
+    cells = suite("hops", "paper").cells()
+    assert {cell.training.sleep_passes for cell in cells} == {1, 2, 4}
+    for cell in cells:
+        assert cell.task == Depo()
+        assert (cell.task.seq_len, cell.task.window, cell.task.levels) == (360, 75, (1, 2, 4, 8, 16))
+        assert isinstance(cell.model, Hybrid)
+        assert (len(cell.model.layout.split()), cell.model.d_model) == (10, 512)
+        assert (cell.training.batch, cell.steps) == (128, 100_000)
+        assert (cell.training.muon_lr, cell.training.adam_lr) == (2e-3, 5e-5)
+    trainer = Trainer(cells[0].with_settings({"batch": 2}), tmp_path)
+    batch = next(trainer.batches(0))
+    assert [asked for *_, asked in batch.windows] == [False] * 4 + [True]
+    assert 2.0 < trainer.train_step(batch).item() < 20.0  # ln of 120 tokens is 4.8
+
+
+def test_figure_4_at_the_papers_size() -> None:
+    cells = suite("operations", "paper").cells()
+    assert {cell.training.sleep_passes for cell in cells} == {1, 2, 4, 6}
+    for cell in cells:
+        assert cell.task == GSMInfinite()
+        assert (cell.task.seq_len, cell.task.window) == (3300, 2000)
+        assert cell.task.levels == (1, 2, 3, 4, 5, 6, 7, 8)
+        assert (cell.training.batch, cell.training.muon_lr, cell.training.test_examples) == (256, 1e-3, 1600)
+
+
+@pytest.mark.parametrize("name", ["hops", "operations"])
+def test_suites_of_several_difficulties_test_each(name: str, tmp_path: Path) -> None:
+    (cell,) = suite(name, "tiny").with_settings({"tokens": 1, "test_examples": 64}).narrowed(sleep_passes=[2]).cells()
+    assert Trainer(cell, tmp_path).run() == "ok"
+    written = [row for row in rows.read(tmp_path / "rows.jsonl") if row["answer"] is None]
+    assert [row["difficulty"] for row in written] == list(cell.task.levels)
+    for row in written:
+        assert row["chance"] == cell.task.chance(row["difficulty"])
+        assert 0 < row["majority"] <= row["question_only"] < 1
+        assert row["lift"] == pytest.approx((row["exact_match"] - row["chance"]) / (1 - row["chance"]))
 
 
 # Changing a grid
