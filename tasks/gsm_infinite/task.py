@@ -1,12 +1,14 @@
-"""GSM-Infinite in English, a token per word: problems in the published wording, read in windows.
+"""GSM-Infinite in words, a token per word: problems in the published wording, read in windows.
 
     What is the total number of adult animals in ... ? The number of adult ... equals 4 . ... Answer :
                                                                             the target at ":", one token
 
-A problem is filled up with sentences that nothing asks for. `gsm_compact` asks for the same in a tenth of the tokens.
+A symbolic problem asks for names of variables; its target goes on, a token per digit, to the last of them. A problem
+is filled up with sentences that nothing asks for. `gsm_compact` asks for the same in a tenth of the tokens.
 Source: arXiv 2605.26099, Figures 4 and 5; the sizes are the paper's.
 """
 
+import re
 import textwrap
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -35,14 +37,14 @@ _SAMPLE = 2048  # training problems that floors are measured on
 
 @dataclass(frozen=True, kw_only=True)
 class GSMInfinite(Task):
-    """The number that answers a word problem, in one token.
+    """The number, or the names of variables, that answer a problem.
 
     Held out by content: the core problem, with names, order and filler removed, belongs to one split.
 
     Attributes:
-        subset: "medium" or "hard".
-        mode: "forward" or "reverse".
-        theme: Where the nouns are from: one of `themes.THEMES`, or "mixed".
+        subset: "symbolic", "medium" or "hard".
+        mode: "forward" or "reverse"; symbolic problems are forward.
+        theme: Where the nouns are from: one of `themes.THEMES`, or "mixed"; symbolic problems have none.
         least_operations: Fewest operations of a problem; uniform from there,
         most_operations: to here.
         most_words: T: most tokens of a problem, question included.
@@ -75,20 +77,24 @@ class GSMInfinite(Task):
         check_whole(
             "window_tokens", self.window_tokens, 2, self.most_words - 1, "below most_words: something is evicted"
         )
-        if self.subset == "symbolic":
+        if self._most_answer > (self.most_words - 1) % self.window + 1:
             raise ValueError(
-                "a symbolic problem's answer is a set of names, not a number: subset must be medium or hard here; "
-                "tasks.gsm_infinite.problems writes symbolic problems as text"
+                f"the answer, of up to {self._most_answer} tokens, must lie in the last window, which has "
+                f"{(self.most_words - 1) % self.window + 1} of the {self.most_words} tokens in windows of {self.window}"
             )
         for operations in (self.least_operations, self.most_operations):
             self._problems(operations)
 
     def _problems(self, operations: int, tokens: int | None = None) -> Problems:
-        """The generator of texts of up to `tokens`, the sign of the answer included; the same without filler: None."""
-        budget = None if tokens is None else tokens - 2
-        return Problems(
-            subset=self.subset, mode=self.mode, theme=self.theme, operations=operations, token_budget=budget
-        )
+        """The generator of texts of up to `tokens`, with "Answer:" and answer; of the same without filler: None."""
+        budget = None if tokens is None else tokens - 1 - self._most_answer
+        theme = Problems.theme if self.subset == "symbolic" else self.theme  # symbolic ones leave the default
+        return Problems(subset=self.subset, mode=self.mode, theme=theme, operations=operations, token_budget=budget)
+
+    @property
+    def _most_answer(self) -> int:
+        """Most tokens of an answer: names have seven, and a comma between two."""
+        return 8 * self.most_operations - 1 if self.subset == "symbolic" else 1
 
     @property
     def vocab_size(self) -> int:
@@ -125,11 +131,14 @@ class GSMInfinite(Task):
         return replace(self, least_operations=level, most_operations=level)
 
     def chance(self, difficulty: int, answer: int | None = None) -> float:
-        """Share of the most frequent answer among problems of this many operations, measured on 2,048 of training."""
+        """Share of the most frequent answer among problems of this many operations, measured; see `floors`."""
         return self.floors(difficulty, answer)["majority"]
 
     def floors(self, difficulty: int, answer: int | None = None) -> dict[str, float]:
-        """Measured on 2,048 training problems; what a question tells is its first words, not its names."""
+        """Measured on 2,048 training problems; what a question tells is its first words, not its names.
+
+        0 for symbolic problems: nobody guesses six digits.
+        """
         check_whole("difficulty", difficulty, self.least_operations, self.most_operations)
         self.check_answer(answer)
         return dict(_floors(replace(self, least_operations=difficulty, most_operations=difficulty)))
@@ -163,12 +172,13 @@ class GSMInfinite(Task):
         targets = np.full_like(inputs, IGNORE)
         answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
         for b, problem in enumerate(problems):
-            ids = _tokenizer().encode(self.prompt(problem))
-            inputs[b, self.seq_len - len(ids) :] = np.array(ids) + 1
-            (target,) = _tokenizer().encode(str(problem.answer))
-            targets[b, -1] = target + 1
-        answer[:, -1] = 0
-        difficulty[:, -1] = [problem.operations for problem in problems]
+            asked = np.array(_tokenizer().encode(_said(problem))) + 1
+            read = np.array(_tokenizer().encode(self.prompt(problem))) + 1
+            text = np.concatenate([read, asked[:-1]])
+            inputs[b, self.seq_len - len(text) :] = text
+            targets[b, -len(asked) :] = asked
+            answer[b, -len(asked) :] = 0
+            difficulty[b, -len(asked) :] = problem.operations
         facts = {name: np.array([p.facts[name] for p in problems]) for name in (problems[0].facts if problems else ())}
         facts["question"] = np.array([_kind_of_question(p) for p in problems], dtype=np.int64)
         return Episode(
@@ -202,9 +212,9 @@ class GSMInfinite(Task):
             *textwrap.wrap(f"question  {problem.question}", _LINE, subsequent_indent=" " * 10),
             "",
         ]
-        for sentence in core.problem.replace(". The ", ".\nThe ").splitlines():
+        for sentence in re.split(r"(?<=\.) (?=The |assign )", core.problem):
             lines += textwrap.wrap(sentence, _LINE, subsequent_indent="    ")
-        lines += [f"    and {problem.facts['filler']} sentences of filler, anywhere between these", ""]
+        lines += ["    and sentences of filler, anywhere between these", ""]
         for step in problem.solution.splitlines():
             lines += textwrap.wrap(step, _LINE, subsequent_indent="    ")
         return "\n".join(lines)
@@ -213,6 +223,11 @@ class GSMInfinite(Task):
 @cache
 def _tokenizer() -> WordTokenizer:
     return WordTokenizer()
+
+
+def _said(problem: Problem) -> str:
+    """The answer as it is written."""
+    return ", ".join(problem.answer) if isinstance(problem.answer, tuple) else str(problem.answer)
 
 
 def _kind_of_question(problem: Problem) -> int:
@@ -225,6 +240,8 @@ def _kind_of_question(problem: Problem) -> int:
 @cache
 def _floors(task: GSMInfinite) -> tuple[tuple[str, float], ...]:
     """The floors of a task of one level."""
+    if task.subset == "symbolic":
+        return ("majority", 0.0), ("question_only", 0.0)
     problems = task._problems(task.least_operations).problems("train", np.arange(_SAMPLE), int(task.key("train")))
     return tuple(floors_of([p.answer for p in problems], [_kind_of_question(p) for p in problems]).items())
 
