@@ -1,7 +1,7 @@
 """The commands that read what a sweep wrote: `status`, `figures`, `table`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ def status(
     """Show which cells of a folder are done, interrupted, failed or waiting."""
     from benchmark import progress, rows, sweep
 
-    found = []
+    found: list[dict[str, Any]] = []
     cells = sweep.cells_in(folder)
     for cell in cells:
         place = sweep.cell_folder(folder, cell)
@@ -27,8 +27,11 @@ def status(
                 "state": state,
                 "step": written[-1]["step"] if written else 0,
                 "steps": cell.steps,
-                "exact_match": written[-1]["exact_match"] if written else None,
-                "chance": written[-1]["chance"] if written else None,
+                "scores": [
+                    {name: row[name] for name in ("difficulty", "exact_match", "chance")}
+                    for row in written
+                    if row["step"] == written[-1]["step"]
+                ],
                 "reason": reason,
             }
         )
@@ -41,13 +44,16 @@ def status(
             f["cell"],
             f["state"],
             f"{f['step']}/{f['steps']}",
-            "-" if f["exact_match"] is None else f"{f['exact_match']:.3f}",
-            "-" if f["chance"] is None else f"{f['chance']:.3f}",
+            ", ".join(f"{score['exact_match']:.3f}" for score in f["scores"]) or "-",
+            ", ".join(dict.fromkeys(f"{score['chance']:.3f}" for score in f["scores"])) or "-",
             f["reason"] or "",
         ]
         for f in found
     ]
-    columns = ["cell", "settings", "state", "step", "exact match", "chance", "reason"]
+    levels = list(dict.fromkeys(score["difficulty"] for f in found for score in f["scores"]))
+    axis = cells[0].task.axis.replace("_", " ")
+    of = f" at {', '.join(map(str, levels))} {axis}" if any(len(f["scores"]) > 1 for f in found) else ""
+    columns = ["cell", "settings", "state", "step", f"exact match{of}", "chance", "reason"]
     terminal().print(progress.table_of(columns, lines, title=str(folder)))
 
 

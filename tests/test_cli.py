@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,7 +113,9 @@ def test_status(quick: tuple[Path, Done]) -> None:
     assert {cell["cell_id"] for cell in found} == {cell.id for cell in cells()}
     for cell in found:
         assert (cell["state"], cell["step"], cell["steps"], cell["reason"]) == ("ok", 28, 28, None)
-        assert 0 <= cell["exact_match"] <= 1
+        (score,) = cell["scores"]
+        assert 0 <= score["exact_match"] <= 1
+        assert score.keys() == {"difficulty", "exact_match", "chance"}
     shown = bench("status", folder)
     assert shown.code == 0
     assert all(cell["cell_id"] in shown.out and "28/28" in shown.out for cell in found)
@@ -192,6 +195,26 @@ def test_while_it_runs_the_board_shows_pace_score_and_chance() -> None:
         console.print(board.render())
     assert "1 of 2 cells" in captured.get()
     assert "1 diverged" in captured.get()
+
+
+@pytest.mark.parametrize(
+    ("suite_name", "axis", "levels"), [("hops", "hops", (1, 2)), ("operations", "operations", (1, 2, 3, 4))]
+)
+def test_a_cell_of_several_difficulties_is_shown_at_each(
+    tmp_path: Path, suite_name: str, axis: str, levels: tuple[int, ...]
+) -> None:
+    settings = ["--set", "tokens=2000", "--set", "test_examples=64", "--jobs", "1"]
+    done = bench("run", suite_name, "--scale", "tiny", "--out", tmp_path, *settings)
+    assert (done.code, done.err) == (0, "")
+    assert all(f"at {level}" in done.out for level in levels)
+    assert re.search(rf"{axis} .* chance .* N = 1 .* N = 2", done.out)
+    assert "accuracy_by_level" in done.out and "loss_by_passes" in done.out
+    found = json.loads(bench("status", tmp_path, "--json").out)["cells"]
+    assert [[score["difficulty"] for score in cell["scores"]] for cell in found] == [list(levels)] * 2
+    assert re.search(", ".join([r"0\.\d{3}"] * len(levels)), bench("status", tmp_path).out)
+    printed = bench("table", tmp_path).out
+    assert printed.startswith(f"| {axis} | N |")
+    assert len(printed.splitlines()) == 2 + 2 * len(levels)
 
 
 # Cells that fail
