@@ -19,6 +19,9 @@ from tasks.rule110 import Rule110
 
 SCALES = ("tiny", "cpu", "gpu", "paper")
 
+TEN_LAYERS = Hybrid(layout="attn gdn attn gdn attn gdn attn gdn attn gdn", d_model=512, heads=8)
+"""The network of the paper's runs from scratch, as its text says, with Gated DeltaNet layers."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
@@ -159,6 +162,23 @@ def seeds(scale: str) -> tuple[int, ...]:
     return (0,) if scale == "tiny" else (0, 1, 2)
 
 
+def training(scale: str, **settings: Any) -> Training:
+    """How cells of a scale are trained; a suite sets the budget in tokens."""
+    common: dict[str, dict[str, Any]] = {
+        "tiny": {"evaluations": 4, "test_examples": 256},
+        "cpu": {},
+        "gpu": {"adam_lr": 1e-3, "warmup_steps": 100, "precision": "bf16"},
+        "paper": {
+            "adam_lr": 5e-5,
+            "warmup_steps": 100,
+            "precision": "bf16",
+            "evaluations": 40,
+            "test_examples": 8192,
+        },
+    }
+    return Training(**{"tokens": 1} | common[scale] | settings)
+
+
 def automaton(scale: str) -> Cell:
     """The Rule 110 setting of a scale; suites change depth, passes, budget and seed.
 
@@ -167,37 +187,18 @@ def automaton(scale: str) -> Cell:
     is the limit; Muon's rate was chosen among 0.005, 0.01 and 0.02 with N = 1, as in the paper. `paper` is the paper's
     setting: four strings of 24 cells, 4 blocks of width 256, batch 512, Muon at 2e-3 and AdamW at 5e-5.
     """
-    if scale == "tiny":
+    if scale in ("tiny", "cpu"):
+        tiny = scale == "tiny"
         return Cell(
-            task=Rule110(cells=8, strings=1, rollout_steps=0),
-            model=Hybrid(layout="attn gdn", d_model=16, heads=2, mlp_ratio=1),
-            training=Training(tokens=1, batch=128, evaluations=4, test_examples=256),
+            task=Rule110(cells=8 if tiny else 16, strings=1, rollout_steps=0),
+            model=Hybrid(layout="attn gdn", d_model=16 if tiny else 32, heads=2, mlp_ratio=1),
+            training=training(scale, batch=128 if tiny else 256),
         )
-    if scale == "cpu":
-        return Cell(
-            task=Rule110(cells=16, strings=1, rollout_steps=0),
-            model=Hybrid(layout="attn gdn", d_model=32, heads=2, mlp_ratio=1),
-            training=Training(tokens=1, batch=256),
-        )
-    if scale == "gpu":
-        return Cell(
-            task=Rule110(cells=24, strings=4, rollout_steps=0),
-            model=Hybrid(layout="attn gdn attn gdn", d_model=128, heads=4),
-            training=Training(tokens=1, batch=512, muon_lr=0.01, adam_lr=1e-3, warmup_steps=100, precision="bf16"),
-        )
+    paper = scale == "paper"
     return Cell(
         task=Rule110(cells=24, strings=4, rollout_steps=0),
-        model=Hybrid(layout="attn gdn attn gdn", d_model=256, heads=4),
-        training=Training(
-            tokens=1,
-            batch=512,
-            muon_lr=2e-3,
-            adam_lr=5e-5,
-            warmup_steps=100,
-            precision="bf16",
-            evaluations=40,
-            test_examples=8192,
-        ),
+        model=Hybrid(layout="attn gdn attn gdn", d_model=256 if paper else 128, heads=4),
+        training=training(scale, batch=512, muon_lr=2e-3 if paper else 0.01),
     )
 
 
@@ -209,43 +210,30 @@ def cycle(scale: str) -> Cell:
     with the 10-layer width-512 network of its text; its layers are Gated DeltaNet layers.
     """
     if scale in ("tiny", "cpu"):
-        most, nodes = (2, 5) if scale == "tiny" else (4, 7)
+        tiny = scale == "tiny"
+        most, nodes, questions = (2, 5, 2) if tiny else (4, 7, 4)
+        every = tuple(range(1, most + 1))
         return Cell(
             task=Depo(
                 nodes=nodes,
                 max_hops=most,
-                test_hops=tuple(range(1, most + 1)),
-                questions=4 if scale == "cpu" else 2,
+                test_hops=every,
+                questions=questions,
                 codec="bare",
                 letters=12,
                 distribution="uniform",
                 window_tokens=2 * nodes,
             ),
-            model=Hybrid(layout="attn gdn", d_model=64 if scale == "cpu" else 16, heads=2, mlp_ratio=2),
-            training=Training(tokens=1, batch=256)
-            if scale == "cpu"
-            else Training(tokens=1, batch=128, evaluations=4, test_examples=256),
+            model=Hybrid(layout="attn gdn", d_model=16 if tiny else 64, heads=2, mlp_ratio=2),
+            training=training(scale, batch=128 if tiny else 256),
         )
     if scale == "gpu":
         return Cell(
             task=Depo(nodes=25, max_hops=8, questions=8, window_tokens=50),
             model=Hybrid(layout="attn gdn attn gdn", d_model=256, heads=4),
-            training=Training(tokens=1, batch=512, adam_lr=1e-3, warmup_steps=100, precision="bf16"),
+            training=training(scale, batch=512),
         )
-    return Cell(
-        task=Depo(),
-        model=Hybrid(layout=" ".join(["attn gdn"] * 5), d_model=512, heads=8),
-        training=Training(
-            tokens=1,
-            batch=128,
-            muon_lr=2e-3,
-            adam_lr=5e-5,
-            warmup_steps=100,
-            precision="bf16",
-            evaluations=40,
-            test_examples=8192,
-        ),
-    )
+    return Cell(task=Depo(), model=TEN_LAYERS, training=training(scale, batch=128, muon_lr=2e-3))
 
 
 def problems(scale: str) -> Cell:
@@ -256,30 +244,18 @@ def problems(scale: str) -> Cell:
     set, with the network of its Depo runs; how many tokens the paper trained on it does not say.
     """
     if scale in ("tiny", "cpu"):
+        tiny = scale == "tiny"
         return Cell(
             task=GSMCompact(most_operations=4, most_tokens=64, least_tokens=48, window_tokens=40),
-            model=Hybrid(layout="attn gdn", d_model=64 if scale == "cpu" else 16, heads=2, mlp_ratio=2),
-            training=Training(tokens=1, batch=128)
-            if scale == "cpu"
-            else Training(tokens=1, batch=64, evaluations=4, test_examples=256),
+            model=Hybrid(layout="attn gdn", d_model=16 if tiny else 64, heads=2, mlp_ratio=2),
+            training=training(scale, batch=64 if tiny else 128),
         )
     if scale == "gpu":
         return Cell(
             task=GSMCompact(),
             model=Hybrid(layout="attn gdn attn gdn", d_model=256, heads=4),
-            training=Training(tokens=1, batch=256, adam_lr=1e-3, warmup_steps=100, precision="bf16"),
+            training=training(scale, batch=256),
         )
     return Cell(
-        task=GSMInfinite(),
-        model=Hybrid(layout=" ".join(["attn gdn"] * 5), d_model=512, heads=8),
-        training=Training(
-            tokens=1,
-            batch=256,
-            muon_lr=1e-3,
-            adam_lr=5e-5,
-            warmup_steps=100,
-            precision="bf16",
-            evaluations=40,
-            test_examples=1600,
-        ),
+        task=GSMInfinite(), model=TEN_LAYERS, training=training(scale, batch=256, muon_lr=1e-3, test_examples=1600)
     )

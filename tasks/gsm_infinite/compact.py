@@ -7,15 +7,15 @@ The same graphs and operation counts as in English. A problem is filled up with 
 length that is uniform over a range. Source: arXiv 2605.26099, Figures 4 and 5; the ratios of lengths are the paper's.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks import rng
-from tasks.base import IGNORE, Episode, Task, Tokens, check_whole
+from tasks.base import IGNORE, Episode, Tokens, check_whole
 from tasks.gsm_infinite.compact_tokens import (
     FILLER_KINDS,
     FIRST_NUMBER,
@@ -30,10 +30,10 @@ from tasks.gsm_infinite.compact_tokens import (
     names,
     sentences,
 )
-from tasks.gsm_infinite.floors import floors_of
+from tasks.gsm_infinite.counted import CountedTask, floors_of
 from tasks.gsm_infinite.generator import draw
 from tasks.gsm_infinite.graphs import GIVEN, NONE, Graphs
-from tasks.gsm_infinite.shape import MOST_OPERATIONS, Shape
+from tasks.gsm_infinite.shape import Shape
 from tasks.gsm_infinite.statistics import statistics
 from tasks.ragged import ABSENT, packed
 
@@ -43,7 +43,7 @@ _SAMPLE = 4096  # training problems that floors are measured on
 
 
 @dataclass(frozen=True, kw_only=True)
-class GSMCompact(Task):
+class GSMCompact(CountedTask):
     """The value of a quantity of a problem that was read and, but for its last window, evicted.
 
     Held out by content: the core problem, with names, order and filler removed, belongs to one split.
@@ -62,22 +62,15 @@ class GSMCompact(Task):
 
     name: ClassVar[str] = "gsm_compact"
     version: ClassVar[int] = 1
-    axis: ClassVar[str] = "operations"
 
-    subset: str = "hard"
-    mode: str = "forward"
-    least_operations: int = 1
-    most_operations: int = 8
     most_tokens: int = 300
     least_tokens: int = 192
     window_tokens: int = 182
     filler: bool = True
-    question_first: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what does not fit or cannot be made."""
-        check_whole("most_operations", self.most_operations, 1, MOST_OPERATIONS)
-        check_whole("least_operations", self.least_operations, 1, self.most_operations, "most_operations")
+        super().__post_init__()
         check_whole("most_tokens", self.most_tokens, 48, why="shorter ones have room for too few sentences")
         check_whole("least_tokens", self.least_tokens, 1, self.most_tokens, "most_tokens")
         check_whole(
@@ -123,33 +116,13 @@ class GSMCompact(Task):
         return (self.most_tokens - 2) // self.window * self.window
 
     @property
-    def answers(self) -> int:
-        """One."""
-        return 1
-
-    @property
     def windows_alike(self) -> bool:
         """Whether several windows are evicted, sentences like each other in all."""
         return self._last_window > self.window
 
-    @property
-    def levels(self) -> tuple[int, ...]:
-        """Every number of operations."""
-        return tuple(range(self.least_operations, self.most_operations + 1))
-
-    def at(self, level: int) -> Self:
-        """The same task with one number of operations."""
-        return replace(self, least_operations=level, most_operations=level)
-
-    def chance(self, difficulty: int, answer: int | None = None) -> float:
-        """Share of the most frequent answer among problems of this many operations, measured on 4,096 of training."""
-        return self.floors(difficulty, answer)["majority"]
-
-    def floors(self, difficulty: int, answer: int | None = None) -> dict[str, float]:
-        """Measured on 4,096 training problems; what a question tells is the role of the quantity it asks for."""
-        check_whole("difficulty", difficulty, self.least_operations, self.most_operations)
-        self.check_answer(answer)
-        return dict(_floors(self.at(difficulty)))
+    def measured_floors(self) -> dict[str, float]:
+        """On 4,096 training problems; the question's kind is the role of the quantity it asks for."""
+        return dict(_floors(self))
 
     def word(self, token: int) -> str:
         """The token's word; an underscore for padding."""

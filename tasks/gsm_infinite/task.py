@@ -10,20 +10,19 @@ Source: arXiv 2605.26099, Figures 4 and 5; the sizes are the paper's.
 
 import re
 import textwrap
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tasks import rng
-from tasks.base import IGNORE, Episode, Task, Tokens, check_whole
-from tasks.gsm_infinite.floors import floors_of
+from tasks.base import IGNORE, Episode, Tokens, check_whole
+from tasks.gsm_infinite.counted import CountedTask, floors_of
 from tasks.gsm_infinite.graphs import COUNT, PRODUCT, RATE, TOTAL
 from tasks.gsm_infinite.problem import Problem
 from tasks.gsm_infinite.problems import Problems, prompt
-from tasks.gsm_infinite.shape import MOST_OPERATIONS
 from tasks.gsm_infinite.themes import THEMES
 from tasks.gsm_infinite.tokenizer import WordTokenizer
 
@@ -36,7 +35,7 @@ _SAMPLE = 2048  # training problems that floors are measured on
 
 
 @dataclass(frozen=True, kw_only=True)
-class GSMInfinite(Task):
+class GSMInfinite(CountedTask):
     """The number, or the names of variables, that answer a problem.
 
     Held out by content: the core problem, with names, order and filler removed, belongs to one split.
@@ -55,22 +54,15 @@ class GSMInfinite(Task):
 
     name: ClassVar[str] = "gsm_infinite"
     version: ClassVar[int] = 1
-    axis: ClassVar[str] = "operations"
 
-    subset: str = "hard"
-    mode: str = "forward"
     theme: str = "mixed"
-    least_operations: int = 1
-    most_operations: int = 8
     most_words: int = 3300
     least_words: int = 2100
     window_tokens: int = 2000
-    question_first: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what does not fit or cannot be made."""
-        check_whole("most_operations", self.most_operations, 1, MOST_OPERATIONS)
-        check_whole("least_operations", self.least_operations, 1, self.most_operations, "most_operations")
+        super().__post_init__()
         # A core problem of 24 sentences has up to about 900 tokens.
         check_whole("least_words", self.least_words, 1000, why="what the longest problems need without filler")
         check_whole("most_words", self.most_words, self.least_words, why="least_words")
@@ -112,36 +104,13 @@ class GSMInfinite(Task):
         return self.most_words
 
     @property
-    def answers(self) -> int:
-        """One."""
-        return 1
-
-    @property
     def windows_alike(self) -> bool:
         """Whether several windows are evicted, sentences like each other in all."""
         return (self.most_words - 1) // self.window > 1
 
-    @property
-    def levels(self) -> tuple[int, ...]:
-        """Every number of operations."""
-        return tuple(range(self.least_operations, self.most_operations + 1))
-
-    def at(self, level: int) -> Self:
-        """The same task with one number of operations."""
-        return replace(self, least_operations=level, most_operations=level)
-
-    def chance(self, difficulty: int, answer: int | None = None) -> float:
-        """Share of the most frequent answer among problems of this many operations, measured; see `floors`."""
-        return self.floors(difficulty, answer)["majority"]
-
-    def floors(self, difficulty: int, answer: int | None = None) -> dict[str, float]:
-        """Measured on 2,048 training problems; what a question tells is its first words, not its names.
-
-        0 for symbolic problems: nobody guesses six digits.
-        """
-        check_whole("difficulty", difficulty, self.least_operations, self.most_operations)
-        self.check_answer(answer)
-        return dict(_floors(replace(self, least_operations=difficulty, most_operations=difficulty)))
+    def measured_floors(self) -> dict[str, float]:
+        """On 2,048 training problems; the question's kind is in its first words. 0 for symbolic: six digits a name."""
+        return dict(_floors(self))
 
     def word(self, token: int) -> str:
         """The token's word; an underscore for padding."""
