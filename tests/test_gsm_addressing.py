@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from tasks import rng
-from tasks.gsm_infinite import generator
-from tasks.gsm_infinite.content import content
-from tasks.gsm_infinite.generator import Shape, draw, statistics
+from tasks.gsm_infinite.generator import Shape, batch, draw, statistics
+from tasks.gsm_infinite.generator.content import content
 from tasks.gsm_infinite.graphs import COUNT, GIVEN, NONE, RATE, TOTAL, Graphs
 
 KEY = rng.stream("graphs")
@@ -141,7 +140,7 @@ def test_accepted_problems_only(monkeypatch: pytest.MonkeyPatch) -> None:
     free, fewer = draw(shape, 4, "train", indices, KEY, filler=2)
     assert 40 < fewer < 150 < 400 < rejected < 2000
     assert (graphs.content == free.content)[few(draw(shape, 4, "train", indices, KEY)[0])].all()
-    monkeypatch.setattr(generator, "ATTEMPTS", 40)
+    monkeypatch.setattr(batch, "ATTEMPTS", 40)
     with pytest.raises(RuntimeError, match="3 of 3 examples found no train problem in 40 draws"):
         draw(shape, 4, "train", indices[:3], KEY, accept=lambda graphs: np.zeros(len(graphs.role), bool))
 

@@ -13,7 +13,7 @@ from tasks.gsm_infinite import solve
 from tasks.gsm_infinite.compact import GSMCompact
 from tasks.gsm_infinite.compact_tokens import VOCABULARY, core_tokens, sentences
 from tasks.gsm_infinite.generator import draw
-from tasks.gsm_infinite.shape import Shape
+from tasks.gsm_infinite.generator.shape import Shape
 
 SMALL = {"most_operations": 4, "most_tokens": 100, "least_tokens": 64, "window_tokens": 60}
 CONFIGS: dict[str, dict[str, Any]] = {

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import rng
-from tasks.gsm_infinite.content import content
 from tasks.gsm_infinite.generator import Shape, draw, statistics
+from tasks.gsm_infinite.generator.content import content
 from tasks.gsm_infinite.graphs import COUNT, GIVEN, NONE, PRODUCT, RATE, TOTAL, Graphs
 
 KEY = rng.stream("graphs")

@@ -278,7 +278,7 @@ class Pairs:
 
 
 @pytest.mark.parametrize("tokenizer", [None, Characters(), Pairs()], ids=["words", "characters", "pairs"])
-@pytest.mark.parametrize("budget", [1000, 3001])
+@pytest.mark.parametrize("budget", [1103, 3001])
 def test_filler_fills_the_budget(tokenizer: Characters | None, budget: int) -> None:
     """At most the budget, and one sentence more would exceed it."""
     count = (tokenizer or WordTokenizer()).encode

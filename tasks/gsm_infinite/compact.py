@@ -32,9 +32,9 @@ from tasks.gsm_infinite.compact_tokens import (
 )
 from tasks.gsm_infinite.counted import CountedTask, floors_of
 from tasks.gsm_infinite.generator import draw
+from tasks.gsm_infinite.generator.shape import Shape
+from tasks.gsm_infinite.generator.statistics import statistics
 from tasks.gsm_infinite.graphs import GIVEN, NONE, Graphs
-from tasks.gsm_infinite.shape import Shape
-from tasks.gsm_infinite.statistics import statistics
 from tasks.ragged import ABSENT, packed
 
 _FRAME = 8  # most tokens that are no sentence: <bos> Q, a name of 3, ?, A, the answer

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tasks.base import Task, check_whole
-from tasks.gsm_infinite.shape import MOST_OPERATIONS
+from tasks.gsm_infinite.generator.shape import MOST_OPERATIONS
 
 
 @dataclass(frozen=True, kw_only=True)

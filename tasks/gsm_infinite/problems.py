@@ -17,11 +17,11 @@ from tasks import rng
 from tasks.base import SPLITS, changed, check_whole, nearest
 from tasks.gsm_infinite.budget import Budget
 from tasks.gsm_infinite.generator import draw
+from tasks.gsm_infinite.generator.shape import MODES, SUBSETS, Shape
+from tasks.gsm_infinite.generator.statistics import statistics
 from tasks.gsm_infinite.language import Wording, question, sentence, wordings
 from tasks.gsm_infinite.problem import Problem
-from tasks.gsm_infinite.shape import MODES, SUBSETS, Shape
 from tasks.gsm_infinite.solution import solution
-from tasks.gsm_infinite.statistics import statistics
 from tasks.gsm_infinite.symbolic import OPERATIONS, draw_problems
 from tasks.gsm_infinite.themes import CORE, FILLER, THEMES, Theme, draw_names
 from tasks.gsm_infinite.tokenizer import Tokenizer, WordTokenizer

@@ -10,8 +10,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.gsm_infinite.generator.shape import MOST_OPERATIONS
 from tasks.gsm_infinite.graphs import NONE
-from tasks.gsm_infinite.shape import MOST_OPERATIONS
 
 Table = NDArray[np.int32]
 

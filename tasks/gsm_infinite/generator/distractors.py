@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.gsm_infinite import forms
-from tasks.gsm_infinite.fields import Fields, Ints, below, shuffled
+from tasks.gsm_infinite.generator import forms
+from tasks.gsm_infinite.generator.fields import Fields, Ints, below, shuffled
+from tasks.gsm_infinite.generator.needed import Needed
+from tasks.gsm_infinite.generator.shape import Shape
 from tasks.gsm_infinite.graphs import COUNT, NONE, PRODUCT, RATE, TOTAL
-from tasks.gsm_infinite.needed import Needed
-from tasks.gsm_infinite.shape import Shape
 
 CHOICES = 4  # random fields that `structure` takes per example
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.gsm_infinite import forms
-from tasks.gsm_infinite.fields import Fields, Ints, below
+from tasks.gsm_infinite.generator import forms
+from tasks.gsm_infinite.generator.fields import Fields, Ints, below
+from tasks.gsm_infinite.generator.shape import Shape
 from tasks.gsm_infinite.graphs import NONE
-from tasks.gsm_infinite.shape import Shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ where a total multiplies a count by a rate that both depend on the leaf.
 
 import numpy as np
 
-from tasks.gsm_infinite import forms
-from tasks.gsm_infinite.fields import Fields, Ints, below
+from tasks.gsm_infinite.generator import forms
+from tasks.gsm_infinite.generator.fields import Fields, Ints, below
+from tasks.gsm_infinite.generator.values import Core
 from tasks.gsm_infinite.graphs import NONE
-from tasks.gsm_infinite.values import Core
 
 
 def draw_unknown(core: Core, choices: Fields) -> Ints:

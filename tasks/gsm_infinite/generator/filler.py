@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.gsm_infinite.fields import below, key_of, row_fields, shuffled
+from tasks.gsm_infinite.generator.fields import below, key_of, row_fields, shuffled
+from tasks.gsm_infinite.generator.shape import Shape
 from tasks.gsm_infinite.graphs import COUNT, NONE, RATE, Graphs
-from tasks.gsm_infinite.shape import Shape
 
 _COPIES, _SUMS = 0.4, 0.3  # shares; the rest are differences
 _FIELDS = 8  # random fields per quantity

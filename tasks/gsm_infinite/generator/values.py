@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.gsm_infinite import forms
-from tasks.gsm_infinite.distractors import Names, Structure
-from tasks.gsm_infinite.fields import Fields, Ints, below
+from tasks.gsm_infinite.generator import forms
+from tasks.gsm_infinite.generator.distractors import Names, Structure
+from tasks.gsm_infinite.generator.fields import Fields, Ints, below
 from tasks.gsm_infinite.graphs import COUNT, NONE, PRODUCT, RATE, TOTAL, Flags, Numbers
 
 Places = NDArray[np.intp]

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks import rng
+from tasks.gsm_infinite.generator.values import Core
 from tasks.gsm_infinite.graphs import COUNT, NONE, PRODUCT, RATE, TOTAL, Flags, Graphs
-from tasks.gsm_infinite.values import Core
 
 Hashes = rng.Words
 

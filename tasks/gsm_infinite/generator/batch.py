@@ -15,19 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from tasks import rng
 from tasks.base import SPLITS, check_whole, nearest
-from tasks.gsm_infinite import distractors
-from tasks.gsm_infinite.content import core_content, core_hashes
-from tasks.gsm_infinite.distractors import Names
-from tasks.gsm_infinite.fields import Fields, Ints, draw_fields, key_of, shuffled
-from tasks.gsm_infinite.filler import add_filler
+from tasks.gsm_infinite.generator import distractors
+from tasks.gsm_infinite.generator.content import core_content, core_hashes
+from tasks.gsm_infinite.generator.distractors import Names
+from tasks.gsm_infinite.generator.fields import Fields, Ints, draw_fields, key_of, shuffled
+from tasks.gsm_infinite.generator.filler import add_filler
+from tasks.gsm_infinite.generator.needed import draw_needed
+from tasks.gsm_infinite.generator.reverse import draw_unknown
+from tasks.gsm_infinite.generator.shape import Shape
+from tasks.gsm_infinite.generator.values import Core, evaluate
 from tasks.gsm_infinite.graphs import GIVEN, NONE, TOTAL, Flags, Graphs
-from tasks.gsm_infinite.needed import draw_needed
-from tasks.gsm_infinite.reverse import draw_unknown
-from tasks.gsm_infinite.shape import Shape
-from tasks.gsm_infinite.statistics import statistics
-from tasks.gsm_infinite.values import Core, evaluate
-
-__all__ = ["Shape", "draw", "statistics"]
 
 ATTEMPTS = 1024  # most draws per example
 # Where few examples are left, several draws of each at once cost as much as one.
