@@ -25,7 +25,7 @@ QUESTION = "question"
 """The fact that says what is asked, for tasks that do not put the question just before the answer."""
 
 MEASURES = {
-    "chance": "exact match of a guess that has read nothing, exact, from the task",
+    "chance": "exact match of a guess without computation on what was read, from the task",
     "majority_floor": "exact match of always the most frequent answer, from the task",
     "majority_measured": "the same, counted: the most frequent answer of training, scored on test",
     "question_only_floor": "exact match of a guess that sees the question alone, from the task",
