@@ -251,7 +251,7 @@ class Depo(Task):
         """Tokens [b, most * edge_tokens] of the edges in random order, padded on the left."""
         most = cycles.shape[1]
         words = rng.words(key, indices, -(-most // 2), 1 + 3 * self.questions)
-        order = shuffled(halves(words)[:, :most], n)
+        order = shuffled(halves(words)[:, :most], n, self.nodes)
         after = np.where(order == n[:, None] - 1, 0, order + (order != ABSENT))
         tokens = self.coded.edges(at(cycles, order), at(cycles, after))
         return packed(tokens, tokens != ABSENT, most * self.coded.edge_tokens, PAD, right=True)

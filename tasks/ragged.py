@@ -34,14 +34,15 @@ def halves(words: Words) -> NDArray[np.uint32]:
     return words.astype("<u8", copy=False).view("<u4")
 
 
-def shuffled(words: NDArray[np.uint32], n: Tokens) -> Tokens:
+def shuffled(words: NDArray[np.uint32], n: Tokens, most: int) -> Tokens:
     """The numbers below `n` [B] in random order, then ABSENT, [B, N], from random words [B, N].
 
-    A number rides in the low bits of its random key. Two keys of a row are equal, and the lower number is then first,
-    in about N^3 / 2^33 of all rows: one in 20,000 for N = 75.
+    A number rides in the low bits of its random key, as many as `most` takes, the largest N there is: so an order does
+    not depend on the N of its batch. Two keys of a row are equal, and the lower number is then first, in about
+    N^2 most / 2^32 of all rows: one in 10,000 for N = 75.
     """
     number = np.arange(words.shape[1], dtype=np.uint32)
-    low = np.uint32((1 << words.shape[1].bit_length()) - 1)
+    low = np.uint32((1 << most.bit_length()) - 1)
     beyond = number >= n[:, None]
     keys = words & ~low | number
     keys[beyond] = _LAST

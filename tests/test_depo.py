@@ -251,9 +251,13 @@ def test_names_drawn_are_uniform_in_length_then_in_letters() -> None:
 def test_ragged_parts() -> None:
     met = first_met(np.array([[5, 3, 5, 3, 1], [2, 2, 2, 2, 2]]), 6)
     assert met.tolist() == [[True, True, False, False, True], [True, False, False, False, False]]
-    order = shuffled(halves(rng.words(np.uint64(1), np.arange(2000), 2)), np.arange(2000) % 5)
-    for row, n in zip(order, np.arange(2000) % 5, strict=True):
-        assert sorted(row[:n]) == list(range(n)) and (row[n:] == ABSENT).all()
+    n, words = np.arange(2000) % 5, halves(rng.words(np.uint64(1), np.arange(2000), 2))
+    order = shuffled(words, n, 4)
+    for row, of in zip(order, n, strict=True):
+        assert sorted(row[:of]) == list(range(of)) and (row[of:] == ABSENT).all()
+    wider = np.concatenate([words, words], axis=1)  # in a batch with longer rows; coarse keys, so that some are equal
+    narrow, wide = (shuffled(w >> np.uint32(26) << np.uint32(26), n, 1 << 20) for w in (words, wider))
+    np.testing.assert_array_equal(wide, np.pad(narrow, ((0, 0), (0, 4)), constant_values=ABSENT))
     values = np.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]]])
     present = np.array([[[True, False], [True, True]], [[False, False], [False, True]]])
     assert packed(values, present, 4, 0).tolist() == [[1, 3, 4, 0], [8, 0, 0, 0]]
