@@ -210,24 +210,22 @@ class Depo(Task):
 
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
         """Examples `indices` [B]: inputs [B, T] = padding, edges, then questions with their answers, padding."""
-        inputs = np.full((len(indices), self.seq_len), PAD, dtype=np.int64)
-        targets = np.full_like(inputs, IGNORE)
-        answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
         # The random words of an example: one for its nodes, then those of questions, order of edges, and cycle.
         n = self._nodes_of(rng.words(key, indices, 1)[:, 0], split)
         first = 1 + 3 * self.questions + -(-self.nodes // 2)
         cycles, hashes = self._cycles.draw(split, key, indices, n, first)
+        # In one piece: memory of its own for each array costs more than all that is done with it.
+        inputs, targets, answer, difficulty = np.full((4, len(indices), self.seq_len), -1)
+        inputs[:], targets[:] = PAD, IGNORE
         for rows in blocks(n):
-            address = key, indices[rows], n[rows]
-            of_rows = cycles[rows, : n[rows[-1]]]
-            edges = self._edges(of_rows, *address)
+            edges = self._edges(cycles[rows, : n[rows[-1]]], key, indices[rows], n[rows])
             inputs[rows, self._read - edges.shape[1] : self._read] = edges
-            asked, number, hops = self._questions(split, of_rows, *address)
-            inputs[rows, self._read :] = asked
-            # A target stands where the token before it is read.
-            targets[rows, self._read : -1] = np.where(number[:, 1:] >= 0, asked[:, 1:], IGNORE)
-            answer[rows, self._read : -1] = number[:, 1:]
-            difficulty[rows, self._read : -1] = hops[:, 1:]
+        asked, number, hops = self._questions(split, cycles, key, indices, n)
+        inputs[:, self._read :] = asked
+        # A target stands where the token before it is read.
+        targets[:, self._read : -1] = np.where(number[:, 1:] >= 0, asked[:, 1:], IGNORE)
+        answer[:, self._read : -1] = number[:, 1:]
+        difficulty[:, self._read : -1] = hops[:, 1:]
         return Episode(
             inputs=inputs,
             targets=targets,
@@ -267,10 +265,10 @@ class Depo(Task):
         ends = np.where(starts == ABSENT, ABSENT, (starts + k) % n[:, None])
         tokens, is_answer = self.coded.questions(k, at(cycles, starts), at(cycles, ends))
         present, width = tokens != ABSENT, self.seq_len - self._read
-        number = np.where(is_answer, np.arange(self.questions)[:, None], -1)
-        number = packed(np.broadcast_to(number, tokens.shape), present, width, -1)
-        hops_of = np.where(number >= 0, np.take_along_axis(k, np.maximum(number, 0), axis=1), -1)
-        return packed(tokens, present, width, PAD), number, hops_of
+        # A token and what is said of it lie in one number, so that both are packed at once.
+        facts = np.where(is_answer, (np.arange(self.questions) + 1)[:, None] << 16 | (k << 32)[..., None], 0)
+        both = packed(tokens | facts, present, width, PAD)
+        return both & 0xFFFF, (both >> 16 & 0xFFFF) - 1, np.where(both >> 32 > 0, both >> 32, -1)
 
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
         """One example drawn for a human: its windows, then its cycle and, per question, the walk to the answer."""

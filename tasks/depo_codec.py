@@ -113,18 +113,22 @@ class Codec:
 
         Where a word is ABSENT, so is its whole edge.
         """
-        slots = [self.tokens[source], self._sign("->", source), self.tokens[target], self._sign(",", source)]
+        slots = [self._name(source), self._sign("->", source), self._name(target), self._sign(",", source)]
         return np.concatenate(slots, axis=-1)
 
     def questions(self, k: Tokens, start: Tokens, end: Tokens) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
         """Tokens [B, Q, slots] of questions with answers, as for `edges`, and which slots [slots] are the answer's."""
         hops = np.where(start == ABSENT, ABSENT, k - 1 + self.first_hop)[..., None].astype(np.int16)
-        before = [hops, self.tokens[start], self._sign("->", start), self._sign("=>", start)]
-        slots = np.concatenate([*before, self.tokens[end], self._sign(",", start)], axis=-1)
+        before = [hops, self._name(start), self._sign("->", start), self._sign("=>", start)]
+        slots = np.concatenate([*before, self._name(end), self._sign(",", start)], axis=-1)
         first = sum(part.shape[-1] for part in before)
         is_answer = np.zeros(slots.shape[-1], dtype=bool)
         is_answer[first : first + self.lengths[-1]] = True
         return slots, is_answer
+
+    def _name(self, words: Tokens) -> NDArray[np.int16]:
+        """Tokens [..., longest] of words; those of ABSENT are in the table's last row."""
+        return self.tokens.take(words, axis=0, mode="wrap")
 
     def _sign(self, drawn: str, words: Tokens) -> NDArray[np.int16]:
         """A sign [..., 1 or 0] for each word, ABSENT where that is; nothing if the codec does not have it."""

@@ -11,7 +11,7 @@ from tasks.base import Tokens
 from tasks.depo_codec import Codec
 from tasks.ragged import ABSENT, first_met, halves, packed
 
-_BLOCK = 128
+_BLOCK = 256
 
 
 def blocks(n: Tokens) -> Iterator[Tokens]:
@@ -36,11 +36,12 @@ class CycleSampler:
         All randomness is from the words of the examples `indices` [B] from column `first` on, attempt after attempt.
         """
 
-        def attempted(rows: Tokens, attempt: int) -> tuple[Tokens, rng.Words]:
+        def attempted(rows: Tokens, attempt: Tokens) -> tuple[Tokens, rng.Words]:
             cycles, hashes = np.full((len(rows), self.nodes), ABSENT, dtype=np.int64), np.empty(len(rows), np.uint64)
             for block in blocks(n[rows]):
                 of_block = rows[block]
-                named = self._named(key, indices[of_block], n[of_block], first + attempt * self._most_words)
+                start = first + attempt[block] * self._most_words
+                named = self._named(key, indices[of_block], n[of_block], start)
                 after = np.concatenate([named[:, 1:], named[:, :1]], axis=1)
                 after[np.arange(len(block)), n[of_block] - 1] = named[:, 0]
                 cycles[block, : named.shape[1]] = named
@@ -50,7 +51,7 @@ class CycleSampler:
         cycles, hashes, _ = rng.draw_in_split(attempted, split, np.arange(len(indices)))
         return cycles, hashes
 
-    def _named(self, key: np.uint64, indices: Tokens, n: Tokens, first: int) -> Tokens:
+    def _named(self, key: np.uint64, indices: Tokens, n: Tokens, first: Tokens) -> Tokens:
         """Different names [b, most of `n`], then ABSENT.
 
         Names are drawn one after the other and those met before are left out, so how many are drawn at once does not
@@ -63,7 +64,7 @@ class CycleSampler:
             fresh = first_met(drawn, self.coded.words)
             named = np.cumsum(fresh, axis=1, dtype=np.int16)
             if (named[:, -1] >= n).all():
-                return packed(drawn, fresh & (named <= n[:, None]), most, ABSENT)
+                return packed(drawn, fresh & (named <= n[:, None].astype(named.dtype)), most, ABSENT)
             if width == self._most_words:
                 raise RuntimeError(f"{2 * width} names drawn were not enough for {most} different ones")
             width = min(2 * width, self._most_words)

@@ -1,5 +1,6 @@
 """Rows of unequal length in one array: values first, then ABSENT. Random orders, samples, and tokens side by side."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,21 @@ _LAST = np.uint32(0xFFFFFFFF)
 
 def at(values: Tokens, places: Tokens) -> Tokens:
     """`values` [B, N] at `places` [B, M]; ABSENT where the place is."""
-    found: Tokens = np.take_along_axis(values, np.maximum(places, 0), axis=1)
-    found[places == ABSENT] = ABSENT
+    width = values.shape[1]
+    absent = places == ABSENT
+    flat = places + np.arange(len(values))[:, None] * width
+    found: Tokens = values.reshape(-1).take(flat, mode="clip")  # a place that is ABSENT is no place before the first
+    found[absent] = ABSENT
     return found
 
 
 def packed(values: NDArray[Any], present: NDArray[np.bool_], width: int, fill: int, *, right: bool = False) -> Tokens:
     """The values [B, ...] that are present, in order, at the left (or right) end of rows [B, width] of `fill`."""
     out = np.full((len(values), width), fill, dtype=np.int64)
-    lengths = np.count_nonzero(present, axis=tuple(range(1, present.ndim)))[:, None]
-    place = np.arange(width)
-    out[place >= width - lengths if right else place < lengths] = values[present]
+    slots = math.prod(values.shape[1:])
+    lengths = present.reshape(len(values), slots).sum(axis=1, dtype=np.int32)[:, None]
+    place = np.arange(width, dtype=np.int32)
+    out[place >= width - lengths if right else place < lengths] = np.compress(present.reshape(-1), values.reshape(-1))
     return out
 
 

@@ -119,7 +119,7 @@ class Recall(Task):
         # Columns 0..pairs choose the questions; every attempt at the content has its own columns after them.
         asked = np.argsort(rng.words(key, indices, self.pairs), axis=1, kind="stable")[:, : self.queries]
 
-        def draw(rows: Tokens, attempt: int) -> tuple[Tokens, rng.Words]:
+        def draw(rows: Tokens, attempt: Tokens) -> tuple[Tokens, rng.Words]:
             start = self.pairs + attempt * (self.keys + self.pairs)
             words = rng.words(key, rows, self.keys + self.pairs, start)
             keys = np.argsort(words[:, : self.keys], axis=1, kind="stable")[:, : self.pairs]

@@ -22,6 +22,8 @@ Words = NDArray[np.uint64]
 # The residues (modulo 8) of a content's hash that each split owns: 3/4 train, 1/8 validation, 1/8 test.
 CLASSES: dict[str, range] = {"train": range(2, 8), "validation": range(1, 2), "test": range(0, 1)}
 
+_TOGETHER = 64  # contents drawn at once at least, by `draw_in_split`
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: multiples of it spread evenly over all words
 
 
@@ -44,11 +46,12 @@ def mix(x: Words) -> Words:
     return x
 
 
-def words(key: np.uint64, indices: NDArray[np.integer[Any]], columns: int, start: int = 0) -> Words:
-    """Random words [B, columns] of the examples `indices` [B] (>= 0), from column `start` on."""
-    rows = mix(key + _GOLDEN * indices.astype(np.uint64))
-    offsets = _GOLDEN * np.arange(start + 1, start + 1 + columns, dtype=np.uint64)
-    return mix(rows[:, None] + offsets)
+def words(
+    key: np.uint64, indices: NDArray[np.integer[Any]], columns: int, start: int | NDArray[np.integer[Any]] = 0
+) -> Words:
+    """Random words [B, columns] of the examples `indices` [B] (>= 0), from column `start` on (of each: [B])."""
+    rows = mix(key + _GOLDEN * indices.astype(np.uint64)) + _GOLDEN * np.asarray(start).astype(np.uint64)
+    return mix(rows[:, None] + _GOLDEN * np.arange(1, 1 + columns, dtype=np.uint64))
 
 
 def integers(words: Words, bound: int) -> NDArray[np.int64]:
@@ -80,7 +83,7 @@ def split_of(hashes: Words) -> NDArray[np.str_]:
 
 
 def draw_in_split(
-    draw: Callable[[NDArray[np.int64], int], tuple[NDArray[np.int64], Words]],
+    draw: Callable[[NDArray[np.int64], NDArray[np.int64]], tuple[NDArray[np.int64], Words]],
     split: str,
     indices: NDArray[np.int64],
     attempts: int = 1024,
@@ -88,7 +91,8 @@ def draw_in_split(
     """Draw the content of each example again until `split` owns it.
 
     Args:
-        draw: `draw(indices [b], attempt) -> (contents [b, ...], hashes [b])`, a pure function of both.
+        draw: `draw(indices [b], attempts [b]) -> (contents [b, ...], hashes [b])`, each row a pure function of its
+            index and of the number of its attempt.
         split: one of `CLASSES`.
         indices: the examples [B].
         attempts: most draws per example; where the split owns an eighth, 1024 fail with probability 1e-59.
@@ -100,16 +104,24 @@ def draw_in_split(
         RuntimeError: some example found no content in `attempts` draws: the split owns (almost) none.
     """
     pending = np.arange(len(indices))
-    contents, hashes = draw(indices, 0)
-    rejected = 0
-    for attempt in range(1, attempts + 1):
-        pending = pending[~in_split(hashes[pending], split)]
-        rejected += len(pending)
-        if not len(pending):
-            return contents, hashes, rejected
-        if attempt < attempts:
-            contents[pending], hashes[pending] = draw(indices[pending], attempt)
-    raise RuntimeError(
-        f"{len(pending)} of {len(indices)} examples found no {split} content in {attempts} draws: "
-        "the task has too few different contents"
-    )
+    contents, hashes = draw(indices, np.zeros_like(pending))
+    rejected, attempt = 0, 1
+    pending = pending[~in_split(hashes, split)]
+    while len(pending) and attempt < attempts:
+        # Where few are left, several attempts at each cost as much as one.
+        together = max(1, min(_TOGETHER // len(pending), 32, attempts - attempt))
+        numbers = np.tile(attempt + np.arange(together), len(pending))
+        drawn, hashed = draw(np.repeat(indices[pending], together), numbers)
+        owned = in_split(hashed, split).reshape(len(pending), together)
+        first = np.where(owned.any(axis=1), np.argmax(owned, axis=1), together - 1)
+        chosen = np.arange(len(pending)) * together + first
+        contents[pending], hashes[pending] = drawn[chosen], hashed[chosen]
+        rejected += len(pending) + int(first.sum())
+        pending = pending[~owned.any(axis=1)]
+        attempt += together
+    if len(pending):
+        raise RuntimeError(
+            f"{len(pending)} of {len(indices)} examples found no {split} content in {attempts} draws: "
+            "the task has too few different contents"
+        )
+    return contents, hashes, rejected

@@ -64,7 +64,7 @@ def draw(operations: int, split: str, indices: Numbers, key: np.uint64, *, fille
     if split not in SPLITS:
         raise ValueError(nearest(split, SPLITS, kind="split"))
 
-    def draw_core(rows: Numbers, attempt: int) -> tuple[Numbers, rng.Words]:
+    def draw_core(rows: Numbers, attempt: Numbers) -> tuple[Numbers, rng.Words]:
         words = rng.words(key, rows, operations, _CORE + attempt * operations)
         parent, step = _attach(words)
         root, which = np.divmod(rng.integers(words[:, 0], ROOTS * operations), operations)
