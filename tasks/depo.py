@@ -215,8 +215,8 @@ class Depo(Task):
         first = 1 + 3 * self.questions + -(-self.nodes // 2)
         cycles, hashes = self._cycles.draw(split, key, indices, n, first)
         # In one piece: memory of its own for each array costs more than all that is done with it.
-        inputs, targets, answer, difficulty = np.full((4, len(indices), self.seq_len), -1)
-        inputs[:], targets[:] = PAD, IGNORE
+        inputs, targets, answer, difficulty = arrays = np.empty((4, len(indices), self.seq_len), dtype=np.int64)
+        arrays[:] = np.reshape([PAD, IGNORE, -1, -1], (4, 1, 1))
         for rows in blocks(n):
             edges = self._edges(cycles[rows, : n[rows[-1]]], key, indices[rows], n[rows])
             inputs[rows, self._read - edges.shape[1] : self._read] = edges

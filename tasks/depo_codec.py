@@ -146,7 +146,7 @@ class Codec:
             single: Tokens = (scaled * sizes[0] >> bits).astype(np.int64)
             return single
         length = (scaled >> bits).astype(np.intp)
-        drawn: Tokens = (((scaled & low) * sizes[length] >> bits) + starts[length]).astype(np.int64)
+        drawn: Tokens = (((scaled & low) * sizes.take(length) >> bits) + starts.take(length)).astype(np.int64)
         return drawn
 
     def drawn(self, token: int) -> str:

@@ -79,11 +79,11 @@ class CycleSampler:
 
     @cached_property
     def _enough_words(self) -> list[int]:
-        """Random words that are nearly always enough for 0..nodes names: expected different ones, less 3 deviations."""
+        """Random words that are nearly always enough for 0..nodes names: expected different ones, less 4 deviations."""
         sizes = np.diff(self.coded.starts)
         names = np.arange(1, 2 * self._most_words + 1)
         met = 1 - np.exp(-names[:, None] / len(sizes) / sizes)  # [draws, lengths] share of the names of each length
         different = (sizes * met).sum(axis=1)
-        safe = different - 3 * np.sqrt(np.maximum(names - different, 0) * different / names)
+        safe = different - 4 * np.sqrt(np.maximum(names - different, 0) * different / names)
         draws = [int(np.argmax(safe >= n)) + 1 if safe[-1] >= n else len(names) for n in range(self.nodes + 1)]
         return [-(-count // 2) for count in draws]
