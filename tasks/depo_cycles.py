@@ -11,7 +11,7 @@ from tasks.base import Tokens
 from tasks.depo_codec import Codec
 from tasks.ragged import ABSENT, first_met, halves, packed
 
-_BLOCK = 256
+_BLOCK = 384
 
 
 def blocks(n: Tokens) -> Iterator[Tokens]:

@@ -64,14 +64,14 @@ def distinct(picks: Words, ranks: Words, n: Tokens) -> Tokens:
     one that is taken already.
     """
     wanted = np.minimum(n, picks.shape[1])
-    chosen = np.full(picks.shape, ABSENT, dtype=np.int64)
-    for j in range(picks.shape[1]):
+    chosen = np.full(picks.shape[::-1], ABSENT, dtype=np.int64)  # [Q, B]: a pick is one row of it
+    for j, words in enumerate(np.ascontiguousarray(picks.T)):
         top = np.maximum(n - wanted + j, 0)
-        pick = (picks[:, j] % (top + 1).astype(np.uint64)).astype(np.int64)
-        pick = np.where((chosen[:, :j] == pick[:, None]).any(axis=1), top, pick)
-        chosen[:, j] = np.where(j < wanted, pick, ABSENT)
-    late = np.where(chosen == ABSENT, np.uint64(0xFFFFFFFFFFFFFFFF), ranks)
-    return np.take_along_axis(chosen, np.argsort(late, axis=1, kind="stable"), axis=1)
+        pick = (words % (top + 1).astype(np.uint64)).astype(np.int64)
+        pick = np.where((chosen[:j] == pick).any(axis=0), top, pick)
+        chosen[j] = np.where(j < wanted, pick, ABSENT)
+    late = np.where(chosen.T == ABSENT, np.uint64(0xFFFFFFFFFFFFFFFF), ranks)
+    return np.take_along_axis(chosen.T, np.argsort(late, axis=1, kind="stable"), axis=1)
 
 
 def first_met(numbers: Tokens, bound: int) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ from tasks.gsm_infinite.symbolic import answers, question, render
 Note = Callable[..., None]
 
 EPISODES: dict[str, tuple[Task, str, int]] = {
-    "depo, N = 75, training mix": (Depo(), "train", 4096),
+    "depo, N = 75, training mix": (Depo(), "train", 2048),
     "depo, n = 75": (Depo(distribution="fixed"), "train", 2048),
     "depo, n = 75, held out": (Depo(), "test", 2048),
     "gsm_compact, operations 1..8, T 192..300": (GSMCompact(), "train", 1024),
