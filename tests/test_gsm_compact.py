@@ -179,6 +179,17 @@ def test_visible_is_the_share_of_needed_sentences_in_the_last_window(question_fi
     assert 0 < episode.facts["visible"].mean() < 1
 
 
+def test_the_lone_number_is_the_most_frequent_one_that_stands_alone() -> None:
+    episode = GSMCompact(**SMALL).episodes("test", range(300))
+    for tokens, targets, right in zip(episode.inputs, episode.targets, episode.facts["lone_number"], strict=True):
+        text, _ = english(tokens)
+        alone = [int(s.rpartition(" equals ")[2]) for s in text.rstrip(".").split(". ") if s.split()[-1].isdecimal()]
+        alone = [n for n in alone if n]
+        guess = max(sorted(set(alone)), key=alone.count) if alone else 1
+        assert right == (VOCABULARY[targets.max()] == str(guess))
+    assert episode.facts["lone_number"].mean() > max(GSMCompact(**SMALL).chance(k) for k in (1, 2, 3, 4))
+
+
 def test_floors_are_measured() -> None:
     task = GSMCompact(**SMALL)
     for level in task.levels:

@@ -159,6 +159,7 @@ class GSMCompact(CountedTask):
                 **statistics(graphs),
                 "text_tokens": ends,
                 "visible": self._visible(graphs, text, start + before),
+                "lone_number": _lone_number(graphs) == graphs.answer,
                 "question": np.take_along_axis(graphs.role, graphs.asked[:, None], axis=1)[:, 0],
             },
         )
@@ -231,6 +232,18 @@ class GSMCompact(CountedTask):
             right = said(sentence[3:]).removesuffix(" ;") or "the total"
             lines.append(f"{f'{said(named[q])} = {right}':<60} {graphs.value[0, q]:>3}")
         return "\n".join([*lines, f"answer {graphs.answer[0]}"])
+
+
+def _lone_number(graphs: Graphs) -> Tokens:
+    """The most frequent [B] of the constants that quantities equal by themselves: a guess that takes no reasoning.
+
+    In problems of few sentences it is often right where few operations are asked for.
+    """
+    alone = (graphs.constant > 0) & (graphs.operands[..., 0] == NONE)
+    hidden = (np.arange(alone.shape[1]) == graphs.asked[:, None]) & (graphs.given != NONE)[:, None]
+    counts = [(alone & ~hidden & (graphs.constant == k)).sum(axis=1) for k in range(1, 5)]
+    guess: Tokens = 1 + np.argmax(counts, axis=0)
+    return guess
 
 
 @cache
