@@ -213,8 +213,12 @@ def _migrated(frame: "pl.DataFrame") -> "pl.DataFrame":
     """
     import polars as pl
 
-    if not {"schema_version", "chance"} <= set(frame.columns) or set(frame["schema_version"]) != {1}:
+    if not {"schema_version", "chance"} <= set(frame.columns) or 1 not in set(frame["schema_version"]):
         return frame
-    floors = [pl.col("chance").alias(name) for name in ("majority", "question_only")]
-    frame = frame.with_columns(*floors, schema_version=pl.lit(2, dtype=pl.Int64))
+    version, chance = pl.col("schema_version"), pl.col("chance")
+    floors = [
+        pl.when(version == 1).then(chance).otherwise(pl.col(name) if name in frame.columns else None).alias(name)
+        for name in ("majority", "question_only")
+    ]
+    frame = frame.with_columns(*floors, schema_version=pl.when(version == 1).then(2).otherwise(version).cast(pl.Int64))
     return frame.select(*(c for c in COLUMNS if c in frame.columns), *(c for c in frame.columns if c not in COLUMNS))

@@ -1,6 +1,5 @@
 """Compact GSM-Infinite: tokens are turned into English and solved from the text alone, by the independent solver."""
 
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -229,6 +228,6 @@ def test_impossible_settings(config: dict[str, Any], message: str) -> None:
 
 
 def test_windows_that_look_alike_are_said_to() -> None:
-    for window, alike in product((60, 99), (False,)):
-        assert GSMCompact(**SMALL | {"window_tokens": window}).windows_alike is alike
+    for window in (60, 99):
+        assert not GSMCompact(**SMALL | {"window_tokens": window}).windows_alike
     assert GSMCompact(window_tokens=48).windows_alike

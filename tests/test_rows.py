@@ -205,6 +205,23 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
         rows.read_table(path)
 
 
+def test_rows_of_version_1_read_as_if_written_now(tmp_path: Path) -> None:
+    """Alone, and in a file with newer ones; what else they say stays."""
+    old = row(1, chance=0.25, exact_match=0.5) | {"schema_version": 1}
+    new = row(2, chance=0.25, majority=0.1, question_only=0.2)
+    bare = rows.table([old]).drop("majority", "question_only")
+    bare.write_parquet(tmp_path / "alone.parquet")
+    rows.write_table(tmp_path / "both.parquet", [old, new])
+    alone, both = rows.read_table(tmp_path / "alone.parquet"), rows.read_table(tmp_path / "both.parquet")
+    assert alone.columns[: len(rows.COLUMNS)] == list(rows.COLUMNS)
+    assert alone.select(bare.columns).drop("schema_version").equals(bare.drop("schema_version"))
+    assert alone.select("schema_version", "majority", "question_only").rows() == [(2, 0.25, 0.25)]
+    assert both.select("step", "schema_version", "majority", "question_only").rows() == [
+        (1, 2, 0.25, 0.25),
+        (2, 2, 0.1, 0.2),
+    ]
+
+
 def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     rows.write_table(path, [row(1), row(2) | {"schema_version": rows.SCHEMA_VERSION + 1}])
