@@ -11,7 +11,7 @@ from benchmark import cli_results, cli_tasks
 from benchmark.console import FAILED, INTERRUPTED, USER_ERROR, Json, Settings, print_json, terminal
 
 if TYPE_CHECKING:
-    from benchmark.suites import Grid
+    from benchmark.grids import Plan
 
 app = typer.Typer(
     help="Does a language model gain by sleeping? Train, compare and draw, from one command.",
@@ -121,14 +121,15 @@ def show(
     """Show a suite's cells: settings, tokens, FLOPs and the time each would take on this machine's CPU."""
     from benchmark.cost import cost
     from benchmark.estimate import seconds
-    from benchmark.progress import amount, duration, table_of
+    from benchmark.progress import amount, duration, fact, table_of, varying
 
     grid = _grid(suite, scale, seeds, sleep_passes, rollout_steps, settings)
     cells = grid.cells()
     found: list[dict[str, Any]] = [
         {
             "cell_id": cell.id,
-            **{name: value for name, value in (cell.axes | {"seed": cell.seed}).items() if name in grid.axes},
+            **{name: fact(cell, name) for name in varying(cells)},
+            **{name: (cell.axes | {"seed": cell.seed}).get(name) for name in grid.axes},
             "steps": cell.steps,
             "tokens": cell.steps * cell.training.batch * cell.task.seq_len,
             "train_flops": cost(cell).train_flops * cell.steps * cell.training.batch,
@@ -153,15 +154,15 @@ def show(
 
 def _grid(
     suite: str, scale: str, seeds: str | None, sleep_passes: str | None, rollout_steps: str | None, settings: Any
-) -> "Grid":
+) -> "Plan":
     """The grid that the options describe."""
     from benchmark.config import parse_setting
     from benchmark.suites import suite as named
 
-    grid = named(suite, scale)
-    changes = dict(parse_setting(text, grid.base) for text in settings or ())
-    grid = grid.with_settings(changes) if changes else grid
-    return grid.narrowed(
+    plan = named(suite, scale)
+    changes = dict(parse_setting(text, *plan.bases) for text in settings or ())
+    plan = plan.with_settings(changes) if changes else plan
+    return plan.narrowed(
         seed=_numbers("--seeds", seeds),
         sleep_passes=_numbers("--sleep-passes", sleep_passes),
         rollout_steps=_numbers("--rollout-steps", rollout_steps),

@@ -75,12 +75,17 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One training run: a task, a model, how to train it, and the seed of its parameters and data."""
+    """One training run: a task, a model, how to train it, and the seed of its parameters and data.
+
+    Attributes:
+        variant: What its suite calls it beside its settings, such as "wider"; no part of its id.
+    """
 
     task: Task
     model: ModelConfig
     training: Training
     seed: int = 0
+    variant: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a negative seed, and settings whose names rows could not tell apart."""
@@ -125,6 +130,7 @@ class Cell:
             "model": {"name": self.model.name, "version": self.model.version, **asdict(self.model)},
             "training": asdict(self.training),
             "seed": self.seed,
+            "variant": self.variant,
         }
 
     @classmethod
@@ -139,6 +145,7 @@ class Cell:
             model=_part(baselines.load(data["model"]["name"]), data["model"]),
             training=_part(Training, data["training"]),
             seed=data["seed"],
+            variant=data.get("variant"),
         )
 
     @property
@@ -171,6 +178,7 @@ class Cell:
             model=_replaced(self.model, settings),
             training=_replaced(self.training, settings),
             seed=settings.get("seed", self.seed),
+            variant=self.variant,
         )
 
 
@@ -178,14 +186,14 @@ def _replaced(part: Part, settings: dict[str, Any]) -> Part:
     return replace(part, **{f.name: settings[f.name] for f in fields(part) if f.name in settings})
 
 
-def parse_setting(text: str, holder: Cell | Task) -> tuple[str, Any]:
+def parse_setting(text: str, *holders: Cell | Task) -> tuple[str, Any]:
     """`name=value` from a command line, with the value in the type that setting has in a cell, or in a task alone."""
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"a setting is written name=value; given {text!r}")
-    parts = holder.parts() if isinstance(holder, Cell) else (holder,)
+    parts = [part for held in holders for part in (held.parts() if isinstance(held, Cell) else (held,))]
     kinds = {f.name: get_type_hints(type(part))[f.name] for part in parts for f in fields(part)}
-    if isinstance(holder, Cell):
+    if any(isinstance(held, Cell) for held in holders):
         kinds["seed"] = int
     if name not in kinds:
         raise ValueError(nearest(name, sorted(kinds), kind="setting"))

@@ -54,8 +54,10 @@ class Board:
 
     def note(self, cell: Cell, written: Sequence[rows.Row]) -> None:
         """Take over new rows of a cell."""
+        tests = cell.training.test_passes
+        shown = cell.training.sleep_passes if cell.training.sleep_passes in tests else (*tests[-1:], None)[0]
         for row in written:
-            if row["status"] == "ok" and row["answer"] is None:
+            if row["status"] == "ok" and row["answer"] is None and shown in (None, row.get("tested_passes")):
                 self.last[cell.id, row["difficulty"]] = row
                 self.step[cell.id] = row["step"]
 
@@ -109,14 +111,15 @@ class Board:
         """Mean exact match over seeds: a line per difficulty (and other setting that varies), a column per N."""
         counts = sorted({c.training.sleep_passes for c in self.cells})
         table = Table(title=self.title, caption=caption, caption_justify="left", title_justify="left")
-        for name in (*self.others, self.cells[0].task.axis, "chance"):
+        axes = {cell.task.axis for cell in self.cells}
+        for name in (*self.others, *(axes if len(axes) == 1 else ["difficulty"]), "chance"):
             table.add_column(name.replace("_", " "), justify="right")
         for n in counts:
             table.add_column(f"N = {n}", justify="right")
         lines: dict[tuple[str, ...], list[Cell]] = {}
         for cell in self.cells:
             for level in cell.task.levels:
-                lines.setdefault((*(str(cell.axes[name]) for name in self.others), str(level)), []).append(cell)
+                lines.setdefault((*(fact(cell, name) for name in self.others), str(level)), []).append(cell)
         for key, group in lines.items():
             level = int(key[-1])
             entries = [self.entry([c for c in group if c.training.sleep_passes == n], level) for n in counts]
@@ -147,14 +150,34 @@ def score_text(newest: Sequence[rows.Row]) -> str:
 
 
 def varying(cells: Sequence[Cell]) -> tuple[str, ...]:
-    """Settings, beside difficulty and N, that are not the same in all cells."""
-    known = {cells[0].task.axis, "sleep_passes"}
-    return tuple(n for n in cells[0].axes if n not in known and len({c.axes.get(n) for c in cells}) > 1)
+    """What tells cells apart beside difficulty, N and seed: names of task and model, variants, or settings.
+
+    A suite that names its variants has said what differs; a setting that only comes with another task is no axis.
+    """
+    names = [name for name in ("task", "model", "variant") if len({fact(c, name) for c in cells}) > 1]
+    if "variant" in names:
+        return tuple(name for name in names if name != "model")
+    known = {"sleep_passes", *(c.task.axis for c in cells)}
+    groups = [[c for c in cells if (c.task.name, c.model.name) == kind] for kind in kinds(cells)]
+    found = (n for group in groups for n in group[0].axes if len({c.axes.get(n) for c in group}) > 1)
+    return (*names, *dict.fromkeys(n for n in found if n not in known))
+
+
+def kinds(cells: Sequence[Cell]) -> list[tuple[str, str]]:
+    """The different pairs of task and model, by name."""
+    return list(dict.fromkeys((c.task.name, c.model.name) for c in cells))
+
+
+def fact(cell: Cell, name: str) -> str:
+    """A setting of a cell, or the name of its task, model or variant, in words; empty if it has none such."""
+    named = {"task": cell.task.name, "model": cell.model.name, "variant": cell.variant}
+    value = (cell.axes | named).get(name)
+    return "" if value is None else str(value)
 
 
 def label(cell: Cell, others: Sequence[str] = ()) -> str:
     """A cell in a few words: difficulty, N, seed and the settings named."""
-    more = "".join(f", {name} {cell.axes[name]}" for name in others)
+    more = "".join(f", {name} {fact(cell, name)}" for name in others if fact(cell, name))
     depth = "" if cell.difficulty is None else f"{cell.task.axis} {cell.difficulty}, "
     return f"{depth}N {cell.training.sleep_passes}, seed {cell.seed}{more}"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Row = dict[str, Any]
 
@@ -43,6 +43,9 @@ COLUMNS: dict[str, Column] = {
     "model": Column(kind="str", about="name of the model"),
     "model_version": Column(kind="int", about="version of the model's numbers"),
     "seed": Column(kind="int", about="seed of parameters and training data"),
+    "variant": Column(
+        kind="str", about="what the suite calls the cell beside its settings (controls: the rival), or null"
+    ),
     "seq_len": Column(kind="int", about="T: tokens of one sequence, answers included"),
     "window": Column(kind="int", about="L: tokens read before eviction"),
     "step": Column(kind="int", about="optimizer steps taken"),
@@ -209,16 +212,19 @@ def read_table(path: Path) -> "pl.DataFrame":
 def _migrated(frame: "pl.DataFrame") -> "pl.DataFrame":
     """A table of an older schema as it would be written now.
 
-    Version 2 brought `majority` and `question_only`, which are the chance for every task of version 1.
+    Version 2 brought `majority` and `question_only`, which are the chance for every task of version 1; version 3
+    brought `variant`.
     """
     import polars as pl
 
-    if not {"schema_version", "chance"} <= set(frame.columns) or 1 not in set(frame["schema_version"]):
+    if not {"schema_version", "chance"} <= set(frame.columns) or not set(frame["schema_version"]) & {1, 2}:
         return frame
     version, chance = pl.col("schema_version"), pl.col("chance")
     floors = [
         pl.when(version == 1).then(chance).otherwise(pl.col(name) if name in frame.columns else None).alias(name)
         for name in ("majority", "question_only")
     ]
-    frame = frame.with_columns(*floors, schema_version=pl.when(version == 1).then(2).otherwise(version).cast(pl.Int64))
+    variant = pl.col("variant") if "variant" in frame.columns else pl.lit(None, dtype=pl.String).alias("variant")
+    newest = pl.when(version.is_in([1, 2])).then(SCHEMA_VERSION).otherwise(version).cast(pl.Int64)
+    frame = frame.with_columns(*floors, variant, schema_version=newest)
     return frame.select(*(c for c in COLUMNS if c in frame.columns), *(c for c in frame.columns if c not in COLUMNS))

@@ -229,6 +229,7 @@ def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
         "model": cell.model.name,
         "model_version": cell.model.version,
         "seed": cell.seed,
+        "variant": cell.variant,
         "seq_len": cell.task.seq_len,
         "window": cell.task.window,
         "axis": cell.task.axis,

@@ -16,7 +16,7 @@ gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device h
 
 
 def tiny(**settings: object) -> Cell:
-    return suite("passes", "tiny").base.with_settings({"tokens": 20_000, "sleep_passes": 2, **settings})
+    return suite("passes", "tiny").bases[0].with_settings({"tokens": 20_000, "sleep_passes": 2, **settings})
 
 
 def test_batches_made_ahead_are_the_same_in_the_same_order(tmp_path: Path) -> None:

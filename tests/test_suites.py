@@ -1,5 +1,6 @@
 """Suites: every one at every scale is a grid of different cells, and `paper` has exactly the paper's sizes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from baselines.hybrid import Hybrid
 from benchmark import rows
 from benchmark.config import Training
+from benchmark.grids import Grid, Plan
 from benchmark.suites import SCALES, SUITES, suite
 from benchmark.trainer import Trainer
 from tasks.depo import Depo
@@ -20,8 +22,12 @@ EVERY = [(name, scale) for name in SUITES for scale in SCALES]
 def test_every_suite_has_different_cells_at_every_scale(name: str, scale: str) -> None:
     cells = suite(name, scale).cells()
     assert len({cell.id for cell in cells}) == len(cells) >= 2
-    other = {"hops": "depo", "operations": "gsm_infinite" if scale == "paper" else "gsm_compact"}
-    assert {cell.task.name for cell in cells} == {other.get(name, "rule110")}
+    other = {
+        "hops": {"depo"},
+        "operations": {"gsm_infinite" if scale == "paper" else "gsm_compact"},
+        "no-gain": {"rule110", "recall", "depo"},
+    }
+    assert {cell.task.name for cell in cells} == other.get(name, {"rule110"})
 
 
 @pytest.mark.parametrize(("name", "scale"), EVERY)
@@ -72,7 +78,7 @@ def test_paper_scale_is_the_papers_setting(name: str) -> None:
         assert (cell.model.layout, cell.model.d_model) == ("attn gdn attn gdn", 256)
         assert (training.batch, training.muon_lr, training.adam_lr) == (512, 2e-3, 5e-5)
         assert training.precision == "bf16"
-    assert suite("quick", "paper").base.task.seq_len == 100
+    assert suite("quick", "paper").bases[0].task.seq_len == 100
 
 
 def test_figure_2a_at_the_papers_size() -> None:
@@ -164,6 +170,28 @@ def test_narrowing_refuses_what_is_no_axis() -> None:
 def test_narrowed_values_are_checked() -> None:
     with pytest.raises(ValueError, match=r"rollout_steps must be a whole number >= 0; given -1"):
         suite("passes", "cpu").narrowed(rollout_steps=[-1]).cells()
+
+
+def test_a_plan_runs_a_seed_of_every_grid_before_the_next() -> None:
+    cells = suite("no-gain", "cpu").cells()
+    assert [(c.seed, c.task.name) for c in cells[:9]] == [(0, n) for n in ("rule110", "recall", "depo") for _ in "124"]
+    assert [c.seed for c in cells] == [0] * 9 + [1] * 9 + [2] * 9
+
+
+def test_a_cell_that_two_grids_hold_is_run_once_under_its_first_name() -> None:
+    (grid,) = suite("quick", "tiny").grids
+    named = [Grid(base=replace(grid.base, variant=name), axes=grid.axes) for name in ("one", "other")]
+    plan = Plan(tuple(named))
+    assert [c.id for c in plan.cells()] == [c.id for c in grid.cells()]
+    assert {c.variant for c in plan.cells()} == {"one"}
+
+
+def test_settings_change_the_grids_that_have_them() -> None:
+    plan = suite("no-gain", "tiny").with_settings({"pairs": 5, "tokens": 5})
+    assert {c.axes.get("pairs") for c in plan.cells()} == {5, None}
+    assert {c.training.tokens for c in plan.cells()} == {5}
+    with pytest.raises(ValueError, match=r"unknown setting 'pears'.*did you mean 'pairs'"):
+        suite("no-gain", "tiny").with_settings({"pears": 3})
 
 
 def test_settings_change_every_cell() -> None:

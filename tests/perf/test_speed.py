@@ -86,7 +86,7 @@ def test_episodes(benchmark: BenchmarkFixture, note: Callable[..., None]) -> Non
 
 
 def trainer(passes: int, *, steps: int = 1000, folder: Path | None = None, **settings: Any) -> Trainer:
-    base = suite("passes", "cpu").base.with_settings({"rollout_steps": 6, "sleep_passes": passes, **settings})
+    base = suite("passes", "cpu").bases[0].with_settings({"rollout_steps": 6, "sleep_passes": passes, **settings})
     tokens = steps * base.training.batch * base.task.seq_len
     return Trainer(base.with_settings({"tokens": tokens}), folder or Path())
 
