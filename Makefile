@@ -70,12 +70,13 @@ $(READY): $(STALE)
 # source) are installed first and used.
 install = @touch $@.new && echo "Installing sleepbench$(1) (the first time takes minutes)" && \
 	$(PY) -m pip install --disable-pip-version-check -qq -c constraints.txt hatchling editables setuptools && \
-	$(PY) -m pip install --disable-pip-version-check -qq -c constraints.txt --no-build-isolation -e '.$(1)' && \
+	$(PY) -m pip install --disable-pip-version-check -qq -c constraints.txt --no-build-isolation -e '.$(1)' $(2) && \
 	mv $@.new $@
 
 $(RUN): $(READY) pyproject.toml constraints.txt
 	$(call install)
 
-$(DEV): $(READY) pyproject.toml constraints.txt
-	$(call install,[dev])
+# The tests run over installed plug-ins too: tests/toy is one.
+$(DEV): $(READY) pyproject.toml constraints.txt tests/toy/pyproject.toml
+	$(call install,[dev],-e tests/toy)
 	@cp -p $@ $(RUN)

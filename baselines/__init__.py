@@ -1,10 +1,10 @@
 """Models: what learns, made of frozen configs that build a `baselines.base.Model`, knowing nothing of any task.
 
-`MODELS` is the whole registry: one line per model. Importing this package imports none of them.
+`MODELS` is the whole registry: one line per model. Installed plug-ins add to it by an entry point, and any other model
+is loaded by its path. Importing this package imports none of them.
 """
 
 import difflib
-import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
 MODELS: dict[str, str] = {
     "hybrid": "baselines.hybrid:Hybrid",
+    "sliding": "baselines.presets:SlidingHybrid",
+    "looped": "baselines.presets:LoopedHybrid",
+    "jet": "baselines.presets:JetHybrid",
+    "transformer": "baselines.presets:Transformer",
+    "full-cache": "baselines.presets:FullCache",
+    "retrieval": "baselines.retrieval:Retrieval",
+    "ssm": "baselines.presets:PureSSM",
 }
 
 ENTRY_POINTS = "sleepbench.models"
@@ -36,21 +43,30 @@ def available() -> dict[str, str]:
 
 
 def load(name: str) -> "type[ModelConfig]":
-    """The config class of the model `name`, imported only now, so one broken model cannot break the others.
+    """The config class of a model, imported only now, so one broken model cannot break the others.
+
+    Args:
+        name: A name of `available()`, or "package.module:attribute" (`baselines.given`): a `ModelConfig` class, or a
+            function `factory(*, vocab_size, window, seq_len)` that returns a `baselines.base.Model`.
 
     Raises:
-        ValueError: unknown name (the message lists the valid ones and the nearest), or not a `ModelConfig`.
-        ImportError: the model's own module fails to import.
+        ValueError: unknown name (the message lists the valid ones and the nearest), a module that fails to import, or
+            something there that is no model.
     """
     from baselines.base import ModelConfig
+    from baselines.given import checked, given, imported
 
+    if ":" in name:
+        return given(name)
     models = available()
     if name not in models:
         close = difflib.get_close_matches(name, models, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"unknown model {name!r}; valid: {', '.join(models)}{hint}")
+        raise ValueError(f"unknown model {name!r}; valid: {', '.join(models)}, or package.module:attribute{hint}")
     module, _, attribute = models[name].partition(":")
-    model = getattr(importlib.import_module(module), attribute, None)
+    model = getattr(imported(module, f"model {name!r}"), attribute, None)
     if not (isinstance(model, type) and issubclass(model, ModelConfig)):
         raise ValueError(f"model {name!r}: {models[name]} is not a subclass of baselines.base.ModelConfig")
+    if checked(model, f"model {name!r}").name not in models:
+        raise ValueError(f"model {name!r}: {models[name]} calls itself {model.name!r}; its name must be {name!r}")
     return model

@@ -1,4 +1,4 @@
-"""Causal attention inside one window."""
+"""Causal attention inside one window, and over whatever keys and values of earlier windows were kept."""
 
 from functools import lru_cache
 
@@ -12,30 +12,68 @@ ROPE_BASE = 10_000.0
 
 
 class WindowAttention(nn.Module):
-    """Multi-head causal self-attention over the tokens it is given and nothing else: hard eviction.
+    """Multi-head causal self-attention over the tokens it is given and the keys and values that were kept.
 
-    Keys and values live for the length of the call. Rotary positions (Su et al. 2021, "RoFormer") restart at 0 in every
-    window; queries and keys are normalised per head (Dehghani et al. 2023).
+    Rotary positions (Su et al. 2021, "RoFormer") count from the oldest key there is, so they restart at 0 in every window
+    if nothing is kept; queries and keys are normalised per head (Dehghani et al. 2023). Keys are kept before their
+    rotation: scores depend on distances alone.
     """
 
-    def __init__(self, d_model: int, heads: int) -> None:
+    def __init__(self, d_model: int, heads: int, *, keep: int | None = 0) -> None:
+        """Attention that keeps the last `keep` tokens' keys and values: 0 is hard eviction, None keeps all.
+
+        With a whole number above 0, no token attends further back than that: a sliding window of keep + 1 tokens.
+        """
         super().__init__()
-        self.heads = heads
+        self.heads, self.keep = heads, keep
         self.qkv = linear(d_model, 3 * d_model)
         self.out = linear(d_model, d_model, zero=True)
         self.q_norm = nn.RMSNorm(d_model // heads)
         self.k_norm = nn.RMSNorm(d_model // heads)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [B, T, D] to [B, T, D]."""
+    def initial_state(self, batch: int) -> Tensor | None:
+        """Keys and values [B, 2, H, 0, D / H] of no tokens; None where none are ever kept."""
+        if self.keep == 0:
+            return None
+        return self.qkv.weight.new_zeros(batch, 2, self.heads, 0, len(self.q_norm.weight))
+
+    def forward(self, x: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Map [B, T, D] and kept keys and values [B, 2, H, C, D / H] to the same, C grown and cut to `keep`."""
         q, k, v = split_heads(self.qkv(x), self.heads)
         # Under autocast the projection is bf16: too coarse for angles, and the norm would leave its fused form.
         precise = self.q_norm.weight.dtype
-        cos, sin = rotary(q.shape[-2], q.shape[-1], q.device, precise)
-        q, k = (rotate(norm(a.to(precise)), cos, sin).to(v.dtype) for norm, a in ((self.q_norm, q), (self.k_norm, k)))
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        q, k = self.q_norm(q.to(precise)), self.k_norm(k.to(precise))
+        mixed, kept = self.attend(q, k, v, kept)
         output: Tensor = self.out(mixed.transpose(1, 2).flatten(-2))
-        return output
+        # A slice would hold on to the memory of what it was cut from, evicted tokens included.
+        return output, None if kept is None else kept.contiguous()
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Mixed values [B, H, T, D / H] of normalised queries and keys, and what is kept after them."""
+        if self.keep == 0:
+            q, k = (turned(a, 0).to(v.dtype) for a in (q, k))
+            return functional.scaled_dot_product_attention(q, k, v, is_causal=True), None
+        assert kept is not None
+        past, length = kept.shape[-2], q.shape[-2]
+        all_k, all_v = torch.cat((kept[:, 0], k), dim=-2), torch.cat((kept[:, 1], v), dim=-2)
+        mask = visible(length, past, self.keep, q.device)
+        turned_q, turned_k = turned(q, past).to(v.dtype), turned(all_k, 0).to(v.dtype)
+        mixed = functional.scaled_dot_product_attention(turned_q, turned_k, all_v.to(v.dtype), attn_mask=mask)
+        after = torch.stack((all_k, all_v.to(all_k.dtype)), dim=1)
+        return mixed, after if self.keep is None else after[..., -self.keep :, :]
+
+
+def visible(length: int, past: int, reach: int | None, device: torch.device) -> Tensor:
+    """Which of past + length keys each of the last `length` tokens sees [T, C + T]: itself and `reach` before it."""
+    query = torch.arange(past, past + length, device=device)[:, None]
+    distance = query - torch.arange(past + length, device=device)
+    return (distance >= 0) if reach is None else (distance >= 0) & (distance <= reach)
+
+
+def turned(x: Tensor, first: int) -> Tensor:
+    """Rotate x [B, H, T, size] by the angles of positions first .. first + T - 1."""
+    cos, sin = rotary(first + x.shape[-2], x.shape[-1], x.device, x.dtype)
+    return rotate(x, cos[first:], sin[first:])
 
 
 @lru_cache(maxsize=64)

@@ -8,27 +8,73 @@ N passes.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class State:
-    """All that survives a window.
+    """All that survives a window. A model of another kind may subclass it and add fields; `tensors` finds them.
 
     Attributes:
-        fast_weights: One matrix state [B, H, K, V] per fast-weight block, in the order of the blocks.
+        fast_weights: One tensor per fast-weight block, the batch first, in the order of the blocks: a matrix per head
+            [B, H, K, V], or what its rule needs beside it.
+        cache: Keys and values that were not evicted, one tensor [B, 2, H, C, D / H] per attention block; empty under
+            hard eviction.
         windows: How many windows have been read; the same for the whole batch.
     """
 
-    fast_weights: tuple[Tensor, ...]
+    fast_weights: tuple[Tensor, ...] = ()
+    cache: tuple[Tensor, ...] = ()
     windows: int = 0
 
-    def detach(self) -> "State":
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the state by its path, such as "fast_weights[0]"."""
+        return dict(_tensors(self))
+
+    def map(self, change: Any) -> Self:
+        """The same state with `change(tensor)` in the place of every tensor."""
+        changed: Self = _mapped(self, change)
+        return changed
+
+    def detach(self) -> Self:
         """The same values, cut from the autograd graph."""
-        return replace(self, fast_weights=tuple(s.detach() for s in self.fast_weights))
+        return self.map(torch.Tensor.detach)
+
+    def evicted(self) -> Self:
+        """What is left when all keys and values go: hard eviction, whatever the model's own is."""
+        return replace(self, cache=())
+
+
+def _tensors(value: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Tensors in nested dataclasses, tuples, lists and dicts, with their paths."""
+    if isinstance(value, Tensor):
+        yield path, value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _tensors(getattr(value, field.name), f"{path}.{field.name}".lstrip("."))
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _tensors(part, f"{path}[{key!r}]")
+    elif isinstance(value, tuple | list):
+        for number, part in enumerate(value):
+            yield from _tensors(part, f"{path}[{number}]")
+
+
+def _mapped(value: Any, change: Any) -> Any:
+    if isinstance(value, Tensor):
+        return change(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _mapped(getattr(value, f.name), change) for f in fields(value)})
+    if isinstance(value, dict):
+        return {key: _mapped(part, change) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_mapped(part, change) for part in value)
+    return value
 
 
 class Model(nn.Module, ABC):
@@ -52,6 +98,11 @@ class Model(nn.Module, ABC):
     def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Predict: one ordinary forward pass over tokens [B, P], whatever N was; logits [B, P, V] and the new state."""
 
+    @property
+    def wake_passes(self) -> int:
+        """How often a prediction runs the network. The latency constraint is 1; a model that breaks it says so here."""
+        return 1
+
     def matrices(self) -> list[Tensor]:
         """Weights of the linear maps between features, which Muon trains; AdamW trains every other parameter.
 
@@ -60,9 +111,13 @@ class Model(nn.Module, ABC):
         """
         return [m.weight for name, m in self.named_modules() if isinstance(m, nn.Linear) and name != "head"]
 
+    def memory(self) -> list[nn.Parameter]:
+        """Parameters of the fast-weight layers, which the first of two training stages trains alone; none by default."""
+        return []
+
     def state_bytes(self, state: State) -> int:
-        """Bytes that `state` occupies for one sequence."""
-        return sum(s.element_size() * s[0].numel() for s in state.fast_weights)
+        """Bytes that `state` occupies for one sequence: of every tensor in it, whatever field it is in."""
+        return sum(t.element_size() * t[0].numel() for t in state.tensors().values())
 
 
 @dataclass(frozen=True, kw_only=True)

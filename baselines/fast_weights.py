@@ -1,13 +1,20 @@
-"""Fast-weight rules: how a sequence of keys and values is written into a matrix state.
+"""Fast-weight rules: how a sequence of keys and values is written into a matrix state, and what they are made of.
 
 Every rule is a plain function on tensors, `rule(q, k, v, ..., state) -> (output, state)`, in two forms: a token
 loop that reads like the equation (`*_reference`, the oracle of the tests) and a fast form with the same signature.
+The delta rules are here; every other rule lies beside its mixer.
+
+A fast form is made of the parts at the end. Of the write k_s w_s^T a rule leaves a share c_ts after token t, the
+influence [B, H, T, T]. Reading, writing and correcting are matrix products and one triangular solve, whatever c is.
 
 Shapes: B batch, H heads, T tokens, K key size, V value size.
 """
 
+from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.flop_counter import register_flop_formula
 
 CHUNK = 32
@@ -34,13 +41,11 @@ def gated_delta_reference(
         Outputs [B, H, T, V] and the fast weights after the last token [B, H, K, V], both in the dtype of `state`.
     """
     outputs = []
-    for t in range(q.shape[2]):
-        q_t, k_t, v_t = q[:, :, t, :, None], k[:, :, t, :, None], v[:, :, t, None, :]
-        state = state * log_decay[:, :, t, None, None].exp()
-        stored = (k_t * state).sum(-2, keepdim=True)  # what the fast weights now answer to k_t  [B, H, 1, V]
-        state = state + k_t * (beta[:, :, t, None, None] * (v_t - stored))
-        outputs.append((q_t * state).sum(-2))
-    return torch.stack(outputs, dim=2), state
+    for q_t, k_t, v_t, a_t, b_t in in_turn(q, k, v, log_decay.exp(), beta):
+        state = a_t * state
+        state = state + k_t @ (b_t * (v_t - k_t.mT @ state))
+        outputs.append(q_t.mT @ state)
+    return torch.cat(outputs, dim=2), state
 
 
 def gated_delta(
@@ -62,36 +67,119 @@ def gated_delta(
     Returns:
         Outputs [B, H, T, V] and the fast weights after the last token [B, H, K, V], both in the dtype of `state`.
     """
-    outputs = []
-    for start in range(0, q.shape[2], CHUNK):
-        part = slice(start, start + CHUNK)
-        output, state = _gated_delta_chunk(
-            q[:, :, part], k[:, :, part], v[:, :, part], log_decay[:, :, part], beta[:, :, part], state
-        )
-        outputs.append(output)
-    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)), state
+    return in_chunks(_gated_delta_chunk, q, k, v, log_decay, beta, state=state)
 
 
 def _gated_delta_chunk(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
-    since_start = log_decay.cumsum(-1)  # log of the decay from the chunk's start to after token t  [B, H, T]
-    # decay_ts: what is left at t of a write at s <= t. The mask goes on before exp, which would overflow above the
-    # diagonal and turn the gradient into 0 * inf.
-    future = torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).triu(1)
-    decay = (since_start[..., :, None] - since_start[..., None, :]).masked_fill(future, -torch.inf).exp()
-    carried = since_start.exp()[..., None]
+    decay, carried = decays(log_decay)
+    corrected = corrections(k, v, beta, decay, carried, state)
+    return read(q, k, corrected, decay, carried, state), written(k, corrected, decay, carried, state)
 
-    # Row t: u_t + b_t sum_{s<t} decay_ts (k_t . k_s) u_s = b_t (v_t - carried_t S^T k_t). The solver takes the unit
-    # diagonal as given and never looks above it.
-    overlap = beta[..., None] * decay * (k @ k.mT)
-    corrected = torch.linalg.solve_triangular(
-        overlap, beta[..., None] * (v - carried * (k @ state)), upper=False, unitriangular=True
-    )
-    output = carried * (q @ state) + (decay * (q @ k.mT)) @ corrected
-    kept = carried[..., -1:, :]
-    state = kept * state + (decay[..., -1, :, None] * k).mT @ corrected
-    return output, state
+
+def delta_reference(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """Delta rule, one token at a time.
+
+    Schlag, Irie, Schmidhuber 2021, "Linear Transformers Are Secretly Fast Weight Programmers".
+    `S_t = S_{t-1} + b_t k_t (v_t - S_{t-1}^T k_t)^T` and `o_t = S_t^T q_t`: nothing fades, but a write replaces the
+    share b_t of what its key answered.
+
+    Args:
+        q: Queries [B, H, T, K].
+        k: Keys [B, H, T, K]; the rule is stable when they have at most unit length.
+        v: Values [B, H, T, V].
+        beta: Write strength [B, H, T], in [0, 1].
+        state: Fast weights before the first token [B, H, K, V].
+
+    Returns:
+        Outputs [B, H, T, V] and the fast weights after the last token [B, H, K, V].
+    """
+    outputs = []
+    for q_t, k_t, v_t, b_t in in_turn(q, k, v, beta):
+        state = state + k_t @ (b_t * (v_t - k_t.mT @ state))
+        outputs.append(q_t.mT @ state)
+    return torch.cat(outputs, dim=2), state
+
+
+def delta(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """`delta_reference` in chunks (Yang et al. 2024): the gated delta rule that never forgets."""
+    return gated_delta(q, k, v, torch.zeros_like(beta), beta, state)
+
+
+# --- the parts that rules are made of ---
+
+
+def in_turn(q: Tensor, k: Tensor, v: Tensor, *gates: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Token by token: q_t and k_t as columns [B, H, K, 1], v_t as a row [B, H, 1, V], gates as [B, H, 1, 1]."""
+    for t in range(q.shape[2]):
+        part = slice(t, t + 1)
+        yield q[:, :, part].mT, k[:, :, part].mT, v[:, :, part], *(gate[:, :, part, None] for gate in gates)
+
+
+def in_chunks(chunk: Callable[..., tuple[Tensor, Tensor]], *sequences: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """Outputs and last state of `chunk(*sequences, state)` over at most `CHUNK` tokens (dimension 2) after another."""
+    outputs = []
+    for start in range(0, sequences[0].shape[2], CHUNK):
+        output, state = chunk(*(a[:, :, start : start + CHUNK] for a in sequences), state)
+        outputs.append(output)
+    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)), state
+
+
+def decays(log_decay: Tensor) -> tuple[Tensor, Tensor]:
+    """What decay leaves at t of a write at s <= t [B, H, T, T], and of the state before the chunk [B, H, T, 1]."""
+    since_start = log_decay.cumsum(-1)  # log of the decay from the chunk's start to after token t  [B, H, T]
+    # The mask goes on before exp, which would overflow above the diagonal and turn the gradient into 0 * inf.
+    length = log_decay.shape[-1]
+    future = torch.ones(length, length, dtype=torch.bool, device=log_decay.device).triu(1)
+    decay = (since_start[..., :, None] - since_start[..., None, :]).masked_fill(future, -torch.inf).exp()
+    return decay, since_start.exp()[..., None]
+
+
+def read(q: Tensor, k: Tensor, writes: Tensor, influence: Tensor, carried: Tensor, state: Tensor) -> Tensor:
+    """What the fast weights after token t answer to q_t [B, H, T, V], for writes [B, H, T, V] under keys k.
+
+    Args:
+        q: Queries [B, H, T, K].
+        k: Keys [B, H, T, K].
+        writes: What token s wrote under k_s [B, H, T, V].
+        influence: What is left at t of the write at s [B, H, T, T], lower triangular.
+        carried: What is left at t of `state` [B, H, T, 1].
+        state: Fast weights before the chunk [B, H, K, V].
+    """
+    return carried * (q @ state) + (influence * (q @ k.mT)) @ writes
+
+
+def written(k: Tensor, writes: Tensor, influence: Tensor, carried: Tensor, state: Tensor) -> Tensor:
+    """The fast weights after the chunk's last token [B, H, K, V], from the arguments of `read`."""
+    return carried[..., -1:, :] * state + (influence[..., -1, :, None] * k).mT @ writes
+
+
+def corrections(k: Tensor, v: Tensor, strength: Tensor, influence: Tensor, carried: Tensor, state: Tensor) -> Tensor:
+    """Writes u [B, H, T, V] of a rule that writes what is missing: `u_t = b_t (v_t - what k_t finds stored)`.
+
+    What it finds is `g_t state^T k_t + sum_{s<t} c_ts (k_t . k_s) u_s`: the earlier writes of the chunk, so that all of
+    them solve one unit lower triangular system.
+
+    Args:
+        k: Keys [B, H, T, K].
+        v: Values [B, H, T, V].
+        strength: b, the write strength [B, H, T].
+        influence: c, what token t finds left of the write at s [B, H, T, T]; nothing but s < t is looked at.
+        carried: g, what token t finds left of `state` [B, H, T, 1].
+        state: Fast weights before the chunk [B, H, K, V].
+    """
+    # The overlap comes before what is missing: gradients of k add up in this order, and the bits of runs depend on it.
+    overlap = strength[..., None] * influence * (k @ k.mT)
+    missing = strength[..., None] * (v - carried * (k @ state))
+    # The solver takes the unit diagonal as given and never looks above it.
+    writes: Tensor = torch.linalg.solve_triangular(overlap, missing, upper=False, unitriangular=True)
+    return writes
+
+
+def before(after: Tensor, first: float) -> Tensor:
+    """What each token finds [B, H, T, n], from what it leaves: rows moved down by one, `first` in the first."""
+    return functional.pad(after[..., :-1, :], (0, 0, 1, 0), value=first)
 
 
 @register_flop_formula(torch.ops.aten.linalg_solve_triangular)

@@ -31,10 +31,11 @@ def split_heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
 class SquaredReluMLP(nn.Module):
     """Position-wise network with squared ReLU (So et al. 2021, "Primer")."""
 
-    def __init__(self, d_model: int, ratio: int) -> None:
+    def __init__(self, d_model: int, ratio: float) -> None:
         super().__init__()
-        self.up = linear(d_model, ratio * d_model)
-        self.down = linear(ratio * d_model, d_model, zero=True)
+        hidden = round(ratio * d_model)
+        self.up = linear(d_model, hidden)
+        self.down = linear(hidden, d_model, zero=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, T, D] to [B, T, D]."""

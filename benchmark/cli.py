@@ -1,13 +1,15 @@
 """The `bench` command: each command a few lines over a function; heavy imports wait until a command needs them."""
 
+import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark import cli_results, cli_tasks
+from benchmark import cli_audit, cli_cost, cli_results, cli_tasks
 from benchmark.console import FAILED, INTERRUPTED, USER_ERROR, Json, Settings, print_json, terminal
 
 if TYPE_CHECKING:
@@ -22,7 +24,12 @@ app = typer.Typer(
 
 SuiteName = Annotated[str, typer.Argument(metavar="[SUITE]", help="A suite; `bench list` names them.")]
 Scale = Annotated[str, typer.Option(help="tiny (seconds), cpu (at most an hour on 2 cores), gpu, paper.")]
-Out = Annotated[Path | None, typer.Option(help="Output folder; default results/runs/SUITE-SCALE.")]
+Model = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Another model: one of `bench list`, or your package.module:factory.")
+]
+Out = Annotated[
+    Path | None, typer.Option(help="Output folder; default results/runs/SUITE-SCALE, then -MODEL if given.")
+]
 Passes = Annotated[str | None, typer.Option(metavar="1,2", help="Only these N (passes over a window before eviction).")]
 Rollouts = Annotated[str | None, typer.Option(metavar="0,4", help="Only these depths t (Rule 110 steps).")]
 Seeds = Annotated[str | None, typer.Option(metavar="0,1,2", help="Only these seeds.")]
@@ -32,6 +39,7 @@ Seeds = Annotated[str | None, typer.Option(metavar="0,1,2", help="Only these see
 def run(
     suite: SuiteName = "quick",
     scale: Scale = "cpu",
+    model: Model = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     jobs: Annotated[int | None, typer.Option(help="Cells at once; default: cores, or GPUs.")] = None,
     seeds: Seeds = None,
@@ -48,11 +56,11 @@ def run(
 
         raise ValueError(nearest(device, ("cpu", "cuda"), kind="device"))
     environments = executors.slots(device, jobs)
-    cells = _grid(suite, scale, seeds, sleep_passes, rollout_steps, settings).cells()
-    folder = out or _default_out(suite, scale)
+    cells = _grid(suite, scale, model, seeds, sleep_passes, rollout_steps, settings).cells()
+    folder = out or _default_out(suite, scale, model)
     console = terminal()
     with sweep.opened(folder, cells):
-        board = progress.Board(f"{suite}, scale {scale}", cells, console=console)
+        board = progress.Board(_title(suite, scale, model), cells, console=console)
         for cell in cells:
             place = sweep.cell_folder(folder, cell)
             board.known(cell, sweep.cell_state(place)[0], rows.read(place / "rows.jsonl"))
@@ -112,6 +120,7 @@ def list_(json_: Json = False) -> None:
 def show(
     suite: SuiteName,
     scale: Scale = "cpu",
+    model: Model = None,
     seeds: Seeds = None,
     sleep_passes: Passes = None,
     rollout_steps: Rollouts = None,
@@ -123,7 +132,7 @@ def show(
     from benchmark.estimate import seconds
     from benchmark.progress import amount, duration, fact, table_of, varying
 
-    grid = _grid(suite, scale, seeds, sleep_passes, rollout_steps, settings)
+    grid = _grid(suite, scale, model, seeds, sleep_passes, rollout_steps, settings)
     cells = grid.cells()
     found: list[dict[str, Any]] = [
         {
@@ -145,7 +154,7 @@ def show(
     human = {"tokens": amount, "train_flops": amount, "parameters": amount, "estimated_s": duration}
     lines = [[human.get(k, str)(v) for k, v in cell.items()] for cell in found]
     console = terminal()
-    console.print(table_of(list(found[0]), lines, title=f"{suite}, scale {scale}"))
+    console.print(table_of(list(found[0]), lines, title=_title(suite, scale, model)))
     console.print(
         f"{len(cells)} cells, {amount(sum(c['tokens'] for c in found))} tokens, "
         f"{amount(sum(c['train_flops'] for c in found))} FLOPs; about {duration(total_s)} of one core of this machine"
@@ -153,15 +162,30 @@ def show(
 
 
 def _grid(
-    suite: str, scale: str, seeds: str | None, sleep_passes: str | None, rollout_steps: str | None, settings: Any
+    suite: str,
+    scale: str,
+    model: str | None,
+    seeds: str | None,
+    sleep_passes: str | None,
+    rollout_steps: str | None,
+    settings: Any,
 ) -> "Plan":
     """The grid that the options describe."""
+    import baselines
+    from baselines.given import attempt
     from benchmark.config import parse_setting
     from benchmark.suites import suite as named
 
     plan = named(suite, scale)
-    changes = dict(parse_setting(text, *plan.bases) for text in settings or ())
-    plan = plan.with_settings(changes) if changes else plan
+    kind = baselines.load(model) if model else None
+    bases = [replace(base, model=kind()) for base in plan.bases] if kind else plan.bases
+    changes = dict(parse_setting(text, *bases) for text in settings or ())
+    if kind:
+        plan = plan.with_model(kind, changes)
+        for base in plan.bases:
+            attempt(base.model, vocab_size=base.task.vocab_size, window=base.task.window, seq_len=base.task.seq_len)
+    elif changes:
+        plan = plan.with_settings(changes)
     return plan.narrowed(
         seed=_numbers("--seeds", seeds),
         sleep_passes=_numbers("--sleep-passes", sleep_passes),
@@ -179,8 +203,13 @@ def _numbers(option: str, text: str | None) -> list[int] | None:
         raise ValueError(f"{option} takes whole numbers separated by commas, such as 1,2,4; given {text!r}") from None
 
 
-def _default_out(suite: str, scale: str) -> Path:
-    return Path("results") / "runs" / f"{suite}-{scale}"
+def _default_out(suite: str, scale: str, model: str | None) -> Path:
+    parts = [suite, scale, *([re.sub(r"[^\w.-]+", "-", model)] if model else [])]
+    return Path("results") / "runs" / "-".join(parts)
+
+
+def _title(suite: str, scale: str, model: str | None) -> str:
+    return f"{suite}, scale {scale}" + (f", model {model}" if model else "")
 
 
 # The commands that train nothing are in files of their own.
@@ -190,6 +219,8 @@ app.command()(cli_results.table)
 app.command()(cli_tasks.data)
 app.command("gallery")(cli_tasks.gallery_)
 app.command("hardness")(cli_tasks.hardness_)
+app.command("cost")(cli_cost.cost_)
+app.command("audit")(cli_audit.audit_)
 
 
 def main() -> None:

@@ -29,7 +29,10 @@ class Training:
         tokens: Training budget in tokens of input, all windows counted once whatever N; rounded up to whole steps.
         batch: Sequences per step.
         sleep_passes: N, passes over each window before it is evicted; 1 is the plain hybrid.
+        hard_share: Share of the steps, from the first, in which only the fast-weight layers learn, under hard eviction:
+            the first stage of the paper's two-stage recipe for sliding windows. The second trains everything.
         test_passes: Values of N to test with; empty means the trained one.
+        test_at: Difficulties to test at, for a task whose difficulty is one of its settings; empty means its own.
         muon_lr: Learning rate of the matrices inside blocks (Muon).
         adam_lr: Learning rate of everything else (AdamW).
         weight_decay: Decoupled decay, both optimizers.
@@ -44,7 +47,9 @@ class Training:
     tokens: int
     batch: int = 256
     sleep_passes: int = 1
+    hard_share: float = 0.0
     test_passes: tuple[int, ...] = ()
+    test_at: tuple[int, ...] = ()
     muon_lr: float = 0.01
     adam_lr: float = 3e-3
     weight_decay: float = 0.0
@@ -61,7 +66,11 @@ class Training:
             check_whole(name, getattr(self, name), 1)
         for passes in self.test_passes:
             check_whole("test_passes", passes, 1)
+        for difficulty in self.test_at:
+            check_whole("test_at", difficulty, 0)
         check_whole("warmup_steps", self.warmup_steps, 0)
+        if not 0 <= self.hard_share < 1:
+            raise ValueError(f"hard_share must be in 0 <= share < 1; given {self.hard_share!r}")
         for name in ("muon_lr", "adam_lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0; given {getattr(self, name)!r}")
@@ -96,6 +105,8 @@ class Cell:
                 f"settings of task {self.task.name!r}, model {self.model.name!r} and training must have names of "
                 f"their own, none of them a column of every row; rename {', '.join(doubled)}"
             )
+        for difficulty in self.training.test_at:
+            self.task.at(difficulty)  # says why if it cannot be
 
     def parts(self) -> tuple[Task, ModelConfig, Training]:
         """The three frozen dataclasses that hold the settings."""
@@ -111,6 +122,16 @@ class Cell:
         """The steps after which the model is tested, the last one included; strictly rising."""
         points = min(self.training.evaluations, self.steps)
         return tuple(self.steps * (i + 1) // points for i in range(points))
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The difficulties it is tested at."""
+        return self.training.test_at or self.task.levels
+
+    @property
+    def hard_steps(self) -> int:
+        """Steps of the first stage, in which only fast-weight layers learn."""
+        return round(self.training.hard_share * self.steps)
 
     @property
     def axes(self) -> dict[str, Any]:
@@ -186,8 +207,8 @@ def _replaced(part: Part, settings: dict[str, Any]) -> Part:
     return replace(part, **{f.name: settings[f.name] for f in fields(part) if f.name in settings})
 
 
-def parse_setting(text: str, *holders: Cell | Task) -> tuple[str, Any]:
-    """`name=value` from a command line, with the value in the type that setting has in a cell, or in a task alone."""
+def parse_setting(text: str, *holders: Cell | Task | ModelConfig) -> tuple[str, Any]:
+    """`name=value` from a command line, the value in the type that setting has in a cell, or a task or model alone."""
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"a setting is written name=value; given {text!r}")

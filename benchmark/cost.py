@@ -8,7 +8,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.base import ModelConfig
+from baselines.base import Model, ModelConfig, State
 from benchmark.config import Cell
 from benchmark.forward import Batch, Windows, predict, split_windows, token_losses
 
@@ -36,7 +36,13 @@ def cost(cell: Cell) -> Cost:
     """Count the cost of a cell by running one sequence on the CPU; leaves torch's random state as it was."""
     task = cell.task
     windows = split_windows(task.episodes("train", np.arange(1)))
-    return _cost(cell.model, task.vocab_size, task.window, windows, cell.training.sleep_passes)
+    passes = cell.training.sleep_passes
+    return count(cell.model, vocab_size=task.vocab_size, window=task.window, windows=windows, passes=passes)
+
+
+def count(config: ModelConfig, *, vocab_size: int, window: int, windows: Windows, passes: int) -> Cost:
+    """Count the cost of a model on one sequence, cut into `windows` of `window` tokens, at N = `passes`."""
+    return _cost(config, vocab_size, window, windows, passes)
 
 
 @lru_cache(maxsize=256)
@@ -52,17 +58,7 @@ def _cost(config: ModelConfig, vocab_size: int, window: int, windows: Windows, p
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as train:
         token_losses(predict(model, batch, passes), batch.targets).sum().backward()  # type: ignore[no-untyped-call]
 
-    sleep_flops = wake_flops = 0
-    with torch.no_grad():
-        state = model.start(1)
-        for start, stop, asked in batch.windows:
-            tokens = batch.inputs[:, start:stop]
-            with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as forward:
-                state = model.wake(tokens, state)[1] if asked else model.sleep(tokens, state, passes)
-            if asked:
-                wake_flops += forward.get_total_flops()
-            else:
-                sleep_flops += forward.get_total_flops()
+    sleep_flops, wake_flops, state = forward_flops(model, windows, passes)
     return Cost(
         parameters=sum(p.numel() for p in model.parameters()),
         train_flops=train.get_total_flops(),
@@ -70,3 +66,19 @@ def _cost(config: ModelConfig, vocab_size: int, window: int, windows: Windows, p
         wake_flops=wake_flops,
         state_bytes=model.state_bytes(state),
     )
+
+
+def forward_flops(model: Model, windows: Windows, passes: int) -> tuple[int, int, State]:
+    """FLOPs of one sequence's sleep at N = `passes`, FLOPs of its predictions, and the state after both."""
+    sleep_flops = wake_flops = 0
+    with torch.no_grad():
+        state = model.start(1)
+        for start, stop, asked in windows:
+            tokens = torch.zeros(1, stop - start, dtype=torch.int64)
+            with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as forward:
+                state = model.wake(tokens, state)[1] if asked else model.sleep(tokens, state, passes)
+            if asked:
+                wake_flops += forward.get_total_flops()
+            else:
+                sleep_flops += forward.get_total_flops()
+    return sleep_flops, wake_flops, state

@@ -24,12 +24,12 @@ def accuracy_by_depth(study: Study) -> Figure | None:
     chances = [study.chance(depth) for depth in study.depths if not math.isnan(study.chance(depth))]
     low, high = style.limits(study.scores)
     for ax, n in zip(axes, passes, strict=True):
-        ends = {}
+        ends = []
         for depth, look in looks.items():
             found = study.whole(study.scores, n, depth)
             end = style.curve(ax, found, look, "tokens_seen", style.scale_of(study.scores["tokens_seen"]))
             if end is not None:
-                ends[study.label(depth)] = (end, look)
+                ends.append((study.label(depth), end, look))
         ax.axhspan(min(chances), max(chances), color=style.GREY, alpha=0.18, linewidth=0)
         for edge in values([min(chances), max(chances)]):
             ax.axhline(edge, **style.CHANCE_LINE)

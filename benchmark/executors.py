@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from baselines.given import FOLDER
 from benchmark.config import Cell
 from benchmark.environment import ROOT
 
@@ -114,7 +115,7 @@ def _run_cell(
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmark.worker"],
             cwd=ROOT,  # `-m` then finds this checkout, whatever lies in the caller's folder
-            env=os.environ | environment,
+            env={FOLDER: str(Path.cwd())} | os.environ | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

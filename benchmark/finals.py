@@ -1,14 +1,11 @@
 """Figures of final scores: by difficulty, by N, by answer, and what it took to get there."""
 
 import math
-from typing import Any
 
 import polars as pl
-from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from benchmark import style
+from benchmark import marks, style
 from benchmark.studies import Study, values, words
 
 THRESHOLDS = (0.5, 0.8)  # of lift
@@ -72,34 +69,14 @@ def frontier(study: Study) -> Figure | None:
         panels=1,
         size=(0.74 * len(depths) + 0.5, 0.5 * len(passes) + 0.85),
     )
-    shades = colormaps["Blues"]
     for i, depth in enumerate(depths):
         chance = study.chance(depth)
         ax.text(i, -0.78, "" if math.isnan(chance) else f"{chance:.1f}", color=style.GREY, ha="center", va="center")
         for j, n in enumerate(passes):
             found = [100 * float(score) for score in study.whole(study.final, n, depth)["exact_match"]]
-            box: dict[str, Any] = {
-                "xy": (i - 0.5, j - 0.5),
-                "width": 1,
-                "height": 1,
-                "edgecolor": "white",
-                "linewidth": 1.5,
-            }
-            if not found:
-                ax.add_patch(Rectangle(**box, facecolor="#f7f7f7", hatch="////"))
-                ax.text(
-                    i, j, _why_missing(study, n, depth), size=6.8, ha="center", va="center", backgroundcolor="#f7f7f7"
-                )
-                continue
-            low, mean, high = min(found), sum(found) / len(found), max(found)
-            shade = min(1.0, max(0.0, (mean - chance) / (100 - chance)))
-            ax.add_patch(Rectangle(**box, facecolor=shades(0.85 * shade)))
-            color = "white" if shade > 0.7 else style.INK
-            ax.text(i, j + 0.14 * (seeds != 1), f"{mean:.1f}", color=color, size=9, ha="center", va="center")
-            if seeds != 1:
-                few = f", {len(found)} of {seeds}" if len(found) != seeds else ""
-                spread = f"{low:.0f}–{high:.0f}{few}" if len(found) > 1 else f"1 of {seeds} seeds"
-                ax.text(i, j - 0.25, spread, color=color, size=6.3, ha="center", va="center")
+            marks.tile(
+                ax, (i, j), found, chance=chance, seeds=seeds, missing=why_missing(study, pl.col("n") == n, depth)
+            )
     ax.set(xlim=(-0.5, len(depths) - 0.5), ylim=(-1.06, len(passes) - 0.5), xlabel=study.depth_axis)
     ax.set_xticks(range(len(depths)), [str(d) for d in depths])
     ax.set_yticks([-0.78, *range(len(passes))], ["chance", *(f"N = {n}" for n in passes)])
@@ -109,12 +86,12 @@ def frontier(study: Study) -> Figure | None:
     return figure
 
 
-def _why_missing(study: Study, n: int, depth: int) -> str:
-    """Why a place of the map is empty."""
-    failed = study.failed.filter((pl.col("n") == n) & (pl.col("depth") == depth))
+def why_missing(study: Study, which: pl.Expr, depth: int) -> str:
+    """Why there is no final score of the cells `which` at a difficulty."""
+    failed = study.failed.filter(which & (pl.col("depth") == depth))
     if failed.height:
         return str(failed["status"][0]).replace("_", "\n")
-    return "unfinished" if study.whole(study.scores, n, depth).height else "not run"
+    return "unfinished" if study.scores.filter(which & (pl.col("depth") == depth)).height else "not run"
 
 
 def accuracy_by_answer(study: Study) -> Figure | None:

@@ -53,8 +53,11 @@ def split_windows(episode: Episode) -> Windows:
     return asked
 
 
-def predict(model: Model, batch: Batch, passes: int) -> Tensor:
-    """Logits [B, P, V] of the predicted windows, side by side, after sleeping `passes` times over each other window."""
+def predict(model: Model, batch: Batch, passes: int, *, hard: bool = False) -> Tensor:
+    """Logits [B, P, V] of the predicted windows, side by side, after sleeping `passes` times over each other window.
+
+    With `hard`, keys and values are dropped after every window, whatever the model's own eviction is.
+    """
     state, logits = model.start(len(batch.inputs)), []
     for start, stop, asked in batch.windows:
         tokens = batch.inputs[:, start:stop]
@@ -63,6 +66,7 @@ def predict(model: Model, batch: Batch, passes: int) -> Tensor:
             logits.append(output)
         else:
             state = model.sleep(tokens, state, passes)
+        state = state.evicted() if hard else state
     return logits[0] if len(logits) == 1 else torch.cat(logits, dim=1)
 
 

@@ -2,9 +2,10 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
+from baselines.base import ModelConfig
 from benchmark.config import Cell
 from tasks.base import nearest
 
@@ -42,6 +43,37 @@ class Grid:
         """
         fixed = {name: (value,) for name, value in settings.items() if name in self.axes}
         return Grid(base=self.base.with_settings(settings), axes=self.axes | fixed)
+
+    def with_model(self, kind: type[ModelConfig], settings: dict[str, Any]) -> "Grid":
+        """The same grid of another model, at the sizes of this one, with `settings` on top.
+
+        What both models have keeps its value here, unless its default differs between the two: that difference is what
+        makes a model what it is, such as the layout of a transformer.
+
+        Raises:
+            ValueError: an axis that the model lacks or is defined by, or a setting that is unknown or refused.
+        """
+        before, after = _defaults(type(self.base.model)), _defaults(kind)
+        base = replace(self.base, model=kind())
+        for axis in self.axes:
+            if axis != "seed" and axis not in base.axes:
+                raise ValueError(
+                    f"the suite runs through {axis}, which model {kind.name!r} does not have; "
+                    f"its settings: {', '.join(after) or 'none'}"
+                )
+            if axis in before and axis not in settings and before[axis] != after[axis]:
+                raise ValueError(
+                    f"the suite runs through {axis}, which is what makes model {kind.name!r} what it is; "
+                    f"--set {axis}=VALUE chooses one"
+                )
+        shared = [name for name in before if name in after and before[name] == after[name]]
+        kept = {name: getattr(self.base.model, name) for name in shared}
+        return Grid(base=base.with_settings(kept | settings), axes=self.axes).with_settings(settings)
+
+
+def _defaults(kind: type[ModelConfig]) -> dict[str, Any]:
+    """The default of every setting of a model."""
+    return {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(kind)}
 
 
 @dataclass(frozen=True)
@@ -83,13 +115,32 @@ class Plan:
         Raises:
             ValueError: a setting that no grid has, or a value that is refused.
         """
-        known = {name for base in self.bases for name in (*base.axes, "seed")}
-        for name in settings:
-            if name not in known:
-                raise ValueError(nearest(name, sorted(known), kind="setting"))
+        return Plan(
+            tuple(grid.with_settings(own) for grid, own in zip(self.grids, _each(settings, self.bases), strict=True))
+        )
+
+    def with_model(self, kind: type[ModelConfig], settings: dict[str, Any] | None = None) -> "Plan":
+        """Every grid with another model, and with `settings` as in `with_settings`.
+
+        Raises:
+            ValueError: as `Grid.with_model`, or a setting that no grid has then.
+        """
+        bases = [replace(base, model=kind()) for base in self.bases]
         return Plan(
             tuple(
-                grid.with_settings({n: v for n, v in settings.items() if n in grid.base.axes or n == "seed"})
-                for grid in self.grids
+                grid.with_model(kind, own) for grid, own in zip(self.grids, _each(settings or {}, bases), strict=True)
             )
         )
+
+
+def _each(settings: dict[str, Any], bases: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Which of the settings each base has.
+
+    Raises:
+        ValueError: a setting that none has.
+    """
+    known = {name for base in bases for name in (*base.axes, "seed")}
+    for name in settings:
+        if name not in known:
+            raise ValueError(nearest(name, sorted(known), kind="setting"))
+    return [{n: v for n, v in settings.items() if n in base.axes or n == "seed"} for base in bases]

@@ -105,7 +105,7 @@ class Board:
 
     def scores(self, cell: Cell) -> str:
         """The newest scores of a cell in words; empty before the first."""
-        return score_text([self.last[cell.id, level] for level in cell.task.levels if (cell.id, level) in self.last])
+        return score_text([self.last[cell.id, level] for level in cell.levels if (cell.id, level) in self.last])
 
     def grid(self, caption: str = "") -> Table:
         """Mean exact match over seeds: a line per difficulty (and other setting that varies), a column per N."""
@@ -118,7 +118,7 @@ class Board:
             table.add_column(f"N = {n}", justify="right")
         lines: dict[tuple[str, ...], list[Cell]] = {}
         for cell in self.cells:
-            for level in cell.task.levels:
+            for level in cell.levels:
                 lines.setdefault((*(fact(cell, name) for name in self.others), str(level)), []).append(cell)
         for key, group in lines.items():
             level = int(key[-1])

@@ -1,5 +1,6 @@
 """The setting of each task at each scale: sizes, network, training. Suites vary what their question asks to vary."""
 
+from dataclasses import replace
 from typing import Any
 
 from baselines.hybrid import Hybrid
@@ -68,6 +69,22 @@ def storage(scale: str) -> Cell:
         task=Recall(pairs=pairs, keys=2 * pairs, values=16, queries=4, window_tokens=2 * pairs if small else 24),
         model=network.model,
         training=network.training,
+    )
+
+
+def kept(scale: str) -> Cell:
+    """The retention setting of a scale: trained with a few windows after the one that matters, tested with more.
+
+    No window index: there is none for windows beyond those of training. What tells the first window is its keys.
+    """
+    from tasks.retention import Retention
+
+    base = storage(scale)
+    after = {"tiny": 2, "cpu": 4, "gpu": 16, "paper": 16}[scale]
+    return Cell(
+        task=Retention(windows_after=after),
+        model=replace(base.model, window_embedding=False),
+        training=replace(base.training, evaluations=5, test_examples=512),
     )
 
 

@@ -1,6 +1,7 @@
 """Studies: rows grouped into what may share a figure, so that no mean hides a setting that varies.
 
-A cell that failed is left out of the scores and named in the note.
+A study differs in difficulty, N and seed only, or, for a comparison, in a few columns that its figure tells apart. A
+cell that failed is left out of the scores and named in the note.
 """
 
 import math
@@ -12,8 +13,11 @@ import polars as pl
 
 from benchmark import rows
 
-IDENTITY = ("suite", "scale", "task", "task_version", "model", "model_version", "device")
-"""Columns whose values never share a study."""
+IDENTITY = ("variant", "suite", "scale", "task", "task_version", "model", "model_version", "device")
+"""Columns whose values never share a study; each names a study only where those before it do not tell."""
+
+PLACE = ("suite", "scale", "task", "device")
+"""Columns whose values share a comparison only if it tells them apart."""
 
 SYMBOLS = {"rollout_steps": "t", "hops": "k"}
 MOST_NAMED = 4  # failed cells named in a note
@@ -21,13 +25,15 @@ MOST_NAMED = 4  # failed cells named in a note
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Rows that may share a figure: they differ in difficulty, N and seed only.
+    """Rows that may share a figure: they differ in difficulty, N, seed and the columns of a comparison only.
 
     Attributes:
         name: What tells this study from the others of the same rows; empty if it is the only one.
+        variant: What the suite calls its cells; None if nothing, or if this is a comparison.
+        setting: Its name without the variant and the N of the test.
         about: What was trained, for the line under the title.
         note: Seeds, failed and unfinished cells, for the line under the figure.
-        axis: Name of the difficulty.
+        axis: Name of the difficulty; "difficulty" if tasks with several share a comparison.
         scores: Test rows of every cell that did not fail; beside the columns of rows, `n` is the N of training and
             `depth` the difficulty.
         final: Those of the last step of every finished cell.
@@ -35,6 +41,8 @@ class Study:
     """
 
     name: str
+    variant: str | None
+    setting: str
     about: str
     note: str
     axis: str
@@ -44,7 +52,7 @@ class Study:
 
     def label(self, depth: int) -> str:
         """A difficulty in words, such as "t = 4"."""
-        return _label(self.axis, depth)
+        return label(self.axis, depth)
 
     @property
     def passes(self) -> list[int]:
@@ -73,9 +81,50 @@ class Study:
 
 def studies(frame: pl.DataFrame) -> list[Study]:
     """The studies in a table of rows, in a fixed order; those without any score are left out."""
+    frame, settings = _prepared(frame), _settings(frame)
+    told = _telling(frame, IDENTITY)
+    found = []
+    for group in _split(frame, told):
+        varying = [c for c in settings if _varies(group, c)]
+        for part in _split(group, [*varying, "test_passes"]):
+            first = part.row(0, named=True)
+            setting = _named(first, [c for c in (*told, *varying) if c != "variant"])
+            name = _named(first, [*told, *varying, "test_passes"])
+            study = _study(part, name=name, setting=setting, variant=first["variant"], settings=settings)
+            if study.scores.height:
+                found.append(study)
+    return sorted(found, key=lambda study: study.name)
+
+
+def compared(frame: pl.DataFrame, by: Sequence[str]) -> list[Study]:
+    """Each suite of a table of rows as one study, whose figure tells apart N, difficulty and the columns `by`.
+
+    A suite in which anything else varies is left out, because a mean would hide it; so is one of several variants if
+    "variant" is not in `by`, and so are tests at another N than the trained one if "test_passes" is not.
+    """
+    if any(c not in frame.columns for c in by):
+        return []
+    frame, settings = _prepared(frame), _settings(frame)
+    if "test_passes" not in by:
+        frame = frame.filter(pl.col("test_passes").is_null())
+    told = _telling(frame, [c for c in PLACE if c not in by])
+    others = [c for c in (*IDENTITY, *settings) if c not in by]
+    found = []
+    for part in _split(frame, told):
+        hidden = part.group_by(*by, "n", "depth").agg(pl.col(others).n_unique()).select(pl.col(others) > 1)
+        if any(hidden[c].any() for c in others) or ("variant" in others and part["variant"].n_unique() > 1):
+            continue
+        name = _named(part.row(0, named=True), told)
+        study = _study(part, name=name, setting=name, variant=None, by=by)
+        if study.scores.height:
+            found.append(study)
+    return sorted(found, key=lambda study: study.name)
+
+
+def _prepared(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows with `n`, `depth` and `test_passes`: the N of the test where it is not the trained one; sorted."""
     axes = [a for a in frame["axis"].unique(maintain_order=True) if a in frame.columns]
-    settings = [c for c in frame.columns if c not in rows.COLUMNS and c not in (*axes, "sleep_passes", "test_passes")]
-    lists = [c for c in settings if frame[c].dtype == pl.List]
+    lists = [c for c in _settings(frame) if frame[c].dtype == pl.List]
     trained = pl.col("sleep_passes" if "sleep_passes" in frame.columns else "tested_passes")
     frame = frame.with_columns(
         n=trained,
@@ -83,16 +132,25 @@ def studies(frame: pl.DataFrame) -> list[Study]:
         test_passes=pl.when(pl.col("tested_passes") != trained).then(pl.col("tested_passes").cast(pl.String)),
         **{c: pl.col(c).cast(pl.List(pl.String)).list.join(" ") for c in lists},
     )
-    frame = frame.sort("n", "depth", "seed", "cell_id", "step", "answer", nulls_last=True, maintain_order=True)
-    identity = [c for c in IDENTITY if frame[c].n_unique() > 1]
-    found = []
-    for group in _split(frame, identity):
-        varying = [c for c in settings if _varies(group, c)] + ["test_passes"]
-        for part in _split(group, varying):
-            study = _study(part, [*identity, *varying], settings)
-            if study.scores.height:
-                found.append(study)
-    return sorted(found, key=lambda study: study.name)
+    tests = frame.filter(pl.col("status") == "ok").select("cell_id", "test_passes").unique(maintain_order=True)
+    failed = frame.filter(pl.col("status") != "ok").drop("test_passes")  # in every study that its cell was tested in
+    failed = failed.join(tests, on="cell_id", how="left", maintain_order="left").select(frame.columns)
+    frame = pl.concat([frame.filter(pl.col("status") == "ok"), failed])
+    return frame.sort("n", "depth", "seed", "cell_id", "step", "answer", nulls_last=True, maintain_order=True)
+
+
+def _settings(frame: pl.DataFrame) -> list[str]:
+    """The settings of task, model and training, but N."""
+    return [c for c in frame.columns if c not in rows.COLUMNS and c not in ("sleep_passes", "test_passes")]
+
+
+def _telling(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Of the columns, those that tell rows apart that the ones before them do not."""
+    told: list[str] = []
+    for column in columns:
+        if any(part[column].n_unique() > 1 for part in _split(frame, told)):
+            told.append(column)
+    return told
 
 
 def _split(frame: pl.DataFrame, columns: Sequence[str]) -> list[pl.DataFrame]:
@@ -105,39 +163,70 @@ def _varies(group: pl.DataFrame, setting: str) -> bool:
     return bool((group.group_by("depth").agg(pl.col(setting).n_unique())[setting] > 1).any())
 
 
-def _study(part: pl.DataFrame, naming: Sequence[str], settings: Sequence[str]) -> Study:
-    """The study of rows that belong together; `naming`: the columns that tell it from others."""
+def _study(
+    part: pl.DataFrame,
+    *,
+    name: str,
+    setting: str,
+    variant: str | None,
+    by: Sequence[str] = (),
+    settings: Sequence[str] = (),
+) -> Study:
+    """The study of rows that belong together; `by` names its failed cells, `settings` may differ by difficulty."""
     failed = part.filter(pl.col("status") != "ok").unique("cell_id", keep="first", maintain_order=True)
     scores = part.filter((pl.col("status") == "ok") & ~pl.col("cell_id").is_in(failed["cell_id"].to_list()))
     last = scores.filter(pl.col("step") == pl.col("step").max().over("cell_id"))
     final = last.filter(pl.col("tokens_seen") >= pl.col("tokens")) if "tokens" in part.columns else last
-    first = part.row(0, named=True)
-    name = ", ".join(f"{words(c)} {first[c]}" for c in naming if first[c] is not None)
-    trained = f"{first['task']}, {first['model']}, suite {first['suite']}, scale {first['scale']}"
-    axis = first["axis"]
+    axes = values(part["axis"])
+    trained = [_listed(part, "task"), _listed(part, "model"), *(f"{c} {part[c][0]}" for c in ("suite", "scale"))]
     note = []
     if scores.height:
-        seeds = scores.group_by("n", "depth").agg(pl.col("seed").n_unique())["seed"].to_list()
+        seeds = scores.group_by(*by, "n", "depth").agg(pl.col("seed").n_unique())["seed"].to_list()
         note.append(f"{'–'.join(str(s) for s in values([min(seeds), max(seeds)]))} seed{'s' * (max(seeds) > 1)}.")
     if failed.height:
-        cells = [_failure(axis, row) for row in failed.iter_rows(named=True)]
+        cells = [_failure(row, by) for row in failed.iter_rows(named=True)]
         more = f" and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""
         note.append(f"{_cells(len(cells))} failed, left out: {'; '.join(cells[:MOST_NAMED])}{more}.")
     if unfinished := scores["cell_id"].n_unique() - final["cell_id"].n_unique():
         note.append(f"{_cells(unfinished)} unfinished: in curves as far as trained, not in final scores.")
-    if differing := [words(c) for c in settings if part[c].n_unique() > 1]:
+    if differing := [words(c) for c in settings if c not in axes and part[c].n_unique() > 1]:
         note.append(f"Not the same at every difficulty: {', '.join(differing)}.")
-    about = f"{trained}\n{name}".strip()
-    return Study(name=name, about=about, note=" ".join(note), axis=axis, scores=scores, final=final, failed=failed)
+    return Study(
+        name=name,
+        variant=variant,
+        setting=setting,
+        about=f"{', '.join(trained)}\n{name}".strip(),
+        note=" ".join(note),
+        axis=axes[0] if len(axes) == 1 else "difficulty",
+        scores=scores,
+        final=final,
+        failed=failed,
+    )
 
 
-def _failure(axis: str, row: dict[str, Any]) -> str:
-    """A failed cell in words."""
-    depth = "" if row["depth"] is None else f"{_label(axis, row['depth'])}, "
-    return f"N = {row['n']}, {depth}seed {row['seed']} ({row['status']})"
+def _named(row: dict[str, Any], columns: Iterable[str]) -> str:
+    """What a row has in some columns, in words."""
+    return ", ".join(f"{words(c)} {row[c]}" for c in columns if row[c] is not None)
 
 
-def _label(axis: str, value: int) -> str:
+def _listed(part: pl.DataFrame, column: str) -> str:
+    """The values of a column, or how many there are."""
+    found = values(part[column])
+    return " + ".join(found) if len(found) < MOST_NAMED else f"{len(found)} {column}s"
+
+
+def _failure(row: dict[str, Any], by: Sequence[str]) -> str:
+    """A failed cell in words, beginning with what it has in the columns `by`."""
+    told = [
+        str(row[c]) if isinstance(row[c], str) else f"{words(c)} {row[c]}"
+        for c in by
+        if row[c] is not None and c != "test_passes"
+    ]
+    depth = [] if row["depth"] is None or row["axis"] in by else [label(row["axis"], row["depth"])]
+    return ", ".join([*told, f"N = {row['n']}", *depth, f"seed {row['seed']} ({row['status']})"])
+
+
+def label(axis: str, value: int) -> str:
     """A difficulty in words, such as "t = 4"."""
     return f"{SYMBOLS.get(axis, words(axis))} = {value}"
 

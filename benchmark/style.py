@@ -65,6 +65,7 @@ class Look:
     color: str
     marker: str
     dashes: Any = "solid"
+    width: float = 1.5
 
     def handle(self, label: str, *, line: bool = True) -> Line2D:
         """The series' entry in a legend."""
@@ -116,9 +117,10 @@ def sheet(
     size: tuple[float, float] = (2.3, 1.65),
     legend: Sequence[Line2D] = (),
     share: bool = True,
+    columns: int | None = None,
 ) -> tuple[Figure, list[Axes]]:
     """A figure of equal panels (`size` inches each) under a title and a legend and above a note."""
-    columns = min(panels, 2 if panels == 4 else 3)
+    columns = columns or min(panels, 2 if panels == 4 else 3)
     lines = -(-panels // columns)
     width = max(columns * size[0] + 0.5, 4.2)
     titles, abouts, notes = _wrap(title, width, TITLE), _wrap(about, width, SMALL), _wrap(note, width, SMALL)
@@ -168,6 +170,7 @@ def curve(
     scale: float,
     turn: tuple[int, int] = (0, 1),
     y: str = "exact_match",
+    band: bool = True,
 ) -> float | None:
     """Mean over seeds as far as all of them got, the band they span, thin lines for few; the last mean.
 
@@ -178,9 +181,9 @@ def curve(
     mean = mean.filter(pl.col("cells") == cells).sort("step")
     if not mean.height:
         return None
-    if cells > 1:
+    if band and cells > 1:
         ax.fill_between(mean[x], mean["low"], mean["high"], color=look.color, alpha=0.16, linewidth=0)
-    if 1 < cells <= MOST_LINES:
+    if band and 1 < cells <= MOST_LINES:
         for cell in scores.partition_by("cell_id", maintain_order=True):
             ax.plot(cell[x] / scale, _factor(y) * cell[y], color=look.color, linewidth=0.5, alpha=0.5)
     marks = max(1, mean.height // 5)
@@ -190,6 +193,7 @@ def curve(
         mean["mean"],
         color=look.color,
         linestyle=look.dashes,
+        linewidth=look.width,
         marker=look.marker,
         markevery=(first, marks),
         zorder=3,
@@ -249,10 +253,10 @@ def label_outer(axes: Sequence[Axes], *, x: str, y: str) -> None:
             ax.set_xlabel(x)
 
 
-def label_ends(ax: Axes, ends: Mapping[str, tuple[float, Look]], *, gap: float) -> None:
-    """Write each label beside the right end of its curve (label -> height, look), at least `gap` apart."""
-    ordered = sorted(ends.items(), key=lambda end: end[1][0])
-    heights = [height for _, (height, _) in ordered]
+def label_ends(ax: Axes, ends: Sequence[tuple[str, float, Look]], *, gap: float) -> None:
+    """Write each label beside the right end of its curve (label, height, look), at least `gap` apart."""
+    ordered = sorted(ends, key=lambda end: end[1])
+    heights = [height for _, height, _ in ordered]
     low, high = ax.get_ylim()
     heights[-1] = min(heights[-1], high - gap / 2)
     for i in range(len(heights) - 2, -1, -1):  # from the top down, then back up from the axis
@@ -261,7 +265,7 @@ def label_ends(ax: Axes, ends: Mapping[str, tuple[float, Look]], *, gap: float) 
     for i in range(1, len(heights)):
         heights[i] = max(heights[i], heights[i - 1] + gap)
     across = ax.get_yaxis_transform()
-    for (label, (_, look)), height in zip(ordered, heights, strict=True):
+    for (label, _, look), height in zip(ordered, heights, strict=True):
         ax.plot(1.045, height, color=look.color, marker=look.marker, markersize=4, transform=across, clip_on=False)
         ax.text(1.085, height, label, color=look.color, size=7.5, va="center_baseline", transform=across)
 

@@ -6,8 +6,9 @@ exactly the paper's sizes.
 
 from collections.abc import Callable
 
+from baselines.hybrid import MIXERS
 from benchmark.grids import Grid, Plan
-from benchmark.settings import automaton, cycle, problems, seeds, storage
+from benchmark.settings import automaton, cycle, kept, problems, seeds, storage
 from tasks.base import nearest
 
 SCALES = ("tiny", "cpu", "gpu", "paper")
@@ -107,6 +108,58 @@ def test_passes(scale: str) -> Grid:
     )
 
 
+def controls(scale: str) -> Plan:
+    """Sleep against every rival of the same training compute: deeper, wider, longer trained, looped elsewhere."""
+    from benchmark.rivals import matched
+
+    depth = {"tiny": 2, "cpu": 6, "gpu": 8, "paper": 16}[scale]
+    tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
+    sleep = automaton(scale).with_settings({"rollout_steps": depth, "sleep_passes": 2, "tokens": tokens})
+    return Plan(tuple(Grid(base=rival, axes={"seed": seeds(scale)}) for rival in matched(sleep).values()))
+
+
+def rules(scale: str) -> Grid:
+    """Update rules of the fast weights x N."""
+    depth = {"tiny": 2, "cpu": 6, "gpu": 8, "paper": 16}[scale]
+    tokens = {"tiny": 50_000, "cpu": 3_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
+    base = automaton(scale).with_settings({"rollout_steps": depth, "tokens": tokens})
+    layout = base.axes["layout"]
+    return Grid(
+        base=base,
+        axes={
+            "seed": seeds(scale),
+            "layout": tuple(layout.replace("gdn", rule) for rule in MIXERS),
+            "sleep_passes": (1, 2),
+        },
+    )
+
+
+def sliding(scale: str) -> Plan:
+    """Figure 5: hard against sliding-window eviction, the latter also in two stages, x N."""
+    strings, depth = {"tiny": (2, 1), "cpu": (2, 5), "gpu": (4, 8), "paper": (4, 16)}[scale]
+    tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
+    base = automaton(scale).with_settings({"strings": strings, "rollout_steps": depth, "tokens": tokens})
+    axes = {"seed": seeds(scale), "sleep_passes": (1, 2) if scale in ("tiny", "cpu") else (1, 2, 4)}
+    kinds = ({}, {"eviction": "sliding"}, {"eviction": "sliding", "hard_share": 0.33})
+    return Plan(tuple(Grid(base=base.with_settings(kind), axes=axes) for kind in kinds))
+
+
+def retention(scale: str) -> Grid:
+    """What later windows leave of the one that matters: exact match against how many were read since, up to 64."""
+    tokens = {"tiny": 50_000, "cpu": 5_000_000, "gpu": 50_000_000, "paper": 200_000_000}[scale]
+    tested = (0, 1, 4) if scale == "tiny" else (0, 1, 2, 4, 8, 16, 32, 64)
+    base = kept(scale).with_settings({"tokens": tokens, "test_at": tested})
+    layout = base.axes["layout"]
+    return Grid(
+        base=base,
+        axes={
+            "seed": seeds(scale),
+            "layout": tuple(layout.replace("gdn", rule) for rule in ("gdn", "delta", "linear")),
+            "sleep_passes": (1, 2),
+        },
+    )
+
+
 SUITES: dict[str, Callable[[str], Grid | Plan]] = {
     "quick": quick,
     "rollouts": rollouts,
@@ -114,8 +167,12 @@ SUITES: dict[str, Callable[[str], Grid | Plan]] = {
     "addressing": addressing,
     "hops": hops,
     "operations": operations,
-    "no-gain": no_gain,
+    "controls": controls,
+    "rules": rules,
+    "sliding": sliding,
     "test-passes": test_passes,
+    "retention": retention,
+    "no-gain": no_gain,
 }
 """Every suite by name; its docstring is its description."""
 

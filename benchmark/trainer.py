@@ -4,6 +4,7 @@ Nothing but parameters, optimizer state and the step number is needed to go on: 
 of s, so a resumed cell gives the rows of an uninterrupted one, bit for bit on a CPU.
 """
 
+import itertools
 import math
 import time
 from collections import deque
@@ -56,6 +57,9 @@ class Trainer:
             vocab_size=cell.task.vocab_size, window=cell.task.window, seq_len=cell.task.seq_len
         ).to(self.device)
         self.optimizer = MuonAdamW(self.model, cell.training)
+        self.memory = {id(p) for p in self.model.memory()}
+        if cell.hard_steps and not self.memory:
+            raise ValueError(f"hard_share = {cell.training.hard_share}: model {cell.model.name!r} has no fast weights")
         self.cost = cost(cell)
         self.step = 0
         self.wall_s, self.clock = 0.0, time.perf_counter()
@@ -116,9 +120,12 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> torch.Tensor:
         """One optimizer step; the mean loss per target token, left on the device."""
-        training = self.cell.training
+        training, hard = self.cell.training, self.step < self.cell.hard_steps
+        if self.cell.hard_steps:  # parameters without a gradient are left alone by both optimizers
+            for parameter in self.model.parameters():
+                parameter.requires_grad_(not hard or id(parameter) in self.memory)
         with autocast(self.device, training.precision):
-            logits = predict(self.model, batch, training.sleep_passes)
+            logits = predict(self.model, batch, training.sleep_passes, hard=hard)
         loss = token_losses(logits, batch.targets).sum() / (batch.targets != IGNORE).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step(self.step)
@@ -139,10 +146,11 @@ class Trainer:
     def test(self, train_loss: float) -> Iterator[rows.Row]:
         """Rows of the held-out scores at the present step."""
         training, task = self.cell.training, self.cell.task
-        for passes in training.test_passes or (training.sleep_passes,):
+        tests = [task.at(difficulty) for difficulty in training.test_at] or [task]
+        for passes, tested in itertools.product(training.test_passes or (training.sleep_passes,), tests):
             scores = evaluate(
                 self.model,
-                task,
+                tested,
                 examples=training.test_examples,
                 passes=passes,
                 device=self.device,
@@ -150,7 +158,7 @@ class Trainer:
                 split=training.test_split,
             )
             for score in scores:
-                chance = task.chance(score.difficulty, score.answer)
+                chance = tested.chance(score.difficulty, score.answer)
                 yield (
                     self.facts
                     | asdict(score)
@@ -166,7 +174,7 @@ class Trainer:
                         "tested_passes": passes,
                         "train_loss": train_loss,
                         "chance": chance,
-                        **task.floors(score.difficulty, score.answer),
+                        **tested.floors(score.difficulty, score.answer),
                         "lift": (score.exact_match - chance) / (1 - chance),
                     }
                 )

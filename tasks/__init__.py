@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 TASKS: dict[str, str] = {
     "rule110": "tasks.rule110:Rule110",
     "recall": "tasks.recall:Recall",
+    "retention": "tasks.retention:Retention",
     "depo": "tasks.depo:Depo",
     "gsm_infinite": "tasks.gsm_infinite.task:GSMInfinite",
     "gsm_compact": "tasks.gsm_infinite.compact:GSMCompact",
@@ -42,8 +43,8 @@ def load(name: str) -> "type[Task]":
     """The class of the task `name`, imported only now, so one broken task cannot break the others.
 
     Raises:
-        ValueError: unknown name (the message lists the valid ones and the nearest), or not a `Task`.
-        ImportError: the task's own module fails to import.
+        ValueError: unknown name (the message lists the valid ones and the nearest), a module that cannot be imported,
+            not a `Task`, or one that calls itself something else.
     """
     from tasks.base import Task, nearest
 
@@ -51,7 +52,12 @@ def load(name: str) -> "type[Task]":
     if name not in tasks:
         raise ValueError(nearest(name, tasks, kind="task"))
     module, _, attribute = tasks[name].partition(":")
-    task = getattr(importlib.import_module(module), attribute, None)
+    try:
+        task = getattr(importlib.import_module(module), attribute, None)
+    except ImportError as error:
+        raise ValueError(f"task {name!r}: cannot import {module}: {error}") from error
     if not (isinstance(task, type) and issubclass(task, Task)):
         raise ValueError(f"task {name!r}: {tasks[name]} is not a subclass of tasks.base.Task")
+    if (own := getattr(task, "name", None)) not in tasks:
+        raise ValueError(f"task {name!r}: {tasks[name]} calls itself {own!r}; its name must be {name!r}")
     return task

@@ -116,6 +116,11 @@ class Recall(Task):
 
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
         """Examples `indices` [B]: inputs [B, T] = padding, pairs, queries with all values but the last."""
+        pairs, questions, hashes = self._facts(split, indices, key)
+        return self._episode(pairs.reshape(len(indices), 2 * self.pairs), questions, hashes)
+
+    def _facts(self, split: str, indices: Tokens, key: np.uint64) -> tuple[Tokens, Tokens, rng.Words]:
+        """Tokens of the pairs [B, pairs, 2] and of those asked for [B, queries, 2]; hashes [B] of the sets of pairs."""
         # Columns 0..pairs choose the questions; every attempt at the content has its own columns after them.
         asked = np.argsort(rng.words(key, indices, self.pairs), axis=1, kind="stable")[:, : self.queries]
 
@@ -129,17 +134,19 @@ class Recall(Task):
 
         pairs, hashes, _ = rng.draw_in_split(draw, split, indices)  # [B, pairs, 2]
         pairs += [1, 1 + self.keys]  # from numbers to tokens
-        questions = np.take_along_axis(pairs, asked[..., None], axis=1)  # [B, queries, 2]
+        return pairs, np.take_along_axis(pairs, asked[..., None], axis=1), hashes
 
-        inputs = np.full((len(indices), self.seq_len), PAD, dtype=np.int64)
+    def _episode(self, read: Tokens, questions: Tokens, hashes: rng.Words) -> Episode:
+        """Examples that read tokens [B, R], padded on the left to whole windows, then are asked the questions."""
+        inputs = np.full((len(read), self.seq_len), PAD, dtype=np.int64)
         targets = np.full_like(inputs, IGNORE)
         answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
-        read = self._read_windows * self.window
-        inputs[:, read - 2 * self.pairs : read] = pairs.reshape(-1, 2 * self.pairs)
-        inputs[:, read:] = questions.reshape(-1, 2 * self.queries)[:, :-1]
-        targets[:, read::2] = questions[..., 1]
-        answer[:, read::2] = np.arange(self.queries)
-        difficulty[:, read::2] = self.pairs
+        asking = self._read_windows * self.window
+        inputs[:, asking - read.shape[1] : asking] = read
+        inputs[:, asking:] = questions.reshape(len(read), 2 * self.queries)[:, :-1]
+        targets[:, asking::2] = questions[..., 1]
+        answer[:, asking::2] = np.arange(self.queries)
+        difficulty[:, asking::2] = self.levels[0]
         return Episode(
             inputs=inputs,
             targets=targets,

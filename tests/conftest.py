@@ -1,41 +1,113 @@
-"""Small models that several test files share."""
+"""Small models that several test files share, and how to run one over a sequence."""
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 import baselines
-from baselines.base import Model, ModelConfig
+from baselines.base import Model, ModelConfig, State
+from baselines.hybrid import MIXERS, Hybrid
+
+WINDOW, VOCABULARY = 6, 7
 
 # Sizes under the names that models give them: a new model is tested without an entry here.
-SMALL = {"layout": "attn gdn attn gdn", "d_model": 16, "heads": 2, "mlp_ratio": 2}
+SMALL = {"d_model": 16, "heads": 2, "mlp_ratio": 2, "top_k": 4, "store_tokens": 16}
+BLOCKS = 4
+"""Of its own layout a model keeps as many words: enough to loop the middle half."""
+
+OF_A_MODEL = ("gdn", "jet")
+"""Update rules that a registered model has; the others are tested in the place of the hybrid's."""
 
 Build = Callable[..., Model]
 
 
-@pytest.fixture(params=list(baselines.MODELS))
+def small_config(name: str) -> ModelConfig:
+    """A model of the registry, or the hybrid with another update rule, with small settings."""
+    if name in MIXERS and name not in OF_A_MODEL:
+        return Hybrid(layout=f"attn {name} attn {name}", d_model=16, heads=2, mlp_ratio=2)
+    kind = baselines.load(name)
+    settings: dict[str, Any] = {field.name: SMALL[field.name] for field in fields(kind) if field.name in SMALL}
+    layout = getattr(kind, "layout", None)
+    if isinstance(layout, str):
+        settings["layout"] = " ".join(layout.split()[:BLOCKS])
+    return kind(**settings)
+
+
+@pytest.fixture(params=[*baselines.available(), *(word for word in MIXERS if word not in OF_A_MODEL)])
 def config(request: pytest.FixtureRequest) -> ModelConfig:
-    """Every model of the registry in turn, with small settings."""
-    kind = baselines.load(request.param)
-    return kind(**{field.name: SMALL[field.name] for field in fields(kind) if field.name in SMALL})
+    """Every model there is, plug-ins included, and every update rule in turn, with small settings."""
+    return small_config(request.param)
 
 
 @pytest.fixture
 def build() -> Build:
-    """Make a small model for 4 windows of 6 tokens out of 7 kinds, with every weight away from 0.
+    """Make a small model for windows of 6 tokens out of 7 kinds, 4 unless told, with every weight away from 0.
 
     As built, branches that end in zeros keep gradients and tokens from each other, and much would hold by accident.
     """
 
-    def build(config: ModelConfig, *, seed: int = 0, dtype: torch.dtype = torch.float32, noise: float = 0.3) -> Model:
+    def build(
+        config: ModelConfig,
+        *,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+        noise: float = 0.3,
+        window: int = WINDOW,
+        windows: int = 4,
+    ) -> Model:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = config.build(vocab_size=7, window=6, seq_len=24).to(dtype)
+            model = config.build(vocab_size=VOCABULARY, window=window, seq_len=windows * window).to(dtype)
             with torch.no_grad():
                 for parameter in model.parameters():
                     parameter += noise * torch.randn(parameter.shape, dtype=dtype)
         return model
 
     return build
+
+
+def tokens(batch: int = 3, length: int = 4 * WINDOW, seed: int = 0) -> Tensor:
+    """Random tokens [B, T]."""
+    return torch.randint(VOCABULARY, (batch, length), generator=torch.Generator().manual_seed(seed))
+
+
+def other(inputs: Tensor, at: int) -> Tensor:
+    """The same tokens [B, T], with another at one position of every sequence."""
+    changed = inputs.clone()
+    changed[:, at] = (changed[:, at] + 1) % VOCABULARY
+    return changed
+
+
+def live(model: Model, inputs: Tensor, passes: int, window: int = WINDOW) -> tuple[Tensor, State]:
+    """Sleep over all windows but the last and predict in that one: logits and the last state."""
+    state = model.start(len(inputs))
+    *evicted, last = inputs.split(window, dim=1)
+    for part in evicted:
+        state = model.sleep(part, state, passes)
+    return model.wake(last, state)
+
+
+def same(one: State, two: State) -> bool:
+    """Whether two states are equal bit for bit."""
+    a, b = one.tensors(), two.tensors()
+    return one.windows == two.windows and list(a) == list(b) and all(torch.equal(a[path], b[path]) for path in a)
+
+
+def remembers(model: Model) -> bool:
+    """Whether anything at all survives a window."""
+    return bool(model.sleep(tokens()[:, :WINDOW], model.start(3), 1).tensors())
+
+
+def held(value: object) -> int:
+    """Bytes of memory that tensors occupy, wherever they hide in a value; parameters aside."""
+    if isinstance(value, Tensor):
+        return 0 if isinstance(value, nn.Parameter) else value.untyped_storage().nbytes()
+    if isinstance(value, dict):
+        return sum(map(held, value.values()))
+    if isinstance(value, list | tuple | set):
+        return sum(map(held, value))
+    return held(vars(value)) if is_dataclass(value) and not isinstance(value, type) else 0

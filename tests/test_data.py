@@ -18,7 +18,7 @@ from tasks.recall import Recall
 from tasks.rule110 import Rule110
 
 EXAMPLES = 5
-ALL = pytest.mark.parametrize("name", tasks.TASKS)
+ALL = pytest.mark.parametrize("name", tasks.available())
 
 
 def read(path: Path) -> pl.DataFrame:
@@ -186,6 +186,6 @@ def test_bad_input(arguments: list[str], said: str, tmp_path: Path, monkeypatch:
 
 def test_every_task_gives_every_column() -> None:
     assert issubclass(Breaks, Task)
-    for name in tasks.TASKS:
+    for name in tasks.available():
         (row,) = tasks.load(name)().records("train", [0])
         assert list(row) == list(data.SCHEMA)

@@ -1,28 +1,19 @@
-"""Eviction: an evicted token reaches what comes after by the fast weights, and by no other road."""
+"""Eviction: an evicted token reaches what comes after by the declared state, and by no other road."""
 
 from collections.abc import Iterator
 
 import pytest
 import torch
-from conftest import Build
+from conftest import VOCABULARY, WINDOW, Build, other, remembers, same, tokens
 from torch import Tensor, nn
 
-from baselines import gated_deltanet
 from baselines.base import Model, ModelConfig, State
+from baselines.hybrid import Hybrid
+from baselines.sleeper import Sleeper
 
-WINDOW, VOCABULARY, WINDOWS = 6, 7, 4
-TOKEN = pytest.mark.parametrize("at", [0, 2, WINDOW - 1, WINDOW, 2 * WINDOW - 1])
+EVICTED = (0, 2, WINDOW - 1, WINDOW, 2 * WINDOW - 1)
+"""Positions of tokens in the two windows that are slept on."""
 PASSES = pytest.mark.parametrize("passes", [1, 3])
-
-
-def draw() -> Tensor:
-    return torch.randint(VOCABULARY, (3, WINDOWS * WINDOW), generator=torch.Generator().manual_seed(0))
-
-
-def perturbed(at: int) -> Tensor:
-    inputs = draw()
-    inputs[:, at] = (inputs[:, at] + 1) % VOCABULARY
-    return inputs
 
 
 def live(
@@ -46,55 +37,73 @@ def live(
     return torch.cat(logits, dim=1), state, slept
 
 
-def equal(one: State, other: State) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one.fast_weights, other.fast_weights, strict=True))
-
-
-@TOKEN
 @PASSES
-def test_with_frozen_fast_weights_an_evicted_token_is_gone(
-    config: ModelConfig, build: Build, at: int, passes: int
-) -> None:
+def test_with_a_frozen_state_an_evicted_token_is_gone(config: ModelConfig, build: Build, passes: int) -> None:
     model = build(config)
-    logits, last, states = live(model, draw(), passes)
-    after, last_after, slept = live(model, perturbed(at), passes, frozen=states)
-    window = at // WINDOW
-    assert not equal(slept[window], states[window])  # the token was read: what is frozen would have differed
-    assert torch.equal(after, logits)
-    assert equal(last_after, last)
+    logits, last, states = live(model, tokens(), passes)
+    for at in EVICTED:
+        after, last_after, slept = live(model, other(tokens(), at), passes, frozen=states)
+        window = at // WINDOW
+        # The token was read: what is frozen would have differed, unless nothing is ever kept.
+        assert same(slept[window], states[window]) is not remembers(model)
+        assert torch.equal(after, logits)
+        assert same(last_after, last)
 
 
-@TOKEN
 @PASSES
-def test_without_freezing_it_is_remembered(config: ModelConfig, build: Build, at: int, passes: int) -> None:
+def test_without_freezing_it_is_remembered(config: ModelConfig, build: Build, passes: int) -> None:
+    """Or never heard of again, by a model of which nothing survives: whatever it read, it answers the same."""
     model = build(config)
-    logits, last, _ = live(model, draw(), passes)
-    after, last_after, _ = live(model, perturbed(at), passes)
-    assert not torch.equal(after, logits)
-    assert not equal(last_after, last)
+    logits, last, _ = live(model, tokens(), passes)
+    for at in EVICTED:
+        after, last_after, _ = live(model, other(tokens(), at), passes)
+        assert torch.equal(after, logits) is not remembers(model)
+        assert same(last_after, last) is not remembers(model)
 
 
-@TOKEN
+class ReadOnly(nn.Module):
+    """A mixer that reads as ever, and writes nothing."""
+
+    def __init__(self, mixer: nn.Module) -> None:
+        super().__init__()
+        self.mixer, self.initial_state = mixer, mixer.initial_state
+
+    def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        return self.mixer(x, state)[0], state
+
+
 @PASSES
-def test_a_rule_that_writes_nothing_remembers_nothing(
-    config: ModelConfig, build: Build, monkeypatch: pytest.MonkeyPatch, at: int, passes: int
-) -> None:
-    """The same from inside: the sleeps are untouched, and only the rule no longer changes its state."""
-    rule, calls = gated_deltanet.gated_delta, 0
-
-    def read_only(*arguments: Tensor) -> tuple[Tensor, Tensor]:
-        nonlocal calls
-        calls += 1
-        return rule(*arguments)[0], arguments[-1]
-
+def test_a_mixer_that_writes_nothing_remembers_nothing(config: ModelConfig, build: Build, passes: int) -> None:
+    """The same from inside: the sleeps are untouched, and only the mixers no longer change what they hold."""
+    if not isinstance(config, Hybrid):
+        pytest.skip("a model of other parts")
     model = build(config)
-    monkeypatch.setattr(gated_deltanet, "gated_delta", read_only)
-    logits, last, _ = live(model, draw(), passes)
-    if not calls:
-        pytest.skip("this model writes by another rule")
-    after, last_after, _ = live(model, perturbed(at), passes)
-    assert torch.equal(after, logits)
-    assert equal(last_after, last)
+    assert isinstance(model, Sleeper)
+    for block in model.blocks:
+        block.mixer = ReadOnly(block.mixer)
+    logits, last, _ = live(model, tokens(), passes)
+    for at in EVICTED:
+        after, last_after, _ = live(model, other(tokens(), at), passes)
+        assert torch.equal(after, logits)
+        assert same(last_after, last)
+
+
+@PASSES
+def test_without_keys_and_values_fast_weights_remember_alone(config: ModelConfig, build: Build, passes: int) -> None:
+    """`State.evicted` is hard eviction under any model, as the first of two training stages needs it."""
+    model = build(config)
+
+    def hard(inputs: Tensor) -> Tensor:
+        state = model.start(len(inputs))
+        *evicted, last = inputs.split(WINDOW, dim=1)
+        for window in evicted:
+            state = model.sleep(window, state, passes).evicted()
+        return model.wake(last, state)[0]
+
+    evicted = model.sleep(tokens()[:, :WINDOW], model.start(3), passes).evicted()
+    assert not evicted.cache
+    heard = not torch.equal(hard(other(tokens(), 0)), hard(tokens()))
+    assert heard is bool(evicted.tensors())
 
 
 def token_tables(model: Model) -> Iterator[Tensor]:
@@ -120,14 +129,14 @@ def test_gradients_reach_evicted_tokens_by_the_state_alone(
         assert table.grad is not None
         reached = table.grad.any(dim=1)
         assert reached[seen].all()
-        assert (reached[evicted] == (not detached)).all()
+        assert (reached[evicted] == (remembers(model) and not detached)).all()
 
 
 def test_detaching_keeps_the_values(config: ModelConfig, build: Build) -> None:
     model = build(config)
-    state = model.sleep(draw()[:, :WINDOW], model.start(3), 1)
+    state = model.sleep(tokens()[:, :WINDOW], model.start(3), 1)
     cut = state.detach()
-    assert equal(cut, state)
+    assert same(cut, state)
     assert cut.windows == state.windows == 1
-    assert all(s.requires_grad for s in state.fast_weights)
-    assert not any(s.requires_grad for s in cut.fast_weights)
+    assert all(t.requires_grad for t in state.tensors().values())
+    assert not any(t.requires_grad for t in cut.tensors().values())

@@ -1,151 +1,310 @@
-"""Fast-weight rules: the fast form against the token loop, and the token loop against numbers worked by hand."""
+"""Fast-weight rules: the fast forms against the token loops, and the token loops against numbers worked by hand."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from baselines import fast_weights
-from baselines.fast_weights import CHUNK, gated_delta, gated_delta_reference
+from baselines import classic, fast_weights, hebbian, neural_memory
+from baselines.fast_weights import CHUNK, delta, delta_reference, gated_delta, gated_delta_reference
 
 Rule = Callable[..., tuple[Tensor, Tensor]]
-FORMS = pytest.mark.parametrize("rule", [gated_delta_reference, gated_delta])
-NAMES = ("q", "k", "v", "log_decay", "beta", "state")
 
 
-def draw(length: int, *, dtype: torch.dtype = torch.float64, seed: int = 0) -> dict[str, Tensor]:
-    """Random arguments with K = 4, V = 6: keys of unit length, gates inside their range, fast weights not empty."""
-    random = torch.Generator().manual_seed(seed)
+class Forms(NamedTuple):
+    fast: Rule
+    slow: Rule
+    gates: tuple[str, ...]
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        return "q", "k", "v", *self.gates
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return "output", "new state", *self.sequences, "state"
+
+
+FORMS = {
+    "linear": Forms(hebbian.hebbian, hebbian.hebbian_reference, ()),
+    "gated": Forms(hebbian.gated_hebbian, hebbian.gated_hebbian_reference, ("log_decay", "beta")),
+    "delta": Forms(delta, delta_reference, ("beta",)),
+    "gdn": Forms(gated_delta, gated_delta_reference, ("log_decay", "beta")),
+    "classic": Forms(classic.classic, classic.classic_reference, ("log_decay", "rate")),
+    "titans": Forms(
+        neural_memory.neural_memory, neural_memory.neural_memory_reference, ("log_decay", "log_momentum", "rate")
+    ),
+}
+RULES = pytest.mark.parametrize("word", FORMS)
+BOTH = pytest.mark.parametrize(("word", "form"), [(word, form) for word in FORMS for form in ("fast", "slow")])
+
+
+def draw(word: str, length: int, *, dtype: torch.dtype = torch.float64, heads: int = 3) -> dict[str, Tensor]:
+    """Random arguments, K = 4 and V = 6 where it may differ: keys of unit length, gates in range, a state not empty."""
+    random = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(2, 3, *shape, dtype=torch.float64, generator=random)
+        return torch.randn(2, *shape, dtype=torch.float64, generator=random)
 
-    arguments = {
-        "q": normal(length, 4),
-        "k": torch.nn.functional.normalize(normal(length, 4), dim=-1),
-        "v": normal(length, 6),
-        "log_decay": -normal(length).exp() / 4,
-        "beta": normal(length).sigmoid(),
-        "state": normal(4, 6),
+    values = 4 if word == "classic" else 6
+    made = {
+        "q": normal(heads, length, 4),
+        "k": torch.nn.functional.normalize(normal(heads, length, 4), dim=-1),
+        "v": normal(heads, length, values),
+        **{name: gate(name, normal(heads, length)) for name in FORMS[word].gates},
+        "state": normal(*((2,) if word == "titans" else ()), heads, 4, values),
     }
-    return {name: a.to(dtype).requires_grad_() for name, a in arguments.items()}
+    return {name: a.to(dtype).requires_grad_() for name, a in made.items()}
 
 
-def gradients(rule: Rule, arguments: dict[str, Tensor]) -> tuple[Tensor, ...]:
-    """Gradients of all six arguments under random weights of both outputs."""
+def gate(name: str, raw: Tensor) -> Tensor:
+    return -raw.exp() / 4 if name.startswith("log_") else raw.sigmoid()
+
+
+def results(rule: Rule, arguments: dict[str, Tensor]) -> tuple[Tensor, ...]:
+    """Output, new state, and the gradients of all arguments under random weights of both."""
     random = torch.Generator().manual_seed(1)
     outputs = rule(**arguments)
     weights = [torch.randn(o.shape, dtype=torch.float64, generator=random).to(o.dtype) for o in outputs]
-    return torch.autograd.grad(outputs, tuple(arguments.values()), weights)
+    return *outputs, *torch.autograd.grad(outputs, tuple(arguments.values()), weights)
 
 
-@FORMS
-def test_two_tokens_by_hand(rule: Rule) -> None:
-    def column(*values: float) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64)[None, None, :, None]
-
-    output, state = rule(
-        q=torch.tensor([[[[1.0, 1.0], [2.0, -1.0]]]], dtype=torch.float64),
-        k=torch.tensor([[[[1.0, 0.0], [0.6, 0.8]]]], dtype=torch.float64),
-        v=column(5.0, 8.4),
-        log_decay=column(0.5, 1.0).log().squeeze(-1),
-        beta=column(0.5, 1.0).squeeze(-1),
-        state=column(2.0, 4.0),
-    )
-    # Token 1: (2, 4) decays to (1, 2). Under k = (1, 0) lies 1; half the way to v = 5 makes (3, 2).
-    # Token 2: under k = (.6, .8) lies 3.4; v = 8.4 is 5 more, and 5 k added makes (6, 6).
-    torch.testing.assert_close(state, column(6.0, 6.0))
-    torch.testing.assert_close(output, column(3.0 + 2.0, 2 * 6.0 - 6.0))
+def close(one: tuple[Tensor, ...], other: tuple[Tensor, ...], names: tuple[str, ...] = ("output", "state")) -> None:
+    for name, a, b in zip(names, one, other, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11, msg=lambda m, name=name: f"{name}: {m}")
 
 
-@pytest.mark.parametrize("length", [1, 5, 24, CHUNK, CHUNK + 1, 70])
-def test_fast_form_equals_the_token_loop(length: int) -> None:
-    arguments = draw(length)
-    for fast, slow in zip(gated_delta(**arguments), gated_delta_reference(**arguments), strict=True):
-        torch.testing.assert_close(fast, slow, rtol=0, atol=1e-11)
-    pairs = zip(gradients(gated_delta, arguments), gradients(gated_delta_reference, arguments), strict=True)
-    for name, (fast, slow) in zip(NAMES, pairs, strict=True):
-        assert slow.abs().max() > 1e-3, f"no gradient reaches {name}: nothing is compared"
-        torch.testing.assert_close(fast, slow, rtol=0, atol=1e-10, msg=lambda m, name=name: f"{name}: {m}")
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few tokens then cross many borders."""
+    monkeypatch.setattr(fast_weights, "CHUNK", 4)
 
 
-@FORMS
-def test_gradcheck(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast_weights, "CHUNK", 3)  # so that 5 tokens cross a border of chunks
-    arguments = [a.detach()[:1, :2].clone().requires_grad_() for a in draw(5).values()]
-    assert torch.autograd.gradcheck(rule, arguments)
+# --- for every rule ---
 
 
-@FORMS
-def test_two_halves_are_the_whole(rule: Rule) -> None:
-    arguments = draw(40)
+@pytest.mark.parametrize("length", [1, 5, CHUNK, CHUNK + 1, 2 * CHUNK + 5])
+@RULES
+def test_fast_form_equals_the_token_loop(word: str, length: int) -> None:
+    forms, arguments = FORMS[word], draw(word, length)
+    fast, slow = results(forms.fast, arguments), results(forms.slow, arguments)
+    assert min(a.abs().max() for a in slow) > 1e-3, "no gradient reaches something: nothing is compared"
+    close(fast, slow, forms.results)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@RULES
+def test_many_chunks(word: str) -> None:
+    forms, arguments = FORMS[word], draw(word, 18)
+    close(results(forms.fast, arguments), results(forms.slow, arguments), forms.results)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@BOTH
+def test_gradcheck(word: str, form: str) -> None:
+    arguments = [a.detach()[:1].clone().requires_grad_() for a in draw(word, 5, heads=1).values()]
+    assert torch.autograd.gradcheck(getattr(FORMS[word], form), arguments)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@BOTH
+def test_two_parts_are_the_whole(word: str, form: str) -> None:
+    rule, arguments = getattr(FORMS[word], form), draw(word, 11)
     outputs, state = [], arguments["state"]
-    for part in (slice(0, 17), slice(17, 40)):
-        output, state = rule(*(arguments[name][:, :, part] for name in NAMES[:-1]), state)
+    for part in (slice(0, 6), slice(6, 11)):
+        output, state = rule(*(arguments[name][:, :, part] for name in FORMS[word].sequences), state)
         outputs.append(output)
-    whole, last = rule(**arguments)
-    torch.testing.assert_close(torch.cat(outputs, dim=2), whole, rtol=0, atol=1e-12)
-    torch.testing.assert_close(state, last, rtol=0, atol=1e-12)
+    close((torch.cat(outputs, dim=2), state), rule(**arguments))
 
 
-@FORMS
-def test_a_token_reads_no_later_one(rule: Rule) -> None:
-    arguments = draw(40)
+@pytest.mark.usefixtures("small_chunks")
+@BOTH
+def test_a_token_reads_no_later_one(word: str, form: str) -> None:
+    rule, arguments = getattr(FORMS[word], form), draw(word, 11)
     before = rule(**arguments)[0]
-    changed = {name: a.detach().clone() for name, a in arguments.items()}
-    for name in NAMES[:-1]:
-        changed[name][:, :, 35] += 0.1
-    after = rule(**changed)[0]
-    assert torch.equal(after[:, :, :35], before[:, :, :35])
-    assert not torch.equal(after[:, :, 35:], before[:, :, 35:])
+    for name in FORMS[word].sequences:
+        changed = arguments[name].detach().clone()
+        changed[:, :, 6] += 0.1
+        after = rule(**arguments | {name: changed})[0]
+        assert torch.equal(after[:, :, :6], before[:, :, :6]), name
+        assert not torch.equal(after[:, :, 6:], before[:, :, 6:]), name
 
 
-@FORMS
+@BOTH
+def test_dtype_is_kept(word: str, form: str) -> None:
+    rule, arguments = getattr(FORMS[word], form), draw(word, 5, dtype=torch.float32)
+    assert {a.dtype for a in results(rule, arguments)} == {torch.float32}
+
+
+@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_dtype_is_kept(rule: Rule, dtype: torch.dtype) -> None:
-    arguments = draw(5, dtype=dtype)
-    assert [a.dtype for a in (*rule(**arguments), *gradients(rule, arguments))] == [dtype] * 8
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("log_decay", [0.0, -60.0, None])
-@pytest.mark.parametrize("beta", [0.0, 1.0, None])
 @pytest.mark.parametrize("same_key", [False, True])
-def test_extreme_gates(dtype: torch.dtype, log_decay: float | None, beta: float | None, same_key: bool) -> None:
-    arguments = draw(40, dtype=dtype)
+@pytest.mark.parametrize("strength", [0.0, 1.0, None])
+@pytest.mark.parametrize("log_gate", [0.0, -50.0, None])
+@pytest.mark.parametrize("word", [word for word in FORMS if FORMS[word].gates])
+def test_extreme_gates(
+    word: str, log_gate: float | None, strength: float | None, same_key: bool, dtype: torch.dtype
+) -> None:
+    forms, arguments = FORMS[word], draw(word, 11, dtype=dtype)
     with torch.no_grad():
-        if log_decay is not None:
-            arguments["log_decay"].fill_(log_decay)
-        if beta is not None:
-            arguments["beta"].fill_(beta)
+        for name in forms.gates:
+            value = log_gate if name.startswith("log_") else strength
+            if value is not None:
+                arguments[name].fill_(value)
         if same_key:
             arguments["k"].copy_(arguments["k"][:, :, :1].clone().expand_as(arguments["k"]))
-    fast = (*gated_delta(**arguments), *gradients(gated_delta, arguments))
     precise = {name: a.detach().double().requires_grad_() for name, a in arguments.items()}
-    slow = (*gated_delta_reference(**precise), *gradients(gated_delta_reference, precise))
+    fast, slow = results(forms.fast, arguments), results(forms.slow, precise)
     tolerance = {torch.float32: 1e-3, torch.float64: 1e-10}[dtype]
-    for name, a, b in zip(("output", "new state", *NAMES), fast, slow, strict=True):
+    for name, a, b in zip(forms.results, fast, slow, strict=True):
         assert a.isfinite().all(), name
         assert (a - b).abs().max() <= tolerance * b.abs().max().clamp(min=1), name
 
 
-@FORMS
-def test_meaning_of_the_extremes(rule: Rule) -> None:
-    arguments = {name: a.detach() for name, a in draw(40).items()}
+@pytest.mark.parametrize("length", [1, 24, CHUNK + 3])
+@RULES
+def test_flops_are_those_of_the_products(word: str, length: int) -> None:
+    """Multiply and add counted apart; per sequence and head, chunk after chunk."""
+    key, value = 4, 4 if word == "classic" else 6
+
+    def chunk(t: int) -> int:
+        state = 2 * t * key * value  # asking the state, or writing to it, t times
+        inside = 2 * t * t * (key + value)  # the chunk's own writes: scores, and what they weigh
+        solving = 2 * t * t * key + state + t * (t - 1) * value  # overlaps of keys, what is stored, substitution
+        influence = 2 * t * t * t + 2 * t * t  # decay times momentum, and times the momentum before the chunk
+        return {
+            "linear": 2 * state + inside,
+            "gated": 2 * state + inside,
+            "delta": 2 * state + inside + solving,
+            "gdn": 2 * state + inside + solving,
+            "classic": (classic.INNER_STEPS + 1) * (state + inside) + state,
+            "titans": 2 * state + inside + solving + influence + 3 * state,
+        }[word]
+
+    with FlopCounterMode(display=False) as counter:
+        FORMS[word].fast(**draw(word, length))
+    parts = [min(CHUNK, length - start) for start in range(0, length, CHUNK)]
+    assert counter.get_total_flops() == 2 * 3 * sum(map(chunk, parts))
+
+
+# --- each rule by hand, and against the others ---
+
+
+def column(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)[None, None, :, None]
+
+
+def gates(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)[None, None]
+
+
+@pytest.mark.parametrize("rule", [gated_delta_reference, gated_delta])
+def test_gated_delta_by_hand(rule: Rule) -> None:
+    output, state = rule(
+        q=torch.tensor([[[[1.0, 1.0], [2.0, -1.0]]]], dtype=torch.float64),
+        k=torch.tensor([[[[1.0, 0.0], [0.6, 0.8]]]], dtype=torch.float64),
+        v=column(5.0, 8.4),
+        log_decay=gates(0.5, 1.0).log(),
+        beta=gates(0.5, 1.0),
+        state=column(2.0, 4.0),
+    )
+    # Token 1: (2, 4) decays to (1, 2). Under k = (1, 0) lies 1; half the way to v = 5 makes (3, 2).
+    # Token 2: under k = (.6, .8) lies 3.4; v = 8.4 is 5 more, and 5 k added makes (6, 6).
+    close((output, state), (column(3.0 + 2.0, 2 * 6.0 - 6.0), column(6.0, 6.0)))
+
+
+@pytest.mark.parametrize("rule", [hebbian.gated_hebbian_reference, hebbian.gated_hebbian])
+def test_gated_hebbian_by_hand(rule: Rule) -> None:
+    output, state = rule(
+        column(1.0, 2.0), column(1.0, 3.0), column(5.0, 4.0), gates(0.5, 0.25).log(), gates(0.4, 0.5), column(4.0)
+    )
+    # 4 decays to 2, and .4 * 5 joins it; 4 decays to 1, and .5 * 3 * 4 joins it.
+    close((output, state), (column(4.0, 2 * 7.0), column(7.0)))
+
+
+@pytest.mark.parametrize("rule", [neural_memory.neural_memory_reference, neural_memory.neural_memory])
+def test_neural_memory_by_hand(rule: Rule) -> None:
+    output, state = rule(
+        q=column(1.0, 1.0, 1.0),
+        k=column(1.0, 1.0, 0.0),
+        v=column(4.0, 4.0, 9.0),
+        log_decay=gates(1.0, 0.5, 1.0).log(),
+        log_momentum=gates(0.5, 0.5, 0.5).log(),
+        rate=gates(0.5, 0.5, 1.0),
+        state=torch.zeros(1, 2, 1, 1, 1, dtype=torch.float64),
+    )
+    # Token 1: 4 is missing, half of it is the momentum: 2, and the memory.
+    # Token 2: 2 is missing; momentum 2 / 2 + 2 / 2 = 2, memory 2 / 2 + 2 = 3.
+    # Token 3 has no key and teaches nothing, but momentum 2 / 2 = 1 still moves the memory, to 4.
+    close((output, state), (column(2.0, 3.0, 4.0), torch.stack((column(4.0), column(1.0)), dim=1)))
+
+
+@pytest.mark.parametrize("rule", [classic.classic_reference, classic.classic])
+@pytest.mark.parametrize(
+    ("value", "steps", "answer"), [(4 / 3, 0, (0, 4)), (4 / 3, 1, (0.8, 0.8)), (-4 / 3, 1, (0, -0.8))]
+)
+def test_classic_by_hand(rule: Rule, value: float, steps: int, answer: tuple[float, float]) -> None:
+    q, k, v = (torch.tensor([[[row]]], dtype=torch.float64) for row in ((3.0, 0.0), (1.0, 0.0), (0.0, value)))
+    state = torch.tensor([[[[0.0, 0.0], [2.0, 0.0]]]], dtype=torch.float64)
+    output, _ = rule(q, k, v, gates(0.5).log(), gates(1.0), state, steps=steps)
+    # 2 decays to 1. The memory answers (1, 0) with (0, value) and (0, 1) with (1, 0). Asked q, it says (0, 3 value) =
+    # (0, +-4); added to q and scaled that is (.6, +-.8), of which the rectifier lets (.6, .8) or (.6, 0) ask again.
+    torch.testing.assert_close(output.flatten(), torch.tensor(answer, dtype=torch.float64), rtol=0, atol=1e-6)
+
+
+def test_meaning_of_the_extremes() -> None:
+    arguments = {name: a.detach() for name, a in draw("gdn", 40).items()}
     zeros, ones = torch.zeros_like(arguments["beta"]), torch.ones_like(arguments["beta"])
 
     # Nothing is written: the fast weights only fade.
-    state = rule(**arguments | {"beta": zeros})[1]
+    state = gated_delta(**arguments | {"beta": zeros})[1]
     faded = arguments["log_decay"].sum(-1).exp()[..., None, None] * arguments["state"]
     torch.testing.assert_close(state, faded, rtol=0, atol=1e-12)
 
     # Everything is forgotten at once: only the token's own write is left to read.
-    output = rule(**arguments | {"log_decay": -60 * ones})[0]
+    output = gated_delta(**arguments | {"log_decay": -60 * ones})[0]
     match = (arguments["q"] * arguments["k"]).sum(-1) * arguments["beta"]
     torch.testing.assert_close(output, match[..., None] * arguments["v"], rtol=0, atol=1e-12)
 
     # Nothing fades and writes are whole: each value replaces the one before it under the same key.
     k = arguments["k"][:, :, :1].expand_as(arguments["k"])
-    output = rule(**arguments | {"q": k, "k": k, "beta": ones, "log_decay": zeros})[0]
+    output = gated_delta(**arguments | {"q": k, "k": k, "beta": ones, "log_decay": zeros})[0]
     torch.testing.assert_close(output, arguments["v"], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["fast", "slow"])
+def test_rules_that_contain_another(form: str) -> None:
+    rules = {word: getattr(forms, form) for word, forms in FORMS.items()}
+    a = draw("titans", 40)
+    q, k, v, log_decay, rate, state = (a[name] for name in ("q", "k", "v", "log_decay", "rate", "state"))
+    fast, zeros, ones = state[:, 0], torch.zeros_like(rate), torch.ones_like(rate)
+
+    close(rules["gated"](q, k, v, zeros, ones, fast), rules["linear"](q, k, v, fast))
+    close(rules["gdn"](q, k, v, zeros, rate, fast), rules["delta"](q, k, v, rate, fast))
+    close(rules["classic"](q, k, v, log_decay, rate, fast, steps=0), rules["gated"](q, k, v, log_decay, rate, fast))
+
+    # Without momentum: a (I - r / a k k^T) S + r / a k (a v)^T = a S + r k (v - S^T k)^T.
+    output, both = rules["titans"](q, k, v, log_decay, -200 * ones, rate, state)
+    decay = log_decay.exp()
+    close((output, both[:, 0]), rules["gdn"](q, k, decay[..., None] * v, log_decay, rate / decay, fast))
+
+
+def test_neural_memory_descends_the_gradient_of_its_inner_loss() -> None:
+    def automatic(q, k, v, log_decay, log_momentum, rate, state):  # type: ignore[no-untyped-def]
+        outputs, (fast, momentum) = [], state.unbind(1)
+        for t in range(q.shape[2]):
+            recalled = torch.einsum("bhkv,bhk->bhv", fast, k[:, :, t])
+            loss = (recalled - v[:, :, t]).square().sum() / 2
+            (gradient,) = torch.autograd.grad(loss, fast, create_graph=True)
+            decay, keep, size = (g[:, :, t, None, None] for g in (log_decay.exp(), log_momentum.exp(), rate))
+            momentum = keep * momentum - size * gradient
+            fast = decay * fast + momentum
+            outputs.append(torch.einsum("bhkv,bhk->bhv", fast, q[:, :, t]))
+        return torch.stack(outputs, dim=2), torch.stack((fast, momentum), dim=1)
+
+    arguments = draw("titans", 7)
+    for rule in FORMS["titans"][:2]:
+        close(results(rule, arguments), results(automatic, arguments), FORMS["titans"].results)

@@ -67,6 +67,46 @@ def test_what_varies_is_never_averaged_over() -> None:
     ]
 
 
+def test_variants_are_ranked_at_one_budget_with_their_costs() -> None:
+    cost = {"parameters": 1000, "state_bytes": 64}
+    found = [
+        *cell(2, 0, [0.6, 0.7, 0.8, 0.9], variant="sleep", d_model=8, **cost),
+        *cell(1, 0, [0.5, 0.6, 0.6, 0.7], variant="plain", d_model=8, **cost),
+        *cell(1, 0, [0.6, 0.7, 0.9, 1.0], variant="wider", d_model=16, parameters=4000, state_bytes=64),
+    ]
+    table = summary(rows.table(found))
+    assert table["variant"].to_list() == ["wider", "sleep", "plain"]
+    assert table["setting"].to_list() == [None, None, None]
+    assert table["parameters"].to_list() == [4000, 1000, 1000]
+    assert table["train_flops"].to_list() == [4e3, 8e3, 4e3]
+    assert table["at_equal_flops"].to_list() == [1.0, 0.7, 0.7]  # the plain model has 4 tests, sleep 2 for as much
+    assert markdown(table).splitlines()[2] == (
+        "| wider | 3 | 1 | 1 | 0.500 | 1.000 | 1.000 | 1.000 | 1.000 | 1 | 0.00M | 4000 | 64 | 4.00e+03 |"
+    )
+
+
+def test_tests_at_other_n_are_lines_of_their_own_under_the_n_of_training() -> None:
+    found = []
+    for n in (1, 2):
+        for tested in (1, 2):
+            score = 0.9 if n == tested else 0.6
+            found += cell(n, 0, [score] * 4, tested_passes=tested, cell_id=f"cell {n}", test_passes=[1, 2])
+    table = summary(rows.table(found))
+    assert table.select("setting", "N", "tested_N", "exact_match").rows() == [
+        (None, 1, 1, 0.9), (None, 1, 2, 0.6), (None, 2, 1, 0.6), (None, 2, 2, 0.9),
+    ]  # fmt: skip
+    trained = summary(rows.table(cell(1, 0, [0.9] * 4)))
+    assert trained["tested_N"].to_list() == [None]
+
+
+def test_tasks_of_several_axes_share_a_column_of_difficulties() -> None:
+    found = cell(1, 0, [0.9] * 4) + cell(1, 0, [0.8] * 4, task="depo", axis="hops", task_version=2)
+    table = summary(rows.table(found))
+    assert table.select("setting", "difficulty", "exact_match").rows() == [
+        ("task depo", "k = 3", 0.8), ("task rule110", "t = 3", 0.9),
+    ]  # fmt: skip
+
+
 def test_markdown_leaves_out_what_has_no_value(table: pl.DataFrame) -> None:
     lines = markdown(table).splitlines()
     assert lines[0].startswith("| rollout steps | N | seeds | chance | exact match |")

@@ -1,0 +1,139 @@
+"""A model that is not in the registry, given as "package.module:attribute": a config class, or a plain function."""
+
+import importlib
+import inspect
+import os
+import sys
+import traceback
+import types
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from baselines.base import Model, ModelConfig
+
+FOLDER = "SLEEPBENCH_FOLDER"
+"""Environment variable: the folder where such modules are looked for last; unset, the current one.
+
+A worker runs elsewhere and is told by it. Last, so that no file that happens to lie there hides an installed module.
+"""
+
+_OURS = ("baselines", "benchmark", "importlib")
+
+
+@cache
+def given(path: str) -> type[ModelConfig]:
+    """The config class that `path` names, under the name `path`, so that a cell described in JSON is found again.
+
+    Raises:
+        ValueError: no such module or attribute, the module fails to import, or what is there builds no model.
+    """
+    module, _, attribute = path.partition(":")
+    if not all(part.isidentifier() for part in f"{module}.{attribute}".split(".")):
+        raise ValueError(f"model {path!r}: a path is package.module:attribute, with dots and no folders")
+    found: Any = imported(module, f"model {path!r}")
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise ValueError(f"model {path!r}: module {module} has no {attribute!r}")
+        found = getattr(found, part)
+    if isinstance(found, type) and issubclass(found, ModelConfig):
+        return checked(_renamed(found, path), f"model {path!r}")
+    return _wrapped(found, path)
+
+
+def imported(module: str, what: str) -> Any:
+    """The module of that name, from wherever Python looks, and then from `FOLDER`.
+
+    Raises:
+        ValueError: it is not there, or importing it raised: then the message ends with its own traceback.
+    """
+    folder = os.environ.get(FOLDER) or str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        hint = "; a module is written without .py" if module.endswith(".py") else ""
+        raise ValueError(f"{what}: cannot import {module}: {error}{hint}") from error
+    except Exception as error:
+        raise ValueError(f"{what}: importing {module} raised\n{their_traceback(error)}") from error
+
+
+def checked(kind: type[ModelConfig], what: str) -> type[ModelConfig]:
+    """The class itself, if it can be made with nothing but defaults and has a name and a version.
+
+    Raises:
+        ValueError: it lacks something; the message says what.
+    """
+    if missing := [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]:
+        raise ValueError(f"{what}: every setting of {kind.__qualname__} needs a default; {', '.join(missing)} has none")
+    if lacking := [name for name in ("name", "version") if not hasattr(kind, name)]:
+        raise ValueError(f"{what}: {kind.__qualname__} needs a class attribute {' and '.join(lacking)}")
+    if inspect.isabstract(kind):
+        raise ValueError(f"{what}: {kind.__qualname__} needs a method build(self, *, vocab_size, window, seq_len)")
+    return kind
+
+
+def attempt(config: ModelConfig, *, vocab_size: int, window: int, seq_len: int) -> None:
+    """Build the model once and drop it, so that a model that cannot be built is refused before anything begins.
+
+    Raises:
+        ValueError: it cannot; where it raised something else, the message ends with its own traceback.
+    """
+    with torch.random.fork_rng(devices=[]):
+        try:
+            config.build(vocab_size=vocab_size, window=window, seq_len=seq_len)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(f"model {config.name!r}: building it raised\n{their_traceback(error)}") from error
+
+
+def their_traceback(error: Exception) -> str:
+    """The traceback of an error from the first frame that is not this project's or the import system's."""
+    frame = error.__traceback__
+    while frame and frame.tb_frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        frame = frame.tb_next
+    return "".join(traceback.format_exception(type(error), error, frame, chain=False)).rstrip()
+
+
+def _renamed(kind: type[ModelConfig], path: str) -> type[ModelConfig]:
+    """The same config class under the name `path`."""
+    attributes = {"name": path, "__doc__": kind.__doc__, "__module__": kind.__module__}
+    return types.new_class(kind.__name__, (kind,), exec_body=lambda namespace: namespace.update(attributes))
+
+
+def _wrapped(factory: Callable[..., Any], path: str) -> type[ModelConfig]:
+    """A config class without settings that builds by calling `factory`.
+
+    Raises:
+        ValueError: it cannot be called with `vocab_size`, `window` and `seq_len`.
+    """
+    needed = "a factory takes vocab_size, window and seq_len by name and returns a baselines.base.Model"
+    if not callable(factory):
+        raise ValueError(f"model {path!r} is {_kind_of(factory)}, neither a ModelConfig class nor a factory; {needed}")
+    try:
+        inspect.signature(factory).bind(vocab_size=1, window=1, seq_len=1)
+    except TypeError as error:
+        raise ValueError(f"model {path!r}: {error}; {needed}") from error
+
+    @dataclass(frozen=True, kw_only=True)
+    class Given(ModelConfig):
+        name: ClassVar[str] = path
+        version: ClassVar[int] = getattr(factory, "version", 1)
+
+        def build(self, *, vocab_size: int, window: int, seq_len: int) -> Model:
+            model = factory(vocab_size=vocab_size, window=window, seq_len=seq_len)
+            if not isinstance(model, Model):
+                raise ValueError(f"model {path!r} returned {_kind_of(model)}; {needed}")
+            return model
+
+    return Given
+
+
+def _kind_of(value: object) -> str:
+    return "None" if value is None else f"a value of type {type(value).__qualname__}"

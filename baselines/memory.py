@@ -1,0 +1,86 @@
+"""The fast-weight mixer: projections, gates and normalisation around one update rule, whichever it is."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from baselines.layers import ShortConvolution, linear, split_heads
+
+CONVOLUTION_WIDTH = 4
+
+
+class FastWeightMixer(nn.Module, ABC):
+    """Mixer that reads and writes a state [B, H, K, V], after Gated DeltaNet (Yang, Kautz, Hatamizadeh 2024).
+
+    q, k and v pass a short convolution and SiLU; q and k are brought to unit length; the rule's outputs are normalised
+    per head and gated. A subclass says how many gate values its rule takes per head and token, and writes `update`.
+    """
+
+    gate_count: ClassVar[int]
+
+    def __init__(self, d_model: int, heads: int, *, state_size: int | None = None) -> None:
+        super().__init__()
+        self.heads, self.state_size = heads, state_size or d_model // heads
+        width = heads * self.state_size
+        self.qkv = linear(d_model, 3 * width)
+        self.convolution = self.make_convolution(d_model, width)
+        self.gates = linear(d_model, self.gate_count * heads) if self.gate_count else None
+        self.output_gate = linear(d_model, width)
+        self.norm = nn.RMSNorm(self.state_size)
+        self.out = linear(width, d_model, zero=True)
+
+    def make_convolution(self, d_model: int, width: int) -> nn.Module:
+        """The layer that `convolve` runs over the projections; here one kernel over q, k and v alike."""
+        return ShortConvolution(3 * width, CONVOLUTION_WIDTH)
+
+    def convolve(self, qkv: Tensor, x: Tensor) -> Tensor:
+        """Short convolution and SiLU of the projections [B, T, 3 H K] of tokens x [B, T, D]."""
+        mixed: Tensor = functional.silu(self.convolution(qkv))
+        return mixed
+
+    @abstractmethod
+    def update(
+        self, q: Tensor, k: Tensor, v: Tensor, gates: tuple[Tensor, ...], state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The rule: outputs [B, H, T, V] and the new state, from q, k of unit length and v [B, H, T, K = V].
+
+        `gates` holds `gate_count` tensors [B, H, T] as projected: bringing them into range is the rule's part.
+        """
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Empty fast weights [B, H, K, V]."""
+        return self.norm.weight.new_zeros(batch, self.heads, self.state_size, self.state_size)
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Map tokens [B, T, D] and the state to the same shapes."""
+        q, k, v = split_heads(self.convolve(self.qkv(x), x), self.heads)
+        gates = self.gates(x).mT.chunk(self.gate_count, dim=-2) if self.gates is not None else ()  # each [B, H, T]
+        # The rule itself stays in the precision of the state: bf16 would round away small writes.
+        with torch.autocast(x.device.type, enabled=False):
+            q, k, v, *gates = (a.to(state.dtype) for a in (q, k, v, *gates))
+            mixed, state = self.update(unit_length(q), unit_length(k), v, tuple(gates), state)
+        mixed = self.norm(mixed).transpose(1, 2).flatten(-2) * functional.silu(self.output_gate(x))
+        return self.out(mixed), state
+
+
+class ForgettingMixer(FastWeightMixer):
+    """A mixer whose rule decays by an input-dependent gate in the form of Mamba-2 (Dao, Gu 2024)."""
+
+    def __init__(self, d_model: int, heads: int, *, state_size: int | None = None) -> None:
+        super().__init__(d_model, heads, state_size=state_size)
+        # Heads start with memories of about 1000 down to 10 tokens.
+        steps = torch.logspace(-3, -1, heads) if heads > 1 else torch.tensor([1e-2])
+        self.step_bias = nn.Parameter(steps.expm1().log())  # the inverse of softplus
+        self.log_rate = nn.Parameter(torch.zeros(heads))
+
+    def log_decay(self, step: Tensor) -> Tensor:
+        """Logarithm of the decay [B, H, T], at most 0, from a projection of the same shape."""
+        return -self.log_rate.exp()[:, None] * functional.softplus(step + self.step_bias[:, None])
+
+
+def unit_length(x: Tensor) -> Tensor:
+    """Scale the last dimension to (just under) unit length; zero stays zero, with a finite gradient."""
+    return x * torch.rsqrt((x * x).sum(-1, keepdim=True) + 1e-6)

@@ -1,0 +1,126 @@
+"""The network of the hybrids, and sleep: looping its blocks over a window before the window is evicted."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from baselines.base import Model, State, check_passes
+from baselines.layers import SquaredReluMLP, linear
+from baselines.memory import FastWeightMixer
+
+if TYPE_CHECKING:
+    from baselines.hybrid import Hybrid
+
+
+class Block(nn.Module):
+    """Mixer and MLP, each normalised before and added to the residual stream."""
+
+    def __init__(self, mixer: nn.Module, d_model: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.mixer_norm = nn.RMSNorm(d_model)
+        self.mixer = mixer
+        self.mlp_norm = nn.RMSNorm(d_model)
+        self.mlp = SquaredReluMLP(d_model, mlp_ratio)
+        self.has_memory = isinstance(mixer, FastWeightMixer)
+
+    def forward(self, h: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Map features [B, T, D] and what this block's mixer holds to the same."""
+        mixed, state = self.mixer(self.mixer_norm(h), state)
+        h = h + mixed
+        return h + self.mlp(self.mlp_norm(h)), state
+
+
+class Sleeper(Model):
+    """A stack of blocks, some or all of which may be looped over each window before it goes."""
+
+    def __init__(self, config: "Hybrid", *, vocab_size: int, window: int, windows: int) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(vocab_size, config.d_model)
+        self.window_embedding = nn.Embedding(windows, config.d_model) if config.window_embedding else None
+        self.blocks = nn.ModuleList(
+            Block(config.mixer(word, window), config.d_model, config.mlp_ratio) for word in config.layout.split()
+        )
+        self.norm = nn.RMSNorm(config.d_model)
+        self.head = linear(config.d_model, vocab_size)
+
+    @property
+    def wake_passes(self) -> int:
+        """Passes of a prediction: 1 unless the settings loop there."""
+        return self.config.wake_passes
+
+    def memory(self) -> list[nn.Parameter]:
+        """Parameters of the fast-weight mixers."""
+        return [p for block in self.blocks if block.has_memory for p in block.mixer.parameters()]
+
+    def start(self, batch: int) -> State:
+        """Empty fast weights, nothing kept, no window read."""
+        return self.packed([block.mixer.initial_state(batch) for block in self.blocks], windows=0)
+
+    def sleep(self, tokens: Tensor, state: State, passes: int) -> State:
+        """Run the blocks `passes` times over the window [B, L]; keep what survives, discard the features."""
+        check_passes(passes)
+        if self.config.reread:
+            tokens, passes = tokens.repeat(1, passes), 1
+        _, held = self.loop(self.embed(tokens, state.windows), self.unpacked(state, len(tokens)), passes)
+        return self.packed(held, state.windows + 1)
+
+    def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Predict over tokens [B, P]: logits [B, P, V] and the state after them."""
+        embedded, before = self.embed(tokens, state.windows), self.unpacked(state, len(tokens))
+        h, held = self.loop(embedded, before, self.wake_passes)
+        # In full precision: bf16 logits tie, and the first of two equals would always win.
+        with torch.autocast(h.device.type, enabled=False):
+            logits = self.head(self.norm(h.to(self.head.weight.dtype)))
+        return logits, self.packed(held, state.windows + 1)
+
+    def loop(self, h: Tensor, before: list[Tensor | None], passes: int) -> tuple[Tensor, list[Tensor | None]]:
+        """Run the stack with its looped range `passes` times: features [B, T, D] and what each block holds, after.
+
+        Fast weights go from pass to pass. Keys and values do not: in every pass attention sees those that were kept of
+        earlier windows, and its own; what is kept is what the last pass leaves.
+        """
+        held = list(before)
+
+        def run(h: Tensor, blocks: range) -> Tensor:
+            for i in blocks:
+                carried = self.blocks[i].has_memory and not self.config.reset_state
+                h, held[i] = self.blocks[i](h, held[i] if carried else before[i])
+            return h
+
+        looped = self.config.looped
+        h = entered = run(h, range(looped.start))
+        for _ in range(passes):
+            h = run(entered if self.config.reembed else h, looped)
+        return run(h, range(looped.stop, len(self.blocks))), held
+
+    def embed(self, tokens: Tensor, window: int) -> Tensor:
+        """Token embeddings [B, T, D], plus the embedding of the window's index where the model has one."""
+        h: Tensor = self.embedding(tokens)
+        if self.window_embedding is None:
+            return h
+        if window >= self.window_embedding.num_embeddings:
+            raise ValueError(
+                f"window {window + 1} was read by a model built for {self.window_embedding.num_embeddings}; "
+                "build it with a larger seq_len, or without window_embedding"
+            )
+        return h + self.window_embedding.weight[window]
+
+    def packed(self, held: list[Tensor | None], windows: int) -> State:
+        """The state from what each block holds."""
+        pairs = list(zip(self.blocks, held, strict=True))
+        return State(
+            fast_weights=tuple(t for block, t in pairs if block.has_memory and t is not None),
+            cache=tuple(t for block, t in pairs if not block.has_memory and t is not None),
+            windows=windows,
+        )
+
+    def unpacked(self, state: State, batch: int) -> list[Tensor | None]:
+        """What each block holds, from the state; an evicted cache is an empty one."""
+        fast_weights, cache = iter(state.fast_weights), iter(state.cache)
+        empty = (block.mixer.initial_state(batch) for block in self.blocks)
+        return [
+            next(fast_weights) if block.has_memory else next(cache, nothing)
+            for block, nothing in zip(self.blocks, empty, strict=True)
+        ]

@@ -1,0 +1,89 @@
+"""What an eviction audit finds: declared roads from evicted tokens to the answer, and leaks."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leak:
+    """A road that is not declared.
+
+    Attributes:
+        path: Where it is, such as "blocks.0.mixer.last_window (attribute)".
+        reason: What was seen.
+    """
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Road:
+    """A tensor of the state.
+
+    Attributes:
+        path: Its name, such as "fast_weights[0]".
+        passes: N of the sleep.
+        state_bytes: Its bytes for one sequence, after the last evicted window.
+        hears: Evicted windows (the first is 1) whose tokens change it.
+        reaches: Those whose change in this tensor alone changes the answer.
+    """
+
+    path: str
+    passes: int
+    state_bytes: int
+    hears: tuple[int, ...]
+    reaches: tuple[int, ...]
+
+
+@dataclass(kw_only=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        model: Name of the model.
+        window: L, tokens.
+        windows: Evicted windows.
+        leaks: Undeclared roads; a model passes if there is none.
+        roads: Declared ones, every tensor of the state for every N.
+        reaches: Per N, the evicted windows that reach the answer through the state as a whole.
+        gradient: The same as the gradient sees it, or why it was not asked.
+        state_bytes: Bytes of the state for one sequence as declared: before the first window, then after each.
+        wake_passes: How often a prediction runs the network, as declared.
+        notes: What is worth knowing, and no failure.
+    """
+
+    model: str
+    window: int
+    windows: int
+    leaks: list[Leak] = field(default_factory=list)
+    roads: list[Road] = field(default_factory=list)
+    reaches: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    gradient: dict[int, tuple[int, ...]] | str = field(default_factory=dict)
+    state_bytes: tuple[int, ...] = ()
+    wake_passes: int = 1
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether evicted tokens reach the answer through the declared state only."""
+        return not self.leaks
+
+    @property
+    def growth(self) -> float:
+        """Bytes that the state grows by per token, over the last evicted window; 0 if it is bounded."""
+        return (self.state_bytes[-1] - self.state_bytes[-2]) / self.window
+
+    def leak(self, path: str, reason: str) -> None:
+        """Note a leak, once per path."""
+        if path not in [leak.path for leak in self.leaks]:
+            self.leaks.append(Leak(path=path, reason=reason))
+
+    def note(self, text: str) -> None:
+        """Note what is no failure, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def as_json(self) -> dict[str, Any]:
+        """The audit as plain data."""
+        return {"passes": self.passed, "growth_bytes_per_token": self.growth, **asdict(self)}

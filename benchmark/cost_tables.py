@@ -1,0 +1,94 @@
+"""The rows of `bench cost` as CSV, as a table for the terminal, and every model's counts as Markdown."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Any
+
+import baselines
+from benchmark.cost import forward_flops
+from benchmark.latency import CONTEXT, TIMED, Row, built, counts, sequence, shown_clock
+from benchmark.progress import amount
+
+WINDOW, PASSES = 75, (1, 4)
+"""What the Markdown table counts at."""
+
+
+def tidy(rows: Sequence[Row]) -> str:
+    """The rows as CSV, a line per window and N; a number that is not known is left empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def terminal_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
+    """Columns and lines for people: counts with metric prefixes, times as median and quartiles in milliseconds."""
+    kept = {"fast_weight_bytes": "fast weights", "kv_bytes": "KV kept", "other_state_bytes": "other kept"}
+    if not any(row["other_state_bytes"] for row in rows):
+        del kept["other_state_bytes"]
+    kept["window_kv_bytes"] = "window's KV"
+    columns = ["L", "N", "train FLOPs", "sleep FLOPs", "wake FLOPs", *kept.values(), "wake, ms", "sleep, ms"]
+    lines = []
+    for row in rows:
+        flops = [amount(row[f"{part}_flops_per_token"]) for part in ("train", "sleep", "wake")]
+        times = [_milliseconds(row, f"{part}_{shown_clock(row)}") for part in TIMED]
+        lines.append([row["window"], row["sleep_passes"], *flops, *(_size(row[part]) for part in kept), *times])
+    return columns, lines
+
+
+def markdown(names: Iterable[str] = tuple(baselines.MODELS)) -> str:
+    """What each model costs with its default settings, as a Markdown table: counted, not timed.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    first, last = PASSES
+    lines = [
+        f"| model | parameters | train FLOPs per token, N = {first} | sleep FLOPs per token, N = {first} | N = {last} "
+        "| wake FLOPs per token | fast weights | keys and values kept | other state |",
+        "|---|" + "---:|" * 8,
+    ]
+    for name in names:
+        config = baselines.load(name)()
+        one, slept = counts(config, window=WINDOW, passes=first), sequence(WINDOW)[:CONTEXT]
+        more = forward_flops(built(config, WINDOW), slept, last)[0] / (CONTEXT * WINDOW)
+        flops = [one.train_flops_per_token, one.sleep_flops_per_token, more]
+        sizes = [one.fast_weight_bytes, one.kv_bytes, one.other_state_bytes]
+        numbers = [amount(one.parameters), *map(amount, flops), amount(one.wake_flops_per_token), *map(_size, sizes)]
+        lines.append(f"| `{name}` | {' | '.join(numbers)} |")
+    return "\n".join(lines)
+
+
+def reading(rows: Sequence[Row]) -> list[str]:
+    """Lines under a table: what its numbers are of, and a warning if the model breaks the latency constraint."""
+    row = rows[0]
+    lines = [
+        f"{amount(row['parameters'])} parameters. FLOPs are per token, bytes per sequence in fp32: kept after "
+        f"{CONTEXT} windows, and a window's own keys and values while it is read.",
+        f"Times are of one answer token and of one window: {timing(rows)}.",
+    ]
+    if (more := row["wake_passes"]) > 1:
+        lines.append(f"This model breaks the latency constraint: a prediction runs the network {more} times, not once.")
+    return lines
+
+
+def timing(rows: Sequence[Row]) -> str:
+    """How the times shown were measured, in words."""
+    row = rows[0]
+    text = f"median and quartiles of {row['repeats']} calls taken in turn, batch {row['batch']}, "
+    if shown_clock(row) == "wall":
+        return f"{text}{row['device']}, wall clock"
+    ratio = median(row["sleep_wall_s"] / row["sleep_core_s"] for row in rows)
+    return f"{text}one CPU thread, time on its core (the wall clock said {ratio:.2f} times as much)"
+
+
+def _milliseconds(row: Row, part: str) -> str:
+    middle, low, high = (f"{1000 * row[f'{part}{end}_s']:.3g}" for end in ("", "_q25", "_q75"))
+    return f"{middle} ({low}–{high})"
+
+
+def _size(count: int | None) -> str:
+    return "unknown" if count is None else f"{amount(count)}B" if count >= 1000 else f"{count} B"

@@ -1,0 +1,224 @@
+"""What a model holds beside its state: all that Python can reach from its modules, their classes and their files.
+
+`World.held` fingerprints it under names a reader can look up; `World.rewind` puts back what calls have changed there,
+so that two runs can start from the same world.
+"""
+
+import functools
+import gc
+import hashlib
+import random
+import sys
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from types import CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType, TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+CLOSED = (type, ModuleType, CodeType, FrameType, TracebackType)  # they lead to whole files; World enters those it means
+PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray, array)
+SHELVES = {"_parameters": "parameter", "_buffers": "buffer", "_modules": "module"}
+# Objects of other packages are not entered: a logger or a fixture leads to the whole process, and holds no tokens.
+ENTERED = {"types", "weakref", "collections", "functools", "queue", "builtins", "_thread", "_weakref", "itertools"}
+
+Part = tuple[str, str | None, Any]
+"""What is added to the name, the kind of place if it is a new one, and the object."""
+
+
+class World:
+    """A model, and the classes and Python files that its code lives in, as they were when this was made."""
+
+    def __init__(self, model: nn.Module, *kinds: type) -> None:
+        """The world of `model` and of `kinds`, such as the class of its state."""
+        found = dict.fromkeys(base for m in model.modules() for base in type(m).__mro__)
+        found |= dict.fromkeys(base for kind in kinds for base in kind.__mro__)
+        files = dict.fromkeys(sys.modules[kind.__module__] for kind in found if _foreign(kind))
+        inside = [v for file in files for v in vars(file).values() if isinstance(v, type)]
+        found |= dict.fromkeys(v for v in inside if sys.modules.get(v.__module__) in files)
+        self.homes = ENTERED | {file.__name__.partition(".")[0] for file in files}
+        self.spaces: list[tuple[str, Any, str]] = [
+            *((kind.__name__, kind, "class attribute") for kind in found if _foreign(kind)),
+            *((file.__name__, file, "module global") for file in files),
+        ]
+        self.random, self.numpy = random.getstate(), np.random.get_state()
+        self.model = model
+        self.undo = list(self._rewinds())
+
+    def held(self) -> dict[str, str]:
+        """Fingerprints of all that is held, by name and kind, such as "blocks.0.mixer.last (attribute)"."""
+        seen: dict[int, Any] = {}
+        marks = _marks(self._leaves(self.model, "", "attribute", seen))
+        for name, space, kind in self.spaces:
+            for key, value in _named(space).items():
+                marks |= _marks(self._leaves(value, f"{name}.{key}", kind, seen))
+        generators = {"torch": torch.get_rng_state(), "random": random.getstate(), "numpy": np.random.get_state()}
+        for name, state in generators.items():
+            marks |= _marks(self._leaves(state, name, "global random generator", seen))
+        return marks
+
+    def fields(self, value: Any, declared: set[int]) -> dict[str, str]:
+        """The same of one object such as a state, without the values of tensors whose id is `declared`."""
+        leaves = self._leaves(value, "", "attribute", {})
+        return _marks((name, kind, leaf) for name, kind, leaf in leaves if id(leaf) not in declared)
+
+    def tensors(self, value: Any) -> dict[str, list[Tensor]]:
+        """Every tensor that an object such as a state holds, by the name of the field it is in."""
+        found: dict[str, list[Tensor]] = {}
+        for name, _, leaf in self._leaves(value, "", "attribute", {}):
+            if isinstance(leaf, Tensor):
+                found.setdefault(name.lstrip("."), []).append(leaf)
+        return found
+
+    def rewind(self) -> None:
+        """Put the model, classes, files, closures and caches back to what they were."""
+        for undo in self.undo:
+            undo()
+        random.setstate(self.random)
+        np.random.set_state(self.numpy)
+
+    def _leaves(self, value: Any, name: str, kind: str, seen: dict[int, Any]) -> Iterator[tuple[str, str, Any]]:
+        """(name, kind, leaf) of every number, string and tensor in `value`; each object once, under its first name."""
+        if isinstance(value, PLAIN):
+            yield name, kind, value
+        elif id(value) not in seen:
+            seen[id(value)] = value  # kept alive: a freed id could come again
+            if isinstance(value, Tensor | np.ndarray | torch.Generator):
+                yield name, kind, value
+            for label, new, part in self._parts(value):
+                yield from self._leaves(part, name + label, new or kind, seen)
+
+    def _parts(self, value: Any) -> Iterator[Part]:
+        """What an object holds. Places in containers get no name of their own: the reader looks for the container."""
+        if isinstance(value, CLOSED):
+            return
+        if isinstance(value, dict):
+            yield from (("", None, part) for item in value.items() for part in item)
+        elif isinstance(value, set | frozenset):
+            yield from (("", None, part) for part in sorted(value, key=repr))
+        elif isinstance(value, list | tuple | deque):
+            yield from (("", None, part) for part in value)
+        elif isinstance(value, FunctionType):
+            for free, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
+                yield f".{value.__name__}.{free}", "closure variable", cell
+            yield "", "default argument", (value.__defaults__, value.__kwdefaults__)
+        elif isinstance(value, MethodType):
+            yield from (("", None, part) for part in (value.__self__, value.__func__))
+        elif isinstance(value, functools.partial):
+            yield from (("", None, part) for part in (value.func, value.args, value.keywords))
+        elif isinstance(value, ContextVar):
+            yield "", "context variable", value.get(None)
+        elif isinstance(value, functools._lru_cache_wrapper):
+            yield from (("", "functools cache", part) for part in gc.get_referents(value))
+        elif names := _slots(value):
+            yield from ((f".{name}", "attribute", getattr(value, name)) for name in names)
+        elif not isinstance(value, nn.Module | Tensor | np.ndarray) and not hasattr(value, "__dict__"):
+            yield from (("", None, part) for part in gc.get_referents(value))  # iterators, cells, containers in C
+        if hasattr(value, "__dict__") and self._entered(value):
+            for key, part in vars(value).items():
+                if isinstance(value, nn.Module) and key in SHELVES:
+                    yield from ((f".{name}", SHELVES[key], item) for name, item in part.items())
+                else:
+                    yield f".{key}", "attribute", part
+
+    def _entered(self, value: Any) -> bool:
+        """Whether the attributes of an object are looked at."""
+        return isinstance(value, nn.Module | Tensor) or type(value).__module__.partition(".")[0] in self.homes
+
+    def _rewinds(self) -> Iterator[Callable[[], None]]:
+        seen: dict[int, Any] = {}
+        yield from self._rewind(self.model, seen)
+        for _, space, _ in self.spaces:
+            yield functools.partial(_rename, space, _named(space))
+            for value in _named(space).values():
+                yield from self._rewind(value, seen)
+
+    def _rewind(self, value: Any, seen: dict[int, Any]) -> Iterator[Callable[[], None]]:
+        """What puts the content of one object back, in place, and of all that it holds."""
+        if isinstance(value, PLAIN) or id(value) in seen:
+            return
+        seen[id(value)] = value
+        if isinstance(value, dict | set):
+            yield functools.partial(_refill, value, value.copy(), value.update)
+        elif isinstance(value, list | deque):
+            yield functools.partial(_refill, value, list(value), value.extend)
+        elif isinstance(value, Tensor):
+            yield functools.partial(_rewrite, value, value.detach().clone())
+        elif isinstance(value, functools._lru_cache_wrapper):
+            yield value.cache_clear
+            return
+        elif isinstance(value, CellType) and gc.get_referents(value):  # not an empty one
+            yield functools.partial(setattr, value, "cell_contents", value.cell_contents)
+        held = [part for _, _, part in self._parts(value)]
+        if hasattr(value, "__dict__") and not isinstance(value, CLOSED) and self._entered(value):
+            held += [vars(value)[shelf] for shelf in SHELVES] if isinstance(value, nn.Module) else []
+            held.append(vars(value))
+        for name in _slots(value):
+            yield functools.partial(setattr, value, name, getattr(value, name))
+        for part in held:
+            yield from self._rewind(part, seen)
+
+
+def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
+    """Names under which two fingerprints differ."""
+    return [name for name in {**one, **other} if one.get(name) != other.get(name)]
+
+
+def _foreign(kind: type) -> bool:
+    """Whether a class is neither torch's nor the language's own."""
+    home = kind.__module__.partition(".")[0]
+    return home in sys.modules and home != "torch" and home not in sys.stdlib_module_names - {"__main__"}
+
+
+def _named(space: Any) -> dict[str, Any]:
+    """What a class or file holds under names, but not what the language itself puts there."""
+    return {
+        name: value
+        for name, value in vars(space).items()
+        if not name.startswith(("__", "_abc_")) or isinstance(value, FunctionType)
+    }
+
+
+def _rename(space: Any, before: dict[str, Any]) -> None:
+    now = _named(space)
+    for name in now.keys() - before.keys():
+        delattr(space, name)
+    for name, value in before.items():
+        if name not in now or now[name] is not value:
+            setattr(space, name, value)
+
+
+def _slots(value: Any) -> list[str]:
+    """Attributes that an object of a class with slots has."""
+    names = [vars(kind).get("__slots__", ()) for kind in type(value).__mro__ if _foreign(kind)]
+    flat = [name for held in names for name in ((held,) if isinstance(held, str) else held)]
+    return [name for name in flat if not name.startswith("__") and hasattr(value, name)]
+
+
+def _rewrite(tensor: Tensor, before: Tensor) -> None:
+    if tensor.shape != before.shape or not torch.equal(tensor.detach(), before):
+        tensor.data = before.clone()
+
+
+def _refill(container: Any, before: Any, add: Callable[[Any], None]) -> None:
+    container.clear()
+    add(before)
+
+
+def _marks(leaves: Iterator[tuple[str, str, Any]]) -> dict[str, str]:
+    """One fingerprint per name, of all its leaves in their order."""
+    marks: dict[str, Any] = {}
+    for name, kind, leaf in leaves:
+        mark = marks.setdefault(f"{name.lstrip('.')} ({kind})", hashlib.sha256())
+        if isinstance(leaf, Tensor):
+            mark.update(f"{leaf.dtype} {tuple(leaf.shape)}".encode())
+            mark.update(leaf.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        elif isinstance(leaf, torch.Generator):
+            mark.update(leaf.get_state().numpy())
+        else:
+            mark.update(leaf.tobytes() if isinstance(leaf, np.ndarray) else repr(leaf).encode())
+    return {name: mark.hexdigest() for name, mark in marks.items()}
