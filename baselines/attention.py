@@ -14,9 +14,9 @@ ROPE_BASE = 10_000.0
 class WindowAttention(nn.Module):
     """Multi-head causal self-attention over the tokens it is given and the keys and values that were kept.
 
-    Rotary positions (Su et al. 2021, "RoFormer") count from the oldest key there is, so they restart at 0 in every window
-    if nothing is kept; queries and keys are normalised per head (Dehghani et al. 2023). Keys are kept before their
-    rotation: scores depend on distances alone.
+    Rotary positions (Su et al. 2021, "RoFormer") count from the oldest key there is, so they restart at 0 in every
+    window if nothing is kept; queries and keys are normalised per head (Dehghani et al. 2023). Keys are kept before
+    their rotation: scores depend on distances alone.
     """
 
     def __init__(self, d_model: int, heads: int, *, keep: int | None = 0) -> None:

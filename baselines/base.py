@@ -112,7 +112,7 @@ class Model(nn.Module, ABC):
         return [m.weight for name, m in self.named_modules() if isinstance(m, nn.Linear) and name != "head"]
 
     def memory(self) -> list[nn.Parameter]:
-        """Parameters of the fast-weight layers, which the first of two training stages trains alone; none by default."""
+        """Parameters of the fast-weight layers, which the first of two training stages trains alone; here none."""
         return []
 
     def state_bytes(self, state: State) -> int:

@@ -35,6 +35,9 @@ def given(path: str) -> type[ModelConfig]:
     module, _, attribute = path.partition(":")
     if not all(part.isidentifier() for part in f"{module}.{attribute}".split(".")):
         raise ValueError(f"model {path!r}: a path is package.module:attribute, with dots and no folders")
+    folder = os.environ.get(FOLDER) or str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)
     found: Any = imported(module, f"model {path!r}")
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -46,14 +49,11 @@ def given(path: str) -> type[ModelConfig]:
 
 
 def imported(module: str, what: str) -> Any:
-    """The module of that name, from wherever Python looks, and then from `FOLDER`.
+    """The module of that name.
 
     Raises:
         ValueError: it is not there, or importing it raised: then the message ends with its own traceback.
     """
-    folder = os.environ.get(FOLDER) or str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.append(folder)
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -5,10 +5,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
-
 from baselines.attention import WindowAttention
 from baselines.base import ModelConfig
+from baselines.memory import FastWeightMixer
 from baselines.sleeper import Sleeper
 
 MIXERS: dict[str, str] = {
@@ -105,16 +104,16 @@ class Hybrid(ModelConfig):
         blocks = len(self.layout.split())
         return range(blocks) if self.loop == "all" else range(blocks // 4, blocks // 4 + blocks // 2)
 
-    def mixer(self, word: str, window: int) -> nn.Module:
+    def mixer(self, word: str, window: int) -> FastWeightMixer | WindowAttention:
         """The mixer of a word of the layout, for windows of `window` tokens."""
         if word == "attn":
             return self.attention(window)
         module, _, attribute = MIXERS[word].partition(":")
         kind = getattr(importlib.import_module(module), attribute)
-        made: nn.Module = kind(self.d_model, self.heads, state_size=self.state_size or None)
+        made: FastWeightMixer = kind(self.d_model, self.heads, state_size=self.state_size or None)
         return made
 
-    def attention(self, window: int) -> nn.Module:
+    def attention(self, window: int) -> WindowAttention:
         """The attention mixer of every "attn" block."""
         keep = {"hard": 0, "sliding": window - 1, "none": None}[self.eviction]
         return WindowAttention(self.d_model, self.heads, keep=keep)

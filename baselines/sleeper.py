@@ -1,10 +1,11 @@
 """The network of the hybrids, and sleep: looping its blocks over a window before the window is evicted."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
+from baselines.attention import WindowAttention
 from baselines.base import Model, State, check_passes
 from baselines.layers import SquaredReluMLP, linear
 from baselines.memory import FastWeightMixer
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
 class Block(nn.Module):
     """Mixer and MLP, each normalised before and added to the residual stream."""
 
-    def __init__(self, mixer: nn.Module, d_model: int, mlp_ratio: float) -> None:
+    def __init__(self, mixer: FastWeightMixer | WindowAttention, d_model: int, mlp_ratio: float) -> None:
         super().__init__()
         self.mixer_norm = nn.RMSNorm(d_model)
         self.mixer = mixer
         self.mlp_norm = nn.RMSNorm(d_model)
         self.mlp = SquaredReluMLP(d_model, mlp_ratio)
         self.has_memory = isinstance(mixer, FastWeightMixer)
+
+    def initial_state(self, batch: int) -> Tensor | None:
+        """What the mixer holds before the first token; None where it never holds anything."""
+        return self.mixer.initial_state(batch)
 
     def forward(self, h: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Map features [B, T, D] and what this block's mixer holds to the same."""
@@ -46,17 +51,22 @@ class Sleeper(Model):
         self.head = linear(config.d_model, vocab_size)
 
     @property
+    def stack(self) -> list[Block]:
+        """The blocks, first to last."""
+        return [cast(Block, block) for block in self.blocks]
+
+    @property
     def wake_passes(self) -> int:
         """Passes of a prediction: 1 unless the settings loop there."""
         return self.config.wake_passes
 
     def memory(self) -> list[nn.Parameter]:
         """Parameters of the fast-weight mixers."""
-        return [p for block in self.blocks if block.has_memory for p in block.mixer.parameters()]
+        return [p for block in self.stack if block.has_memory for p in block.mixer.parameters()]
 
     def start(self, batch: int) -> State:
         """Empty fast weights, nothing kept, no window read."""
-        return self.packed([block.mixer.initial_state(batch) for block in self.blocks], windows=0)
+        return self.packed([block.initial_state(batch) for block in self.stack], windows=0)
 
     def sleep(self, tokens: Tensor, state: State, passes: int) -> State:
         """Run the blocks `passes` times over the window [B, L]; keep what survives, discard the features."""
@@ -81,19 +91,19 @@ class Sleeper(Model):
         Fast weights go from pass to pass. Keys and values do not: in every pass attention sees those that were kept of
         earlier windows, and its own; what is kept is what the last pass leaves.
         """
-        held = list(before)
+        held, stack = list(before), self.stack
 
         def run(h: Tensor, blocks: range) -> Tensor:
             for i in blocks:
-                carried = self.blocks[i].has_memory and not self.config.reset_state
-                h, held[i] = self.blocks[i](h, held[i] if carried else before[i])
+                carried = stack[i].has_memory and not self.config.reset_state
+                h, held[i] = stack[i](h, held[i] if carried else before[i])
             return h
 
         looped = self.config.looped
         h = entered = run(h, range(looped.start))
         for _ in range(passes):
             h = run(entered if self.config.reembed else h, looped)
-        return run(h, range(looped.stop, len(self.blocks))), held
+        return run(h, range(looped.stop, len(stack))), held
 
     def embed(self, tokens: Tensor, window: int) -> Tensor:
         """Token embeddings [B, T, D], plus the embedding of the window's index where the model has one."""
@@ -109,7 +119,7 @@ class Sleeper(Model):
 
     def packed(self, held: list[Tensor | None], windows: int) -> State:
         """The state from what each block holds."""
-        pairs = list(zip(self.blocks, held, strict=True))
+        pairs = list(zip(self.stack, held, strict=True))
         return State(
             fast_weights=tuple(t for block, t in pairs if block.has_memory and t is not None),
             cache=tuple(t for block, t in pairs if not block.has_memory and t is not None),
@@ -119,8 +129,8 @@ class Sleeper(Model):
     def unpacked(self, state: State, batch: int) -> list[Tensor | None]:
         """What each block holds, from the state; an evicted cache is an empty one."""
         fast_weights, cache = iter(state.fast_weights), iter(state.cache)
-        empty = (block.mixer.initial_state(batch) for block in self.blocks)
+        empty = (block.initial_state(batch) for block in self.stack)
         return [
             next(fast_weights) if block.has_memory else next(cache, nothing)
-            for block, nothing in zip(self.blocks, empty, strict=True)
+            for block, nothing in zip(self.stack, empty, strict=True)
         ]

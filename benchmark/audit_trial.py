@@ -204,33 +204,34 @@ class Trial:
         self.world.rewind()
         last = self.states[-1]
         mine = last.tensors()
-        hears: dict[str, list[int]] = {path: [] for path in mine}
-        reaches: dict[str, list[int]] = {path: [] for path in mine}
-        whole = []
+        known = {road.path: road for road in self.found.roads if road.passes == self.passes}
+        hears = {path: set(known[path].hears if path in known else ()) for path in mine}
+        reaches = {path: set(known[path].reaches if path in known else ()) for path in mine}
+        whole = set(self.found.reaches.get(self.passes, ()))
         for number in range(1, self.found.windows + 1):
-            changed = self.a.clone()
-            changed[:, number - 1] = self.b[:, number - 1]
-            theirs = self.slept(changed)[-1]
+            if number in whole and all(number in reached for reached in reaches.values()):
+                continue  # another seed has shown all there is
+            theirs = self.carried(self.states[number - 1])
+            for tokens in (self.b[:, number - 1], *self.a[:, number:].unbind(1)):
+                theirs = self.sleep(tokens, theirs)
             if self.differs(theirs):
-                whole.append(number)
+                whole.add(number)
             for path, t in theirs.tensors().items():
                 if path in mine and not equal(t, mine[path]):
-                    hears[path].append(number)
-                    if self.differs(self.carried(last, **{path: t})):
-                        reaches[path].append(number)
-        old = {(road.path, road.passes): road for road in self.found.roads}
-        for path, t in mine.items():
-            before = old.pop((path, self.passes), None)
-            road = Road(
+                    hears[path].add(number)
+                    if number not in reaches[path] and self.differs(self.carried(last, **{path: t})):
+                        reaches[path].add(number)
+        self.found.roads = [road for road in self.found.roads if road.passes != self.passes] + [
+            Road(
                 path=path,
                 passes=self.passes,
                 state_bytes=size(t) // BATCH,
-                hears=tuple(sorted({*hears[path], *(before.hears if before else ())})),
-                reaches=tuple(sorted({*reaches[path], *(before.reaches if before else ())})),
+                hears=tuple(sorted(hears[path])),
+                reaches=tuple(sorted(reaches[path])),
             )
-            old[path, self.passes] = road
-        self.found.roads = list(old.values())
-        self.found.reaches[self.passes] = tuple(sorted({*whole, *self.found.reaches.get(self.passes, ())}))
+            for path, t in mine.items()
+        ]
+        self.found.reaches[self.passes] = tuple(sorted(whole))
 
     def differs(self, state: State) -> bool:
         """Whether a state gives another answer than A's; one that cannot be read does."""

@@ -24,6 +24,7 @@ app = typer.Typer(
 
 SuiteName = Annotated[str, typer.Argument(metavar="[SUITE]", help="A suite; `bench list` names them.")]
 Scale = Annotated[str, typer.Option(help="tiny (seconds), cpu (at most an hour on 2 cores), gpu, paper.")]
+TaskName = Annotated[str | None, typer.Option("--task", metavar="NAME", help="Another task: one of `bench list`.")]
 Model = Annotated[
     str | None, typer.Option(metavar="NAME", help="Another model: one of `bench list`, or your package.module:factory.")
 ]
@@ -39,6 +40,7 @@ Seeds = Annotated[str | None, typer.Option(metavar="0,1,2", help="Only these see
 def run(
     suite: SuiteName = "quick",
     scale: Scale = "cpu",
+    task: TaskName = None,
     model: Model = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     jobs: Annotated[int | None, typer.Option(help="Cells at once; default: cores, or GPUs.")] = None,
@@ -56,11 +58,11 @@ def run(
 
         raise ValueError(nearest(device, ("cpu", "cuda"), kind="device"))
     environments = executors.slots(device, jobs)
-    cells = _grid(suite, scale, model, seeds, sleep_passes, rollout_steps, settings).cells()
-    folder = out or _default_out(suite, scale, model)
+    cells = _grid(suite, scale, task, model, seeds, sleep_passes, rollout_steps, settings).cells()
+    folder = out or _default_out(suite, scale, task, model)
     console = terminal()
     with sweep.opened(folder, cells):
-        board = progress.Board(_title(suite, scale, model), cells, console=console)
+        board = progress.Board(_title(suite, scale, task, model), cells, console=console)
         for cell in cells:
             place = sweep.cell_folder(folder, cell)
             board.known(cell, sweep.cell_state(place)[0], rows.read(place / "rows.jsonl"))
@@ -120,6 +122,7 @@ def list_(json_: Json = False) -> None:
 def show(
     suite: SuiteName,
     scale: Scale = "cpu",
+    task: TaskName = None,
     model: Model = None,
     seeds: Seeds = None,
     sleep_passes: Passes = None,
@@ -132,7 +135,7 @@ def show(
     from benchmark.estimate import seconds
     from benchmark.progress import amount, duration, fact, table_of, varying
 
-    grid = _grid(suite, scale, model, seeds, sleep_passes, rollout_steps, settings)
+    grid = _grid(suite, scale, task, model, seeds, sleep_passes, rollout_steps, settings)
     cells = grid.cells()
     found: list[dict[str, Any]] = [
         {
@@ -154,7 +157,7 @@ def show(
     human = {"tokens": amount, "train_flops": amount, "parameters": amount, "estimated_s": duration}
     lines = [[human.get(k, str)(v) for k, v in cell.items()] for cell in found]
     console = terminal()
-    console.print(table_of(list(found[0]), lines, title=_title(suite, scale, model)))
+    console.print(table_of(list(found[0]), lines, title=_title(suite, scale, task, model)))
     console.print(
         f"{len(cells)} cells, {amount(sum(c['tokens'] for c in found))} tokens, "
         f"{amount(sum(c['train_flops'] for c in found))} FLOPs; about {duration(total_s)} of one core of this machine"
@@ -164,6 +167,7 @@ def show(
 def _grid(
     suite: str,
     scale: str,
+    task: str | None,
     model: str | None,
     seeds: str | None,
     sleep_passes: str | None,
@@ -172,11 +176,13 @@ def _grid(
 ) -> "Plan":
     """The grid that the options describe."""
     import baselines
+    import tasks
     from baselines.given import attempt
     from benchmark.config import parse_setting
     from benchmark.suites import suite as named
 
     plan = named(suite, scale)
+    plan = plan.with_task(tasks.load(task)) if task else plan
     kind = baselines.load(model) if model else None
     bases = [replace(base, model=kind()) for base in plan.bases] if kind else plan.bases
     changes = dict(parse_setting(text, *bases) for text in settings or ())
@@ -203,13 +209,14 @@ def _numbers(option: str, text: str | None) -> list[int] | None:
         raise ValueError(f"{option} takes whole numbers separated by commas, such as 1,2,4; given {text!r}") from None
 
 
-def _default_out(suite: str, scale: str, model: str | None) -> Path:
-    parts = [suite, scale, *([re.sub(r"[^\w.-]+", "-", model)] if model else [])]
+def _default_out(suite: str, scale: str, *others: str | None) -> Path:
+    """Where rows go: another task or model has a folder of its own."""
+    parts = [suite, scale, *(re.sub(r"[^\w.-]+", "-", name) for name in others if name)]
     return Path("results") / "runs" / "-".join(parts)
 
 
-def _title(suite: str, scale: str, model: str | None) -> str:
-    return f"{suite}, scale {scale}" + (f", model {model}" if model else "")
+def _title(suite: str, scale: str, task: str | None, model: str | None) -> str:
+    return f"{suite}, scale {scale}" + (f", task {task}" if task else "") + (f", model {model}" if model else "")
 
 
 # The commands that train nothing are in files of their own.

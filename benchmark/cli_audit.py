@@ -1,5 +1,6 @@
 """The `audit` command: by which roads evicted tokens reach a model's answers."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,7 +26,7 @@ def audit_(
 
     config = baselines.load(model)()
     if settings:
-        config = type(config)(**dict(parse_setting(text, config) for text in settings))
+        config = replace(config, **dict(parse_setting(text, config) for text in settings))
     found = audit(config, window=window, windows=windows, passes=tuple(sorted({1, sleep_passes})))
     if json_:
         print_json(found.as_json())
@@ -51,7 +52,7 @@ def _print(found: "Audit") -> None:
         for leak in found.leaks:
             say(f"  {leak.path}: {leak.reason}", "red")
     if found.roads:
-        title = f"tensors of the state, and which of {found.windows} evicted windows each carries to the answer"
+        title = f"the state, and which of {found.windows} evicted windows it carries"
         console.print(table_of(["tensor", "N", "bytes", "hears_of", "reaches_the_answer"], _lines(found), title=title))
     whole = dict.fromkeys(found.reaches.values())
     say("windows that reach the answer: " + "; ".join(f"{named(w)}{_at(found.reaches, w)}" for w in whole))
@@ -59,7 +60,8 @@ def _print(found: "Audit") -> None:
         say(f"windows with a gradient: {found.gradient}")
     else:
         told = [f"{named(w)}{_at(found.gradient, w)}" for w in dict.fromkeys(found.gradient.values())]
-        say(f"windows with a gradient: {'; '.join(told)}; with the state cut: none")
+        cut = "; with the state cut: none" if found.passed else ""
+        say(f"windows with a gradient: {'; '.join(told)}{cut}")
     grown = f"grows by {found.growth:.10g} bytes a token" if found.growth else "bounded"
     say(f"state: {' → '.join(map(str, found.state_bytes))} bytes a sequence, {grown}")
     times = "once" if found.wake_passes == 1 else f"{found.wake_passes} times, which breaks the latency constraint"

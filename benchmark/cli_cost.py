@@ -21,7 +21,7 @@ def cost_(
     windows: Annotated[str, typer.Option(metavar="24,75", help="Window sizes L in tokens.")] = "24,75,512",
     settings: Settings = None,
     batch: Annotated[int, typer.Option(help="Sequences at once, when timing.")] = 1,
-    repeats: Annotated[int, typer.Option(help="Calls that each median is of.")] = 30,
+    repeats: Annotated[int, typer.Option(help="Rounds that each median is of.")] = 30,
     device: Annotated[str, typer.Option(help="cpu (one thread) or cuda.")] = "cpu",
     out: Annotated[Path | None, typer.Option(help="Output folder; default results/runs/cost-MODEL.")] = None,
     table: Annotated[bool, typer.Option("--table", help="Only count, every model, and print Markdown.")] = False,
@@ -54,14 +54,12 @@ def cost_(
         rows = latency.measure(
             config, windows=sizes, passes=passes, batch=batch, repeats=repeats, device=device, advance=advance
         )
-    described = (
-        environment.describe()
-        | {
-            "device": torch.cuda.get_device_name() if device == "cuda" else device,
-            "load_average": os.getloadavg()[0],  # what else ran: times of a busy machine say less
-            "command": shlex.join(["bench", *sys.argv[1:]]),
-        }
-    )
+    described = {
+        **environment.describe(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "load_average": os.getloadavg()[0],  # what else ran: times of a busy machine say less
+        "command": shlex.join(["bench", *sys.argv[1:]]),
+    }
     folder = out or Path("results/runs") / f"cost-{re.sub(r'[^A-Za-z0-9._]+', '-', model)}"
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "cost.csv", cost_tables.tidy(rows).encode())

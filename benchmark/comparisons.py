@@ -66,7 +66,7 @@ def rules(study: Study) -> Figure | None:
 
 def evictions(study: Study) -> Figure | None:
     """The paper's Figure 5: exact match by eviction, one stage or two, a colour per N; a panel per answer."""
-    kinds = {kind: _eviction(*kind) for kind in _kinds(study)}
+    kinds = _kinds(study)
     last = study.final
     if len(kinds) < 2 or not last.height:
         return None
@@ -244,16 +244,14 @@ def _rule_names(study: Study) -> dict[str, str]:
     return dict(sorted(names.items(), key=lambda item: [order.index(r) for r in rules_of[item[0]] if r in order]))
 
 
-def _kinds(study: Study) -> list[tuple[str, float]]:
-    """The evictions there are, each with its share of training under hard eviction."""
-    every = [(e, s) for part in (study.scores, study.failed) for e, s in part.select("eviction", "hard_share").rows()]
+def _kinds(study: Study) -> dict[tuple[str, float], str]:
+    """The evictions there are, each with its share of training under hard eviction, in words."""
+    every = {kind for part in (study.scores, study.failed) for kind in part.select("eviction", "hard_share").rows()}
     order = ("hard", "sliding", "none")
-    return sorted(set(every), key=lambda kind: (order.index(kind[0]) if kind[0] in order else 3, kind))
-
-
-def _eviction(eviction: str, share: float) -> str:
-    """An eviction in words."""
-    return f"{eviction},\ntwo stages" if share else eviction
+    kinds = sorted(every, key=lambda kind: (order.index(kind[0]) if kind[0] in order else len(order), kind))
+    several = len({share for _, share in kinds if share}) > 1
+    told = {share: f",\ntwo stages{f' ({share:.0%})' if several else ''}" if share else "" for _, share in kinds}
+    return {(eviction, share): f"{eviction}{told[share]}" for eviction, share in kinds}
 
 
 def _stages(kinds: Iterable[tuple[str, float]]) -> str:

@@ -26,11 +26,11 @@ def tidy(rows: Sequence[Row]) -> str:
 
 def terminal_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
     """Columns and lines for people: counts with metric prefixes, times as median and quartiles in milliseconds."""
-    kept = {"fast_weight_bytes": "fast weights", "kv_bytes": "KV kept", "other_state_bytes": "other kept"}
+    kept = {"fast_weight_bytes": "fast", "kv_bytes": "KV kept", "other_state_bytes": "other"}
     if not any(row["other_state_bytes"] for row in rows):
         del kept["other_state_bytes"]
-    kept["window_kv_bytes"] = "window's KV"
-    columns = ["L", "N", "train FLOPs", "sleep FLOPs", "wake FLOPs", *kept.values(), "wake, ms", "sleep, ms"]
+    kept["window_kv_bytes"] = "KV read"
+    columns = ["L", "N", "train", "sleep", "wake", *kept.values(), "wake, ms", "sleep, ms"]
     lines = []
     for row in rows:
         flops = [amount(row[f"{part}_flops_per_token"]) for part in ("train", "sleep", "wake")]
@@ -66,8 +66,8 @@ def reading(rows: Sequence[Row]) -> list[str]:
     """Lines under a table: what its numbers are of, and a warning if the model breaks the latency constraint."""
     row = rows[0]
     lines = [
-        f"{amount(row['parameters'])} parameters. FLOPs are per token, bytes per sequence in fp32: kept after "
-        f"{CONTEXT} windows, and a window's own keys and values while it is read.",
+        f"{amount(row['parameters'])} parameters. train, sleep, wake: FLOPs per token. Bytes per sequence, fp32: fast "
+        f"weights, keys and values kept after {CONTEXT} windows; KV read: a window's own while it is read.",
         f"Times are of one answer token and of one window: {timing(rows)}.",
     ]
     if (more := row["wake_passes"]) > 1:
@@ -78,7 +78,7 @@ def reading(rows: Sequence[Row]) -> list[str]:
 def timing(rows: Sequence[Row]) -> str:
     """How the times shown were measured, in words."""
     row = rows[0]
-    text = f"median and quartiles of {row['repeats']} calls taken in turn, batch {row['batch']}, "
+    text = f"median and quartiles of {row['repeats']} rounds, all cases in turn, batch {row['batch']}, "
     if shown_clock(row) == "wall":
         return f"{text}{row['device']}, wall clock"
     ratio = median(row["sleep_wall_s"] / row["sleep_core_s"] for row in rows)

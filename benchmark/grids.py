@@ -7,7 +7,7 @@ from typing import Any
 
 from baselines.base import ModelConfig
 from benchmark.config import Cell
-from tasks.base import nearest
+from tasks.base import Task, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,12 @@ class Grid:
         """
         fixed = {name: (value,) for name, value in settings.items() if name in self.axes}
         return Grid(base=self.base.with_settings(settings), axes=self.axes | fixed)
+
+    def with_task(self, kind: type[Task]) -> "Grid":
+        """The same grid of another task, at its defaults; axes that were settings of the task before are gone."""
+        gone = {f.name for f in fields(self.base.task)} | {"test_at"}
+        base = replace(self.base, task=kind(), training=replace(self.base.training, test_at=()))
+        return Grid(base=base, axes={name: values for name, values in self.axes.items() if name not in gone})
 
     def with_model(self, kind: type[ModelConfig], settings: dict[str, Any]) -> "Grid":
         """The same grid of another model, at the sizes of this one, with `settings` on top.
@@ -118,6 +124,10 @@ class Plan:
         return Plan(
             tuple(grid.with_settings(own) for grid, own in zip(self.grids, _each(settings, self.bases), strict=True))
         )
+
+    def with_task(self, kind: type[Task]) -> "Plan":
+        """Every grid with another task, as `Grid.with_task`; grids that are then the same are run once."""
+        return Plan(tuple(grid.with_task(kind) for grid in self.grids))
 
     def with_model(self, kind: type[ModelConfig], settings: dict[str, Any] | None = None) -> "Plan":
         """Every grid with another model, and with `settings` as in `with_settings`.

@@ -33,6 +33,9 @@ CONTEXT = 4
 WARM_UP = 2
 """Rounds before the first that counts."""
 
+ANSWERS = 5
+"""Answer tokens that a round times; they are short, so that a few more cost little and steady the median."""
+
 DEVICES = ("cpu", "cuda")
 
 Row: TypeAlias = dict[str, Any]
@@ -204,15 +207,14 @@ class Case:
         self.times: dict[tuple[str, str], list[float]] = {pair: [] for pair in itertools.product(TIMED, CLOCKS)}
 
     def time(self, *, keep: bool) -> None:
-        """Time one answer token, then one window; each after a call that brings its weights into the caches."""
+        """Time a few answer tokens, then one window; each after a call that brings its weights into the caches."""
         self.model.wake(self.answer, self.after)
-        wake = _seconds(lambda: self.model.wake(self.answer, self.after), self.answer.device)
+        wakes = [_seconds(lambda: self.model.wake(self.answer, self.after), self.answer.device) for _ in range(ANSWERS)]
         self.model.sleep(self.window, self.before, 1)
         sleep = _seconds(lambda: self.model.sleep(self.window, self.before, self.passes), self.answer.device)
-        if keep:
-            for what, seconds in (("wake", wake), ("sleep", sleep)):
-                for clock, value in seconds.items():
-                    self.times[what, clock].append(value)
+        for what, calls in (("wake", wakes), ("sleep", [sleep])) if keep else ():
+            for clock, seconds in itertools.chain.from_iterable(call.items() for call in calls):
+                self.times[what, clock].append(seconds)
 
 
 @contextmanager

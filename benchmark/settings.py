@@ -9,6 +9,7 @@ from tasks.depo import Depo
 from tasks.gsm_infinite.compact import GSMCompact
 from tasks.gsm_infinite.task import GSMInfinite
 from tasks.recall import Recall
+from tasks.retention import Retention
 from tasks.rule110 import Rule110
 
 TEN_LAYERS = Hybrid(layout="attn gdn attn gdn attn gdn attn gdn attn gdn", d_model=512, heads=8)
@@ -77,15 +78,13 @@ def kept(scale: str) -> Cell:
 
     No window index: there is none for windows beyond those of training. What tells the first window is its keys.
     """
-    from tasks.retention import Retention
-
     base = storage(scale)
     after = {"tiny": 2, "cpu": 4, "gpu": 16, "paper": 16}[scale]
     return Cell(
         task=Retention(windows_after=after),
-        model=replace(base.model, window_embedding=False),
-        training=replace(base.training, evaluations=5, test_examples=512),
-    )
+        model=base.model,
+        training=replace(base.training, evaluations=3, test_examples=512),
+    ).with_settings({"window_embedding": False})
 
 
 def cycle(scale: str) -> Cell:

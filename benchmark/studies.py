@@ -110,7 +110,7 @@ def compared(frame: pl.DataFrame, by: Sequence[str]) -> list[Study]:
     told = _telling(frame, [c for c in PLACE if c not in by])
     others = [c for c in (*IDENTITY, *settings) if c not in by]
     found = []
-    for part in _split(frame, told):
+    for part in _split(frame, told) if frame.height else []:
         hidden = part.group_by(*by, "n", "depth").agg(pl.col(others).n_unique()).select(pl.col(others) > 1)
         if any(hidden[c].any() for c in others) or ("variant" in others and part["variant"].n_unique() > 1):
             continue

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from baselines.hybrid import MIXERS
 from benchmark.grids import Grid, Plan
+from benchmark.rivals import matched
 from benchmark.settings import automaton, cycle, kept, problems, seeds, storage
 from tasks.base import nearest
 
@@ -110,8 +111,6 @@ def test_passes(scale: str) -> Grid:
 
 def controls(scale: str) -> Plan:
     """Sleep against every rival of the same training compute: deeper, wider, longer trained, looped elsewhere."""
-    from benchmark.rivals import matched
-
     depth = {"tiny": 2, "cpu": 6, "gpu": 8, "paper": 16}[scale]
     tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
     sleep = automaton(scale).with_settings({"rollout_steps": depth, "sleep_passes": 2, "tokens": tokens})
@@ -140,13 +139,13 @@ def sliding(scale: str) -> Plan:
     tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
     base = automaton(scale).with_settings({"strings": strings, "rollout_steps": depth, "tokens": tokens})
     axes = {"seed": seeds(scale), "sleep_passes": (1, 2) if scale in ("tiny", "cpu") else (1, 2, 4)}
-    kinds = ({}, {"eviction": "sliding"}, {"eviction": "sliding", "hard_share": 0.33})
-    return Plan(tuple(Grid(base=base.with_settings(kind), axes=axes) for kind in kinds))
+    kept = base.with_settings({"eviction": "sliding"})
+    return Plan(tuple(Grid(base=cell, axes=axes) for cell in (base, kept, kept.with_settings({"hard_share": 0.33}))))
 
 
 def retention(scale: str) -> Grid:
     """What later windows leave of the one that matters: exact match against how many were read since, up to 64."""
-    tokens = {"tiny": 50_000, "cpu": 5_000_000, "gpu": 50_000_000, "paper": 200_000_000}[scale]
+    tokens = {"tiny": 50_000, "cpu": 4_000_000, "gpu": 50_000_000, "paper": 200_000_000}[scale]
     tested = (0, 1, 4) if scale == "tiny" else (0, 1, 2, 4, 8, 16, 32, 64)
     base = kept(scale).with_settings({"tokens": tokens, "test_at": tested})
     layout = base.axes["layout"]

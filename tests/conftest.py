@@ -43,6 +43,12 @@ def config(request: pytest.FixtureRequest) -> ModelConfig:
     return small_config(request.param)
 
 
+@pytest.fixture(params=[*baselines.available()])
+def registered(request: pytest.FixtureRequest) -> ModelConfig:
+    """Every model there is, where the update rule makes no difference."""
+    return small_config(request.param)
+
+
 @pytest.fixture
 def build() -> Build:
     """Make a small model for windows of 6 tokens out of 7 kinds, 4 unless told, with every weight away from 0.

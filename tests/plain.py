@@ -1,7 +1,8 @@
 """The paper's algorithm in the open: one example, one token, one head at a time, from a `Sleeper`'s parameters alone.
 
-Every equation is written out again, none is taken from `baselines`. Tokens have positions in the whole sequence here, as
-only distances count; fast weights and the keys and values that were kept are plain dictionaries. Gated DeltaNet only.
+Every equation is written out again, none is taken from `baselines`. Positions count from the start of the sequence, as
+distances alone matter; fast weights, and the keys and values that were kept, are in plain dictionaries. The update rule
+is Gated DeltaNet.
 """
 
 import math

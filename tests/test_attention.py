@@ -1,4 +1,4 @@
-"""Attention under each eviction: window by window it equals one call over all tokens, and sees exactly as far as told."""
+"""Attention under each eviction: window by window it equals one call over all tokens, and sees as far as told."""
 
 import math
 from dataclasses import replace
@@ -15,7 +15,9 @@ from baselines.presets import FullCache, Transformer
 
 LENGTH = 4 * WINDOW
 CUTS = pytest.mark.parametrize(
-    "cuts", [[WINDOW] * 4, [1] * LENGTH, [WINDOW, 2, 5, WINDOW, 5], [LENGTH]], ids=["windows", "tokens", "uneven", "one"]
+    "cuts",
+    [[WINDOW] * 4, [1] * LENGTH, [WINDOW, 2, 5, WINDOW, 5], [LENGTH]],
+    ids=["windows", "tokens", "uneven", "one"],
 )
 
 
@@ -84,7 +86,11 @@ def test_under_hard_eviction_every_window_is_alone(cuts: list[int]) -> None:
 
 
 def test_who_sees_whom() -> None:
-    assert visible(3, 2, None, torch.device("cpu")).int().tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
+    assert visible(3, 2, None, torch.device("cpu")).int().tolist() == [
+        [1, 1, 1, 0, 0],
+        [1, 1, 1, 1, 0],
+        [1, 1, 1, 1, 1],
+    ]
     assert visible(3, 2, 1, torch.device("cpu")).int().tolist() == [[0, 1, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 1, 1]]
 
 
@@ -127,7 +133,8 @@ def test_with_a_full_cache_windows_do_not_show(build: Build, blocks: int) -> Non
 def test_in_its_first_window_a_model_does_not_know_its_eviction(build: Build, eviction: str, length: int) -> None:
     inputs = tokens(length=length)
     hard, kept = (
-        build(Hybrid(d_model=16, heads=2, mlp_ratio=2, eviction=kind), dtype=torch.float64) for kind in ("hard", eviction)
+        build(Hybrid(d_model=16, heads=2, mlp_ratio=2, eviction=kind), dtype=torch.float64)
+        for kind in ("hard", eviction)
     )
     (logits, state), (after, kept_state) = (model.wake(inputs, model.start(3)) for model in (hard, kept))
     torch.testing.assert_close(after, logits, rtol=0, atol=1e-12)

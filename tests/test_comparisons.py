@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from benchmark import rows, style
+from benchmark.comparisons import RULES
 from benchmark.figures import COMPARISONS, draw
 from benchmark.studies import compared, studies
 
@@ -143,6 +144,13 @@ def table(cells: list[Cell]) -> pl.DataFrame:
     return rows.table([row for cell in cells for row in cell])
 
 
+@pytest.fixture
+def unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are empty: their names are what counts, and rendering is slow."""
+    monkeypatch.setattr(style, "encode", lambda figure, kind: b"")
+    monkeypatch.setattr(style, "settle", lambda figure: None)
+
+
 def drawn(name: str, cells: list[Cell]) -> Figure:
     """A comparison of rows that hold one suite, settled."""
     by, comparison = COMPARISONS[name]
@@ -181,20 +189,18 @@ def marks(ax: Any, color: str, *, across: bool = False) -> list[tuple[float, flo
 # --- which figures ---
 
 
+@pytest.mark.usefixtures("unwritten")
 @pytest.mark.parametrize("suite", SUITES)
 def test_each_suite_has_its_comparison_and_no_other(suite: str, tmp_path: Path) -> None:
     make, names = SUITES[suite]
     frame = table([cell for cell in make() if cell[0]["seed"] == 0])
-    applied = {
-        name for name, (by, comparison) in COMPARISONS.items() for whole in compared(frame, by) if comparison(whole)
-    }
-    assert applied == names
     stems = {path.stem for path in draw(frame, tmp_path)}
-    plain = "accuracy_by_passes" in stems  # of the study without a name
-    assert plain == (suite == "test-passes")
-    assert not [stem for stem in stems - names if "-" in stem]
+    assert stems & COMPARISONS.keys() == names
+    trained = {"accuracy_by_passes", "accuracy_by_flops", "loss_by_passes", "tokens_to_threshold"}
+    assert stems - names == (trained if suite == "test-passes" else set())  # of the study without a name
 
 
+@pytest.mark.usefixtures("unwritten")
 def test_without_a_comparison_every_study_has_its_figures(tmp_path: Path) -> None:
     cells = [cell("embedding", n, 0, window_embedding=on) for n in (1, 2) for on in (True, False)]
     stems = {path.stem for path in draw(table(cells), tmp_path)}
@@ -291,7 +297,7 @@ def test_a_panel_per_difficulty_with_the_rivals_in_one_order() -> None:
 
 
 def test_a_variant_of_several_n_is_a_line_for_each() -> None:
-    cells = controls(seeds=1) + [cell("controls", 4, 0, variant="sleep", d_model=32, cost=4)]
+    cells = [*controls(seeds=1), cell("controls", 4, 0, variant="sleep", d_model=32, cost=4)]
     ends = {text.get_text(): text.get_color() for text in drawn("rivals_by_flops", cells).axes[0].texts}
     assert ends["sleep, N = 2"] == style.PASSES[2].color and ends["sleep, N = 4"] == style.PASSES[4].color
 
@@ -305,9 +311,9 @@ def test_rules_stand_with_each_n_in_its_colour() -> None:
     figure = drawn("rules", cells)
     (ax,) = figure.axes
     names = [label.get_text() for label in ax.get_yticklabels()]
-    assert {"Gated DeltaNet", "DeltaNet", "Jet", "linear attention"} < set(names) and len(names) == len(MIXERS)
+    assert {"Gated DeltaNet", "DeltaNet", "Jet", "linear attention"} < set(names)
     by_rule, wanted = means(cells, "layout"), means(cells, "layout", "sleep_passes")
-    assert names.index("DeltaNet") < names.index("Gated DeltaNet") or by_rule["attn delta"] > by_rule["attn gdn"]
+    assert names == [RULES[layout.split()[1]] for layout in sorted(by_rule, key=lambda layout: by_rule[layout])]
     for n in (1, 2):
         values = {round(place): value for place, value in marks(ax, style.PASSES[n].color, across=True)}
         assert values[names.index("Gated DeltaNet")] == pytest.approx(wanted["attn gdn", n])
@@ -392,8 +398,7 @@ def test_retention_falls_along_the_distances_that_were_tested() -> None:
             (curve,) = (li for li in ax.lines if li.get_color() == style.PASSES[n].color)
             assert list(curve.get_xdata()) == list(DISTANCES)
             assert list(curve.get_ydata()) == pytest.approx([wanted[layout, n, at] for at in DISTANCES])
-        (trained,) = (li for li in ax.lines if list(li.get_xdata()) == [4, 4])
-        assert trained.get_linestyle() != "None"
+        assert [list(li.get_xdata()) for li in ax.lines].count([4, 4]) == 1  # the distance of training
         assert [label.get_text() for label in ax.get_xticklabels()] == [str(at) for at in DISTANCES]
 
 

@@ -67,13 +67,14 @@ def test_rereading_is_reading_the_window_many_times_over(build: Build, eviction:
     ids=str,
 )
 def test_looping_at_prediction_is_sleeping_at_prediction(build: Build, settings: dict[str, Any]) -> None:
-    """It says so, it leaves what a sleep of as many passes leaves, and it predicts something else than one pass does."""
+    """The model says so, leaves what a sleep of as many passes leaves, and predicts something else than one pass."""
     one, three = (build(replace(TINY, wake_passes=passes, **settings)) for passes in (1, 3))
     assert (one.wake_passes, three.wake_passes) == (1, 3)
     *evicted, last = tokens().split(WINDOW, dim=1)
     state = one.start(3)
     for window in evicted:
-        assert same(three.sleep(window, state, 2), slept := one.sleep(window, state, 2))
+        slept = one.sleep(window, state, 2)
+        assert same(three.sleep(window, state, 2), slept)  # at a sleep the setting plays no part
         state = slept
     (logits, _), (after, left) = one.wake(last, state), three.wake(last, state)
     assert not torch.equal(after, logits)
@@ -248,6 +249,8 @@ def test_bad_settings(settings: dict[str, Any], message: str) -> None:
 
 def test_a_sliding_window_needs_two_tokens(build: Build) -> None:
     config = replace(TINY, eviction="sliding")
-    with pytest.raises(ValueError, match=r"keeps the last L - 1 tokens: L = 1 keeps none; use eviction 'hard', or L >= 2"):
+    with pytest.raises(
+        ValueError, match=r"keeps the last L - 1 tokens: L = 1 keeps none; use eviction 'hard', or L >= 2"
+    ):
         build(config, window=1)
     assert live(build(config, window=2, windows=12), tokens(), 1, window=2)[1].cache[0].shape == (3, 2, 2, 1, 8)

@@ -218,7 +218,11 @@ class Diary(State):
 def test_tensors_are_found_in_every_field() -> None:
     one, two, three, four, five = (torch.full((3, n), float(n), requires_grad=True) for n in range(1, 6))
     state = Diary(
-        fast_weights=(one,), windows=7, pages={"a": [two]}, pair=Pair(left=three, right=four), within=State(cache=(five,))
+        fast_weights=(one,),
+        windows=7,
+        pages={"a": [two]},
+        pair=Pair(left=three, right=four),
+        within=State(cache=(five,)),
     )
     found = state.tensors()
     assert list(found) == ["fast_weights[0]", "pages['a'][0]", "pair.left", "pair.right", "within.cache[0]"]

@@ -54,15 +54,24 @@ def test_the_hybrid_equals_a_plain_implementation(build: Build, passes: int, set
 
     parameters = dict(model.named_parameters())
     weights = torch.randn(expected.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    ours, theirs = (torch.autograd.grad((weights * out).sum(), tuple(parameters.values())) for out in (logits, expected))
+    ours, theirs = (
+        torch.autograd.grad((weights * out).sum(), tuple(parameters.values())) for out in (logits, expected)
+    )
     for name, one, two in zip(parameters, ours, theirs, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-9, msg=lambda m, name=name: f"{name}: {m}")
 
 
 @pytest.mark.parametrize(
     "settings",
-    [{"eviction": "sliding"}, {"eviction": "none"}, {"loop": "middle"}]
-    + [{"reembed": True}, {"reset_state": True}, {"reread": True}, {"wake_passes": 2}],
+    [
+        {"eviction": "sliding"},
+        {"eviction": "none"},
+        {"loop": "middle"},
+        {"reembed": True},
+        {"reset_state": True},
+        {"reread": True},
+        {"wake_passes": 2},
+    ],
     ids=str,
 )
 def test_the_plain_implementation_tells_settings_apart(build: Build, settings: dict[str, Any]) -> None:

@@ -527,3 +527,25 @@ def test_make_installs_the_toy_for_tests_alone() -> None:
     )
     assert makefile.count("-e tests/toy") == 1
     assert os.access(TOY / "pyproject.toml", os.R_OK)
+
+
+def test_a_suite_with_another_task() -> None:
+    """Axes that were settings of the suite's own task go; the model, the training and N stay."""
+    before = suite("passes", "tiny")
+    plan = before.with_task(tasks.load("recall"))
+    assert plan.axes == ("seed", "sleep_passes")
+    assert {cell.task for cell in plan.cells()} == {tasks.load("recall")()}
+    assert {cell.model for cell in plan.cells()} == {cell.model for cell in before.cells()}
+    assert len(suite("no-gain", "tiny").with_task(tasks.load("depo")).cells()) == 6  # 2 N x 3 budgets
+    assert all(not c.training.test_at for c in suite("retention", "tiny").with_task(tasks.load("depo")).cells())
+
+
+def test_the_command_trains_another_task(tmp_path: Path) -> None:
+    changes = ["--set", "tokens=2000", "--set", "pairs=5", "--sleep-passes", "1"]
+    done = bench("run", "passes", "--scale", "tiny", "--task", "recall", *changes, "--out", tmp_path, "--jobs", 1)
+    assert done.code == 0, done.err
+    assert set(rows.read_table(tmp_path)["task"]) == {"recall"}
+    wrong = bench("show", "passes", "--task", "recal")
+    assert (wrong.code, "did you mean 'recall'" in wrong.err) == (2, True)
+    gone = bench("show", "passes", "--task", "recall", "--rollout-steps", "2")
+    assert (gone.code, "unknown axis of this suite 'rollout_steps'" in gone.err) == (2, True)

@@ -1,4 +1,4 @@
-"""The registered models of the paper and their two plain rivals are the hybrid with the settings that the paper states."""
+"""The models of the paper, and the plain rivals, are the hybrid with a few other settings."""
 
 from dataclasses import asdict
 from typing import Any
@@ -43,8 +43,15 @@ def test_a_preset_is_built_like_the_hybrid(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "attention", "memory"),
-    [("hybrid", 2, 2), ("sliding", 2, 2), ("looped", 2, 2), ("jet", 5, 5), ("transformer", 4, 0), ("full-cache", 4, 0)]
-    + [("ssm", 0, 4)],
+    [
+        ("hybrid", 2, 2),
+        ("sliding", 2, 2),
+        ("looped", 2, 2),
+        ("jet", 5, 5),
+        ("transformer", 4, 0),
+        ("full-cache", 4, 0),
+        ("ssm", 0, 4),
+    ],
 )
 def test_blocks_at_full_size(name: str, attention: int, memory: int) -> None:
     with torch.device("meta"):

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from baselines.hybrid import Hybrid
+from baselines.hybrid import MIXERS, Hybrid
 from benchmark import rows
 from benchmark.config import Training
+from benchmark.cost import cost
 from benchmark.grids import Grid, Plan
+from benchmark.rivals import RIVALS
 from benchmark.suites import SCALES, SUITES, suite
 from benchmark.trainer import Trainer
 from tasks.depo import Depo
@@ -26,6 +28,7 @@ def test_every_suite_has_different_cells_at_every_scale(name: str, scale: str) -
         "hops": {"depo"},
         "operations": {"gsm_infinite" if scale == "paper" else "gsm_compact"},
         "no-gain": {"rule110", "recall", "depo"},
+        "retention": {"retention"},
     }
     assert {cell.task.name for cell in cells} == other.get(name, {"rule110"})
 
@@ -151,6 +154,51 @@ def test_suites_of_several_difficulties_test_each(name: str, tmp_path: Path) -> 
         assert row["chance"] == cell.task.chance(row["difficulty"])
         assert 0 < row["majority"] <= row["question_only"] < 1
         assert row["lift"] == pytest.approx((row["exact_match"] - row["chance"]) / (1 - row["chance"]))
+
+
+# The questions that the paper leaves open
+
+
+@pytest.mark.parametrize("scale", ["tiny", "cpu"])
+def test_controls_are_sleep_the_plain_hybrid_and_every_rival(scale: str) -> None:
+    cells = suite("controls", scale).narrowed(seed=[0]).cells()
+    assert [cell.variant for cell in cells] == ["sleep", "plain", *RIVALS]
+    totals = [cost(c).train_flops * c.steps * c.training.batch for c in cells if c.variant != "plain"]
+    assert max(totals) < 1.05 * min(totals)
+
+
+def test_rules_are_all_there_are() -> None:
+    cells = suite("rules", "cpu").narrowed(seed=[0]).cells()
+    assert {cell.axes["layout"] for cell in cells} == {f"attn {rule}" for rule in MIXERS}
+    assert len({cell.task for cell in cells}) == 1
+
+
+def test_sliding_has_both_evictions_and_the_two_stages() -> None:
+    cells = suite("sliding", "cpu").narrowed(seed=[0], sleep_passes=[2]).cells()
+    kinds = [(cell.axes["eviction"], cell.training.hard_share) for cell in cells]
+    assert kinds == [("hard", 0.0), ("sliding", 0.0), ("sliding", 0.33)]
+    assert all(cell.task.answers == 2 for cell in cells), "one string is evicted when the other is not"
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_retention_is_tested_far_beyond_training(scale: str) -> None:
+    for cell in suite("retention", scale).narrowed(seed=[0]).cells():
+        trained = cell.axes["windows_after"]
+        assert 0 in cell.levels
+        assert max(cell.levels) > trained
+        assert scale == "tiny" or max(cell.levels) == 64
+        assert not cell.axes["window_embedding"], "there is no index beyond the windows of training"
+
+
+@pytest.mark.parametrize("name", ["sliding", "retention", "test-passes", "rules", "controls"])
+def test_new_suites_train_and_test_as_told(name: str, tmp_path: Path) -> None:
+    plan = suite(name, "tiny").with_settings({"tokens": 1, "test_examples": 16})
+    cell = plan.narrowed(seed=[0]).cells()[-1]
+    assert Trainer(cell, tmp_path).run() == "ok"
+    written = [row for row in rows.read(tmp_path / "rows.jsonl") if row["answer"] is None]
+    passes = cell.training.test_passes or (cell.training.sleep_passes,)
+    assert [(r["tested_passes"], r["difficulty"]) for r in written] == [(n, d) for n in passes for d in cell.levels]
+    assert {r["variant"] for r in written} == {cell.variant}
 
 
 # Changing a grid
