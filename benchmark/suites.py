@@ -145,7 +145,7 @@ def sliding(scale: str) -> Plan:
 
 def retention(scale: str) -> Grid:
     """What later windows leave of the one that matters: exact match against how many were read since, up to 64."""
-    tokens = {"tiny": 50_000, "cpu": 4_000_000, "gpu": 50_000_000, "paper": 200_000_000}[scale]
+    tokens = {"tiny": 50_000, "cpu": 3_000_000, "gpu": 50_000_000, "paper": 200_000_000}[scale]
     tested = (0, 1, 4) if scale == "tiny" else (0, 1, 2, 4, 8, 16, 32, 64)
     base = kept(scale).with_settings({"tokens": tokens, "test_at": tested})
     layout = base.axes["layout"]
