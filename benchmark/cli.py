@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark import cli_audit, cli_cost, cli_results, cli_tasks
-from benchmark.console import FAILED, INTERRUPTED, USER_ERROR, Json, Settings, print_json, terminal
+from benchmark.console import FAILED, INTERRUPTED, USER_ERROR, Json, Settings, numbers, print_json, terminal
 
 if TYPE_CHECKING:
     from benchmark.grids import Plan
@@ -193,20 +193,10 @@ def _grid(
     elif changes:
         plan = plan.with_settings(changes)
     return plan.narrowed(
-        seed=_numbers("--seeds", seeds),
-        sleep_passes=_numbers("--sleep-passes", sleep_passes),
-        rollout_steps=_numbers("--rollout-steps", rollout_steps),
+        seed=numbers("--seeds", seeds) if seeds is not None else None,
+        sleep_passes=numbers("--sleep-passes", sleep_passes) if sleep_passes is not None else None,
+        rollout_steps=numbers("--rollout-steps", rollout_steps) if rollout_steps is not None else None,
     )
-
-
-def _numbers(option: str, text: str | None) -> list[int] | None:
-    """Whole numbers separated by commas."""
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"{option} takes whole numbers separated by commas, such as 1,2,4; given {text!r}") from None
 
 
 def _default_out(suite: str, scale: str, *others: str | None) -> Path:

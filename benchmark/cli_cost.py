@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.console import Json, Settings, bar, print_json, terminal
+from benchmark.console import Json, Settings, bar, numbers, print_json, terminal
 
 ModelName = Annotated[str | None, typer.Argument(metavar="MODEL", help="A model; `bench list` names them.")]
 
@@ -24,21 +24,21 @@ def cost_(
     repeats: Annotated[int, typer.Option(help="Rounds that each median is of.")] = 30,
     device: Annotated[str, typer.Option(help="cpu (one thread) or cuda.")] = "cpu",
     out: Annotated[Path | None, typer.Option(help="Output folder; default results/runs/cost-MODEL.")] = None,
-    table: Annotated[bool, typer.Option("--table", help="Only count, every model, and print Markdown.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Only count: every model and rule, in Markdown.")] = False,
     json_: Json = False,
 ) -> None:
     """Count a model's FLOPs and bytes, and time how it wakes and sleeps, for each N and window."""
     if table:
-        from benchmark.cost_tables import markdown
+        from benchmark.cost_tables import markdown, models, rules
 
         if model is not None or settings:
             raise ValueError("--table counts every model with its default settings: give neither MODEL nor --set")
-        typer.echo(markdown())
+        typer.echo(f"{markdown(models())}\n\n{markdown(rules())}")
         return
     if model is None:
         raise ValueError("give a MODEL (`bench list` names them), or --table for the counts of all")
 
-    sizes, passes = _numbers("--windows", windows), _numbers("--sleep-passes", sleep_passes)
+    sizes, passes = numbers("--windows", windows), numbers("--sleep-passes", sleep_passes)
 
     import torch
 
@@ -75,11 +75,3 @@ def cost_(
         console.print(line, soft_wrap=True, highlight=False)
     for path in (folder / "cost.csv", folder / "environment.json", *figures):
         console.print(str(path), soft_wrap=True, highlight=False)
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    """Whole numbers separated by commas."""
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"{option} takes whole numbers separated by commas, such as 1,2,4; given {text!r}") from None

@@ -25,6 +25,14 @@ def terminal(*, stderr: bool = False) -> "Console":
     return Console(width=None if (sys.stderr if stderr else sys.stdout).isatty() else 120, stderr=stderr)
 
 
+def numbers(option: str, text: str) -> list[int]:
+    """Whole numbers separated by commas."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{option} takes whole numbers separated by commas, such as 1,2,4; given {text!r}") from None
+
+
 def print_json(value: Any) -> None:
     """Print plain data."""
     typer.echo(json.dumps(value, indent=1))

@@ -2,11 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
 import baselines
+from baselines.base import ModelConfig
+from baselines.hybrid import MIXERS, Hybrid
 from benchmark.cost import forward_flops
 from benchmark.latency import CONTEXT, TIMED, Row, built, counts, sequence, shown_clock
 from benchmark.progress import amount
@@ -39,26 +41,30 @@ def terminal_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
     return columns, lines
 
 
-def markdown(names: Iterable[str] = tuple(baselines.MODELS)) -> str:
-    """What each model costs with its default settings, as a Markdown table: counted, not timed.
+def models() -> dict[str, ModelConfig]:
+    """Every registered model with its default settings."""
+    return {name: baselines.load(name)() for name in baselines.MODELS}
 
-    Raises:
-        ValueError: an unknown name.
-    """
+
+def rules() -> dict[str, ModelConfig]:
+    """The default hybrid with every update rule, by its word in the layout."""
+    return {word: Hybrid(layout=f"attn {word} attn {word}") for word in MIXERS}
+
+
+def markdown(configs: Mapping[str, ModelConfig]) -> str:
+    """What models cost, each under a name, as a Markdown table: counted, not timed."""
     first, last = PASSES
     lines = [
-        f"| model | parameters | train FLOPs per token, N = {first} | sleep FLOPs per token, N = {first} | N = {last} "
-        "| wake FLOPs per token | fast weights | keys and values kept | other state |",
-        "|---|" + "---:|" * 8,
+        f"| model | parameters | FLOPs per token: sleep, N = {first} | sleep, N = {last} | wake "
+        "| bytes kept: fast weights | keys and values |",
+        "|---|" + "---:|" * 6,
     ]
-    for name in names:
-        config = baselines.load(name)()
+    for name, config in configs.items():
         one, slept = counts(config, window=WINDOW, passes=first), sequence(WINDOW)[:CONTEXT]
         more = forward_flops(built(config, WINDOW), slept, last)[0] / (CONTEXT * WINDOW)
-        flops = [one.train_flops_per_token, one.sleep_flops_per_token, more]
-        sizes = [one.fast_weight_bytes, one.kv_bytes, one.other_state_bytes]
-        numbers = [amount(one.parameters), *map(amount, flops), amount(one.wake_flops_per_token), *map(_size, sizes)]
-        lines.append(f"| `{name}` | {' | '.join(numbers)} |")
+        flops = map(amount, (one.sleep_flops_per_token, more, one.wake_flops_per_token))
+        sizes = map(_size, (one.fast_weight_bytes, one.kv_bytes))
+        lines.append(f"| {' | '.join([f'`{name}`', amount(one.parameters), *flops, *sizes])} |")
     return "\n".join(lines)
 
 

@@ -136,7 +136,7 @@ def rules(scale: str) -> Grid:
 def sliding(scale: str) -> Plan:
     """Figure 5: hard against sliding-window eviction, the latter also in two stages, x N."""
     strings, depth = {"tiny": (2, 1), "cpu": (2, 5), "gpu": (4, 8), "paper": (4, 16)}[scale]
-    tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
+    tokens = {"tiny": 100_000, "cpu": 3_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
     base = automaton(scale).with_settings({"strings": strings, "rollout_steps": depth, "tokens": tokens})
     axes = {"seed": seeds(scale), "sleep_passes": (1, 2) if scale in ("tiny", "cpu") else (1, 2, 4)}
     kept = base.with_settings({"eviction": "sliding"})
@@ -145,7 +145,7 @@ def sliding(scale: str) -> Plan:
 
 def retention(scale: str) -> Grid:
     """What later windows leave of the one that matters: exact match against how many were read since, up to 64."""
-    tokens = {"tiny": 50_000, "cpu": 3_000_000, "gpu": 50_000_000, "paper": 200_000_000}[scale]
+    tokens = {"tiny": 50_000, "cpu": 2_000_000, "gpu": 50_000_000, "paper": 200_000_000}[scale]
     tested = (0, 1, 4) if scale == "tiny" else (0, 1, 2, 4, 8, 16, 32, 64)
     base = kept(scale).with_settings({"tokens": tokens, "test_at": tested})
     layout = base.axes["layout"]

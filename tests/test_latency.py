@@ -14,7 +14,7 @@ from harness import bench
 
 import baselines
 from baselines.base import Model, ModelConfig, State
-from baselines.hybrid import Hybrid
+from baselines.hybrid import MIXERS, Hybrid
 from baselines.presets import FullCache, LoopedHybrid, PureSSM, SlidingHybrid, Transformer
 from benchmark import cost_figure, cost_tables, latency, style
 from benchmark.config import Cell, Training, parse_setting
@@ -262,15 +262,22 @@ def test_a_broken_latency_constraint_is_said() -> None:
     assert "3 passes per prediction" in re.sub(r"\s+", " ", " ".join(texts))
 
 
-def test_markdown_holds_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "load", lambda name: {"a": lambda: HYBRID, "b": lambda: SLIDING}[name])
-    head, rule, *lines = [[part.strip() for part in line.split("|")[1:-1]] for line in
-                          cost_tables.markdown(["a", "b"]).splitlines()]  # fmt: skip
-    assert {len(line) for line in (head, rule, *lines)} == {9}
+def test_markdown_holds_the_counts() -> None:
+    head, rule, *lines = [
+        [part.strip() for part in line.split("|")[1:-1]]
+        for line in cost_tables.markdown({"a": HYBRID, "b": SLIDING}).splitlines()
+    ]
+    assert {len(line) for line in (head, rule, *lines)} == {7}
     assert [line[0] for line in lines] == ["`a`", "`b`"]
     # 2 heads of 4 x 4; the sliding window of 75 tokens keeps 74.
-    assert [line[6:] for line in lines] == [["128 B", "0 B", "0 B"], ["128 B", "4.74kB", "0 B"]]
-    assert float(lines[0][4].rstrip("k")) == pytest.approx(4 * float(lines[0][3].rstrip("k")), rel=0.01)
+    assert [line[5:] for line in lines] == [["128 B", "0 B"], ["128 B", "4.74kB"]]
+    assert float(lines[0][3].rstrip("k")) == pytest.approx(4 * float(lines[0][2].rstrip("k")), rel=0.01)
+
+
+def test_the_tables_are_of_every_model_and_rule() -> None:
+    assert list(cost_tables.models()) == list(baselines.MODELS)
+    assert {type(config) for config in cost_tables.models().values()} == {baselines.load(n) for n in baselines.MODELS}
+    assert list(cost_tables.rules()) == list(MIXERS)
 
 
 # The command
