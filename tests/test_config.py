@@ -24,13 +24,21 @@ DEFAULTS: dict[type, dict[str, Any]] = {
         "d_model": 256,
         "heads": 4,
         "mlp_ratio": 4,
+        "state_size": 0,
         "window_embedding": True,
+        "eviction": "hard",
+        "loop": "all",
         "reembed": False,
+        "reset_state": False,
+        "reread": False,
+        "wake_passes": 1,
     },
     Training: {
         "batch": 256,
         "sleep_passes": 1,
+        "hard_share": 0.0,
         "test_passes": (),
+        "test_at": (),
         "muon_lr": 0.01,
         "adam_lr": 3e-3,
         "weight_decay": 0.0,
@@ -52,14 +60,22 @@ OTHERS: dict[type, dict[str, Any]] = {
         "d_model": 128,
         "heads": 2,
         "mlp_ratio": 2,
+        "state_size": 16,
         "window_embedding": False,
+        "eviction": "sliding",
+        "loop": "middle",
         "reembed": True,
+        "reset_state": True,
+        "reread": True,
+        "wake_passes": 2,
     },
     Training: {
         "tokens": 2_000_000,
         "batch": 128,
         "sleep_passes": 2,
+        "hard_share": 0.3,
         "test_passes": (1, 2),
+        "test_at": (0, 3),
         "muon_lr": 0.02,
         "adam_lr": 1e-3,
         "weight_decay": 0.1,
@@ -285,3 +301,19 @@ def test_settings_that_rows_could_not_tell_apart_are_refused(field: str) -> None
 
 def test_a_setting_with_a_name_of_its_own_is_welcome() -> None:
     assert replace(CELL, task=clashing("speed")).axes["speed"] == 1
+
+
+# What is no part of the id
+
+
+def test_a_variant_is_a_name_and_no_setting() -> None:
+    named = replace(CELL, variant="wider")
+    assert named.id == CELL.id
+    assert Cell.from_json(named.as_json()) == named
+    assert named.with_settings({"seed": 2}).variant == "wider"
+
+
+def test_a_whole_ratio_is_one_setting_however_it_is_written() -> None:
+    name, value = parse_setting("mlp_ratio=2", CELL)
+    assert CELL.with_settings({name: value}).id == CELL.with_settings({"mlp_ratio": 2}).id
+    assert CELL.with_settings({"mlp_ratio": 1.5}).axes["mlp_ratio"] == 1.5

@@ -8,7 +8,8 @@ import typer
 
 import baselines
 import tasks
-from benchmark import rows
+from baselines.hybrid import MIXERS
+from benchmark import cost_tables, rows
 from benchmark.cli import app
 from benchmark.suites import SUITES
 
@@ -50,3 +51,22 @@ def test_reference_results_are_complete_and_read(folder: Path) -> None:
     assert not any(commit.endswith("-dirty") for commit in commits), "rows come from committed code"
     assert list((folder / "figures").glob("*.png"))
     assert list((folder / "figures").glob("*.svg"))
+
+
+@pytest.mark.parametrize("name", ["hybrid", "transformer", "ssm"])
+def test_readme_has_the_counted_cost_of_models(name: str) -> None:
+    (line,) = cost_tables.markdown({name: cost_tables.models()[name]}).splitlines()[2:]
+    counted = line.removeprefix(f"| `{name}` ")
+    assert re.search(rf"^\| `{name}` \|.*{re.escape(counted)}$", README, re.MULTILINE), line
+
+
+@pytest.mark.parametrize("word", ["linear", "titans"])
+def test_readme_has_the_counted_cost_of_update_rules(word: str) -> None:
+    (line,) = cost_tables.markdown({word: cost_tables.rules()[word]}).splitlines()[2:]
+    counted = line.removeprefix(f"| `{word}` ")
+    assert re.search(rf"^\| `{word}` \|.*{re.escape(counted)}$", README, re.MULTILINE), line
+
+
+@pytest.mark.parametrize("word", MIXERS)
+def test_readme_has_a_line_for_every_update_rule(word: str) -> None:
+    assert re.search(rf"^\| `{word}` \|", README, re.MULTILINE)
