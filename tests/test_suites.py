@@ -29,6 +29,7 @@ def test_every_suite_has_different_cells_at_every_scale(name: str, scale: str) -
         "operations": {"gsm_infinite" if scale == "paper" else "gsm_compact"},
         "no-gain": {"rule110", "recall", "depo"},
         "retention": {"retention"},
+        "sliding": {{"gpu": "gsm_compact", "paper": "gsm_infinite"}.get(scale, "rule110")},
     }
     assert {cell.task.name for cell in cells} == other.get(name, {"rule110"})
 
@@ -142,6 +143,19 @@ def test_figure_4_at_the_papers_size() -> None:
         assert (cell.task.seq_len, cell.task.window) == (3300, 2000)
         assert cell.task.levels == (1, 2, 3, 4, 5, 6, 7, 8)
         assert (cell.training.batch, cell.training.muon_lr, cell.training.test_examples) == (256, 1e-3, 1600)
+
+
+def test_figure_5_at_the_papers_size() -> None:
+    cells = suite("sliding", "paper").cells()
+    assert {cell.training.sleep_passes for cell in cells} == {1, 2, 4}
+    for cell in cells:
+        assert cell.task == GSMInfinite(window_tokens=512)
+        assert 4 <= cell.task.seq_len / cell.task.window <= 7
+    assert {(c.axes["eviction"], c.training.hard_share) for c in cells} == {
+        ("hard", 0.0),
+        ("sliding", 0.0),
+        ("sliding", 0.33),
+    }
 
 
 @pytest.mark.parametrize("name", ["hops", "operations"])
