@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks import rng
@@ -141,6 +141,17 @@ def test_every_problem_is_what_it_should_be(shape: Shape) -> None:
     filler=st.integers(0, 9),
     filler_kinds=st.integers(1, 6),
     split=st.sampled_from(["train", "test"]),
+)
+@example(  # no problem of the batch has a place for a distractor
+    subset="medium",
+    mode="forward",
+    kinds=9,
+    places=1,
+    max_value=46,
+    max_stated=9,
+    filler=0,
+    filler_kinds=1,
+    split="test",
 )
 def test_any_shape(split: str, filler: int, **sizes: Any) -> None:
     try:

@@ -85,6 +85,8 @@ def structure(shape: Shape, names: Names, needed: Needed, bits: Fields, keys: Fi
     if shape.hard:
         keys = np.concatenate([keys[: len(slots)], keys[shape.most_stated :][: len(rates)]])
         slots = np.concatenate([slots, rates])
+    if not len(slots):  # no problem of a small batch has a place: one that nobody takes
+        slots, keys = np.full((1, slots.shape[1]), NONE, slots.dtype), np.zeros((1, keys.shape[1]), keys.dtype)
     order = shuffled(slots.T, keys[: len(slots)].T).T
     distractors = np.sum(slots != NONE, axis=0, dtype=np.int32) - plain
     code = np.where(is_plain, np.take_along_axis(order, rank - 1, axis=0), code)
