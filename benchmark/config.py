@@ -30,7 +30,8 @@ class Training:
         batch: Sequences per step.
         sleep_passes: N, passes over each window before it is evicted; 1 is the plain hybrid.
         hard_share: Share of the steps, from the first, in which only the fast-weight layers learn, under hard eviction:
-            the first stage of the paper's two-stage recipe for sliding windows. The second trains everything.
+            the first stage of the paper's two-stage recipe for sliding windows. The second trains everything. FLOPs are
+            counted as if all steps did.
         test_passes: Values of N to test with; empty means the trained one.
         test_at: Difficulties to test at, for a task whose difficulty is one of its settings; empty means its own.
         muon_lr: Learning rate of the matrices inside blocks (Muon).

@@ -54,10 +54,10 @@ class Board:
 
     def note(self, cell: Cell, written: Sequence[rows.Row]) -> None:
         """Take over new rows of a cell."""
-        tests = cell.training.test_passes
-        shown = cell.training.sleep_passes if cell.training.sleep_passes in tests else (*tests[-1:], None)[0]
+        trained, tests = cell.training.sleep_passes, cell.training.test_passes
+        shown = tests[-1] if tests and trained not in tests else trained  # of several N, the trained one
         for row in written:
-            if row["status"] == "ok" and row["answer"] is None and shown in (None, row.get("tested_passes")):
+            if row["status"] == "ok" and row["answer"] is None and row.get("tested_passes", shown) == shown:
                 self.last[cell.id, row["difficulty"]] = row
                 self.step[cell.id] = row["step"]
 

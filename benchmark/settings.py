@@ -71,7 +71,7 @@ def storage(scale: str) -> Cell:
     )
 
 
-def kept(scale: str) -> Cell:
+def remembering(scale: str) -> Cell:
     """The retention setting of a scale: trained with a few windows after the one that matters, tested with more.
 
     No window index: there is none for windows beyond those of training. What tells the first window is its keys.

@@ -4,12 +4,13 @@
 exactly the paper's sizes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from baselines.hybrid import MIXERS
+from benchmark.config import Cell
 from benchmark.grids import Grid, Plan
 from benchmark.rivals import matched
-from benchmark.settings import automaton, cycle, kept, problems, seeds, storage
+from benchmark.settings import automaton, cycle, problems, remembering, seeds, storage
 from tasks.base import nearest
 
 SCALES = ("tiny", "cpu", "gpu", "paper")
@@ -122,15 +123,7 @@ def rules(scale: str) -> Grid:
     depth = {"tiny": 2, "cpu": 6, "gpu": 8, "paper": 16}[scale]
     tokens = {"tiny": 50_000, "cpu": 3_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
     base = automaton(scale).with_settings({"rollout_steps": depth, "tokens": tokens})
-    layout = base.axes["layout"]
-    return Grid(
-        base=base,
-        axes={
-            "seed": seeds(scale),
-            "layout": tuple(layout.replace("gdn", rule) for rule in MIXERS),
-            "sleep_passes": (1, 2),
-        },
-    )
+    return _by_rule(base, scale, MIXERS)
 
 
 def sliding(scale: str) -> Plan:
@@ -155,16 +148,14 @@ def retention(scale: str) -> Grid:
     """What later windows leave of the one that matters: exact match against how many were read since, up to 64."""
     tokens = {"tiny": 50_000, "cpu": 2_000_000, "gpu": 50_000_000, "paper": 200_000_000}[scale]
     tested = (0, 1, 4) if scale == "tiny" else (0, 1, 2, 4, 8, 16, 32, 64)
-    base = kept(scale).with_settings({"tokens": tokens, "test_at": tested})
-    layout = base.axes["layout"]
-    return Grid(
-        base=base,
-        axes={
-            "seed": seeds(scale),
-            "layout": tuple(layout.replace("gdn", rule) for rule in ("gdn", "delta", "linear")),
-            "sleep_passes": (1, 2),
-        },
-    )
+    base = remembering(scale).with_settings({"tokens": tokens, "test_at": tested})
+    return _by_rule(base, scale, ("gdn", "delta", "linear"))
+
+
+def _by_rule(base: Cell, scale: str, rules: Iterable[str]) -> Grid:
+    """The network of `base` with each update rule in the place of Gated DeltaNet, x N."""
+    layouts = tuple(base.axes["layout"].replace("gdn", rule) for rule in rules)
+    return Grid(base=base, axes={"seed": seeds(scale), "layout": layouts, "sleep_passes": (1, 2)})
 
 
 SUITES: dict[str, Callable[[str], Grid | Plan]] = {
