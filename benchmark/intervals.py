@@ -1,0 +1,192 @@
+"""Confidence intervals of a score over seeds and examples.
+
+A score is the accuracy of one training run (a seed) on held-out examples, and *all seeds are tested on the same
+examples*. So two things vary, and only one of them shrinks with more seeds: the runs, and which examples happened to
+be held out. Every interval says which of the two it counts. Scores without examples (losses, areas, tokens) are given
+with `examples=0`: then seeds are all that varies.
+
+Spreads of several sources are added as Zou & Donner do (Statistics in Medicine 27:1693, 2008, "MOVER"): each source
+gives its own distance from the estimate to the limit, seeds by Student's t, examples by Wilson's score interval, and
+the distances are added as squares. With one source this is that source's usual interval. Newcombe's interval of a
+difference of two proportions (Statistics in Medicine 17:873, 1998, method 10) is the same sum.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+Floats = NDArray[np.float64]
+
+_ROUNDING = 1e-12
+"""Numbers that differ by less, relative to the largest, differ by rounding alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """An estimate with its confidence interval, in the unit of what is estimated.
+
+    Attributes:
+        estimate: NaN never.
+        low: Minus infinity where nothing is known about the spread, as for the difference of a single pair.
+        high: As `low`; the estimate is never outside.
+        level: Share of such intervals that cover the truth, such as 0.95.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    level: float = 0.95
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Plain JSON data: an infinite limit is null."""
+        limits = {"estimate": self.estimate, "low": self.low, "high": self.high}
+        return {name: value if math.isfinite(value) else None for name, value in limits.items()} | {"level": self.level}
+
+
+def wilson(right: int, total: int, level: float = 0.95) -> Interval:
+    """The accuracy of one run and Wilson's score interval (Wilson, JASA 22:209, 1927): examples are all that varies.
+
+    Raises:
+        ValueError: no examples, or not between 0 and all of them right.
+    """
+    if total < 1 or not 0 <= right <= total:
+        raise ValueError(f"{right} right of {total} examples; it takes at least 1 example and 0 to all of them right")
+    share = right / total
+    below, above = wilson_reach(share, total, tail(level))
+    return Interval(estimate=share, low=share - below, high=min(1.0, share + above), level=level)
+
+
+def over_seeds(scores: Sequence[float], examples: int, level: float = 0.95) -> Interval:
+    """Mean score over seeds, with an interval for the mean over all seeds and all examples there could be.
+
+    The spread of seeds counts with Student's t, that of the `examples` all seeds were tested on with Wilson's score
+    interval (for the sum see the module); the second does not shrink with more seeds. One seed: Wilson's interval
+    alone, which knows nothing of other seeds. It is no forecast of a single new run, which varies more.
+
+    What scores alone cannot tell is how far seeds fail on the same examples. All of the examples' spread counts as
+    shared, the most it can be, so the interval errs to the wide side where it matters. In simulations with seeds
+    normal on the logit scale, 95 % intervals of 3 to 10 seeds cover in 93 to 97 % of cases where seeds vary more than
+    examples do (standard deviation over seeds 0.05, 2048 examples), and in up to 99.9 % where they vary less (0.05 and
+    256 examples, 10 seeds). They cover too seldom only where the seeds are far from normal: near the ceiling, when
+    most are perfect and a few are not, in 87 % of cases (mean 0.96, standard deviation 0.04, 3 seeds).
+
+    Args:
+        scores: One per seed.
+        examples: How many held-out examples all of them were tested on; 0 for a score that is no share of examples,
+            where the interval counts seeds only and is infinite if they do not differ at all.
+        level: As in `Interval`.
+
+    Raises:
+        ValueError: no scores, a score that is not finite, or with examples not from 0 to 1.
+    """
+    found = checked(scores, examples)
+    mean, alpha = float(found.mean()), tail(level)
+    seeds = students_reach(standard_error(found, float(np.abs(found).max())), len(found) - 1, alpha)
+    if not examples:
+        seeds = seeds or math.inf
+        return Interval(estimate=mean, low=mean - seeds, high=mean + seeds, level=level)
+    below, above = wilson_reach(mean, examples, alpha)
+    low, high = mean - math.hypot(seeds, below), mean + math.hypot(seeds, above)
+    return Interval(estimate=mean, low=max(low, 0.0), high=min(high, 1.0), level=level)
+
+
+def hierarchical_bootstrap(right: NDArray[np.bool_], level: float = 0.95, draws: int = 2000, seed: int = 0) -> Interval:
+    """Mean accuracy over seeds, with a bootstrap interval for new seeds and new examples, from what each got right.
+
+    Seeds and examples are drawn anew, both with replacement (Davison & Hinkley, Bootstrap Methods and their
+    Application, 1997, section 3.8; crossed as in Owen, Ann. Appl. Stat. 1:386, 2007). As it stands that covers far too
+    seldom with few seeds (3 seeds: 80 % instead of 95 %), so three things are corrected:
+
+    - what drawing seeds does to the mean is stretched by Student's t over the normal quantile and by
+      sqrt(S / (S - 1)): a bootstrap of S values has too short tails and too small a variance (Hesterberg, The American
+      Statistician 69:371, 2015, who moves the quantiles instead, beyond all that so few seeds can give);
+    - what drawing examples does is shrunk to the part that all seeds share: the rest is in the spread of seeds;
+    - two examples that all seeds get right and two that all get wrong are added before drawing examples (Agresti &
+      Coull, The American Statistician 52:119, 1998), so that nothing wrong in 256 examples is no proof of perfection.
+
+    In simulations of 3 to 10 seeds and 256 examples it covers in 93 to 98 % of cases, near the ceiling as well.
+
+    Args:
+        right: [seeds, examples], at least 2 and 1; every seed on the same examples in the same order.
+        level: As in `Interval`.
+        draws: How often seeds and examples are drawn.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: another shape or kind, fewer than 2 seeds, no example, or no draws.
+    """
+    right = np.asarray(right)
+    if right.dtype != np.bool_ or right.ndim != 2 or right.shape[0] < 2 or not right.shape[1] or draws < 1:
+        raise ValueError(
+            f"a bootstrap takes booleans [seeds, examples] of at least 2 seeds and 1 example, and draws; given "
+            f"{right.dtype} {right.shape} and {draws} draws (of one seed: `wilson`)"
+        )
+    S, alpha, generator = len(right), tail(level), np.random.default_rng(seed)
+    scores = right.mean(axis=1)
+    mean = float(scores.mean())
+    stretch = float(special.stdtrit(S - 1, 1 - alpha / 2) / special.ndtri(1 - alpha / 2)) * math.sqrt(S / (S - 1))
+    of_seeds = stretch * (generator.multinomial(S, np.full(S, 1 / S), size=draws) @ scores / S - mean)
+
+    share = np.arange(S + 1) / S  # of seeds that get an example right: all that the draw of examples needs of it
+    count = np.bincount(right.sum(axis=0), minlength=S + 1)
+    count[[0, S]] += 2
+    weight = count / count.sum()
+    centre = float(weight @ share)
+    between = float(weight @ (share - centre) ** 2)  # variance of examples: shared, and 1 / S of what is not
+    alone = max(0.0, float(weight @ (share * (1 - share))) * S / (S - 1) - float(scores.var(ddof=1)))
+    shrink = math.sqrt(max(0.0, 1 - alone / S / between))
+    of_examples = generator.multinomial(count.sum(), weight, size=draws) @ share / count.sum() - centre
+    below, above = np.quantile(of_seeds + centre - mean + shrink * of_examples, [alpha / 2, 1 - alpha / 2])
+    low, high = mean + min(0.0, float(below)), mean + max(0.0, float(above))
+    return Interval(estimate=mean, low=max(0.0, low), high=min(1.0, high), level=level)
+
+
+def checked(scores: Sequence[float], examples: int) -> Floats:
+    """The scores as an array, if they can be what they are said to be."""
+    found = np.asarray(scores, dtype=np.float64)
+    if found.ndim != 1 or not len(found):
+        raise ValueError(f"it takes at least one score, in a row, given an array of shape {found.shape}")
+    if not np.isfinite(found).all():
+        raise ValueError(f"it takes finite scores, given {found.tolist()}; leave out runs that have none")
+    if examples < 0:
+        raise ValueError(f"a number of examples is not negative, given {examples}")
+    if examples and not ((found >= 0) & (found <= 1)).all():
+        raise ValueError(f"shares of {examples} examples are from 0 to 1, given {found.tolist()}")
+    return found
+
+
+def tail(level: float) -> float:
+    """The share that both tails have together."""
+    if not 0 < level < 1:
+        raise ValueError(f"a level is between 0 and 1, such as 0.95; given {level}")
+    return 1 - level
+
+
+def wilson_reach(share: float, examples: int, alpha: float) -> tuple[float, float]:
+    """How far Wilson's limits are below and above a share, which need not be a whole number of examples.
+
+    scipy.stats.binomtest has the same for whole numbers only; the tests compare them.
+    """
+    z2 = float(special.ndtri(1 - alpha / 2)) ** 2 / examples
+    centre = (share + z2 / 2) / (1 + z2)
+    half = math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
+    return min(share, max(0.0, share - centre + half)), min(1 - share, max(0.0, centre + half - share))
+
+
+def standard_error(scores: Floats, scale: float) -> float:
+    """The standard error of the mean; 0 for a single score, and where rounding of numbers up to `scale` explains it."""
+    if len(scores) < 2 or np.ptp(scores) <= _ROUNDING * scale:
+        return 0.0
+    return float(scores.std(ddof=1)) / math.sqrt(len(scores))
+
+
+def students_reach(error: float, freedom: float, alpha: float) -> float:
+    """How far Student's limits are from a mean with this standard error; 0 without one."""
+    return float(special.stdtrit(freedom, 1 - alpha / 2)) * error if error else 0.0

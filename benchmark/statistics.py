@@ -1,0 +1,276 @@
+"""Statistics of scores over seeds: comparisons, trends, many tests at once, verdicts; with `intervals` and `power`.
+
+Differences are of scores, accuracies from 0 to 1 unless told otherwise. A comparison of scores of held-out examples
+counts the spread of examples too if it is told how many there are; see `benchmark.intervals`. How often the intervals
+cover and the tests err is measured in `tests/test_statistics.py`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special, stats
+
+from benchmark.intervals import (
+    Floats,
+    Interval,
+    checked,
+    hierarchical_bootstrap,
+    over_seeds,
+    standard_error,
+    students_reach,
+    tail,
+    wilson,
+    wilson_reach,
+)
+from benchmark.power import seeds_needed
+
+__all__ = [
+    "Interval",
+    "Paired",
+    "Trend",
+    "Verdict",
+    "equivalent",
+    "hierarchical_bootstrap",
+    "holm",
+    "over_seeds",
+    "paired",
+    "seeds_needed",
+    "trend",
+    "unpaired",
+    "verdict",
+    "wilson",
+]
+
+_EXACT = 8
+"""Levels of a trend whose orders can all be counted."""
+
+Verdict = Literal["reproduced", "not reproduced", "not enough evidence"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paired:
+    """A comparison of two sets of scores.
+
+    Attributes:
+        difference: The second minus the first, in the unit of the scores.
+        p: Two-sided p value of no difference; NaN where the seeds tell nothing about the spread.
+        seeds: Seeds of the smaller set.
+    """
+
+    difference: Interval
+    p: float
+    seeds: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trend:
+    """Whether scores rise along an axis.
+
+    Attributes:
+        rises: Mean over seeds of Spearman's rank correlation with the axis: 1 where every seed rises at every level,
+            -1 where every seed falls. Page's L is a linear function of it.
+        p: One-sided p value of a rise; NaN for a single seed.
+        slope: Least-squares slope per unit of the axis: mean over seeds and its interval.
+    """
+
+    rises: float
+    p: float
+    slope: Interval
+
+
+def paired(
+    low_scores: Sequence[float], high_scores: Sequence[float], level: float = 0.95, *, examples: int = 0
+) -> Paired:
+    """Compare two settings on the same seeds and data, by the paired t test; the difference is high minus low.
+
+    Without `examples` the question is about these held-out examples: seeds alone vary. With them it is about new
+    examples as well: their spread is added as if both settings erred independently of each other, which is the most
+    it can be unless one errs where the other does not.
+
+    Args:
+        low_scores: One per seed.
+        high_scores: One per seed, in the same order.
+        level: As in `Interval`.
+        examples: How many held-out examples every score is of; 0 to leave their spread out.
+
+    Returns:
+        A single seed tells nothing about the spread, and neither do differences that are all the same if their
+        examples are left out: then p is NaN and the interval infinite.
+
+    Raises:
+        ValueError: no scores, different numbers of them, or a score that is not finite (with examples: not a share).
+    """
+    one, other = checked(low_scores, examples), checked(high_scores, examples)
+    if len(one) != len(other):
+        raise ValueError(
+            f"a paired comparison takes the same seeds twice, given {len(one)} and {len(other)} scores; "
+            "leave out seeds that only one has, or compare unpaired"
+        )
+    differences = other - one
+    error = standard_error(differences, float(np.abs([one, other]).max()))
+    return _compared(float(differences.mean()), error, len(one) - 1, (one, other), examples, level)
+
+
+def unpaired(one: Sequence[float], other: Sequence[float], level: float = 0.95, *, examples: int = 0) -> Paired:
+    """Compare two settings on different seeds, by Welch's t test (Biometrika 34:28, 1947); other minus one.
+
+    Arguments, result and errors as `paired`, but the numbers of seeds may differ. At least one more seed than one is
+    needed on both sides.
+    """
+    a, b = checked(one, examples), checked(other, examples)
+    errors = [standard_error(found, max(np.abs(a).max(), np.abs(b).max())) for found in (a, b)]
+    freedom = 0.0
+    if min(len(a), len(b)) > 1 and any(errors):
+        parts = [error**2 for error in errors]
+        freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(a) - 1) + parts[1] ** 2 / (len(b) - 1))
+    return _compared(float(b.mean() - a.mean()), math.hypot(*errors), freedom, (a, b), examples, level)
+
+
+def trend(scores: ArrayLike, x: Sequence[float], level: float = 0.95) -> Trend:
+    """Whether scores rise along an axis, by Page's test (JASA 58:216, 1963) with seeds as blocks.
+
+    For a fall, give the negative scores. Ties, such as several N at the ceiling, get the mean of their ranks, and up to
+    8 levels the p value is exact whatever the ties: all orders of each seed's ranks are counted, where scipy takes them
+    for untied and finds 0.09 instead of 1 / 27 for three seeds with the upper two of three levels tied. Beyond 8 levels
+    it is scipy's approximation.
+
+    Args:
+        scores: [seeds, levels], finite.
+        x: The value of the axis at each level, at least 3 different ones, in any order.
+        level: Of the interval of the slope.
+
+    Raises:
+        ValueError: another shape, fewer than 3 levels, a level twice, or a score that is not finite.
+    """
+    table, axis = np.asarray(scores, dtype=np.float64), np.asarray(x, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] != len(axis) or not table.size:
+        raise ValueError(
+            f"a trend takes scores [seeds, levels] and a value per level, given {table.shape} and {len(axis)} values"
+        )
+    if len(axis) < 3 or len(np.unique(axis)) < len(axis):
+        raise ValueError(f"a trend takes at least 3 different levels, given {list(x)}; compare two with `paired`")
+    if not (np.isfinite(table).all() and np.isfinite(axis).all()):
+        raise ValueError("a trend takes finite scores; leave out the seeds or levels that lack some")
+    order = np.argsort(axis)
+    table, axis = table[:, order], axis[order]
+    ranks = stats.rankdata(table, axis=1)
+    n = len(axis)
+    places = np.arange(1, n + 1) - (n + 1) / 2
+    rises = float((ranks @ places).mean() / (places @ places))
+    away = axis - axis.mean()
+    slopes = table @ away / (away @ away)
+    half = students_reach(standard_error(slopes, float(np.abs(slopes).max())), len(slopes) - 1, tail(level)) or math.inf
+    slope = float(slopes.mean())
+    interval = Interval(estimate=slope, low=slope - half, high=slope + half, level=level)
+    return Trend(rises=rises, p=_page(ranks) if len(ranks) > 1 else math.nan, slope=interval)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjusted p values of several tests, in the same order (Holm, Scand. J. Statist. 6:65, 1979).
+
+    Rejecting where the adjusted value is below alpha keeps the chance of any false alarm below alpha, whatever the
+    tests have to do with each other. A test that could not be made (NaN) stays NaN and counts as one of them.
+
+    Raises:
+        ValueError: a p value not from 0 to 1.
+    """
+    if bad := [value for value in p if not (math.isnan(value) or 0 <= value <= 1)]:
+        raise ValueError(f"p values are from 0 to 1, given {bad[0]}")
+    adjusted, largest = [math.nan] * len(p), 0.0
+    for rank, i in enumerate(sorted((i for i in range(len(p)) if not math.isnan(p[i])), key=lambda i: p[i])):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def verdict(effect: Interval, p: float, *, smallest: float, alpha: float = 0.05) -> Verdict:
+    """What an effect in the claimed direction (positive) amounts to.
+
+    Reproduced: p is below alpha and the interval above 0; how large the effect is stands in the interval. Not
+    reproduced: the interval excludes an effect of `smallest`. Anything else, and a p of NaN, is not enough evidence.
+
+    Args:
+        effect: The claimed direction is positive.
+        p: Of no effect, adjusted where it is one of many.
+        smallest: The smallest effect worth having, positive, in the unit of the effect.
+        alpha: Rate of false alarms.
+
+    Raises:
+        ValueError: smallest is not positive.
+    """
+    if not smallest > 0:
+        raise ValueError(f"the smallest effect worth having is positive, given {smallest}")
+    if p < alpha and effect.low > 0:
+        return "reproduced"
+    return "not reproduced" if effect.high < smallest else "not enough evidence"
+
+
+def equivalent(difference: Interval, margin: float) -> bool:
+    """Whether two settings are the same but for less than `margin`: the interval lies between minus and plus it.
+
+    These are two one-sided tests (Schuirmann, J. Pharmacokin. Biopharm. 15:657, 1987), each at (1 - level) / 2: an
+    interval of level 0.95 wrongly says so in at most 2.5 % of cases, the usual one of 0.90 in at most 5 %.
+
+    Raises:
+        ValueError: margin is not positive.
+    """
+    if not margin > 0:
+        raise ValueError(f"a margin of equivalence is positive, given {margin}")
+    return -margin < difference.low and difference.high < margin
+
+
+def _page(ranks: Floats) -> float:
+    """One-sided p value of a rise of ranks [seeds, levels]: the share of orders with a sum as large, seed by seed."""
+    levels = ranks.shape[1]
+    if levels > _EXACT:
+        return float(stats.page_trend_test(ranks, ranked=True).pvalue)
+    twice = np.rint(2 * ranks).astype(np.int64)  # ranks of ties end in a half
+    places = np.arange(1, levels + 1)
+    orders = np.array(list(permutations(range(levels))))
+    chance = np.ones(1)
+    for seed in twice:
+        counts = np.bincount(seed[orders] @ places)
+        chance = np.convolve(chance, counts / counts.sum())
+    return min(1.0, float(chance[(twice @ places).sum() :].sum()))
+
+
+def _compared(
+    difference: float, error: float, freedom: float, scores: tuple[Floats, Floats], examples: int, level: float
+) -> Paired:
+    """The comparison with standard error and degrees of freedom over seeds; `scores` of both for their examples."""
+    one, other = (float(found.mean()) for found in scores)
+    seeds = min(map(len, scores))
+
+    def reach(alpha: float) -> tuple[float, float]:
+        """How far the limits are below and above the difference."""
+        spread = students_reach(error, freedom, alpha)
+        if not examples:
+            return spread, spread
+        one_below, one_above = wilson_reach(one, examples, alpha)
+        below, above = wilson_reach(other, examples, alpha)
+        return math.hypot(spread, below, one_above), math.hypot(spread, above, one_below)
+
+    known = seeds > 1 and (error > 0 or examples > 0)
+    below, above = reach(tail(level)) if known else (math.inf, math.inf)
+    interval = Interval(estimate=difference, low=difference - below, high=difference + above, level=level)
+    if not known:
+        return Paired(difference=interval, p=math.nan, seeds=seeds)
+    if not examples:
+        p = 2 * float(special.stdtr(freedom, -abs(difference) / error))
+    else:
+        p = _level_of_zero(lambda alpha: reach(alpha)[difference < 0] < abs(difference))
+    return Paired(difference=interval, p=p, seeds=seeds)
+
+
+def _level_of_zero(excluded: Callable[[float], bool]) -> float:
+    """The p value that belongs to an interval: the smallest tail at which it still excludes no difference."""
+    low, high = -16.0, 0.0  # of its logarithm to base 10
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if excluded(10**middle) else (middle, high)
+    return float(10**high)
