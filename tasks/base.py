@@ -9,12 +9,15 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tasks import rng
+
+if TYPE_CHECKING:
+    from tasks.memories import Memory
 
 Tokens = NDArray[np.int64]
 
@@ -154,10 +157,24 @@ class Task(ABC):
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
         """The examples `indices` [B] (>= 0) of a valid split, from the stream `key` (as in `rng.words`)."""
 
+    def shortcuts(self, difficulty: int) -> dict[str, float]:
+        """Exact match on the whole example, by name, of predictors that read but do not compute what the task asks.
+
+        A score counts as computation only where it is above them. Empty unless a task knows some.
+        """
+        return {}
+
     def check_answer(self, answer: int | None) -> None:
         """Raise ValueError unless `answer` is None (the whole example) or the number of an answer."""
         if answer is not None:
             check_whole("answer", answer, 0, self.answers - 1)
+
+    def memories(self, episode: Episode) -> "tuple[Memory, ...]":
+        """What a memory may hold of the windows that examples of this task read; nothing unless a task says so.
+
+        Probes of fast weights (`bench probe`) look for it: what was stored, and what follows after each step.
+        """
+        return ()
 
     def word(self, token: int) -> str:
         """How a token is drawn for a human."""

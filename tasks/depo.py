@@ -12,7 +12,6 @@ of its own. Answers count one by one: what a model does is its accuracy at each 
 """
 
 import math
-import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +24,8 @@ from tasks import rng
 from tasks.base import IGNORE, Episode, Task, Tokens, check_whole, nearest
 from tasks.depo_codec import PAD, Codec
 from tasks.depo_cycles import CycleSampler, blocks
+from tasks.depo_shortcuts import partial_knowledge
+from tasks.memories import MOST_NAMES, Memory, nodes_after_hops
 from tasks.ragged import ABSENT, at, distinct, halves, packed, shuffled
 
 DISTRIBUTIONS = ("peer", "uniform", "fixed")
@@ -204,6 +205,17 @@ class Depo(Task):
             chances = chances - more + np.concatenate([[0.0], more[:-1]])
         return chances
 
+    def shortcuts(self, difficulty: int) -> dict[str, float]:
+        """Guesses that know a part of the cycle: `neighbours` and `shorter_hops`."""
+        return partial_knowledge(self.nodes, check_whole("difficulty", difficulty, 1, self.max_hops))
+
+    def memories(self, episode: Episode) -> tuple[Memory, ...]:
+        """The node 1..K hops after each name; nothing where names are too many to fit a probe for each."""
+        if self.coded.words > MOST_NAMES:
+            return ()
+        chances = [self.chance(k) for k in range(1, self.max_hops + 1)]
+        return nodes_after_hops(episode.inputs[:, : self._read], self.coded, chances)
+
     def word(self, token: int) -> str:
         """A letter of a name (with a dash behind it if more follow), k=3, a sign, or an underscore for padding."""
         return self.coded.drawn(token)
@@ -272,21 +284,9 @@ class Depo(Task):
 
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
         """One example drawn for a human: its windows, then its cycle and, per question, the walk to the answer."""
-        windows = super().example(index, split, seed)
         inputs = self.episodes(split, [index], seed).inputs[0]
-        names = self.coded.names_in(inputs[: self._read])
-        after = dict(zip(names[::2], names[1::2], strict=True))
-        cycle = [names[0]]
-        while len(cycle) < len(after):
-            cycle.append(after[cycle[-1]])
-        drawn = textwrap.wrap(" -> ".join([*cycle, cycle[0]]), 100, break_on_hyphens=False)
-        lines = [windows, "", *(f"cycle  {line}" for line in drawn), ""]
-        asked, ks = self.coded.names_in(inputs[self._read :]), self.coded.hops_in(inputs[self._read :])
-        for k, start, end in zip(ks, asked[::2], asked[1::2], strict=True):
-            place = cycle.index(start)
-            walk = [cycle[(place + hop) % len(cycle)] for hop in range(k + 1)]
-            lines.append(f"k = {k:<2}  {' -> '.join(walk)}   answer {end}")
-        return "\n".join(lines)
+        walks = self.coded.walks(inputs[: self._read], inputs[self._read :])
+        return "\n".join([super().example(index, split, seed), "", *walks])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ A name is a word of letters whose last letter has an id of its own, so the code 
 where a name ends. A word's length is uniform, then its letters are; names of one cycle are distinct, by drawing again.
 """
 
+import textwrap
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -175,6 +176,22 @@ class Codec:
         """The k among tokens [T]."""
         hops = tokens - self.first_hop + 1
         return [int(k) for k in hops[(hops > 0) & (hops <= self.most_hops)]]
+
+    def walks(self, read: Tokens, asked: Tokens) -> list[str]:
+        """The cycle whose edges are in the tokens read [R], and the walk of each question [P], in lines for a human."""
+        names = self.names_in(read)
+        after = dict(zip(names[::2], names[1::2], strict=True))
+        cycle = [names[0]]
+        while len(cycle) < len(after):
+            cycle.append(after[cycle[-1]])
+        drawn = textwrap.wrap(" -> ".join([*cycle, cycle[0]]), 100, break_on_hyphens=False)
+        lines = [*(f"cycle  {line}" for line in drawn), ""]
+        questions, ks = self.names_in(asked), self.hops_in(asked)
+        for k, start, end in zip(ks, questions[::2], questions[1::2], strict=True):
+            place = cycle.index(start)
+            walk = [cycle[(place + hop) % len(cycle)] for hop in range(k + 1)]
+            lines.append(f"k = {k:<2}  {' -> '.join(walk)}   answer {end}")
+        return lines
 
     def _letter(self, number: int) -> str:
         alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -20,6 +20,7 @@ import numpy as np
 
 from tasks import rng
 from tasks.base import IGNORE, Episode, Task, Tokens, check_whole
+from tasks.memories import Memory, values_of_keys
 
 PAD = 0  # then the keys' tokens, then the values'
 
@@ -31,6 +32,13 @@ class Recall(Task):
     """Values of some of the key-value pairs read and evicted before.
 
     Held out by content: the set of pairs, whatever their order, belongs to one split.
+
+    Attributes:
+        pairs: Key-value pairs that are read.
+        keys: Different keys there are.
+        values: Different values there are.
+        queries: Keys whose values are asked.
+        window_tokens: L: two tokens a pair.
     """
 
     name: ClassVar[str] = "recall"
@@ -107,6 +115,12 @@ class Recall(Task):
         check_whole("difficulty", difficulty, 1, self.keys, "number of pairs")
         self.check_answer(answer)
         return (1 / self.values) ** (1 if answer is not None else self.queries)
+
+    def memories(self, episode: Episode) -> tuple[Memory, ...]:
+        """The value of each key that was read."""
+        asking = self._read_windows * self.window
+        pairs = episode.inputs[:, asking - 2 * self.pairs : asking].reshape(-1, self.pairs, 2)
+        return values_of_keys(pairs - np.array([1, 1 + self.keys]), self.keys, self.values, self.levels[0])
 
     def word(self, token: int) -> str:
         """k0, k1, ... v0, v1, ... and an underscore for padding."""

@@ -23,6 +23,7 @@ import numpy as np
 
 from tasks import rng
 from tasks.base import Episode, Tokens, check_whole
+from tasks.memories import Memory, values_of_keys
 from tasks.recall import PAD, Recall
 
 
@@ -32,6 +33,9 @@ class Retention(Recall):
 
     Held out by content: the set of the first window's pairs, whatever their order, belongs to one split, the one that
     `Recall` gives it.
+
+    Attributes:
+        windows_after: Windows consolidated between the one that is asked about and the question.
     """
 
     name: ClassVar[str] = "retention"
@@ -78,6 +82,11 @@ class Retention(Recall):
         check_whole("difficulty", difficulty, 0)
         self.check_answer(answer)
         return (1 / self.values) ** (1 if answer is not None else self.queries)
+
+    def memories(self, episode: Episode) -> tuple[Memory, ...]:
+        """The value of each key of the first window, the one that matters."""
+        pairs = episode.inputs[:, : self.window].reshape(-1, self.pairs, 2)
+        return values_of_keys(pairs - np.array([1, 1 + self.keys]), self.keys, self.values, self.levels[0])
 
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
         """Examples `indices` [B]: inputs [B, T] = pairs, later pairs, queries with all values but the last."""

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tasks import rng
 from tasks.base import IGNORE, Episode, Task, Tokens, check_whole
+from tasks.memories import Memory, rollouts
 
 QUERY = 2  # the token that opens the prediction window; 0 and 1 are cells
 
@@ -32,6 +33,13 @@ class Rule110(Task):
 
     The strings of an example are independent and uniform over the strings their split owns: whole strings are
     held out, so a table of the strings seen in training cannot pass the test.
+
+    Attributes:
+        cells: Cells of a string, a token each.
+        strings: Strings of an example, and its answers.
+        rollout_steps: t: the first cell after this many steps is asked.
+        boundary: "periodic": the string is a ring.
+        window_tokens: L in whole strings; 0 for one string.
     """
 
     name: ClassVar[str] = "rule110"
@@ -42,7 +50,7 @@ class Rule110(Task):
     strings: int = 4
     rollout_steps: int = 4
     boundary: str = "periodic"
-    window_tokens: int = 0  # L, in whole strings; 0 stands for one string per window
+    window_tokens: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what has no exact chance, does not fit, or is trivial."""
@@ -108,6 +116,17 @@ class Rule110(Task):
         p = first_cell_ones(self.cells, difficulty) / (1 << self.cells)
         one = max(p, 1 - p)
         return one if answer is not None else float(one**self.strings)
+
+    def shortcuts(self, difficulty: int) -> dict[str, float]:
+        """`cells_w`: the best predictor that sees only the w cells around each first one, exact by enumeration."""
+        from tasks.rule110_shortcuts import seen_cells  # needs this module
+
+        return {f"cells_{w}": float(p**self.strings) for w, p in seen_cells(self.cells, difficulty).items()}
+
+    def memories(self, episode: Episode) -> tuple[Memory, ...]:
+        """The first cell of each string, and all of its cells, after 0..t steps."""
+        strings = episode.inputs[:, : -self.strings].reshape(-1, self.strings, self.cells)
+        return rollouts(strings, [self.chance(step, 0) for step in range(self.rollout_steps + 1)])
 
     def word(self, token: int) -> str:
         """The query token is a question mark."""

@@ -35,6 +35,7 @@ from tasks.gsm_infinite.generator import draw
 from tasks.gsm_infinite.generator.shape import Shape
 from tasks.gsm_infinite.generator.statistics import statistics
 from tasks.gsm_infinite.graphs import GIVEN, NONE, Graphs
+from tasks.memories import Memory, answers_by_step
 from tasks.ragged import ABSENT, packed
 
 _FRAME = 8  # most tokens that are no sentence: <bos> Q, a name of 3, ?, A, the answer
@@ -123,6 +124,21 @@ class GSMCompact(CountedTask):
     def measured_floors(self) -> dict[str, float]:
         """On 4,096 training problems; the question's kind is the role of the quantity it asks for."""
         return dict(_floors(self))
+
+    def shortcuts(self, difficulty: int) -> dict[str, float]:
+        """`lone_number`: the most frequent number that stands alone in the problem, on 4,096 training problems."""
+        check_whole("difficulty", difficulty, self.least_operations, self.most_operations)
+        return {"lone_number": _lone_share(self.at(difficulty))}
+
+    def memories(self, episode: Episode) -> tuple[Memory, ...]:
+        """The answers to problems of each number of operations; nothing where they are asked after they were read.
+
+        Values by name would be another probe, but a name is in too few problems to fit one.
+        """
+        if not self.question_first:
+            return ()
+        asked, steps = episode.targets.max(axis=1) - FIRST_NUMBER, episode.difficulty.max(axis=1)
+        return answers_by_step(asked, steps, self.levels, MOST_NUMBER + 1)
 
     def word(self, token: int) -> str:
         """The token's word; an underscore for padding."""
@@ -251,6 +267,12 @@ def _floors(task: GSMCompact) -> tuple[tuple[str, float], ...]:
     """The floors of a task of one level."""
     episode = task.episodes("train", np.arange(_SAMPLE))
     return tuple(floors_of(episode.targets.max(axis=1), episode.facts["question"]).items())
+
+
+@cache
+def _lone_share(task: GSMCompact) -> float:
+    """How often the guess from lone numbers is right in a task of one level."""
+    return float(task.episodes("train", np.arange(_SAMPLE)).facts["lone_number"].mean())
 
 
 if __name__ == "__main__":

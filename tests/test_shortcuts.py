@@ -1,0 +1,84 @@
+"""Shortcuts of tasks: exact values against counting by hand, and what is no shortcut."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+import tasks
+from tasks.depo import Depo
+from tasks.gsm_infinite.compact import GSMCompact
+from tasks.rule110 import Rule110, evolve
+from tasks.rule110_shortcuts import seen_cells
+
+
+def counted(cells: int, steps: int, width: int) -> float:
+    """Every string, grouped by the cells around the first that are seen; the more frequent value of each group."""
+    votes: dict[tuple[int, ...], list[int]] = {}
+    for bits in product((0, 1), repeat=cells):
+        state = int("".join(map(str, bits)), 2)
+        seen = tuple(bits[i % cells] for i in range(-(width // 2), width // 2 + 1))
+        votes.setdefault(seen, []).append(evolve(state, cells, steps) >> cells - 1)
+    return sum(max(sum(v), len(v) - sum(v)) for v in votes.values()) / 2**cells
+
+
+@pytest.mark.parametrize(("cells", "steps"), [(7, 2), (7, 5), (8, 4), (10, 3)])
+def test_a_predictor_that_sees_some_cells_is_counted_right(cells: int, steps: int) -> None:
+    heard = min(cells, 2 * steps + 1)
+    found = seen_cells(cells, steps)
+    assert list(found) == list(range(1, heard, 2))
+    assert found == pytest.approx({width: counted(cells, steps, width) for width in found})
+
+
+def test_the_values_of_the_paper_s_size() -> None:
+    found = seen_cells(24, 32)
+    assert {w: round(found[w], 3) for w in (17, 21, 23)} == {17: 0.602, 21: 0.683, 23: 0.772}
+    assert found[1] == 9423121 / 2**24  # who sees too little guesses the more frequent value
+    together = Rule110(rollout_steps=32).shortcuts(32)
+    assert together["cells_21"] == pytest.approx(0.2177, abs=1e-4)  # about what N = 2 gets in the paper
+
+
+def test_more_cells_never_see_less_and_all_would_see_everything() -> None:
+    shares = list(seen_cells(9, 6).values())
+    assert shares == sorted(shares)
+    assert shares[-1] < 1
+    assert seen_cells(9, 0) == {}  # the first cell is all that matters
+
+
+def test_a_guess_among_the_nodes_that_are_left_on_the_cycle() -> None:
+    task = Depo(nodes=7, max_hops=6, test_hops=(4,), questions=4)
+    random = np.random.default_rng(0)
+    answers = 4 % 7
+    nearer, neighbours = set(range(4)), {0, 1, 6}
+    for name, known in (("shorter_hops", nearer), ("neighbours", neighbours)):
+        left = [node for node in range(7) if node not in known]
+        counted = np.mean(random.choice(left, 20_000) == answers)
+        assert task.shortcuts(4)[name] == pytest.approx(counted, abs=0.01)
+    assert task.shortcuts(1) == {"shorter_hops": pytest.approx(task.chance(1))}  # one hop: nothing nearer is known
+    assert set(task.shortcuts(6)) == {"shorter_hops"}  # the answer is a neighbour itself
+
+
+def test_whole_rounds_of_depo_have_no_shortcut_beside_chance() -> None:
+    assert Depo(nodes=5, max_hops=8, questions=2).shortcuts(5) == {}
+
+
+def test_lone_numbers_are_the_shortcut_of_few_operations() -> None:
+    task = GSMCompact(most_operations=4, most_tokens=64, least_tokens=48, window_tokens=40)
+    test = task.episodes("test", np.arange(2048))
+    level = test.difficulty.max(axis=1)
+    for operations in task.levels:
+        counted = test.facts["lone_number"][level == operations].mean()
+        assert task.shortcuts(operations)["lone_number"] == pytest.approx(counted, abs=0.06)
+    assert task.shortcuts(2)["lone_number"] > 0.6 > 0.3 > task.shortcuts(4)["lone_number"]
+
+
+@pytest.mark.parametrize("task", [Depo(), GSMCompact()], ids=lambda task: task.name)
+def test_a_difficulty_that_is_not_asked_is_refused(task: Depo | GSMCompact) -> None:
+    with pytest.raises(ValueError, match="difficulty must be a whole number"):
+        task.shortcuts(99)
+
+
+@pytest.mark.parametrize("name", [name for name in tasks.TASKS if name not in ("rule110", "gsm_compact")])
+def test_every_other_task_can_be_asked(name: str) -> None:
+    task = tasks.load(name)()
+    assert all(0 < share <= 1 for share in task.shortcuts(task.levels[0]).values())

@@ -1,0 +1,326 @@
+"""`bench verify`: which rows judge a claim, what the verdict says, points beside rows, and the command."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import typer
+
+from benchmark import environment, paper, points, rows, verify
+from benchmark.cli import app
+from benchmark.statistics import holm
+from benchmark.verify import Judgement, judge
+from tests.harness import bench
+from tests.planted import Curve, flat, planted, table
+
+GOOD = {"depths": (0, 4, 8), "ns": (1, 2, 4), "noise": 0.01}
+SLEEPS = flat(n1=0.51, n2=0.7, n4=0.85)
+
+
+def by_id(frame: pl.DataFrame) -> dict[str, Judgement]:
+    return {found.id: found for found in judge(frame)}
+
+
+def said(claim: str, *parts: list[rows.Row]) -> Judgement:
+    return by_id(table(*parts))[claim]
+
+
+# Verdicts
+
+
+def test_a_suite_that_was_not_run_is_not_enough_evidence() -> None:
+    found = by_id(table(planted(SLEEPS, **GOOD)))
+    assert list(found) == [claim.id for claim in paper.claims()]
+    missing = found["depo-largest-deepest"]
+    assert (missing.verdict, missing.estimate, missing.p, missing.seeds) == ("not enough evidence", None, None, 0)
+    assert missing.reading == "no rows of suite hops"
+    assert missing.command == "bench run hops"
+
+
+@pytest.mark.parametrize(
+    ("curve", "noise", "verdict"),
+    [
+        (SLEEPS, 0.01, "reproduced"),
+        (flat(n1=0.7, n2=0.7, n4=0.7), 0.003, "not reproduced"),
+        (flat(n1=0.7, n2=0.6, n4=0.6), 0.01, "not reproduced"),
+        (flat(n1=0.7, n2=0.75, n4=0.75), 0.2, "not enough evidence"),
+    ],
+)
+def test_planted_rows_get_the_verdict_they_were_planted_for(curve: Curve, noise: float, verdict: str) -> None:
+    assert said("two-beats-one", planted(curve, **GOOD | {"noise": noise})).verdict == verdict
+
+
+def test_a_gain_that_is_gone_at_equal_flops_is_visibly_qualified() -> None:
+    def by_flops(n: int, depth: int, share: float) -> float:
+        return 0.5 + 0.1 * n * share
+
+    found = said("two-beats-one", planted(by_flops, tests=4, **GOOD))
+    assert found.said == "reproduced; not at equal FLOPs"
+    assert [control.letter for control in found.controls] == ["a", "b", "c", "d", "e"]
+
+
+def test_a_claim_that_is_not_reproduced_is_not_qualified() -> None:
+    found = said("two-beats-one", planted(flat(n1=0.7, n2=0.7, n4=0.7), **GOOD | {"noise": 0.003}))
+    assert found.said == "not reproduced"
+
+
+def test_p_values_are_corrected_together() -> None:
+    found = judge(table(planted(SLEEPS, **GOOD), planted(SLEEPS, **GOOD | {"suite": "rollouts", "noise": 0.05})))
+    tested = [one for one in found if one.p is not None]
+    assert len(tested) > 5
+    assert [one.p_adjusted for one in tested] == pytest.approx(holm([one.p for one in tested if one.p is not None]))
+    assert all(one.p_adjusted < verify.ALPHA for one in tested if one.verdict == "reproduced")  # type: ignore[operator]
+
+
+def test_counted_costs_have_no_p() -> None:
+    found = by_id(table(planted(SLEEPS, **GOOD | {"seeds": 1})))
+    for claim in ("memory-fixed", "wake-constant", "sleep-linear"):
+        assert (found[claim].verdict, found[claim].p) == ("reproduced", None)
+    grown = [row | {"state_bytes": 64 * row["sleep_passes"]} for row in planted(SLEEPS, **GOOD)]
+    assert said("memory-fixed", grown).verdict == "not reproduced"
+
+
+def test_two_stages_are_compared_within_the_suite() -> None:
+    part = {"suite": "sliding", "eviction": "sliding", "ns": (1, 2), "depths": (5,), "noise": 0.01}
+    found = said(
+        "two-stages-help",
+        planted(flat(n1=0.5, n2=0.6), hard_share=0.0, **part),
+        planted(flat(n1=0.5, n2=0.8), hard_share=0.33, draw=1, **part),
+    )
+    assert found.verdict == "reproduced"
+    assert "with hard share 0.33" in found.reading
+    assert found.estimate == pytest.approx(0.2, abs=0.03)
+
+
+# What would settle it
+
+
+def test_an_open_claim_says_how_many_seeds_would_settle_it() -> None:
+    found = said("two-beats-one", planted(flat(n1=0.6, n2=0.63, n4=0.6), **GOOD | {"noise": 0.05}))
+    assert found.verdict == "not enough evidence"
+    assert found.seeds_needed is not None
+    assert found.seeds_needed >= found.seeds + 2
+    seeds = shlex.split(found.command)[shlex.split(found.command).index("--seeds") + 1]
+    assert seeds.split(",") == [str(seed) for seed in range(found.seeds_needed)]
+
+
+def test_seeds_do_not_make_up_for_few_examples() -> None:
+    part = GOOD | {"noise": 0.005, "examples": 200, "test_examples": 200}
+    found = said("two-beats-one", planted(flat(n1=0.7, n2=0.7, n4=0.7), **part))
+    assert found.verdict == "not enough evidence"
+    assert found.command.endswith(f"--set test_examples={found.examples_needed}")
+    command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
+    assert command.make_context("run", shlex.split(found.command)[2:]).params["suite"] == "passes"  # it can be run
+    enough = part | {"examples": found.examples_needed, "seeds": found.seeds_needed}
+    assert said("two-beats-one", planted(flat(n1=0.7, n2=0.7, n4=0.7), **enough)).verdict == "not reproduced"
+
+
+def test_one_seed_asks_for_more() -> None:
+    found = said("two-beats-one", planted(SLEEPS, **GOOD | {"seeds": 1}))
+    assert (found.verdict, found.low, found.high) == ("not enough evidence", None, None)
+    assert found.command == "bench run passes --seeds 0,1,2"
+
+
+def test_one_seed_decides_nothing_but_what_is_counted() -> None:
+    found = judge(table(*(planted(SLEEPS, **GOOD | {"seeds": 1, "suite": suite}) for suite in ("passes", "rollouts"))))
+    decided = {one.id for one in found if one.verdict != "not enough evidence"}
+    assert decided == {"memory-fixed", "wake-constant", "sleep-linear", "training-linear"}
+
+
+def test_the_command_is_that_of_the_rows() -> None:
+    noisy = GOOD | {"noise": 0.2}
+    found = said("two-beats-one", planted(SLEEPS, **noisy | {"scale": "gpu", "model": "sliding"}))
+    assert found.command.startswith("bench run passes --scale gpu --model sliding --seeds 0,1,")
+    found = said("two-beats-one", planted(SLEEPS, **noisy | {"scale": "paper", "depths": (0, 32)}))
+    assert found.command.startswith("bench run passes --scale paper --seeds 0,1,")
+
+
+# Which rows judge
+
+
+def test_the_largest_scale_judges_then_most_seeds_then_most_cells() -> None:
+    few = planted(SLEEPS, **GOOD | {"seeds": 3, "scale": "gpu"})
+    many = planted(SLEEPS, **GOOD | {"seeds": 6})
+    assert said("two-beats-one", few, many).seeds == 3
+    assert said("two-beats-one", few, many).others == 1
+    assert said("two-beats-one", many, few).study.startswith("passes-gpu")
+    more = planted(SLEEPS, **GOOD | {"seeds": 7, "muon_lr": 0.005, "depths": (0, 8)})
+    assert said("two-beats-one", many, more).seeds == 7
+    wide = planted(SLEEPS, **GOOD | {"seeds": 6, "muon_lr": 0.005, "depths": (0, 2, 4, 8), "tests": 1})
+    narrow = planted(flat(n1=0.9, n2=0.5, n4=0.5), **GOOD | {"seeds": 6, "muon_lr": 0.01, "depths": (0, 8)})
+    assert said("two-beats-one", wide, narrow).estimate > 0  # type: ignore[operator]
+
+
+def test_what_varies_is_never_averaged_over() -> None:
+    one = planted(SLEEPS, **GOOD | {"muon_lr": 0.01})
+    other = planted(flat(n1=0.9, n2=0.5, n4=0.5), **GOOD | {"muon_lr": 0.02, "seeds": 4})
+    assert said("two-beats-one", one, other).estimate == pytest.approx(0.19, abs=0.02)
+
+
+def test_the_same_rows_twice_count_once() -> None:
+    part = planted(SLEEPS, **GOOD)
+    assert judge(table(part)) == judge(table(part, part))
+
+
+def test_tests_at_another_n_than_the_trained_one_judge_nothing() -> None:
+    part = planted(SLEEPS, **GOOD)
+    other = [row | {"tested_passes": 8, "exact_match": 0.1} for row in planted(SLEEPS, **GOOD)]
+    assert said("two-beats-one", part, other).estimate == said("two-beats-one", part).estimate
+
+
+def test_failed_and_unfinished_cells_judge_nothing() -> None:
+    whole = planted(SLEEPS, **GOOD)
+    failed = [
+        row | {"status": "diverged", "reason": "loss", "exact_match": None, "lift": None, "answer": None}
+        if row["seed"] == 4 and row["sleep_passes"] == 2
+        else row
+        for row in whole
+    ]
+    assert said("two-beats-one", failed).seeds == 4
+    begun = [row | {"tokens": 10_000} for row in whole]
+    found = said("two-beats-one", begun)
+    assert (found.verdict, found.reading) == ("not enough evidence", "no cell has finished")
+
+
+def test_one_difficulty_is_no_deepest() -> None:
+    found = said("two-beats-one", planted(SLEEPS, **GOOD | {"depths": (7,)}))
+    assert found.verdict == "not enough evidence"
+    assert "one difficulty only" in found.reading
+
+
+def test_another_task_can_judge() -> None:
+    facts = {"task": "mine", "axis": "size", "size": 0}
+    part = [row | {"size": row["difficulty"]} for row in planted(SLEEPS, **GOOD | facts)]
+    found = said("two-beats-one", part)
+    assert (found.verdict, found.study) == ("reproduced", "passes-cpu: mine, hybrid")
+    assert "size = 8" in found.reading
+
+
+# Data and pages
+
+
+def test_judgements_are_plain_data() -> None:
+    found = [one.as_dict() for one in judge(table(planted(SLEEPS, **GOOD)))]
+    assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(found))
+    keys = {
+        "id", "figure", "claim", "reduced", "verdict", "reading", "estimate", "low", "high", "p", "p_adjusted",
+        "seeds", "suite", "command", "controls",
+    }  # fmt: skip
+    assert all(keys <= set(one) for one in found)
+    control = next(one["controls"] for one in found if one["id"] == "two-beats-one")[0]
+    assert set(control) == {"letter", "name", "status", "reading"}
+
+
+def test_the_page_has_a_line_for_every_claim_and_control() -> None:
+    found = judge(table(planted(SLEEPS, **GOOD)))
+    page = verify.markdown(found)
+    for one in found:
+        assert page.count(f"| `{one.id}` |") == 2 + len(one.controls)
+    assert all(line.count("|") == page.splitlines()[0].count("|") for line in page.splitlines()[: len(found) + 2])
+
+
+# Points
+
+POINT = {"suite": "passes", "task": "rule110", "depths": (32,), "chance": 0.0995, "noise": 0.004, "examples": 8192}
+
+
+def of_figure(frame: pl.DataFrame, figure: str) -> list[points.Beside]:
+    return [found for found in points.beside(frame) if found.figure == figure]
+
+
+def test_rows_of_another_scale_are_never_beside_a_point() -> None:
+    found = points.beside(table(planted(flat(n1=0.1, n2=0.2), **POINT)))
+    assert len(found) == paper.points().height
+    assert {p.contains for p in found} == {None}
+    assert all(p.reading.startswith("no rows at this setting") and "--scale paper" in p.command for p in found)
+
+
+def test_points_stand_beside_rows_at_their_setting() -> None:
+    curve = flat(n1=0.1, n2=0.31, n3=0.36, n4=0.24)
+    found = of_figure(table(planted(curve, ns=(1, 2, 3, 4), scale="paper", **POINT)), "2b")
+    assert [p.contains for p in found] == [True, False, True, False]  # about 0.1 and 0.2; above 0.3 twice
+    assert found[1].estimate == pytest.approx(0.31, abs=0.01)
+    assert {p.seeds for p in found} == {5}
+
+
+def test_values_without_an_n_are_compared_as_a_set() -> None:
+    facts = {
+        "suite": "operations", "task": "gsm_infinite", "axis": "operations", "scale": "paper", "depths": (2, 6),
+        "ns": (1, 2, 4, 6), "noise": 0.001, "examples": 1600,
+    }  # fmt: skip
+
+    def near(n: int, depth: int, share: float) -> float:
+        return {2: {1: 0.979, 2: 0.985, 4: 0.98, 6: 0.985}, 6: {1: 0.742, 2: 0.6, 4: 0.8, 6: 0.812}}[depth][n]
+
+    found = of_figure(table(planted(near, **facts)), "4a")  # type: ignore[arg-type]
+    sets = {depth: {p.contains for p in found if p.difficulty == depth and p.sleep_passes is None} for depth in (2, 6)}
+    assert sets == {2: {True}, 6: {False}}  # at 6, 0.753 has no N of its own
+    assert all("2 billion" in p.reading for p in found if p.contains is not None)  # told to be another network
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [("text", (0.0005, 0.0005)), ("text: approximately", (0.05, 0.05)), ("text: above", (0.0, float("inf")))],
+)
+def test_how_exact_a_point_is(source: str, expected: tuple[float, float]) -> None:
+    assert points.tolerance(source) == expected
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("passes-cpu")
+    rows.write_table(path / "rows.parquet", planted(SLEEPS, **GOOD))  # type: ignore[arg-type]
+    return path
+
+
+def test_the_command_prints_verdicts_and_exits_with_0(folder: Path) -> None:
+    done = bench("verify", folder)
+    assert (done.code, done.err) == (0, "")
+    assert "two-beats-one" in done.out
+    assert "bench run hops" in done.out
+    assert "printed points" in done.out
+    assert max(map(len, done.out.partition("What was read")[0].splitlines())) <= 120
+
+
+def test_json_and_markdown(folder: Path) -> None:
+    found = json.loads(bench("verify", folder, "--json").out)
+    assert [claim["id"] for claim in found["claims"]] == [claim.id for claim in paper.claims()]
+    assert len(found["points"]) == paper.points().height
+    page = bench("verify", folder, "--markdown").out
+    assert page.startswith("| claim |")
+    assert "| 2b | rollout steps 32 | 1 | 0.1 |" in page
+
+
+def test_one_claim_in_full(folder: Path) -> None:
+    done = bench("verify", folder, "--claim", "two-beats-one")
+    assert "(e) equal training FLOPs" in done.out
+    assert "four-beats-two" not in done.out
+    (found,) = json.loads(bench("verify", folder, "--claim", "two-beats-one", "--json").out)["claims"]
+    whole = json.loads(bench("verify", folder, "--json").out)["claims"]
+    assert found == next(claim for claim in whole if claim["id"] == "two-beats-one")  # corrected for all all the same
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--claim", "two-beat-one"), "did you mean 'two-beats-one'?"),
+        (("nowhere",), "no rows at nowhere"),
+    ],
+)
+def test_wrong_input_ends_with_a_message(arguments: tuple[Any, ...], message: str, folder: Path) -> None:
+    done = bench("verify", *([folder] if arguments[0] == "--claim" else []), *arguments)
+    assert done.code == 2
+    assert message in done.err
+
+
+def test_the_reference_results_judge_every_claim() -> None:
+    """Not what the verdicts are, which new rows may change, but that each has rows to stand on."""
+    found = judge(rows.read_tables([environment.REFERENCE]))
+    assert all(one.study and one.estimate is not None and one.seeds > 1 for one in found)
+    assert {control.status for one in found for control in one.controls} >= {"survives", "fails", "not needed"}
