@@ -9,6 +9,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+REFERENCE = ROOT / "results" / "reference"
+"""The committed evidence: a folder of rows and figures per suite and scale."""
+
 
 @lru_cache(maxsize=1)
 def commit() -> str | None:

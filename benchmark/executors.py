@@ -15,6 +15,7 @@ from typing import Any
 from baselines.given import FOLDER
 from benchmark.config import Cell
 from benchmark.environment import ROOT
+from tasks.base import nearest
 
 STOP_WAIT_S = 60.0
 """How long a worker may take to finish its step or test and write its checkpoint."""
@@ -33,8 +34,10 @@ def slots(device: str, jobs: int | None) -> list[dict[str, str]]:
     """The environment of each process that may run at once: one thread per core, or one process per GPU.
 
     Raises:
-        ValueError: CUDA asked for and absent, or fewer than one job.
+        ValueError: an unknown device, CUDA asked for and absent, or fewer than one job.
     """
+    if device not in ("cpu", "cuda"):
+        raise ValueError(nearest(device, ("cpu", "cuda"), kind="device"))
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1; given {jobs}")
     if device == "cpu":

@@ -209,6 +209,29 @@ def read_table(path: Path) -> "pl.DataFrame":
     return frame
 
 
+def read_tables(sources: Sequence[Path]) -> "pl.DataFrame":
+    """The rows of several folders or files as one table, in their order; null where rows lack a setting of others.
+
+    A folder without rows of its own stands for the folders in it that have some.
+
+    Raises:
+        ValueError: no sources, or no rows in one of them.
+        DamagedFileError: as `read_table`.
+    """
+    import polars as pl
+
+    if not sources:
+        raise ValueError("no rows were named; give a folder that `bench run` wrote, or a rows.parquet")
+    return pl.concat([read_table(path) for source in sources for path in tables_in(source)], how="diagonal_relaxed")
+
+
+def tables_in(source: Path) -> list[Path]:
+    """The source itself or, for a folder without rows of its own, every folder in it that has some, by name."""
+    if source.is_dir() and not (source / "rows.parquet").exists():
+        return sorted(path.parent for path in source.glob("*/rows.parquet")) or [source]
+    return [source]
+
+
 def _migrated(frame: "pl.DataFrame") -> "pl.DataFrame":
     """A table of an older schema as it would be written now.
 

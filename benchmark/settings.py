@@ -14,9 +14,9 @@ from tasks.retention import Retention
 from tasks.rule110 import Rule110
 
 
-def seeds(scale: str) -> tuple[int, ...]:
-    """Three seeds wherever a number is meant to be believed."""
-    return (0,) if scale == "tiny" else (0, 1, 2)
+def seeds(scale: str, count: int = 3) -> tuple[int, ...]:
+    """Three seeds, or `count`, wherever a number is meant to be believed."""
+    return (0,) if scale == "tiny" else tuple(range(count))
 
 
 def training(scale: str, **settings: Any) -> Training:

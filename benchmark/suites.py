@@ -5,6 +5,7 @@ exactly the paper's sizes.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from baselines.hybrid import MIXERS
 from benchmark.config import Cell
@@ -12,6 +13,7 @@ from benchmark.grids import Grid, Plan
 from benchmark.rivals import matched
 from benchmark.settings import automaton, cycle, problems, remembering, seeds, storage
 from tasks.base import nearest
+from tasks.recall import Recall
 
 SCALES = ("tiny", "cpu", "gpu", "paper")
 
@@ -45,7 +47,7 @@ def passes(scale: str) -> Grid:
     tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 20_000_000, "paper": 5_000_000_000}[scale]
     return Grid(
         base=automaton(scale).with_settings({"tokens": tokens}),
-        axes={"seed": seeds(scale), "rollout_steps": depths, "sleep_passes": counts},
+        axes={"seed": seeds(scale, 5), "rollout_steps": depths, "sleep_passes": counts},
     )
 
 
@@ -152,6 +154,29 @@ def retention(scale: str) -> Grid:
     return _by_rule(base, scale, ("gdn", "delta", "linear"))
 
 
+def gate(scale: str) -> Plan:
+    """Curves that rise within seconds, for `bench check`: rollout at N = 1 and 2, recall, and a model without memory.
+
+    Each notices something else. The model without fast weights must stay at chance, so tokens that survive eviction
+    lift it; the one trained with N = 2 is tested with N = 1 too, where it is worse, unless N is ignored. At `tiny` the
+    strings are longer than in other suites: with 8 cells few strings are left to learn from, and seeds differ more.
+    The rates are three times theirs: the best for so few steps, so that four times as much hurts as a quarter does.
+    """
+    tokens = {"tiny": 100_000, "cpu": 1_000_000, "gpu": 7_000_000, "paper": 20_000_000}[scale]
+    sizes = {"cells": 12, "d_model": 32, "muon_lr": 0.03, "adam_lr": 9e-3} if scale == "tiny" else {}
+    base = automaton(scale).with_settings(sizes | {"strings": 2, "evaluations": 8, "test_examples": 512})
+    rollout = base.with_settings({"rollout_steps": 1, "tokens": 2 * tokens})
+    recall = replace(base, task=Recall(pairs=4, keys=8, values=4, queries=2, window_tokens=8))
+    memoryless = " ".join("attn" for _ in base.axes["layout"].split())
+    cells = (
+        base.with_settings({"rollout_steps": 0, "layout": memoryless, "tokens": tokens}),
+        recall.with_settings({"tokens": tokens}),
+        rollout,
+        rollout.with_settings({"sleep_passes": 2, "test_passes": (1, 2)}),
+    )
+    return Plan(tuple(Grid(base=cell, axes={"seed": seeds(scale)}) for cell in cells))
+
+
 def _by_rule(base: Cell, scale: str, rules: Iterable[str]) -> Grid:
     """The network of `base` with each update rule in the place of Gated DeltaNet, x N."""
     layouts = tuple(base.axes["layout"].replace("gdn", rule) for rule in rules)
@@ -171,6 +196,7 @@ SUITES: dict[str, Callable[[str], Grid | Plan]] = {
     "test-passes": test_passes,
     "retention": retention,
     "no-gain": no_gain,
+    "gate": gate,
 }
 """Every suite by name; its docstring is its description."""
 

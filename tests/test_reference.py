@@ -1,0 +1,131 @@
+"""The evidence is made whole by one command: what is there stays, what is missing or out of date is trained."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from harness import bench, comparable
+
+from benchmark import reference, rows
+from benchmark.environment import REFERENCE
+from benchmark.reference import Study
+from benchmark.request import Request
+from benchmark.rows import COLUMNS
+
+SETTINGS = ("tokens=2000", "batch=8", "test_examples=16", "evaluations=2")
+ONE = Request(suite="quick", scale="tiny", sleep_passes=(1,), rollout_steps=(0,), settings=SETTINGS)
+TWO = dataclasses.replace(ONE, sleep_passes=(1, 2))
+OTHER = dataclasses.replace(TWO, suite="passes")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of evidence, in the folder that commands are run in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "evidence"
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, **studies: Request) -> None:
+    monkeypatch.setattr(reference, "STUDIES", {name: Study(requests=(request,)) for name, request in studies.items()})
+
+
+def run(root: Path, *arguments: object) -> str:
+    done = bench("reference", "--out", root, "--jobs", 2, *arguments)
+    assert done.code == 0, done.err
+    return done.out
+
+
+def test_only_what_is_missing_is_trained(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(monkeypatch, first=ONE)
+    assert "1 cells trained" in run(root)
+    before = rows.read_table(root / "first")
+    environment = json.loads((root / "first" / "environment.json").read_text())
+    assert environment["command"] == ONE.command
+
+    asked(monkeypatch, first=TWO)
+    assert "1 cells trained" in run(root)
+    after = rows.read_table(root / "first")
+    assert set(after["sleep_passes"]) == {1, 2}
+    assert comparable(after.filter(pl.col("sleep_passes") == 1).to_dicts()) == comparable(before.to_dicts())
+    both = json.loads((root / "first" / "environment.json").read_text())
+    assert (both["command"], both["cells"], both["earlier"]) == (TWO.command, 1, [environment])
+
+    assert "0 cells trained" in run(root)
+    assert rows.read_table(root / "first").equals(after)
+    assert json.loads((root / "first" / "environment.json").read_text()) == both
+    assert list((root / "first" / "figures").glob("*.svg"))
+
+
+def test_a_cell_of_several_studies_is_trained_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(monkeypatch, first=TWO, second=OTHER)
+    out = run(root)
+    assert "first: 2 cells trained" in out and "second: 0 cells trained" in out
+    second = rows.read_table(root / "second")
+    assert set(second["suite"]) == {"passes"}
+    assert second.drop("suite").equals(rows.read_table(root / "first").drop("suite"))
+
+
+def test_rows_of_cells_that_are_not_finished_or_not_asked_for_do_not_count(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(monkeypatch, first=TWO)
+    run(root)
+    frame = rows.read_table(root / "first")
+    last = pl.col("step") == pl.col("step").max()
+    rows.write_table(root / "first" / "rows.parquet", frame.filter(~last | (pl.col("sleep_passes") == 2)).to_dicts())
+    missing, kept = reference.stand(root, "first")
+    assert [cell.training.sleep_passes for cell in missing] == [1]
+    assert {row["sleep_passes"] for row in kept} == {2}
+    asked(monkeypatch, first=dataclasses.replace(TWO, settings=(*SETTINGS, "clip=2.0")))
+    assert len(reference.stand(root, "first")[0]) == 2  # other settings are other cells
+
+
+def test_a_diverged_cell_is_a_result(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(monkeypatch, first=dataclasses.replace(ONE, settings=(*SETTINGS, "muon_lr=1e12", "adam_lr=1e12")))
+    done = bench("reference", "--out", root)
+    assert done.code == 1 and "diverged" in done.out
+    assert reference.stand(root, "first")[0] == []
+    assert bench("reference", "--out", root).code == 0
+
+
+def test_older_rows_get_the_settings_that_they_did_not_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(monkeypatch, first=ONE)
+    run(root)
+    frame = rows.read_table(root / "first")
+    older = frame.drop("eviction", "hard_share", "variant").with_columns(schema_version=pl.lit(2, pl.Int64))
+    older.write_parquet(root / "first" / "rows.parquet")
+    _, kept = reference.stand(root, "first")
+    assert rows.table(kept).equals(frame)
+
+
+def test_nothing_is_trained_when_only_asked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(monkeypatch, first=TWO)
+    assert TWO.command[:40] in run(root, "--dry")
+    assert not root.exists()
+
+
+def test_unknown_names_are_refused(root: Path) -> None:
+    done = bench("reference", "passes-cup", "--out", root)
+    assert done.code == 2 and "did you mean 'passes-cpu'?" in done.err
+    done = bench("reference", "--out", root, "--device", "gpu")
+    assert done.code == 2 and "cuda" in done.err
+
+
+@pytest.mark.parametrize("name", reference.STUDIES)
+def test_the_committed_evidence_is_whole(name: str) -> None:
+    missing, kept = reference.stand(REFERENCE, name)
+    assert not missing
+    frame = rows.read_table(REFERENCE / name)
+    assert len(kept) == frame.height, "rows of cells that are not asked for"
+    settings = [c for c in frame.columns if c not in COLUMNS]
+    assert all(frame[c].null_count() == 0 for c in settings if frame["task"].n_unique() == 1)
+
+
+@pytest.mark.parametrize("request_", [TWO, dataclasses.replace(ONE, model="transformer", seeds=(3, 4))])
+def test_a_request_gives_the_command_that_makes_it(request_: Request) -> None:
+    words = request_.command.split()
+    done = bench("show", *words[2:], "--json")
+    assert done.code == 0, done.err
+    assert [cell["cell_id"] for cell in json.loads(done.out)["cells"]] == [c.id for c in request_.plan().cells()]
