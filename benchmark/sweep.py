@@ -52,9 +52,10 @@ def run(
 
     Interrupted (KeyboardInterrupt), it lets the workers save, gathers the rows and raises again.
     """
-    described = environment.describe() | {"device": device, "command": command}
-    rows.write_atomically(out / "environment.json", (json.dumps(described, indent=1) + "\n").encode())
     pending = [cell for cell in cells if cell_state(cell_folder(out, cell))[0] not in ("ok", "diverged")]
+    if pending:  # else others trained what is here
+        described = environment.describe() | {"device": device, "command": command}
+        rows.write_atomically(out / "environment.json", (json.dumps(described, indent=1) + "\n").encode())
     context = (context or {}) | {"commit": environment.commit()}
     events = run_local(
         pending, [cell_folder(out, cell) for cell in pending], environments, {"device": device, "context": context}
