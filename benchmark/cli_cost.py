@@ -22,12 +22,16 @@ def cost_(
     settings: Settings = None,
     batch: Annotated[int, typer.Option(help="Sequences at once, when timing.")] = 1,
     repeats: Annotated[int, typer.Option(help="Rounds that each median is of.")] = 30,
+    step_tokens: Annotated[
+        int | None, typer.Option(help="T of a timed training step; default: twice the largest window.")
+    ] = None,
+    step_repeats: Annotated[int, typer.Option(help="Rounds of training steps; 0: none.")] = 3,
     device: Annotated[str, typer.Option(help="cpu (one thread) or cuda.")] = "cpu",
     out: Annotated[Path | None, typer.Option(help="Output folder; default results/runs/cost-MODEL.")] = None,
     table: Annotated[bool, typer.Option("--table", help="Only count: every model and rule, in Markdown.")] = False,
     json_: Json = False,
 ) -> None:
-    """Count a model's FLOPs and bytes, and time how it wakes and sleeps, for each N and window."""
+    """Count a model's FLOPs and bytes, and time how it wakes, sleeps and trains, for each N and window."""
     if table:
         from benchmark.cost_tables import markdown, models, rules
 
@@ -43,17 +47,22 @@ def cost_(
     import torch
 
     import baselines
-    from benchmark import cost_figure, cost_tables, environment, latency
+    from benchmark import cost_figure, cost_tables, environment, latency, throughput
     from benchmark.config import parse_setting
     from benchmark.progress import table_of
     from benchmark.rows import write_atomically
 
     kind = baselines.load(model)
     config = kind(**dict(parse_setting(text, kind()) for text in settings or ()))
-    with bar(f"cost of {config.name}", latency.steps(sizes, passes, repeats)) as advance:
+    tokens = throughput.tokens_for(sizes) if step_tokens is None else step_tokens
+    latency.check(windows=sizes, passes=passes)
+    throughput.check(sizes, tokens, step_repeats)
+    work = latency.steps(sizes, passes, repeats) + throughput.steps(sizes, passes, step_repeats)
+    with bar(f"cost of {config.name}", work) as advance:
         rows = latency.measure(
             config, windows=sizes, passes=passes, batch=batch, repeats=repeats, device=device, advance=advance
         )
+        rows = throughput.measure(config, rows, tokens=tokens, repeats=step_repeats, advance=advance)
     described = {
         **environment.describe(),
         "device": torch.cuda.get_device_name() if device == "cuda" else device,

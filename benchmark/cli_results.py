@@ -1,5 +1,6 @@
 """The commands that read what a sweep wrote: `status`, `figures`, `table`."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,26 +59,77 @@ def status(
 
 
 def figures_(
-    source: Annotated[Path, typer.Argument(help="A folder that `bench run` wrote, or a rows.parquet.")],
-    out: Annotated[Path | None, typer.Option(help="Where to draw; default: figures/ beside the rows.")] = None,
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SOURCES]...",
+            help="Folders that `bench run` wrote, folders of such folders, or rows.parquet files; "
+            "default: results/reference.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to draw, for one source; default: figures/ beside its rows.")
+    ] = None,
 ) -> None:
-    """Draw every figure that the rows allow, as PNG and SVG."""
-    from benchmark import figures, rows
+    """Draw every figure that the rows allow, as PNG and SVG.
 
-    folder = out or (source if source.is_dir() else source.parent) / "figures"
-    for path in figures.draw(rows.read_table(source), folder):
-        typer.echo(path)
+    In figures/ beside the rows, figures that these rows no longer make are removed.
+    """
+    from benchmark import environment, figures, rows
+
+    places = [place for source in sources or [environment.REFERENCE] for place in rows.tables_in(source)]
+    if out and len(places) > 1:
+        raise ValueError(f"--out takes the figures of one source; given {len(places)}: {', '.join(map(str, places))}")
+    for place in places:
+        folder = out or (place if place.is_dir() else place.parent) / "figures"
+        written = figures.draw(rows.read_table(place), folder)
+        for path in written:
+            typer.echo(path)
+        for path in () if out else figures.stale(folder, written):
+            path.unlink()
+            typer.echo(f"removed {path}, which these rows do not make")
+
+
+class Format(StrEnum):
+    """How `table` prints."""
+
+    markdown = "markdown"
+    latex = "latex"
+    csv = "csv"
 
 
 def table(
-    source: Annotated[Path, typer.Argument(help="A folder that `bench run` wrote, or a rows.parquet.")],
+    source: Annotated[
+        Path | None, typer.Argument(help="A folder that `bench run` wrote, or a rows.parquet.", show_default=False)
+    ] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.markdown,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for rows.csv, summary.csv, summary.md and summary.tex.")
+    ] = None,
+    columns: Annotated[bool, typer.Option("--columns", help="Say what each column of rows means, and stop.")] = False,
     json_: Json = False,
 ) -> None:
-    """Print final scores over seeds in Markdown: at equal tokens, at equal training FLOPs, tokens needed."""
+    """Print final scores over seeds: at equal tokens, at equal training FLOPs, tokens needed."""
+    if columns:
+        from benchmark import dictionary
+
+        typer.echo(dictionary.markdown())
+        return
+    if source is None:
+        raise ValueError("give a SOURCE: a folder that `bench run` wrote, or a rows.parquet; or --columns")
     from benchmark import rows, tables
 
-    found = tables.summary(rows.read_table(source))
+    frame = rows.read_table(source)
+    if out:
+        for path in tables.write(frame, out):
+            typer.echo(path)
+        return
+    found = tables.summary(frame)
     if json_:
         print_json(found.to_dicts())
+    elif format_ is Format.latex:
+        typer.echo(tables.in_latex(found, tables.caption(frame)), nl=False)
+    elif format_ is Format.csv:
+        typer.echo(tables.csv(found), nl=False)
     else:
         typer.echo(tables.markdown(found))

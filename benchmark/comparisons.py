@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 
 import polars as pl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from benchmark import finals, marks, style
+from benchmark import finals, marks, overlay, style
 from benchmark.studies import Study, label, values
 
 RULES = {
@@ -27,7 +26,7 @@ _RANGES = "Mark: mean over seeds; line: lowest to highest; dots: a seed each. "
 
 def rules(study: Study) -> Figure | None:
     """Exact match at the end of training by update rule and N, best rule first; a panel per difficulty."""
-    names = _rule_names(study)
+    names = rule_names(study)
     last = study.final.filter(pl.col("answer").is_null())
     if len(names) < 2 or not last.height or study.axis == "windows_after":  # `retention` shows those
         return None
@@ -47,25 +46,27 @@ def rules(study: Study) -> Figure | None:
         ax.axvline(study.chance(depth), **style.CHANCE_LINE)
         for place, layout in enumerate(layouts):
             for n, offset in zip(looks, style.offsets(len(looks), -0.7), strict=True):
-                found = _percent(study.whole(last, n, depth).filter(pl.col("layout") == layout))
-                if found:
-                    marks.dots(ax, place + offset, found, looks[n], across=True)
-                else:
-                    why = finals.why_missing(study, (pl.col("n") == n) & (pl.col("layout") == layout), depth)
-                    _say(ax, study.chance(depth) + 2, place + offset, why.replace("\n", " "))
+                found = marks.percent(study.whole(last, n, depth).filter(pl.col("layout") == layout))
+                why = finals.why_missing(study, (pl.col("n") == n) & (pl.col("layout") == layout), depth)
+                start = study.chance(depth) + 2
+                marks.seeds(ax, place + offset, found, looks[n], why=why, start=start, across=True)
         for edge in range(1, len(layouts)):
             ax.axhline(edge - 0.5, color="#e6e6e6", linewidth=0.5)
         style.name_panel(ax, study.label(depth), [study.chance(depth)])
         ax.set_yticks(range(len(layouts)), [names[layout] for layout in layouts])
         ax.tick_params(axis="y", length=0)
         ax.grid(visible=False, axis="y")
-        ax.set(xlim=style.limits(last), ylim=(-0.5, len(layouts) - 0.5))
+        marks.exact_axis(ax, style.limits(last), across=True)
+        ax.set_ylim(-0.5, len(layouts) - 0.5)
     style.label_outer(axes, x="exact match (%)", y="")
     return figure
 
 
 def evictions(study: Study) -> Figure | None:
-    """The paper's Figure 5: exact match by eviction, one stage or two, a colour per N; a panel per answer."""
+    """The paper's Figure 5: exact match by eviction, one stage or two, a colour per N; a panel per answer.
+
+    The paper's own points, where it has some, stand beside the last kind of their eviction.
+    """
     kinds = _kinds(study)
     last = study.final
     if len(kinds) < 2 or not last.height:
@@ -73,13 +74,17 @@ def evictions(study: Study) -> Figure | None:
     looks, depths = style.by_passes(study.passes), values(last["depth"])
     answers = values(last["answer"])
     panels = [(depth, answer) for depth in depths for answer in ([None, *answers] if len(answers) > 1 else [None])]
+    printed = overlay.points(study)
     figure, axes = style.sheet(
         title="Exact match by eviction and sleep passes N, at the end of training",
         about=study.about,
-        note=f"{_ranges(last)}{_stages(kinds)}{study.note}",
+        note=f"{_ranges(last)}{_stages(kinds)}{overlay.note(printed)}{study.note}",
         panels=len(panels),
         size=(max(2.3, 0.62 * len(kinds) + 0.4), 2.0) if len(panels) > 1 else (3.9, 2.3),
-        legend=[look.handle(f"N = {n}", line=False) for n, look in looks.items()],
+        legend=[
+            *(look.handle(f"N = {n}", line=False) for n, look in looks.items()),
+            *overlay.handles(printed, list(looks)),
+        ],
         columns=len(answers) + 1 if 1 < len(answers) < 4 else None,
     )
     for ax, (depth, answer) in zip(axes, panels, strict=True):
@@ -91,19 +96,20 @@ def evictions(study: Study) -> Figure | None:
         for place, (eviction, share) in enumerate(kinds):
             of_kind = (pl.col("eviction") == eviction) & (pl.col("hard_share") == share)
             for n, offset in zip(looks, style.offsets(len(looks), 0.6), strict=True):
-                found = _percent(of_panel.filter(of_kind & (pl.col("n") == n)))
-                if found:
-                    marks.dots(ax, place + offset, found, looks[n])
-                else:
-                    why = finals.why_missing(study, (pl.col("n") == n) & of_kind, depth)
-                    _say(ax, place + offset, max(chances, default=0) + 2, why.replace("\n", " "), upright=True)
+                found = marks.percent(of_panel.filter(of_kind & (pl.col("n") == n)))
+                why = finals.why_missing(study, (pl.col("n") == n) & of_kind, depth)
+                marks.seeds(ax, place + offset, found, looks[n], why=why, start=max(chances, default=0) + 2)
+            if answer is None and eviction not in [later for later, _ in list(kinds)[place + 1 :]]:
+                of_paper = printed.filter((pl.col("depth") == depth) & (pl.col("eviction") == eviction))
+                overlay.beside(ax, of_paper, {depth: place})
         together = "all answers" if len(answers) > 1 else ""
         told = [study.label(depth)] * (len(depths) > 1 or not together)
         told += [together if answer is None else f"answer {answer + 1}"] * bool(together)
         style.name_panel(ax, ", ".join(told), chances)
         ax.set_xticks(range(len(kinds)), list(kinds.values()))
         ax.grid(visible=False, axis="x")
-        ax.set(xlim=(-0.5, len(kinds) - 0.5), ylim=style.limits(last))
+        marks.exact_axis(ax, style.limits(last))
+        ax.set_xlim(-0.5, len(kinds) - 0.5)
     style.label_outer(axes, x="", y="exact match (%)")
     return figure
 
@@ -127,7 +133,7 @@ def trained_by_tested(study: Study) -> Figure | None:
     for ax, depth in zip(axes, depths, strict=True):
         for i, test in enumerate(tested):
             for j, n in enumerate(passes):
-                found = _percent(study.whole(last, n, depth).filter(pl.col("tested_passes") == test))
+                found = marks.percent(study.whole(last, n, depth).filter(pl.col("tested_passes") == test))
                 at_test = (pl.col("tested_passes") == test) | pl.col("tested_passes").is_null()
                 why = finals.why_missing(study, (pl.col("n") == n) & at_test, depth)
                 marks.tile(ax, (i, j), found, chance=study.chance(depth), seeds=seeds, missing=why)
@@ -136,12 +142,7 @@ def trained_by_tested(study: Study) -> Figure | None:
             ax.add_patch(Rectangle(corner, 0.94, 0.94, fill=False, edgecolor=style.INK, linewidth=1.4, zorder=4))
         style.name_panel(ax, study.label(depth), [])
         ax.set_title(f"chance {study.chance(depth):.1f} %", loc="right", size=6.8, color=style.GREY)
-        ax.set(xlim=(-0.5, len(tested) - 0.5), ylim=(-0.5, len(passes) - 0.5))
-        ax.set_xticks(range(len(tested)), [str(n) for n in tested])
-        ax.set_yticks(range(len(passes)), [f"N = {n}" for n in passes])
-        ax.grid(visible=False)
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
+        marks.grid_of_tiles(ax, [str(n) for n in tested], [f"N = {n}" for n in passes])
     style.label_outer(axes, x="N of the test", y="trained with")
     return figure
 
@@ -154,7 +155,7 @@ def retention(study: Study) -> Figure | None:
     last = study.final.filter(pl.col("answer").is_null())
     if study.axis != "windows_after" or last["depth"].n_unique() < 2 or not _tested_apart(last):
         return None
-    names, looks, depths = _rule_names(study), style.by_passes(study.passes), values(last["depth"])
+    names, looks, depths = rule_names(study), style.by_passes(study.passes), values(last["depth"])
     order = list(names)
     panels = sorted(
         last.select("layout", "windows_after").unique().iter_rows(), key=lambda p: (order.index(p[0]), p[1])
@@ -179,7 +180,7 @@ def retention(study: Study) -> Figure | None:
         ax.axvline(trained, **TRAINED_LINE)
         for n, look in looks.items():
             of_n = of_panel.filter(pl.col("n") == n).group_by("depth", maintain_order=True)
-            drawn = of_n.agg(**style.spread("exact_match"), cells=pl.len())
+            drawn = of_n.agg(**marks.spread("exact_match"), cells=pl.len())
             if not drawn.height:
                 continue
             if drawn["cells"].to_numpy().max() > 1:
@@ -191,7 +192,8 @@ def retention(study: Study) -> Figure | None:
         ax.set_xscale("symlog", base=2, linthresh=1, linscale=0.5)
         ax.set_xticks(depths, [str(depth) for depth in depths], minor=False)
         ax.set_xticks([], minor=True)
-        ax.set(xlim=(depths[0] - 0.25, depths[-1] * 1.2), ylim=style.limits(last))
+        marks.exact_axis(ax, style.limits(last))
+        ax.set_xlim(depths[0] - 0.25, depths[-1] * 1.2)
     style.label_outer(axes, x="windows consolidated afterwards", y="exact match (%)")
     return figure
 
@@ -222,19 +224,19 @@ def no_gain(study: Study) -> Figure | None:
         ends = []
         for i, (n, look) in enumerate(looks.items()):
             of_n = of_task.filter(pl.col("n") == n)
-            end = style.curve(ax, of_n, look, "tokens_seen", scale, (i, len(looks)))
+            end = marks.curve(ax, of_n, look, "tokens_seen", scale, (i, len(looks)))
             if end is not None:
                 ends.append((f"{end:.1f}", end, look))
         ax.axhline(100 * float(of_task["chance"][0]), **style.CHANCE_LINE)
         style.name_panel(ax, f"{task}, {label(axis, depth)}", [])
-        ax.set_ylim(low, high)
-        style.label_ends(ax, ends, gap=(high - low) * 0.19 / size[1])
+        marks.exact_axis(ax, (low, high))
+        marks.label_ends(ax, ends, gap=(high - low) * 0.19 / size[1])
     axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
     style.label_outer(axes, x=style.label_amount("training tokens", scores["tokens_seen"]), y="exact match (%)")
     return figure
 
 
-def _rule_names(study: Study) -> dict[str, str]:
+def rule_names(study: Study) -> dict[str, str]:
     """The layouts, by the names of their update rules where those are enough to tell them apart."""
     layouts = [str(layout) for layout in values([*study.scores["layout"], *study.failed["layout"]])]
     rules_of = {layout: dict.fromkeys(word for word in layout.split() if word != "attn") for layout in layouts}
@@ -268,15 +270,5 @@ def _tested_apart(last: pl.DataFrame) -> bool:
     return bool((last["depth"] != last["windows_after"]).any())
 
 
-def _percent(scores: pl.DataFrame) -> list[float]:
-    return [100 * float(score) for score in scores["exact_match"]]
-
-
 def _ranges(scores: pl.DataFrame) -> str:
     return _RANGES if scores["seed"].n_unique() > 1 else ""
-
-
-def _say(ax: Axes, x: float, y: float, why: str, *, upright: bool = False) -> None:
-    """Why a place has no mark."""
-    across, along = ("center", "bottom") if upright else ("left", "center")
-    ax.text(x, y, why, size=6.3, color=style.GREY, ha=across, va=along, rotation=90 if upright else 0)

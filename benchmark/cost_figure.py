@@ -1,4 +1,4 @@
-"""The figure of `bench cost`: what waking and what sleeping take, against the number of sleep passes N."""
+"""The figures of `bench cost`: what waking, sleeping and training take, against the number of sleep passes N."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,26 +7,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator
 
-from benchmark import style
+from benchmark import cost_tables, style
 from benchmark.cost_tables import timing
 from benchmark.latency import CONTEXT, Row, shown_clock
 from benchmark.progress import amount
 from benchmark.rows import write_atomically
 
 REFERENCE = style.CHANCE_LINE | {"linestyle": (0, (1, 1.5))}
-NAME = "cost_by_passes"
+PARALLEL = style.CHANCE_LINE | {"color": style.INK}
 
 
 def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Draw the figure of one model's rows as PNG and SVG; the paths written."""
+    """Draw the figures that one model's rows allow as PNG and SVG; the paths written."""
     folder.mkdir(parents=True, exist_ok=True)
+    figures = {"cost_by_passes": cost_by_passes} | ({"throughput": throughput} if "step_tokens" in rows[0] else {})
     written = []
     with style.context():
-        figure = cost_by_passes(rows)
-        style.settle(figure)
-        for kind in ("png", "svg"):
-            written.append(folder / f"{NAME}.{kind}")
-            write_atomically(written[-1], style.encode(figure, kind))
+        for name, figure_of in figures.items():
+            figure = figure_of(rows)
+            style.settle(figure)
+            for kind in ("png", "svg"):
+                written.append(folder / f"{name}.{kind}")
+                write_atomically(written[-1], style.encode(figure, kind))
     return written
 
 
@@ -74,6 +76,56 @@ def cost_by_passes(rows: Sequence[Row]) -> Figure:
     wake.set(xlabel="sleep passes N", ylabel="latency (ms)")
     sleep.set(xlabel="sleep passes N", ylabel="time (ms)")
     return figure
+
+
+def throughput(rows: Sequence[Row]) -> Figure:
+    """The paper's Figure 6: training tokens per second against N, a line per L, beside one fully parallel pass.
+
+    Args:
+        rows: Rows as of `benchmark.throughput.measure`; call inside `benchmark.style.context`.
+    """
+    first, passes = rows[0], sorted({row["sleep_passes"] for row in rows})
+    looks = style.by_order(sorted({row["window"] for row in rows}))
+    whole = cost_tables.throughput(first, "parallel")
+    figure, (ax,) = style.sheet(
+        title="What sleep costs in training: speed, by passes N",
+        about=", ".join(part for part in (_named(first), f"{amount(first['parameters'])} parameters") if part),
+        note=f"{_sentence(cost_tables.training(first))}, batch {first['batch']}, {_where(first)}. Bars: quartiles. "
+        f"Parallel: all tokens in one window, in one pass; beside the marks at N = {passes[0]}: the share of it that "
+        "is left. The last window is read once whatever N, so the fall is less than 1/N where it is much of them. "
+        "Both axes logarithmic.",
+        panels=1,
+        size=(3.9, 2.5),
+        legend=[
+            *(look.handle(f"L = {window}") for window, look in looks.items()),
+            style.floor_handle(REFERENCE, "1/N"),
+            style.floor_handle(PARALLEL, "parallel"),
+        ],
+    )
+    ax.axhline(whole, **PARALLEL)
+    clock, tokens = shown_clock(first), first["step_tokens"] * first["batch"]
+    for window, look in looks.items():
+        found = sorted((row for row in rows if row["window"] == window), key=lambda row: row["sleep_passes"])
+        counts, speeds = [row["sleep_passes"] for row in found], [cost_tables.throughput(row) for row in found]
+        low, high = ([tokens / row[f"step_{clock}_{end}_s"] for row in found] for end in ("q75", "q25"))
+        ax.vlines(counts, low, high, color=look.color, linewidth=1.2)
+        ax.plot(counts, speeds, color=look.color, linestyle=look.dashes, marker=look.marker, zorder=3)
+        ax.plot(passes, [speeds[0] * counts[0] / n for n in passes], **REFERENCE)
+        ax.annotate(
+            f"{100 * speeds[0] / whole:.0f} %", (counts[0], speeds[0]), xytext=(7, 3), textcoords="offset points",
+            size=7, color=look.color, va="bottom",
+        )  # fmt: skip
+    every = [whole, *(cost_tables.throughput(row) for row in rows)]
+    ax.set(xscale="log", yscale="log", xlim=(passes[0] / 1.15, passes[-1] * 1.15))
+    ax.set_ylim(min(every) / 1.6, max(every) * 1.3)
+    _plain_numbers(ax, passes)
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
+    ax.set(xlabel="sleep passes N", ylabel="training tokens per second")
+    return figure
+
+
+def _where(row: Row) -> str:
+    return "one CPU thread, time on its core" if shown_clock(row) == "core" else f"{row['device']}, wall clock"
 
 
 def _curve(ax: Axes, rows: Sequence[Row], what: str, look: style.Look, x: Sequence[float]) -> None:

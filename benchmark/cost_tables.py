@@ -33,10 +33,12 @@ def terminal_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
         del kept["other_state_bytes"]
     kept["window_kv_bytes"] = "KV read"
     columns = ["L", "N", "train", "sleep", "wake", *kept.values(), "wake, ms", "sleep, ms"]
+    columns += ["train, tokens/s"] * ("step_tokens" in rows[0])
     lines = []
     for row in rows:
         flops = [amount(row[f"{part}_flops_per_token"]) for part in ("train", "sleep", "wake")]
         times = [_milliseconds(row, f"{part}_{shown_clock(row)}") for part in TIMED]
+        times += [f"{throughput(row):,.0f}"] * ("step_tokens" in row)
         lines.append([row["window"], row["sleep_passes"], *flops, *(_size(row[part]) for part in kept), *times])
     return columns, lines
 
@@ -76,6 +78,8 @@ def reading(rows: Sequence[Row]) -> list[str]:
         f"weights, keys and values kept after {CONTEXT} windows; KV read: a window's own while it is read.",
         f"Times are of one answer token and of one window: {timing(rows)}.",
     ]
+    if "step_tokens" in row:
+        lines.append(f"Training: {training(row)}. One parallel pass: {throughput(row, 'parallel'):,.0f} tokens/s.")
     if (more := row["wake_passes"]) > 1:
         lines.append(f"This model breaks the latency constraint: a prediction runs the network {more} times, not once.")
     return lines
@@ -89,6 +93,20 @@ def timing(rows: Sequence[Row]) -> str:
         return f"{text}{row['device']}, wall clock"
     ratio = median(row["sleep_wall_s"] / row["sleep_core_s"] for row in rows)
     return f"{text}one CPU thread, time on its core (the wall clock said {ratio:.2f} times as much)"
+
+
+def throughput(row: Row, what: str = "step") -> float:
+    """Training tokens per second by the clock that is shown: of a "step", or of the "parallel" pass."""
+    tokens: int = row["step_tokens"] * row["batch"]
+    return float(tokens / row[f"{what}_{shown_clock(row)}_s"])
+
+
+def training(row: Row) -> str:
+    """What a training step was, in words."""
+    return (
+        f"forward and backward of {row['step_tokens']:,} tokens, the last window predicted, no optimizer; median of "
+        f"{row['step_repeats']} rounds"
+    )
 
 
 def _milliseconds(row: Row, part: str) -> str:

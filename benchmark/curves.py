@@ -2,9 +2,10 @@
 
 import math
 
+import polars as pl
 from matplotlib.figure import Figure
 
-from benchmark import style
+from benchmark import marks, overlay, style
 from benchmark.studies import Study, values
 
 
@@ -27,24 +28,29 @@ def accuracy_by_depth(study: Study) -> Figure | None:
         ends = []
         for depth, look in looks.items():
             found = study.whole(study.scores, n, depth)
-            end = style.curve(ax, found, look, "tokens_seen", style.scale_of(study.scores["tokens_seen"]))
+            end = marks.curve(ax, found, look, "tokens_seen", style.scale_of(study.scores["tokens_seen"]))
             if end is not None:
                 ends.append((study.label(depth), end, look))
         ax.axhspan(min(chances), max(chances), color=style.GREY, alpha=0.18, linewidth=0)
         for edge in values([min(chances), max(chances)]):
             ax.axhline(edge, **style.CHANCE_LINE)
         style.name_panel(ax, f"N = {n}", chances)
-        ax.set_ylim(low, high)
-        style.label_ends(ax, ends, gap=(high - low) * 0.19 / size[1])
+        marks.exact_axis(ax, (low, high))
+        marks.label_ends(ax, ends, gap=(high - low) * 0.19 / size[1])
     axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
     style.label_outer(axes, x=style.label_amount("training tokens", study.scores["tokens_seen"]), y="exact match (%)")
     return figure
 
 
 def accuracy_by_passes(study: Study) -> Figure | None:
-    """The paper's Figure 2b: exact match against training tokens, a curve per N; a panel per difficulty."""
+    """The paper's Figure 2b: exact match against training tokens, a curve per N; a panel per difficulty.
+
+    The paper's own points, where it has some, stand at the right edge.
+    """
     title = "Exact match by sleep passes N, against training tokens"
-    return _by_passes(study, "tokens_seen", title, style.label_amount("training tokens", study.scores["tokens_seen"]))
+    x_label = style.label_amount("training tokens", study.scores["tokens_seen"])
+    printed = overlay.points(study)
+    return _by_passes(study, "tokens_seen", title, x_label, overlay.note(printed), printed=printed)
 
 
 def loss_by_passes(study: Study) -> Figure | None:
@@ -64,8 +70,16 @@ def accuracy_by_flops(study: Study) -> Figure | None:
     return _by_passes(study, "train_flops", title, f"training FLOPs ($10^{{{exponent}}}$)", note)
 
 
-def _by_passes(study: Study, x: str, title: str, x_label: str, note: str = "", y: str = "exact_match") -> Figure | None:
-    """A panel per difficulty, a curve per N, against a column of rows."""
+def _by_passes(
+    study: Study,
+    x: str,
+    title: str,
+    x_label: str,
+    note: str = "",
+    y: str = "exact_match",
+    printed: pl.DataFrame | None = None,
+) -> Figure | None:
+    """A panel per difficulty, a curve per N, against a column of rows; `printed`: points of the paper."""
     depths = values(study.scores["depth"])
     if len(study.passes) < 2 <= len(depths):
         return None  # a figure by difficulty holds all there is
@@ -76,16 +90,21 @@ def _by_passes(study: Study, x: str, title: str, x_label: str, note: str = "", y
         note=f"{_band(study)}{note}{study.note}",
         panels=len(depths),
         size=(2.3, 1.75) if len(depths) > 1 else (3.7, 2.3),
-        legend=[look.handle(f"N = {n}") for n, look in looks.items()],
+        legend=[
+            *(look.handle(f"N = {n}") for n, look in looks.items()),
+            *(overlay.handles(printed, list(looks)) if printed is not None else ()),
+        ],
     )
     for ax, depth in zip(axes, depths, strict=True):
         for n, look in looks.items():
             turn = (list(looks).index(n), len(looks))
-            style.curve(ax, study.whole(study.scores, n, depth), look, x, style.scale_of(study.scores[x]), turn, y)
+            marks.curve(ax, study.whole(study.scores, n, depth), look, x, style.scale_of(study.scores[x]), turn, y)
         style.name_panel(ax, study.label(depth), [] if y == "loss" else [study.chance(depth)])
         if y != "loss":
             ax.axhline(study.chance(depth), **style.CHANCE_LINE)
-            ax.set_ylim(*style.limits(study.scores))
+            marks.exact_axis(ax, style.limits(study.scores))
+        if printed is not None:
+            overlay.at_edge(ax, printed.filter(pl.col("depth") == depth))
     axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
     if y == "loss":
         axes[0].set_ylim(bottom=0)

@@ -5,15 +5,22 @@ import math
 import polars as pl
 from matplotlib.figure import Figure
 
-from benchmark import marks, style
+from benchmark import marks, overlay, style
 from benchmark.studies import Study, values, words
 
 THRESHOLDS = (0.5, 0.8)  # of lift
-_FLOORS = "Majority: the most frequent answer; question only: the best guess that has read nothing else. "
+_FLOORS = {
+    "chance": "",
+    "majority": "Majority: the most frequent answer. ",
+    "question_only": "Question only: the best guess that has read nothing else. ",
+}
 
 
 def accuracy_by_level(study: Study) -> Figure | None:
-    """The paper's Figure 4: exact match at the end of training against difficulty, a curve per N, over the floors."""
+    """The paper's Figure 4: exact match at the end of training against difficulty, a curve per N, over the floors.
+
+    The paper's own points, where it has some, stand beside.
+    """
     depths = values(study.final["depth"])
     if len(depths) < 2:
         return None
@@ -22,15 +29,17 @@ def accuracy_by_level(study: Study) -> Figure | None:
     whole = study.final.filter(pl.col("answer").is_null())
     drawn = [name for name in floors if name == "chance" or _differs(whole, name)]
     ranges = "Mark: mean over seeds; line: lowest to highest. " if whole["seed"].n_unique() > 1 else ""
+    printed = overlay.points(study)
     figure, (ax,) = style.sheet(
         title="Exact match at the end of training",
         about=study.about,
-        note=f"{ranges}{_FLOORS if len(drawn) > 1 else ''}{study.note}",
+        note=f"{ranges}{''.join(_FLOORS[name] for name in drawn)}{overlay.note(printed)}{study.note}",
         panels=1,
         size=(max(3.7, 0.5 * len(depths) + 1.2), 2.4),
         legend=[
             *(look.handle(f"N = {n}") for n, look in looks.items()),
             *(style.floor_handle(floors[name], words(name)) for name in drawn),
+            *overlay.handles(printed, list(looks)),
         ],
     )
     places = list(range(len(depths)))
@@ -39,14 +48,13 @@ def accuracy_by_level(study: Study) -> Figure | None:
             level = 100 * float(whole.filter(pl.col("depth") == depth)[name][0])
             ax.plot([place - 0.4, place + 0.4], [level] * 2, **floors[name])
     for n, offset in zip(looks, style.offsets(len(looks), 0.4), strict=True):
-        of_n = whole.filter(pl.col("n") == n).group_by("depth", maintain_order=True).agg(**style.spread("exact_match"))
-        at = [depths.index(depth) + offset for depth in of_n["depth"]]
-        look = looks[n]
-        ax.vlines(at, of_n["low"], of_n["high"], color=look.color, linewidth=1.2)
-        ax.plot(at, of_n["mean"], color=look.color, marker=look.marker, linestyle=look.dashes, linewidth=0.9, zorder=3)
+        at = {depth: place + offset for place, depth in zip(places, depths, strict=True)}
+        marks.along(ax, whole.filter(pl.col("n") == n), "depth", looks[n], at, joined=True)
+    overlay.beside(ax, printed, dict(zip(depths, places, strict=True)))
     ax.set_xticks(places, [str(depth) for depth in depths])
     ax.grid(visible=False, axis="x")
-    ax.set(xlim=(-0.5, len(depths) - 0.5), ylim=(0, 102), xlabel=study.depth_axis, ylabel="exact match (%)")
+    marks.exact_axis(ax, (0, 102))
+    ax.set(xlim=(-0.5, len(depths) - 0.5), xlabel=study.depth_axis, ylabel="exact match (%)")
     return figure
 
 
@@ -73,16 +81,13 @@ def frontier(study: Study) -> Figure | None:
         chance = study.chance(depth)
         ax.text(i, -0.78, "" if math.isnan(chance) else f"{chance:.1f}", color=style.GREY, ha="center", va="center")
         for j, n in enumerate(passes):
-            found = [100 * float(score) for score in study.whole(study.final, n, depth)["exact_match"]]
+            found = marks.percent(study.whole(study.final, n, depth))
             marks.tile(
                 ax, (i, j), found, chance=chance, seeds=seeds, missing=why_missing(study, pl.col("n") == n, depth)
             )
-    ax.set(xlim=(-0.5, len(depths) - 0.5), ylim=(-1.06, len(passes) - 0.5), xlabel=study.depth_axis)
-    ax.set_xticks(range(len(depths)), [str(d) for d in depths])
-    ax.set_yticks([-0.78, *range(len(passes))], ["chance", *(f"N = {n}" for n in passes)])
-    ax.grid(visible=False)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
+    marks.grid_of_tiles(ax, [str(depth) for depth in depths], [f"N = {n}" for n in passes], below=-1.06)
+    ax.set_yticks([-0.78, *ax.get_yticks()], ["chance", *(f"N = {n}" for n in passes)])
+    ax.set_xlabel(study.depth_axis)
     return figure
 
 
@@ -114,15 +119,13 @@ def accuracy_by_answer(study: Study) -> Figure | None:
         for answer, chance in at_depth.select("answer", "chance").unique(maintain_order=True).iter_rows():
             ax.plot([answer + 0.6, answer + 1.4], [100 * chance] * 2, **style.CHANCE_LINE)
         for n, offset in zip(looks, style.offsets(len(looks), 0.6), strict=True):
-            of_n = at_depth.filter(pl.col("n") == n).group_by("answer", maintain_order=True)
-            for answer, low, mean, high in of_n.agg(**style.spread("exact_match")).iter_rows():
-                place = answer + 1 + offset
-                ax.plot([place, place], [low, high], color=looks[n].color, linewidth=1.2, clip_on=False)
-                ax.plot(place, mean, color=looks[n].color, marker=looks[n].marker, clip_on=False, zorder=3)
+            at = {answer: answer + 1 + offset for answer in answers}
+            marks.along(ax, at_depth.filter(pl.col("n") == n), "answer", looks[n], at)
         style.name_panel(ax, study.label(depth), [100 * c for c in at_depth["chance"]])
         ax.set_xticks([a + 1 for a in answers])
         ax.grid(visible=False, axis="x")
-        ax.set(xlim=(answers[0] + 0.4, answers[-1] + 1.6), ylim=style.limits(found))
+        marks.exact_axis(ax, style.limits(found))
+        ax.set_xlim(answers[0] + 0.4, answers[-1] + 1.6)
     style.label_outer(axes, x="answer, in order", y="exact match (%)")
     return figure
 

@@ -92,7 +92,7 @@ def counts(config: ModelConfig, *, window: int, passes: int) -> Counts:
     Raises:
         ValueError: N or L below 1, or a window that the model refuses.
     """
-    _check(windows=(window,), passes=(passes,))
+    check(windows=(window,), passes=(passes,))
     model = built(config, window)
     found = count(config, vocab_size=VOCABULARY, window=window, windows=sequence(window), passes=passes)
     state = forward_flops(model, sequence(window)[:CONTEXT], 1)[2]  # its size does not depend on N
@@ -140,7 +140,7 @@ def measure(
     Raises:
         ValueError: a number that is not allowed, an unknown or absent device, a window that the model refuses.
     """
-    _check(windows=windows, passes=passes, batch=batch, repeats=repeats)
+    check(windows=windows, passes=passes, batch=batch, repeats=repeats)
     if device not in DEVICES:
         raise ValueError(nearest(device, DEVICES, kind="device"))
     if device == "cuda" and not torch.cuda.is_available():
@@ -209,12 +209,12 @@ class Case:
     def time(self, *, keep: bool) -> None:
         """Time a few answer tokens, then one window; each after a call that brings its weights into the caches."""
         self.model.wake(self.answer, self.after)
-        wakes = [_seconds(lambda: self.model.wake(self.answer, self.after), self.answer.device) for _ in range(ANSWERS)]
+        wakes = [seconds(lambda: self.model.wake(self.answer, self.after), self.answer.device) for _ in range(ANSWERS)]
         self.model.sleep(self.window, self.before, 1)
-        sleep = _seconds(lambda: self.model.sleep(self.window, self.before, self.passes), self.answer.device)
+        sleep = seconds(lambda: self.model.sleep(self.window, self.before, self.passes), self.answer.device)
         for what, calls in (("wake", wakes), ("sleep", [sleep])) if keep else ():
-            for clock, seconds in itertools.chain.from_iterable(call.items() for call in calls):
-                self.times[what, clock].append(seconds)
+            for clock, spent in itertools.chain.from_iterable(call.items() for call in calls):
+                self.times[what, clock].append(spent)
 
 
 @contextmanager
@@ -228,7 +228,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _seconds(call: Callable[[], object], device: torch.device) -> dict[str, float]:
+def seconds(call: Callable[[], object], device: torch.device) -> dict[str, float]:
     """Seconds of a call by each clock that means something on the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -255,7 +255,7 @@ def _window_kv_bytes(model: Model, window: int, passes: int) -> int | None:
     return sum(tokens * 2 * (m.qkv.out_features // 3) * m.qkv.weight.element_size() for m in attention)
 
 
-def _check(**values: int | Sequence[int]) -> None:
+def check(**values: int | Sequence[int]) -> None:
     """Refuse anything below 1, by the name of its option."""
     for name, value in values.items():
         option = "--sleep-passes" if name == "passes" else f"--{name}"

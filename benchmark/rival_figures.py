@@ -68,13 +68,13 @@ def _curves(study: Study, x: str, against: str, x_label: str) -> Figure | None:
         ends = []
         for i, (name, scores) in enumerate(found.items()):
             at_depth = scores.filter((pl.col("depth") == depth) & pl.col("answer").is_null())
-            end = style.curve(ax, at_depth, looks[name], x, scale, (i, len(found)), band=_is_sleep(name))
+            end = marks.curve(ax, at_depth, looks[name], x, scale, (i, len(found)), band=_is_sleep(name))
             if end is not None:
                 ends.append((name, end, looks[name]))
         ax.axhline(study.chance(depth), **style.CHANCE_LINE)
         style.name_panel(ax, study.label(depth), [study.chance(depth)])
-        ax.set_ylim(low, high)
-        style.label_ends(ax, ends, gap=(high - low) * 0.15 / size[1])
+        marks.exact_axis(ax, (low, high))
+        marks.label_ends(ax, ends, gap=(high - low) * 0.15 / size[1])
         for text in ax.texts:
             text.set_fontweight("bold" if _is_sleep(text.get_text()) else "normal")
     axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
@@ -108,17 +108,16 @@ def rivals_final(study: Study) -> Figure | None:
             if _is_sleep(name):
                 ax.axhspan(place - 0.5, place + 0.5, color=looks[name].color, alpha=0.12, linewidth=0)
             at_depth = finals[name].filter(pl.col("depth") == depth) if name in finals else study.final.clear()
-            if at_depth.height:
-                marks.dots(ax, place, [100 * float(v) for v in at_depth["exact_match"]], looks[name], across=True)
-            else:
-                failed = every[name].filter(pl.col("status") != "ok")
-                why = str(failed["status"][0]).replace("_", " ") if failed.height else "unfinished"
-                ax.text(study.chance(depth) + 2, place, why, size=6.8, color=style.GREY, va="center")
+            failed = every[name].filter(pl.col("status") != "ok")
+            why = str(failed["status"][0]).replace("_", " ") if failed.height else "unfinished"
+            start = study.chance(depth) + 2
+            marks.seeds(ax, place, marks.percent(at_depth), looks[name], why=why, start=start, across=True)
         style.name_panel(ax, study.label(depth), [study.chance(depth)])
         ax.set_yticks(range(len(names)), names)
         ax.grid(visible=False, axis="y")
         ax.tick_params(axis="y", length=0)
-        ax.set(xlim=style.limits(study.final), ylim=(-0.6, len(names) - 0.4), xlabel="exact match (%)")
+        marks.exact_axis(ax, style.limits(study.final), across=True)
+        ax.set(ylim=(-0.6, len(names) - 0.4), xlabel="exact match (%)")
     for label in axes[0].get_yticklabels():
         if _is_sleep(label.get_text()):
             label.set(weight="bold", color=looks[label.get_text()].color)

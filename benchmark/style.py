@@ -50,8 +50,8 @@ STYLE: dict[str, Any] = {
 
 CHANCE_LINE: dict[str, Any] = {"color": GREY, "linestyle": "dashed", "linewidth": 1, "zorder": 1.5}
 MAJORITY_LINE = CHANCE_LINE | {"linestyle": (0, (1, 1.5))}
+CEILING_LINE: dict[str, Any] = {"color": "#bdbdbd", "linestyle": "solid", "linewidth": 0.7, "zorder": 1.2}
 QUESTION_LINE = CHANCE_LINE | {"linestyle": (0, (5, 1.2, 1, 1.2)), "color": "#AA3377"}
-MOST_LINES = 5  # seeds drawn one by one
 UNITS = {1e3: "thousand", 1e6: "million", 1e9: "billion", 1e12: "trillion"}
 
 TITLE, SMALL = 9.5, 6.8  # points
@@ -162,55 +162,6 @@ def sheet(
     return figure, axes[:panels]
 
 
-def curve(
-    ax: Axes,
-    scores: pl.DataFrame,
-    look: Look,
-    x: str,
-    scale: float,
-    turn: tuple[int, int] = (0, 1),
-    y: str = "exact_match",
-    band: bool = True,
-) -> float | None:
-    """Mean over seeds as far as all of them got, the band they span, thin lines for few; the last mean.
-
-    Exact match is in percent. With `turn` (i, count), markers of curves that lie on each other alternate.
-    """
-    cells = scores["cell_id"].n_unique()
-    mean = scores.group_by("step").agg(pl.col(x).first() / scale, pl.len().alias("cells"), **spread(y))
-    mean = mean.filter(pl.col("cells") == cells).sort("step")
-    if not mean.height:
-        return None
-    if band and cells > 1:
-        ax.fill_between(mean[x], mean["low"], mean["high"], color=look.color, alpha=0.16, linewidth=0)
-    if band and 1 < cells <= MOST_LINES:
-        for cell in scores.partition_by("cell_id", maintain_order=True):
-            ax.plot(cell[x] / scale, _factor(y) * cell[y], color=look.color, linewidth=0.5, alpha=0.5)
-    marks = max(1, mean.height // 5)
-    first = (mean.height - 1 - (turn[1] - 1 - turn[0]) * marks // turn[1]) % marks
-    ax.plot(
-        mean[x],
-        mean["mean"],
-        color=look.color,
-        linestyle=look.dashes,
-        linewidth=look.width,
-        marker=look.marker,
-        markevery=(first, marks),
-        zorder=3,
-    )
-    return float(mean["mean"][-1])
-
-
-def spread(column: str) -> dict[str, pl.Expr]:
-    """Lowest, mean and highest of a column, of exact match in percent."""
-    score = _factor(column) * pl.col(column)
-    return {"low": score.min(), "mean": score.mean(), "high": score.max()}
-
-
-def _factor(column: str) -> int:
-    return 1 if column == "loss" else 100
-
-
 def name_panel(ax: Axes, text: str, chances: Iterable[float]) -> None:
     """A panel's name at its left and its chance, or the range of it, at its right."""
     ax.set_title(text, loc="left", weight="bold")
@@ -253,23 +204,6 @@ def label_outer(axes: Sequence[Axes], *, x: str, y: str) -> None:
             ax.set_xlabel(x)
 
 
-def label_ends(ax: Axes, ends: Sequence[tuple[str, float, Look]], *, gap: float) -> None:
-    """Write each label beside the right end of its curve (label, height, look), at least `gap` apart."""
-    ordered = sorted(ends, key=lambda end: end[1])
-    heights = [height for _, height, _ in ordered]
-    low, high = ax.get_ylim()
-    heights[-1] = min(heights[-1], high - gap / 2)
-    for i in range(len(heights) - 2, -1, -1):  # from the top down, then back up from the axis
-        heights[i] = min(heights[i], heights[i + 1] - gap)
-    heights[0] = max(heights[0], low + gap / 2)
-    for i in range(1, len(heights)):
-        heights[i] = max(heights[i], heights[i - 1] + gap)
-    across = ax.get_yaxis_transform()
-    for (label, _, look), height in zip(ordered, heights, strict=True):
-        ax.plot(1.045, height, color=look.color, marker=look.marker, markersize=4, transform=across, clip_on=False)
-        ax.text(1.085, height, label, color=look.color, size=7.5, va="center_baseline", transform=across)
-
-
 def settle(figure: Figure) -> None:
     """Lay the panels out for good, at rounded places: the solver's last digits differ from run to run."""
     engine = figure.get_layout_engine()
@@ -281,11 +215,24 @@ def settle(figure: Figure) -> None:
         ax.set_position((left, bottom, width, height))
 
 
-def encode(figure: Figure, kind: str) -> bytes:
-    """A settled figure as the bytes of a file, the same for the same figure. Call inside `context`."""
+def encode(figure: Figure, kind: str, *, title: str | None = None, about: str | None = None) -> bytes:
+    """A settled figure as the bytes of a file, the same for the same figure. Call inside `context`.
+
+    Args:
+        figure: The figure.
+        kind: "png" or "svg".
+        title: Title that an SVG tells screen readers and catalogues.
+        about: The same for what is seen.
+    """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    told = {"Date": None} | ({"Title": title} if title else {}) | ({"Description": about} if about else {})
+    figure.savefig(buffer, format=kind, metadata=told if kind == "svg" else None)
     return buffer.getvalue()
+
+
+def title_of(figure: Figure) -> str:
+    """The title of a sheet, in one line."""
+    return figure.texts[0].get_text().replace("\n", " ")
 
 
 def context() -> Any:

@@ -1,5 +1,6 @@
 """Figures over whole suites, from made-up rows: what is drawn is what the rows say, and what is missing is said."""
 
+import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from benchmark import rows, style
+from benchmark import alts, rows, style
 from benchmark.comparisons import RULES
 from benchmark.figures import COMPARISONS, draw
 from benchmark.studies import compared, studies
@@ -147,7 +148,7 @@ def table(cells: list[Cell]) -> pl.DataFrame:
 @pytest.fixture
 def unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are empty: their names are what counts, and rendering is slow."""
-    monkeypatch.setattr(style, "encode", lambda figure, kind: b"")
+    monkeypatch.setattr(style, "encode", lambda figure, kind, **told: b"")
     monkeypatch.setattr(style, "settle", lambda figure: None)
 
 
@@ -196,7 +197,7 @@ def test_each_suite_has_its_comparison_and_no_other(suite: str, tmp_path: Path) 
     frame = table([cell for cell in make() if cell[0]["seed"] == 0])
     stems = {path.stem for path in draw(frame, tmp_path)}
     assert stems & COMPARISONS.keys() == names
-    trained = {"accuracy_by_passes", "accuracy_by_flops", "loss_by_passes", "tokens_to_threshold"}
+    trained = {"accuracy_by_passes", "accuracy_by_flops", "loss_by_passes", "gain_by_depth", "tokens_to_threshold"}
     assert stems - names == (trained if suite == "test-passes" else set())  # of the study without a name
 
 
@@ -424,6 +425,31 @@ def test_tasks_that_need_no_sleep_have_a_panel_each() -> None:
 
 
 # --- all of them ---
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_words_for_those_who_cannot_see_it_have_numbers_of_the_rows(name: str) -> None:
+    make = next(make for make, names in SUITES.values() if name in names)
+    (whole,) = compared(table(make()), COMPARISONS[name][0])
+    said = alts.ALTS[name](whole)
+    finals = [100 * float(score) for score in whole.final.filter(pl.col("answer").is_null())["exact_match"]]
+    told = [float(number) for number in re.findall(r"(\d+(?:\.\d)?) %", said)]
+    assert told and min(finals) - 1 <= min(told) and max(told) <= max(finals) + 1
+    assert said.endswith(".") and len(said) < 900
+
+
+def test_the_words_about_rivals_are_their_means() -> None:
+    cells = controls()
+    (whole,) = compared(table(cells), ("variant",))
+    said = alts.ALTS["rivals_final"](whole)
+    assert all(f"{name} (N = " in said and f"{mean:.1f} %" in said for name, mean in means(cells, "variant").items())
+
+
+def test_the_ceiling_is_drawn_where_the_axis_reaches_it() -> None:
+    for name, make, lines in (("rules", rules, "get_xdata"), ("evictions", sliding, "get_ydata")):
+        for ax in drawn(name, make()).axes:
+            ceilings = [li for li in ax.lines if li.get_color() == style.CEILING_LINE["color"]]
+            assert [set(getattr(li, lines)()) for li in ceilings] == [{100}]
 
 
 @pytest.mark.parametrize("name", COMPARISONS)

@@ -1,6 +1,12 @@
 """Figures from made-up rows: what is drawn is what the rows say, and what is missing is said."""
 
+import hashlib
+import html
 import math
+import os
+import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +16,11 @@ import matplotlib
 import numpy as np
 import polars as pl
 import pytest
+from harness import ROOT, bench
 
 from benchmark import rows, style
-from benchmark.figures import FIGURES, draw
+from benchmark.alts import ALTS
+from benchmark.figures import COMPARISONS, FIGURES, draw, drawn
 from benchmark.studies import Study, studies
 
 CHANCE = {0: 0.5, 2: 0.53125, 4: 0.535156, 6: 0.539, 8: 0.54056, 10: 0.5443}
@@ -118,6 +126,85 @@ def test_every_figure_becomes_a_png_and_an_svg_the_same_from_rows_in_any_order(t
             assert width >= 800 and height >= 400
 
 
+def test_figures_without_files_are_those_of_the_files(tmp_path: Path) -> None:
+    frame = table([cell_rows(4, n, seed) for n in (1, 2) for seed in (0, 1)])
+    written = {path.name: path.read_bytes() for path in draw(frame, tmp_path)}
+    before, found = dict(matplotlib.rcParams), []
+    for figure in drawn(frame):
+        found.append(figure)
+        assert dict(matplotlib.rcParams) == before  # also between two of them
+    assert {f"{figure.name}.svg": figure.svg for figure in found} == {
+        name: data for name, data in written.items() if name.endswith("svg")
+    }
+    for figure in found:
+        assert figure.png is None
+        assert figure.figure == figure.name  # a study without a name
+        assert figure.title and figure.alt.endswith(".") and re.search(r"\d", figure.alt)
+        assert html.escape(figure.title, quote=False).encode() in figure.svg  # for screen readers
+        assert ET.fromstring(figure.svg).findtext("{http://www.w3.org/2000/svg}title") == figure.title
+
+
+def test_the_same_bytes_from_another_process() -> None:
+    code = (
+        "import hashlib, sys; sys.path.insert(0, 'tests')\n"
+        "from test_figures import *\n"
+        "for f in drawn(table([cell_rows(d, n, s) for d in (4, 6) for n in (1, 2) for s in (0, 1)])):\n"
+        "    print(f.name, hashlib.sha256(f.svg).hexdigest())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    frame = table([cell_rows(d, n, s) for d in (4, 6) for n in (1, 2) for s in (0, 1)])
+    assert done.stdout.splitlines() == [f"{f.name} {hashlib.sha256(f.svg).hexdigest()}" for f in drawn(frame)]
+
+
+def test_every_figure_has_words() -> None:
+    assert set(ALTS) == {*FIGURES, *COMPARISONS}
+    study = only(table(grid(2)))
+    for name in FIGURES:
+        assert 40 < len(ALTS[name](study)) < 900
+    said = ALTS["accuracy_by_level"](study)
+    for n in (1, 2, 4):
+        ends = [study.whole(study.final, n, depth)["exact_match"].mean() for depth in (0, 10)]
+        assert f"N = {n} {100 * ends[0]:.1f} % at t = 0, {100 * ends[1]:.1f} % at t = 10" in said
+
+
+def test_words_before_any_cell_is_finished() -> None:
+    study = only(table([cell_rows(depth, n, 0, until=3) for depth in (4, 6) for n in (1, 2)]))
+    with style.context():
+        drawn_ = [name for name, figure_of in FIGURES.items() if figure_of(study) is not None]
+    assert "accuracy_by_passes" in drawn_
+    assert all(ALTS[name](study) for name in drawn_)
+
+
+# --- the command ---
+
+
+def test_figures_of_several_sources_each_lie_beside_their_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, n in (("a", 1), ("b", 2)):
+        (tmp_path / name).mkdir()
+        rows.write_table(tmp_path / name / "rows.parquet", cell_rows(4, n, 0))
+    monkeypatch.setattr("benchmark.environment.REFERENCE", tmp_path)
+    monkeypatch.setattr("benchmark.figures.FIGURES", {"loss_by_passes": FIGURES["loss_by_passes"]})
+    ours, theirs = tmp_path / "b" / "figures" / "frontier-t-4.png", tmp_path / "b" / "figures" / "mine.png"
+    for place in (ours, theirs):
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(b"")
+    monkeypatch.setattr("benchmark.figures.COMPARISONS", COMPARISONS | {"frontier": COMPARISONS["rules"]})
+    monkeypatch.setitem(ALTS, "frontier", lambda study: "")
+    for arguments in ((), (tmp_path,), (tmp_path / "a", tmp_path / "b" / "rows.parquet")):
+        done = bench("figures", *arguments)
+        assert (done.code, done.err) == (0, "")
+        for name in ("a", "b"):
+            assert (tmp_path / name / "figures" / "loss_by_passes.svg").exists()
+        assert theirs.exists() and not ours.exists()
+    refused = bench("figures", tmp_path, "--out", tmp_path / "c")
+    assert refused.code == 2 and "--out takes the figures of one source; given 2" in refused.err
+    assert not (tmp_path / "c").exists()
+
+
 def test_settings_of_matplotlib_are_left_as_they_were(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     draw(table([cell_rows(0, 1, 0), cell_rows(4, 1, 0)]), tmp_path)
@@ -131,7 +218,17 @@ def test_settings_of_matplotlib_are_left_as_they_were(tmp_path: Path) -> None:
     ("depths", "passes", "names"),
     [
         ((4,), (1,), {"accuracy_by_passes", "loss_by_passes"}),
-        ((4,), (1, 2), {"accuracy_by_passes", "accuracy_by_flops", "loss_by_passes", "tokens_to_threshold"}),
+        (
+            (4,),
+            (1, 2),
+            {
+                "accuracy_by_passes",
+                "accuracy_by_flops",
+                "loss_by_passes",
+                "gain_by_depth",
+                "tokens_to_threshold",
+            },
+        ),
         ((0, 4), (1,), {"accuracy_by_depth", "accuracy_by_level", "frontier", "tokens_to_threshold"}),
         ((0, 4), (1, 2), set(FIGURES) - {"accuracy_by_answer"}),
     ],

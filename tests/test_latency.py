@@ -282,13 +282,27 @@ def test_the_tables_are_of_every_model_and_rule() -> None:
 
 # The command
 
-TINY = ("--windows", "4,6", "--sleep-passes", "1,2", "--repeats", 2, "--set", "d_model=16", "--set", "layout=attn gdn")
+TINY = (
+    "--windows",
+    "4,6",
+    "--sleep-passes",
+    "1,2",
+    "--repeats",
+    2,
+    "--step-repeats",
+    1,
+    "--set",
+    "d_model=16",
+    "--set",
+    "layout=attn gdn",
+)
 
 
 def test_the_command_writes_table_rows_and_figure(tmp_path: Path) -> None:
     done = bench("cost", "hybrid", *TINY, "--out", tmp_path / "new")
     assert (done.code, done.err) == (0, "")
-    names = ("cost.csv", "environment.json", "cost_by_passes.png", "cost_by_passes.svg")
+    names = ["cost.csv", "environment.json"]
+    names += [f"{name}.{kind}" for name in ("cost_by_passes", "throughput") for kind in ("png", "svg")]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(names)
     assert all(str(tmp_path / "new" / name) in done.out for name in names)
     with (tmp_path / "new" / "cost.csv").open() as file:
@@ -296,6 +310,8 @@ def test_the_command_writes_table_rows_and_figure(tmp_path: Path) -> None:
     assert [(row["window"], row["sleep_passes"]) for row in rows] == [("4", "1"), ("4", "2"), ("6", "1"), ("6", "2")]
     config = Hybrid(d_model=16, layout="attn gdn")
     assert {row["settings"] for row in rows} == {"layout='attn gdn' d_model=16"}
+    assert {(row["step_tokens"], row["step_repeats"]) for row in rows} == {("12", "1")}
+    assert len({row["parallel_core_s"] for row in rows}) == 1 and len({row["step_core_s"] for row in rows}) == 4
     for name, value in asdict(counts(config, window=6, passes=2)).items():
         assert float(rows[-1][name]) == value
     described = json.loads((tmp_path / "new" / "environment.json").read_text())
@@ -323,6 +339,7 @@ def test_the_command_prints_json(tmp_path: Path) -> None:
         (["sliding", "--windows", "1"], "L = 1 keeps none"),
         (["hybrid", "--set", "d_modle=8"], "'d_model'"),
         (["hybrid", "--device", "gpu"], "device 'gpu'"),
+        (["hybrid", "--windows", "4,6", "--step-tokens", "6"], "--step-tokens must be a whole number >= 7"),
         ([], "give a MODEL"),
         (["hybrid", "--table"], "give neither MODEL nor --set"),
     ],

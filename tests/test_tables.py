@@ -1,10 +1,20 @@
-"""The summary of rows: what each column says, by hand on a few rows."""
+"""The summary of rows: what each column says, by hand on a few rows; the forms it is written in; rows of old."""
+
+import csv
+import io
+import re
+from pathlib import Path
 
 import polars as pl
 import pytest
+from harness import bench
 
-from benchmark import rows
-from benchmark.tables import markdown, summary
+from benchmark import dictionary, figures, latex, rows, statistics, tables
+from benchmark.config import Training
+from benchmark.tables import in_latex, markdown, summary
+
+OLD = Path(__file__).parent / "data" / "rows-v1.parquet"
+"""Every fourth test of four cells of `results/reference/muon-rate-cpu`, as the code of schema version 1 wrote them."""
 
 
 def cell(
@@ -80,7 +90,7 @@ def test_variants_are_ranked_at_one_budget_with_their_costs() -> None:
     assert table["parameters"].to_list() == [4000, 1000, 1000]
     assert table["train_flops"].to_list() == [4e3, 8e3, 4e3]
     assert table["at_equal_flops"].to_list() == [1.0, 0.7, 0.7]  # the plain model has 4 tests, sleep 2 for as much
-    assert markdown(table).splitlines()[2] == (
+    assert markdown(table).splitlines()[2] == (  # a seed whose number of examples is not known has no interval
         "| wider | 3 | 1 | 1 | 0.500 | 1.000 | 1.000 | 1.000 | 1.000 | 1 | 0.00M | 4000 | 64 | 4.00e+03 |"
     )
 
@@ -110,8 +120,158 @@ def test_tasks_of_several_axes_share_a_column_of_difficulties() -> None:
 def test_markdown_leaves_out_what_has_no_value(table: pl.DataFrame) -> None:
     lines = markdown(table).splitlines()
     assert lines[0].startswith("| rollout steps | N | seeds | chance | exact match |")
-    assert lines[2] == "| 3 | 1 | 2 | 0.500 | 0.700 | 0.600 | 0.800 | 0.700 | 0 | - |"
+    interval = statistics.over_seeds([0.8, 0.6], 0)
+    told = f"{interval.low:.3f} to {interval.high:.3f}"
+    assert lines[2] == f"| 3 | 1 | 2 | 0.500 | 0.700 | 0.600 | 0.800 | {told} | 0.700 | 0 | - |"
     assert len(lines) == 4
+
+
+def test_intervals_are_those_of_the_seeds_and_their_examples() -> None:
+    found = [row | {"n_examples": 100} for seed, last in enumerate((0.8, 0.7)) for row in cell(1, seed, [0.5, last])]
+    found = [row | {"tokens": 200} for row in found]
+    for made, scores in ((found, [0.8, 0.7]), (found[: len(found) // 2], [0.8])):
+        (line,) = summary(rows.table(made)).to_dicts()
+        interval = statistics.over_seeds(scores, 100)
+        assert (line["ci_low"], line["ci_high"]) == pytest.approx((interval.low, interval.high))
+    assert summary(rows.table(cell(1, 0, [0.5] * 4)))["ci_low"].to_list() == [None]  # one seed, examples not known
+
+
+# --- other forms ---
+
+
+def test_csv_has_every_digit_and_lists_as_numbers_with_spaces(tmp_path: Path) -> None:
+    found = [row | {"test_passes": [1, 2, 4]} for row in cell(1, 0, [1 / 3] * 4) + cell(1, 1, [2 / 3] * 4)]
+    paths = tables.write(rows.table(found), tmp_path / "new" / "folder")
+    assert [path.name for path in paths] == ["rows.csv", "summary.csv", "summary.md", "summary.tex"]
+    tidy = list(csv.DictReader(io.StringIO(paths[0].read_text())))
+    assert len(tidy) == len(found) and {line["test_passes"] for line in tidy} == {"1 2 4"}
+    assert {float(line["exact_match"]) for line in tidy} == {1 / 3, 2 / 3}
+    (line,) = csv.DictReader(io.StringIO(paths[1].read_text()))
+    assert (line["variant"], line["lowest"], line["highest"]) == ("", str(1 / 3), str(2 / 3))
+    assert paths[2].read_text() == markdown(summary(rows.table(found))) + "\n"
+    again = tables.write(rows.table(found[::-1]), tmp_path / "again")
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in paths]
+
+
+def test_latex_is_a_table_that_holds_what_the_markdown_holds() -> None:
+    found = [*cell(1, 0, [0.6] * 4, window_embedding=False), *cell(1, 0, [0.9] * 4, window_embedding=True)]
+    table = summary(rows.table(found))
+    text = in_latex(table, "50 % of a_b & c")
+    assert r"\caption{50 \% of a\_b \& c}" in text
+    for part in ("toprule", "midrule", "bottomrule", "begin{tabular}{lrrrrrrrrrr}", "end{tabular}", "end{table}"):
+        assert f"\\{part}" in text
+    (head, *lines) = [line.strip().removesuffix(r" \\") for line in text.splitlines() if line.endswith(r"\\")]
+    heads, cells = tables.shown(table)
+    assert head.replace(r"\%", "%").split(" & ") == heads
+    assert [line.split(" & ") for line in lines] == cells
+    assert text.count("{") == text.count("}")
+
+
+@pytest.mark.parametrize("sign", sorted(latex.ESCAPED))
+def test_signs_that_mean_something_to_latex_are_escaped(sign: str) -> None:
+    written = latex.escaped(f"a{sign}b")
+    assert written != f"a{sign}b" and written.startswith("a\\") and written.endswith("b")
+    assert latex.escaped("t = 4, 0.5 to 1") == "t = 4, 0.5 to 1"
+
+
+@pytest.mark.parametrize(("best", "bold"), [([0.95, 0.96, 0.955], True), ([0.95, 0.4, 0.9], False)])
+def test_only_what_is_clearly_the_best_is_bold(best: list[float], bold: bool) -> None:
+    found = [row for seed in range(3) for row in cell(1, seed, [0.6 + 0.01 * seed] * 4)]
+    found += [row for seed in range(3) for row in cell(2, seed, [best[seed]] * 4)]
+    text = in_latex(summary(rows.table([row | {"n_examples": 2048} for row in found])), "")
+    assert re.findall(r"textbf\{(.+?)\}", text) == ([f"{sum(best) / 3:.3f}"] if bold else [])
+
+
+def test_the_caption_says_what_the_numbers_are_of() -> None:
+    said = tables.caption(rows.table(cell(1, 0, [0.6] * 4) + cell(1, 1, [0.6] * 4)))
+    assert said.startswith("Suite passes, scale tiny, task rule110; 2 seeds.")
+
+
+# --- the command ---
+
+
+def test_the_command_prints_and_writes_every_form(tmp_path: Path) -> None:
+    frame = rows.read_table(OLD)
+    for form, wanted in (
+        ("markdown", markdown(summary(frame)) + "\n"),
+        ("latex", in_latex(summary(frame), tables.caption(frame))),
+        ("csv", tables.csv(summary(frame))),
+    ):
+        done = bench("table", OLD, "--format", form)
+        assert (done.code, done.out) == (0, wanted)
+    done = bench("table", OLD, "--out", tmp_path)
+    assert [Path(line) for line in done.out.split()] == [tmp_path / name for name in
+        ("rows.csv", "summary.csv", "summary.md", "summary.tex")]  # fmt: skip
+    assert bench("table", OLD, "--format", "tex").code == 2
+    refused = bench("table")
+    assert (refused.code, refused.out) == (2, "") and "give a SOURCE" in refused.err
+
+
+# --- rows of a year ago ---
+
+
+def test_rows_of_version_1_read_table_and_draw_as_if_written_now(tmp_path: Path) -> None:
+    written = pl.read_parquet(OLD)
+    assert set(written["schema_version"]) == {1} and "variant" not in written.columns
+    frame = rows.read_table(OLD)
+    assert set(frame["schema_version"]) == {rows.SCHEMA_VERSION}
+    assert frame.columns[: len(rows.COLUMNS)] == list(rows.COLUMNS)
+    assert frame["majority"].to_list() == written["chance"].to_list()
+    table = summary(frame)
+    assert table["setting"].to_list() == ["muon lr 0.005", "muon lr 0.01"]
+    assert table["exact_match"].to_list() == pytest.approx([0.9307, 0.9756], abs=0.05)
+    last = written.filter((pl.col("step") == 1149) & pl.col("answer").is_null())
+    for setting, rate in (("muon lr 0.005", 0.005), ("muon lr 0.01", 0.01)):
+        (line,) = table.filter(pl.col("setting") == setting).to_dicts()
+        assert line["exact_match"] == last.filter(pl.col("muon_lr") == rate)["exact_match"].mean()
+        assert line["seeds"] == 2 and line["ci_low"] < line["lowest"] <= line["highest"] < line["ci_high"]
+    names = {figure.name for figure in figures.drawn(frame)}
+    assert "accuracy_by_passes-muon-lr-0.01" in names
+
+
+# --- the dictionary ---
+
+
+def test_every_column_has_a_meaning() -> None:
+    told = bench("table", "--columns").out
+    for name in rows.COLUMNS:
+        assert re.search(rf"^\| `{name}` \| \w+ \| .+ \|$", told, re.MULTILINE)
+    ours = [(name, owners, about) for name, owners, about in dictionary.settings() if "toy" not in owners]
+    assert {"tokens", "rollout_steps", "max_hops", "windows_after", "layout", "top_k"} <= {name for name, *_ in ours}
+    assert [name for name, _, about in ours if not about] == []
+    for name, owners, about in ours:
+        assert f"| `{name}` | {owners} | {about} |" in told
+
+
+def test_the_rows_that_a_cell_writes_have_no_other_columns() -> None:
+    known = {*rows.COLUMNS, *(name for name, *_ in dictionary.settings())}
+    assert {*rows.read_table(OLD).columns} <= known
+
+
+def test_docstrings_are_read_over_lines_classes_and_sections() -> None:
+    class Base(Training):
+        """Base.
+
+        Attributes:
+            batch: Of the base.
+            tokens: Two lines
+                of text: with a colon.
+
+        Raises:
+            clip: no attribute.
+        """
+
+    class Derived(Base):
+        """Derived.
+
+        Args:
+            batch: Its own.
+        """
+
+    told = dictionary.documented(Derived)
+    assert (told["batch"], told["tokens"]) == ("Its own.", "Two lines of text: with a colon.")
+    assert told["clip"] == "Largest gradient norm."
+    assert dictionary.documented(type("Bare", (), {"__dataclass_fields__": {}})) == {}
 
 
 def test_rows_without_a_finished_cell_make_an_empty_table() -> None:
