@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,17 +32,52 @@ def probe_(
     check_whole("--examples", examples, 1)
     check_whole("--test-examples", tested, 1)
 
-    import torch
-
-    from benchmark import environment, probe, probe_figure, probe_tables, sweep
-    from benchmark.progress import label, table_of, varying
-    from benchmark.rows import write_atomically
+    from benchmark import probe_tables, sweep
+    from benchmark.progress import table_of
 
     planned = sweep.cells_in(folder)
-    others = [name for name in varying(planned) if name not in ("task", "model")]  # columns of their own
     wanted = {"--seeds": seeds, "--sleep-passes": sleep_passes, "--rollout-steps": rollout_steps}
     given = {option: numbers(option, text) for option, text in wanted.items() if text is not None}
     chosen = _finished(folder, _chosen(planned, cells, given))
+    out = out or Path("results/runs") / f"probe-{folder.resolve().name}"
+    command = shlex.join(["bench", *sys.argv[1:]])
+    written = run(chosen, folder, out, planned=planned, examples=examples, tested=tested, command=command)
+    table = probe_tables.read(out, "probe.csv")
+    if json_:
+        described = json.loads((out / "environment.json").read_text(encoding="utf-8"))
+        spectra = probe_tables.read(out, "fast_weights.csv").to_dicts()
+        print_json({"environment": described, "probes": table.to_dicts(), "fast_weights": spectra})
+        return
+    console = terminal()
+    columns, lines = probe_tables.terminal_table(table)
+    console.print(
+        table_of(columns, lines, title="Share of items that a linear probe of S reads right, mean over seeds")
+    )
+    for path in written:
+        console.print(str(path), soft_wrap=True, highlight=False)
+
+
+def run(
+    chosen: "Sequence[Cell]",
+    folder: Path,
+    out: Path,
+    *,
+    planned: "Sequence[Cell]",
+    examples: int,
+    tested: int,
+    command: str,
+) -> list[Path]:
+    """Probe finished cells of a folder under a progress bar, one thread each; the tables and figures written to `out`.
+
+    `planned` are all cells of the folder, from which those chosen are told apart.
+    """
+    import torch
+
+    from benchmark import environment, probe, probe_figure, probe_tables, sweep
+    from benchmark.progress import label, varying
+    from benchmark.rows import write_atomically
+
+    others = [name for name in varying(planned) if name not in ("task", "model")]  # columns of their own
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in training: numbers then do not depend on the cores there are
     probes, spectra = [], []
@@ -55,27 +91,13 @@ def probe_(
                 spectra += found[1]
     finally:
         torch.set_num_threads(threads)
-    out = out or Path("results/runs") / f"probe-{folder.resolve().name}"
     written = [probe_tables.write(out, "probe.csv", probes), probe_tables.write(out, "fast_weights.csv", spectra)]
-    described = environment.describe() | {
-        "trained": [cell.id for cell in chosen],
-        "command": shlex.join(["bench", *sys.argv[1:]]),
-    }
+    described = environment.describe() | {"trained": [cell.id for cell in chosen], "command": command}
     written.append(out / "environment.json")
     write_atomically(written[-1], (json.dumps(described, indent=1) + "\n").encode())
     # From the files, as anyone who draws them again would.
     table, spectrum = (probe_tables.read(out, name) for name in probe_tables.FILES)
-    written += probe_figure.draw(table, spectrum, out / "figures")
-    if json_:
-        print_json({"environment": described, "probes": probes, "fast_weights": spectra})
-        return
-    console = terminal()
-    columns, lines = probe_tables.terminal_table(table)
-    console.print(
-        table_of(columns, lines, title="Share of items that a linear probe of S reads right, mean over seeds")
-    )
-    for path in written:
-        console.print(str(path), soft_wrap=True, highlight=False)
+    return written + probe_figure.draw(table, spectrum, out / "figures")
 
 
 def _chosen(cells: "list[Cell]", ids: str | None, given: dict[str, list[int]]) -> "list[Cell]":

@@ -89,8 +89,17 @@ STUDIES: dict[str, Study] = {
         seeds=(0, 1, 2),
         settings=("layout=attn attn", "tokens=500000"),
     ),
+    # What `make gate` checks small new cells against; more seeds see smaller regressions.
+    "gate-tiny": _one("gate", scale="tiny", seeds=tuple(range(16))),
 }
 """Every study of the evidence by its folder."""
+
+
+PROBED: dict[str, Study] = {
+    "passes-cpu": _one("passes", rollout_steps=(6,)),
+    "hops-cpu": _one("hops", seeds=(3, 4)),
+}
+"""Cells whose fast weights are probed, by folder of `results/probe`: rows do not tell, it takes their checkpoints."""
 
 
 def stand(root: Path, name: str) -> tuple[list[Cell], list[Row]]:
@@ -152,12 +161,3 @@ def publish(folder: Path, name: str, kept: Sequence[Row]) -> None:
             before = json.loads(place.read_text(encoding="utf-8"))
             described["earlier"] = [before, *before.pop("earlier", [])]
         rows.write_atomically(place, (json.dumps(described, indent=1) + "\n").encode())
-
-
-def illustrate(root: Path, names: Sequence[str]) -> list[Path]:
-    """Draw the figures and write the tables of studies from their rows; the folders."""
-    from benchmark import figures
-
-    for name in names:
-        figures.draw(rows.read_table(root / name), root / name / "figures")
-    return [root / name for name in names]

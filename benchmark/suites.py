@@ -72,7 +72,7 @@ def hops(scale: str) -> Grid:
     tokens = {"tiny": 100_000, "cpu": 10_000_000, "gpu": 400_000_000, "paper": 100_000 * 128 * 360}[scale]
     return Grid(
         base=cycle(scale).with_settings({"tokens": tokens}),
-        axes={"seed": seeds(scale), "sleep_passes": (1, 2) if scale == "tiny" else (1, 2, 4)},
+        axes={"seed": seeds(scale, 5), "sleep_passes": (1, 2) if scale == "tiny" else (1, 2, 4)},
     )
 
 
@@ -174,7 +174,8 @@ def gate(scale: str) -> Plan:
         rollout,
         rollout.with_settings({"sleep_passes": 2, "test_passes": (1, 2)}),
     )
-    return Plan(tuple(Grid(base=cell, axes={"seed": seeds(scale)}) for cell in cells))
+    axes = ({"seed": seeds(scale), "sleep_passes": (cell.training.sleep_passes,)} for cell in cells)
+    return Plan(tuple(Grid(base=cell, axes=own) for cell, own in zip(cells, axes, strict=True)))
 
 
 def _by_rule(base: Cell, scale: str, rules: Iterable[str]) -> Grid:
