@@ -1,4 +1,7 @@
-"""What all timings share: one thread, and numbers kept beside the seconds."""
+"""What all timings share: one thread, and numbers kept beside the seconds.
+
+What a row means beyond its seconds is printed below it and kept in `extra_info` of `--benchmark-json`.
+"""
 
 from collections.abc import Callable, Iterator
 
