@@ -1,0 +1,37 @@
+"""The command that writes the page: `report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report_(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders that `bench run` wrote, or files of rows; default: the reference results."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The page; default: report.html in the folder of one source, results/report.html for the reference, "
+            "else report.html here."
+        ),
+    ] = None,
+) -> None:
+    """Write one page of everything the rows say, verdicts on top: to read without a network, or to print."""
+    from benchmark import environment, report
+
+    given = sources or [environment.REFERENCE]
+    typer.echo(report.write(given, out or _default_out(sources or [])))
+
+
+def _default_out(sources: list[Path]) -> Path:
+    """Beside what was read, where that is one place."""
+    from benchmark.environment import REFERENCE
+
+    if not sources:
+        return REFERENCE.parent / "report.html"
+    if len(sources) > 1:
+        return Path("report.html")
+    return (sources[0] if sources[0].is_dir() else sources[0].parent) / "report.html"
