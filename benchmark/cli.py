@@ -3,17 +3,28 @@
 import re
 import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark import cli_audit, cli_cost, cli_results, cli_tasks
-from benchmark.console import FAILED, INTERRUPTED, USER_ERROR, Json, Settings, numbers, print_json, terminal
+from benchmark import (
+    cli_audit,
+    cli_check,
+    cli_cost,
+    cli_probe,
+    cli_reference,
+    cli_report,
+    cli_results,
+    cli_seeds,
+    cli_speed,
+    cli_tasks,
+    cli_verify,
+)
+from benchmark.console import FAILED, USER_ERROR, Json, Settings, numbers, print_json, terminal
 
 if TYPE_CHECKING:
-    from benchmark.grids import Plan
+    from benchmark.request import Request
 
 app = typer.Typer(
     help="Does a language model gain by sleeping? Train, compare and draw, from one command.",
@@ -51,49 +62,28 @@ def run(
     out: Out = None,
 ) -> None:
     """Train and test a suite's cells; run it again to go on where it stopped."""
-    from benchmark import executors, figures, progress, rows, sweep
+    from benchmark import executors, figures, rows, watched
 
-    if device not in ("cpu", "cuda"):
-        from tasks.base import nearest
-
-        raise ValueError(nearest(device, ("cpu", "cuda"), kind="device"))
     environments = executors.slots(device, jobs)
-    cells = _grid(suite, scale, task, model, seeds, sleep_passes, rollout_steps, settings).cells()
+    asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, settings)
+    cells = asked.plan().cells()
     folder = out or _default_out(suite, scale, task, model)
+    states = watched.run(
+        asked.title,
+        cells,
+        folder,
+        environments=environments,
+        device=device,
+        context={"suite": suite, "scale": scale},
+        command=shlex.join(["bench", *sys.argv[1:]]),
+    )
+    written = figures.draw(rows.read_table(folder), folder / "figures")
     console = terminal()
-    with sweep.opened(folder, cells):
-        board = progress.Board(_title(suite, scale, task, model), cells, console=console)
-        for cell in cells:
-            place = sweep.cell_folder(folder, cell)
-            board.known(cell, sweep.cell_state(place)[0], rows.read(place / "rows.jsonl"))
-        try:
-            with board:
-                states = sweep.run(
-                    cells,
-                    folder,
-                    environments=environments,
-                    device=device,
-                    context={"suite": suite, "scale": scale},
-                    command=shlex.join(["bench", *sys.argv[1:]]),
-                    on_event=board.on_event,
-                )
-        except KeyboardInterrupt:
-            console.print(f"Stopped. Everything so far is in {folder}; the same command goes on from there.")
-            raise typer.Exit(INTERRUPTED) from None
-        if not console.is_terminal:
-            console.print(board.grid())
-        written = figures.draw(rows.read_table(folder), folder / "figures")
     console.print(f"rows:    {folder / 'rows.parquet'}", soft_wrap=True)
     names = ", ".join(path.stem for path in written if path.suffix == ".png")
     console.print(f"figures: {folder / 'figures'} (PNG and SVG: {names})", soft_wrap=True)
-    failed = {cell.id: states[cell.id] for cell in cells if states[cell.id][0] != "ok"}
-    for cell in cells:
-        if cell.id in failed:
-            state, reason = failed[cell.id]
-            console.print(
-                f"{state}: {progress.label(cell, progress.varying(cells))}: {reason}", style="red", soft_wrap=True
-            )
-    if failed:
+    if failed := watched.failures(cells, states):
+        console.print("\n".join(failed), style="red", soft_wrap=True)
         raise typer.Exit(FAILED)
 
 
@@ -135,7 +125,8 @@ def show(
     from benchmark.estimate import seconds
     from benchmark.progress import amount, duration, fact, table_of, varying
 
-    grid = _grid(suite, scale, task, model, seeds, sleep_passes, rollout_steps, settings)
+    asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, settings)
+    grid = asked.plan()
     cells = grid.cells()
     found: list[dict[str, Any]] = [
         {
@@ -157,14 +148,14 @@ def show(
     human = {"tokens": amount, "train_flops": amount, "parameters": amount, "estimated_s": duration}
     lines = [[human.get(k, str)(v) for k, v in cell.items()] for cell in found]
     console = terminal()
-    console.print(table_of(list(found[0]), lines, title=_title(suite, scale, task, model)))
+    console.print(table_of(list(found[0]), lines, title=asked.title))
     console.print(
         f"{len(cells)} cells, {amount(sum(c['tokens'] for c in found))} tokens, "
         f"{amount(sum(c['train_flops'] for c in found))} FLOPs; about {duration(total_s)} of one core of this machine"
     )
 
 
-def _grid(
+def _asked(
     suite: str,
     scale: str,
     task: str | None,
@@ -172,30 +163,22 @@ def _grid(
     seeds: str | None,
     sleep_passes: str | None,
     rollout_steps: str | None,
-    settings: Any,
-) -> "Plan":
-    """The grid that the options describe."""
-    import baselines
-    import tasks
-    from baselines.given import attempt
-    from benchmark.config import parse_setting
-    from benchmark.suites import suite as named
+    settings: list[str] | None,
+) -> "Request":
+    """What the options ask for."""
+    from benchmark.request import Request
 
-    plan = named(suite, scale)
-    plan = plan.with_task(tasks.load(task)) if task else plan
-    kind = baselines.load(model) if model else None
-    bases = [replace(base, model=kind()) for base in plan.bases] if kind else plan.bases
-    changes = dict(parse_setting(text, *bases) for text in settings or ())
-    if kind:
-        plan = plan.with_model(kind, changes)
-        for base in plan.bases:
-            attempt(base.model, vocab_size=base.task.vocab_size, window=base.task.window, seq_len=base.task.seq_len)
-    elif changes:
-        plan = plan.with_settings(changes)
-    return plan.narrowed(
-        seed=numbers("--seeds", seeds) if seeds is not None else None,
-        sleep_passes=numbers("--sleep-passes", sleep_passes) if sleep_passes is not None else None,
-        rollout_steps=numbers("--rollout-steps", rollout_steps) if rollout_steps is not None else None,
+    lists = {"--seeds": seeds, "--sleep-passes": sleep_passes, "--rollout-steps": rollout_steps}
+    given = [numbers(option, text) if text is not None else None for option, text in lists.items()]
+    return Request(
+        suite=suite,
+        scale=scale,
+        task=task,
+        model=model,
+        seeds=given[0],
+        sleep_passes=given[1],
+        rollout_steps=given[2],
+        settings=settings or (),
     )
 
 
@@ -203,10 +186,6 @@ def _default_out(suite: str, scale: str, *others: str | None) -> Path:
     """Where rows go: another task or model has a folder of its own."""
     parts = [suite, scale, *(re.sub(r"[^\w.-]+", "-", name) for name in others if name)]
     return Path("results") / "runs" / "-".join(parts)
-
-
-def _title(suite: str, scale: str, task: str | None, model: str | None) -> str:
-    return f"{suite}, scale {scale}" + (f", task {task}" if task else "") + (f", model {model}" if model else "")
 
 
 # The commands that train nothing are in files of their own.
@@ -218,6 +197,13 @@ app.command("gallery")(cli_tasks.gallery_)
 app.command("hardness")(cli_tasks.hardness_)
 app.command("cost")(cli_cost.cost_)
 app.command("audit")(cli_audit.audit_)
+app.command("probe")(cli_probe.probe_)
+app.command("reference")(cli_reference.reference_)
+app.command("speed")(cli_speed.speed_)
+app.command("verify")(cli_verify.verify_)
+app.command("check")(cli_check.check_)
+app.command("seeds")(cli_seeds.seeds_)
+app.command("report")(cli_report.report_)
 
 
 def main() -> None:

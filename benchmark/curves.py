@@ -55,6 +55,8 @@ def accuracy_by_passes(study: Study) -> Figure | None:
 
 def loss_by_passes(study: Study) -> Figure | None:
     """The paper's Figure 3: test loss against training tokens, a curve per N; a panel per difficulty."""
+    if study.scores["loss"].null_count():  # rows that were not written by this trainer
+        return None
     title = "Test loss by sleep passes N, against training tokens"
     x_label = style.label_amount("training tokens", study.scores["tokens_seen"])
     return _by_passes(study, "tokens_seen", title, x_label, y="loss")

@@ -29,6 +29,7 @@ def test_every_suite_has_different_cells_at_every_scale(name: str, scale: str) -
         "hops": {"depo"},
         "operations": {"gsm_infinite" if scale == "paper" else "gsm_compact"},
         "no-gain": {"rule110", "recall", "depo"},
+        "gate": {"rule110", "recall"},
         "retention": {"retention"},
         "sliding": {{"gpu": "gsm_compact", "paper": "gsm_infinite"}.get(scale, "rule110")},
     }
