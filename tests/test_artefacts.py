@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 import tasks
-from benchmark import artefacts
-from benchmark.artefacts import Control, examine, qualification
-from benchmark.evidence import Gain
 from benchmark.studies import Study, studies
+from benchmark.verify import artefacts
+from benchmark.verify.artefacts import Control, examine, qualification
+from benchmark.verify.evidence import Gain
 from tasks.base import Episode
 from tasks.rule110 import Rule110
 from tests.planted import Curve, flat, planted, study, table

@@ -18,9 +18,10 @@ import benchmark.cost
 import benchmark.optimizer
 import benchmark.trainer
 from baselines import gated_deltanet, hybrid, sleeper
-from benchmark import checked, cli_check, rows
-from benchmark.aligned import Curves, Pair, align, remarks
-from benchmark.check import ALPHA, TOLERANCE, Comparison, compare, judge
+from benchmark import rows
+from benchmark.check import ALPHA, TOLERANCE, Comparison, checked, compare, judge
+from benchmark.check.aligned import Curves, Pair, align, remarks
+from benchmark.cli import check as cli_check
 from benchmark.config import Cell
 from benchmark.rows import Row
 from benchmark.suites import suite

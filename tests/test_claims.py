@@ -9,11 +9,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from benchmark import claims
-from benchmark.evidence import LackingError
-from benchmark.finding import Finding
 from benchmark.statistics import verdict
 from benchmark.studies import Study
+from benchmark.verify import claims
+from benchmark.verify.evidence import LackingError
+from benchmark.verify.finding import Finding
 from tests.planted import Curve, flat, planted, study
 
 BEATS = {"low": 1, "high": 2, "at": "all", "smallest": 0.05}

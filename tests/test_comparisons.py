@@ -13,9 +13,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from benchmark import alts, rows, style
-from benchmark.comparisons import RULES
-from benchmark.figures import COMPARISONS, draw
+from benchmark import rows
+from benchmark.figures import COMPARISONS, alts, draw, style
+from benchmark.figures.comparisons import RULES
 from benchmark.studies import compared, studies
 
 Cell = list[rows.Row]

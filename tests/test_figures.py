@@ -18,9 +18,9 @@ import polars as pl
 import pytest
 from harness import ROOT, bench
 
-from benchmark import rows, style
-from benchmark.alts import ALTS
-from benchmark.figures import COMPARISONS, FIGURES, draw, drawn
+from benchmark import rows
+from benchmark.figures import COMPARISONS, FIGURES, draw, drawn, style
+from benchmark.figures.alts import ALTS
 from benchmark.studies import Study, studies
 
 CHANCE = {0: 0.5, 2: 0.53125, 4: 0.535156, 6: 0.539, 8: 0.54056, 10: 0.5443}

@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 from test_tables import cell
 
-from benchmark import rows, statistics, style
-from benchmark.gains import EQUAL_FLOPS, EQUAL_TOKENS, gain_by_depth, gains
+from benchmark import rows, statistics
+from benchmark.figures import style
+from benchmark.figures.gains import EQUAL_FLOPS, EQUAL_TOKENS, gain_by_depth, gains
 from benchmark.studies import Study, studies
 
 

@@ -6,9 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmark import checked
-from benchmark.check import LOSS, VERDICTS, Comparison, Difference
-from benchmark.junit import document
+from benchmark.check import LOSS, VERDICTS, Comparison, Difference, checked
+from benchmark.check.junit import document
 from benchmark.statistics import Interval
 
 

@@ -16,9 +16,10 @@ import baselines
 from baselines.base import Model, ModelConfig, State
 from baselines.hybrid import MIXERS, Hybrid
 from baselines.presets import FullCache, LoopedHybrid, PureSSM, SlidingHybrid, Transformer
-from benchmark import cost_figure, cost_tables, latency, style
+from benchmark import cost_tables, latency
 from benchmark.config import Cell, Training, parse_setting
 from benchmark.cost import cost
+from benchmark.figures import cost_figure, style
 from benchmark.latency import CONTEXT, VOCABULARY, counts, measure
 from tasks.rule110 import Rule110
 

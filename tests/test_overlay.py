@@ -9,8 +9,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmark import comparisons, curves, finals, overlay, paper, rows, style
+from benchmark import rows
+from benchmark.figures import comparisons, curves, finals, overlay, style
 from benchmark.studies import Study, compared, studies
+from benchmark.verify import paper
 
 Draw = Callable[[Study], Figure | None]
 

@@ -8,14 +8,14 @@ import polars as pl
 import pytest
 import typer
 
-from benchmark import artefacts, claims, paper, rows
+from benchmark import rows
 from benchmark.cli import app
-from benchmark.console import numbers
-from benchmark.evidence import PLACES
+from benchmark.cli.console import numbers
 from benchmark.grids import Plan
 from benchmark.request import Request
 from benchmark.suites import SUITES
-from benchmark.verify import ALPHA
+from benchmark.verify import ALPHA, artefacts, claims, paper
+from benchmark.verify.evidence import PLACES
 
 CLAIMS = paper.claims()
 SETTINGS = paper.settings()

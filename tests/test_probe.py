@@ -15,10 +15,13 @@ from torch import Tensor, nn
 
 from baselines.base import Model, ModelConfig, State
 from baselines.hybrid import Hybrid
-from benchmark import checkpoint, linear_probe, probe, probe_figure, probe_tables, rows, style
+from benchmark import checkpoint, probe, rows
 from benchmark.config import Cell
-from benchmark.linear_probe import PENALTIES, Sample, alike, read_off, ridge, standardised
-from benchmark.probe_states import Examples, effective_rank, fast_weights, network
+from benchmark.figures import probe_figure, style
+from benchmark.probe import linear_probe
+from benchmark.probe import tables as probe_tables
+from benchmark.probe.linear_probe import PENALTIES, Sample, alike, read_off, ridge, standardised
+from benchmark.probe.states import Examples, effective_rank, fast_weights, network
 from benchmark.trainer import Trainer
 from tasks.base import Task
 from tasks.depo import Depo

@@ -11,7 +11,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmark import inventory, paper, pictures, report, report_page, rows, suites, tables
+from benchmark import report, rows, suites, tables
+from benchmark.report import inventory, pictures
+from benchmark.report import page as report_page
+from benchmark.verify import paper
 from tests.harness import bench
 from tests.pages import HOSTILE, Element, Page, hostile, some_passes, written
 

@@ -18,8 +18,8 @@ from harness import Done, bench
 
 import tasks
 from baselines.hybrid import MIXERS
-from benchmark import environment, speed, trees, workloads
-from benchmark.speed import ABSENT, BROKEN, FASTER, SAME, SLOWER
+from benchmark import environment, speed
+from benchmark.speed import ABSENT, BROKEN, FASTER, SAME, SLOWER, trees, workloads
 from benchmark.suites import suite
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

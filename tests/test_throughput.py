@@ -7,7 +7,8 @@ import pytest
 import torch
 from test_latency import HYBRID, ROWS
 
-from benchmark import cost_figure, cost_tables, latency, style, throughput
+from benchmark import cost_tables, latency, throughput
+from benchmark.figures import cost_figure, style
 from benchmark.forward import predict
 
 

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 import typer
 
-from benchmark import environment, paper, points, rows, verify
+from benchmark import environment, rows, verify
 from benchmark.cli import app
 from benchmark.statistics import holm
-from benchmark.verify import Judgement, judge
+from benchmark.verify import Judgement, judge, paper, points
 from tests.harness import bench
 from tests.planted import Curve, flat, planted, table
 

@@ -1,0 +1,204 @@
+"""The `bench` command: each command a few lines over a function; heavy imports wait until a command needs them."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.cli import audit, check, cost, probe, reference, report, results, seeds, speed, tasks, verify
+from benchmark.cli.console import FAILED, USER_ERROR, Json, Settings, numbers, print_json, terminal
+
+if TYPE_CHECKING:
+    from benchmark.request import Request
+
+app = typer.Typer(
+    help="Does a language model gain by sleeping? Train, compare and draw, from one command.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SuiteName = Annotated[str, typer.Argument(metavar="[SUITE]", help="A suite; `bench list` names them.")]
+Scale = Annotated[str, typer.Option(help="tiny (seconds), cpu (at most an hour on 2 cores), gpu, paper.")]
+TaskName = Annotated[str | None, typer.Option("--task", metavar="NAME", help="Another task: one of `bench list`.")]
+Model = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Another model: one of `bench list`, or your package.module:factory.")
+]
+Out = Annotated[
+    Path | None, typer.Option(help="Output folder; default results/runs/SUITE-SCALE, then -MODEL if given.")
+]
+Passes = Annotated[str | None, typer.Option(metavar="1,2", help="Only these N (passes over a window before eviction).")]
+Rollouts = Annotated[str | None, typer.Option(metavar="0,4", help="Only these depths t (Rule 110 steps).")]
+Seeds = Annotated[str | None, typer.Option(metavar="0,1,2", help="Only these seeds.")]
+
+
+@app.command()
+def run(
+    suite: SuiteName = "quick",
+    scale: Scale = "cpu",
+    task: TaskName = None,
+    model: Model = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    jobs: Annotated[int | None, typer.Option(help="Cells at once; default: cores, or GPUs.")] = None,
+    seeds: Seeds = None,
+    sleep_passes: Passes = None,
+    rollout_steps: Rollouts = None,
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """Train and test a suite's cells; run it again to go on where it stopped."""
+    from benchmark import executors, figures, rows
+    from benchmark.cli import watched
+
+    environments = executors.slots(device, jobs)
+    asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, settings)
+    cells = asked.plan().cells()
+    folder = out or _default_out(suite, scale, task, model)
+    states = watched.run(
+        asked.title,
+        cells,
+        folder,
+        environments=environments,
+        device=device,
+        context={"suite": suite, "scale": scale},
+        command=shlex.join(["bench", *sys.argv[1:]]),
+    )
+    written = figures.draw(rows.read_table(folder), folder / "figures")
+    console = terminal()
+    console.print(f"rows:    {folder / 'rows.parquet'}", soft_wrap=True)
+    names = ", ".join(path.stem for path in written if path.suffix == ".png")
+    console.print(f"figures: {folder / 'figures'} (PNG and SVG: {names})", soft_wrap=True)
+    if failed := watched.failures(cells, states):
+        console.print("\n".join(failed), style="red", soft_wrap=True)
+        raise typer.Exit(FAILED)
+
+
+@app.command("list")
+def list_(json_: Json = False) -> None:
+    """Name the suites, tasks and models that can be run."""
+    import baselines
+    import tasks
+    from benchmark.suites import SCALES, SUITES
+
+    about = {name: (grid.__doc__ or "").partition("\n")[0] for name, grid in SUITES.items()}
+    found = {"suites": about, "scales": list(SCALES), "tasks": tasks.available(), "models": baselines.available()}
+    if json_:
+        print_json(found)
+        return
+    from benchmark.progress import table_of
+
+    console = terminal()
+    console.print(table_of(["suite", "what it shows"], list(about.items())))
+    console.print(f"scales: {', '.join(SCALES)}")
+    console.print(f"tasks:  {', '.join(found['tasks'])}")
+    console.print(f"models: {', '.join(found['models'])}")
+
+
+@app.command()
+def show(
+    suite: SuiteName,
+    scale: Scale = "cpu",
+    task: TaskName = None,
+    model: Model = None,
+    seeds: Seeds = None,
+    sleep_passes: Passes = None,
+    rollout_steps: Rollouts = None,
+    settings: Settings = None,
+    json_: Json = False,
+) -> None:
+    """Show a suite's cells: settings, tokens, FLOPs and the time each would take on this machine's CPU."""
+    from benchmark.cost import cost
+    from benchmark.estimate import seconds
+    from benchmark.progress import amount, duration, fact, table_of, varying
+
+    asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, settings)
+    grid = asked.plan()
+    cells = grid.cells()
+    found: list[dict[str, Any]] = [
+        {
+            "cell_id": cell.id,
+            **{name: fact(cell, name) for name in varying(cells)},
+            **{name: (cell.axes | {"seed": cell.seed}).get(name) for name in grid.axes},
+            "steps": cell.steps,
+            "tokens": cell.steps * cell.training.batch * cell.task.seq_len,
+            "train_flops": cost(cell).train_flops * cell.steps * cell.training.batch,
+            "estimated_s": seconds(cell),
+            "parameters": cost(cell).parameters,
+        }
+        for cell in cells
+    ]
+    total_s = sum(cell["estimated_s"] for cell in found)
+    if json_:
+        print_json({"suite": suite, "scale": scale, "estimated_s": total_s, "cells": found})
+        return
+    human = {"tokens": amount, "train_flops": amount, "parameters": amount, "estimated_s": duration}
+    lines = [[human.get(k, str)(v) for k, v in cell.items()] for cell in found]
+    console = terminal()
+    console.print(table_of(list(found[0]), lines, title=asked.title))
+    console.print(
+        f"{len(cells)} cells, {amount(sum(c['tokens'] for c in found))} tokens, "
+        f"{amount(sum(c['train_flops'] for c in found))} FLOPs; about {duration(total_s)} of one core of this machine"
+    )
+
+
+def _asked(
+    suite: str,
+    scale: str,
+    task: str | None,
+    model: str | None,
+    seeds: str | None,
+    sleep_passes: str | None,
+    rollout_steps: str | None,
+    settings: list[str] | None,
+) -> "Request":
+    """What the options ask for."""
+    from benchmark.request import Request
+
+    lists = {"--seeds": seeds, "--sleep-passes": sleep_passes, "--rollout-steps": rollout_steps}
+    given = [numbers(option, text) if text is not None else None for option, text in lists.items()]
+    return Request(
+        suite=suite,
+        scale=scale,
+        task=task,
+        model=model,
+        seeds=given[0],
+        sleep_passes=given[1],
+        rollout_steps=given[2],
+        settings=settings or (),
+    )
+
+
+def _default_out(suite: str, scale: str, *others: str | None) -> Path:
+    """Where rows go: another task or model has a folder of its own."""
+    parts = [suite, scale, *(re.sub(r"[^\w.-]+", "-", name) for name in others if name)]
+    return Path("results") / "runs" / "-".join(parts)
+
+
+# The commands that train nothing are in files of their own.
+app.command()(results.status)
+app.command("figures")(results.figures_)
+app.command()(results.table)
+app.command()(tasks.data)
+app.command("gallery")(tasks.gallery_)
+app.command("hardness")(tasks.hardness_)
+app.command("cost")(cost.cost_)
+app.command("audit")(audit.audit_)
+app.command("probe")(probe.probe_)
+app.command("reference")(reference.reference_)
+app.command("speed")(speed.speed_)
+app.command("verify")(verify.verify_)
+app.command("check")(check.check_)
+app.command("seeds")(seeds.seeds_)
+app.command("report")(report.report_)
+
+
+def main() -> None:
+    """Run the command; what the user got wrong ends with one message and exit code 2."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        typer.echo(f"bench: {error}", err=True)
+        sys.exit(USER_ERROR)

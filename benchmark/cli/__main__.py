@@ -1,0 +1,5 @@
+"""`python -m benchmark.cli`: the command without its script."""
+
+from benchmark.cli import main
+
+main()

@@ -1,0 +1,94 @@
+"""The `audit` command: by which roads evicted tokens reach a model's answers."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.cli.console import FAILED, Json, Settings, print_json, terminal
+
+if TYPE_CHECKING:
+    from benchmark.audit.findings import Audit
+
+
+def audit_(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model; `bench list` names them.")],
+    settings: Settings = None,
+    window: Annotated[int, typer.Option(help="Tokens of a window, L.")] = 6,
+    windows: Annotated[int, typer.Option(help="Evicted windows before the answer.")] = 4,
+    sleep_passes: Annotated[int, typer.Option(help="Audit N = 1 and this N.")] = 2,
+    json_: Json = False,
+) -> None:
+    """Prove by which tensors evicted tokens reach a model's answers; exit 1 if by any it does not declare."""
+    import baselines
+    from benchmark.audit import audit
+    from benchmark.config import parse_setting
+
+    config = baselines.load(model)()
+    if settings:
+        config = replace(config, **dict(parse_setting(text, config) for text in settings))
+    found = audit(config, window=window, windows=windows, passes=tuple(sorted({1, sleep_passes})))
+    if json_:
+        print_json(found.as_json())
+    else:
+        _print(found)
+    if not found.passed:
+        raise typer.Exit(FAILED)
+
+
+def _print(found: "Audit") -> None:
+    """A verdict, the tables behind it, and what else a reader should know."""
+    from benchmark.progress import table_of
+
+    console = terminal()
+
+    def say(text: str, style: str = "") -> None:
+        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+    if found.passed:
+        say(f"{found.model} passes: evicted tokens reach the answer through its declared state only", "green")
+    else:
+        say(f"{found.model} LEAKS: evicted tokens have roads that its state does not declare", "red")
+        for leak in found.leaks:
+            say(f"  {leak.path}: {leak.reason}", "red")
+    if found.roads:
+        title = f"the state, and which of {found.windows} evicted windows it carries"
+        console.print(table_of(["tensor", "N", "bytes", "hears_of", "reaches_the_answer"], _lines(found), title=title))
+    whole = dict.fromkeys(found.reaches.values())
+    say("windows that reach the answer: " + "; ".join(f"{named(w)}{_at(found.reaches, w)}" for w in whole))
+    if isinstance(found.gradient, str):
+        say(f"windows with a gradient: {found.gradient}")
+    else:
+        told = [f"{named(w)}{_at(found.gradient, w)}" for w in dict.fromkeys(found.gradient.values())]
+        cut = "; with the state cut: none" if found.passed else ""
+        say(f"windows with a gradient: {'; '.join(told)}{cut}")
+    grown = f"grows by {found.growth:.10g} bytes a token" if found.growth else "bounded"
+    say(f"state: {' → '.join(map(str, found.state_bytes))} bytes a sequence, {grown}")
+    times = "once" if found.wake_passes == 1 else f"{found.wake_passes} times, which breaks the latency constraint"
+    say(f"prediction runs the network {times}")
+    for note in found.notes:
+        say(f"note: {note}")
+
+
+def _lines(found: "Audit") -> list[list[Any]]:
+    """A line per tensor, and per N where N makes a difference."""
+    passes: dict[tuple[Any, ...], list[int]] = {}
+    for road in sorted(found.roads, key=lambda road: road.path):
+        passes.setdefault((road.path, road.state_bytes, road.hears, road.reaches), []).append(road.passes)
+    return [
+        [path, ", ".join(map(str, n)), state_bytes, named(hears), named(reaches)]
+        for (path, state_bytes, hears, reaches), n in passes.items()
+    ]
+
+
+def _at(found: dict[int, tuple[int, ...]], windows: tuple[int, ...]) -> str:
+    """For which N, where not for all."""
+    passes = [n for n, reached in found.items() if reached == windows]
+    return "" if len(passes) == len(found) else f" (N = {', '.join(map(str, passes))})"
+
+
+def named(windows: tuple[int, ...]) -> str:
+    """Windows as text: "1-4", "1, 3" or "none"."""
+    if len(windows) > 2 and windows[-1] - windows[0] == len(windows) - 1:
+        return f"{windows[0]}-{windows[-1]}"
+    return ", ".join(map(str, windows)) or "none"

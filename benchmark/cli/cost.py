@@ -1,0 +1,87 @@
+"""The command `cost`: what a model costs, counted and measured."""
+
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.console import Json, Settings, bar, numbers, print_json, terminal
+
+ModelName = Annotated[str | None, typer.Argument(metavar="MODEL", help="A model; `bench list` names them.")]
+
+
+def cost_(
+    model: ModelName = None,
+    sleep_passes: Annotated[str, typer.Option(metavar="1,2", help="Values of N.")] = "1,2,4,6",
+    windows: Annotated[str, typer.Option(metavar="24,75", help="Window sizes L in tokens.")] = "24,75,512",
+    settings: Settings = None,
+    batch: Annotated[int, typer.Option(help="Sequences at once, when timing.")] = 1,
+    repeats: Annotated[int, typer.Option(help="Rounds that each median is of.")] = 30,
+    step_tokens: Annotated[
+        int | None, typer.Option(help="T of a timed training step; default: twice the largest window.")
+    ] = None,
+    step_repeats: Annotated[int, typer.Option(help="Rounds of training steps; 0: none.")] = 3,
+    device: Annotated[str, typer.Option(help="cpu (one thread) or cuda.")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="Output folder; default results/runs/cost-MODEL.")] = None,
+    table: Annotated[bool, typer.Option("--table", help="Only count: every model and rule, in Markdown.")] = False,
+    json_: Json = False,
+) -> None:
+    """Count a model's FLOPs and bytes, and time how it wakes, sleeps and trains, for each N and window."""
+    if table:
+        from benchmark.cost_tables import markdown, models, rules
+
+        if model is not None or settings:
+            raise ValueError("--table counts every model with its default settings: give neither MODEL nor --set")
+        typer.echo(f"{markdown(models())}\n\n{markdown(rules())}")
+        return
+    if model is None:
+        raise ValueError("give a MODEL (`bench list` names them), or --table for the counts of all")
+
+    sizes, passes = numbers("--windows", windows), numbers("--sleep-passes", sleep_passes)
+
+    import torch
+
+    import baselines
+    from benchmark import cost_tables, environment, latency, throughput
+    from benchmark.config import parse_setting
+    from benchmark.figures import cost_figure
+    from benchmark.progress import table_of
+    from benchmark.rows import write_atomically
+
+    kind = baselines.load(model)
+    config = kind(**dict(parse_setting(text, kind()) for text in settings or ()))
+    tokens = throughput.tokens_for(sizes) if step_tokens is None else step_tokens
+    latency.check(windows=sizes, passes=passes)
+    throughput.check(sizes, tokens, step_repeats)
+    work = latency.steps(sizes, passes, repeats) + throughput.steps(sizes, passes, step_repeats)
+    with bar(f"cost of {config.name}", work) as advance:
+        rows = latency.measure(
+            config, windows=sizes, passes=passes, batch=batch, repeats=repeats, device=device, advance=advance
+        )
+        rows = throughput.measure(config, rows, tokens=tokens, repeats=step_repeats, advance=advance)
+    described = {
+        **environment.describe(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "load_average": os.getloadavg()[0],  # what else ran: times of a busy machine say less
+        "command": shlex.join(["bench", *sys.argv[1:]]),
+    }
+    folder = out or Path("results/runs") / f"cost-{re.sub(r'[^A-Za-z0-9._]+', '-', model)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "cost.csv", cost_tables.tidy(rows).encode())
+    write_atomically(folder / "environment.json", (json.dumps(described, indent=1) + "\n").encode())
+    figures = cost_figure.draw(rows, folder)
+    if json_:
+        print_json({"environment": described, "rows": rows})
+        return
+    console = terminal()
+    columns, lines = cost_tables.terminal_table(rows)
+    console.print(table_of(columns, lines, title=f"{config.name} {rows[0]['settings']}".strip()))
+    for line in cost_tables.reading(rows):
+        console.print(line, soft_wrap=True, highlight=False)
+    for path in (folder / "cost.csv", folder / "environment.json", *figures):
+        console.print(str(path), soft_wrap=True, highlight=False)

@@ -1,0 +1,126 @@
+"""The command `reference`: the committed evidence, whole and up to date."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.console import FAILED, terminal
+
+if TYPE_CHECKING:
+    from benchmark.config import Cell
+    from benchmark.reference import Study
+
+Environments = Sequence[dict[str, str]]
+
+
+def reference_(
+    studies: Annotated[
+        list[str] | None, typer.Argument(metavar="[STUDY]...", help="Only these folders; no probes, no report.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The evidence, default results/reference; an empty folder is filled anew.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    jobs: Annotated[int | None, typer.Option(help="Cells at once; default: cores, or GPUs.")] = None,
+    dry: Annotated[bool, typer.Option("--dry", help="Only show what is there and what is missing.")] = False,
+) -> None:
+    """Train what the evidence lacks, then write its figures, tables, probes, verdicts and report again.
+
+    Cells that finished rows cover are not trained again; interrupted, the same command goes on where it stopped.
+    """
+    from benchmark import environment, executors, reference
+    from tasks.base import nearest
+
+    for name in studies or ():
+        if name not in reference.STUDIES:
+            raise ValueError(nearest(name, reference.STUDIES, kind="study"))
+    root, names = out or environment.REFERENCE, studies or list(reference.STUDIES)
+    if dry:
+        _show(root, names)
+        return
+    environments, failed = executors.slots(device, jobs), []
+    for name in names:
+        missing, kept = reference.stand(root, name)
+        failed += _train(name, reference.STUDIES[name], missing, environments, device)
+        reference.publish(root / name, name, kept)
+        _illustrate(root / name)
+        _say(f"{name}: {len(missing)} cells trained; rows, figures and tables in {root / name}")
+    if not studies:
+        for name, study in reference.PROBED.items():
+            failed += _probe(root.parent / "probe" / name, name, study, environments, device)
+        for path in _conclude(root):
+            _say(str(path))
+    if failed:
+        terminal().print("\n".join(failed), style="red", soft_wrap=True)
+        raise typer.Exit(FAILED)
+
+
+def _say(text: str) -> None:
+    terminal().print(text, soft_wrap=True, highlight=False)
+
+
+def _show(root: Path, names: Sequence[str]) -> None:
+    """What is there and what is missing, and the command behind each study."""
+    from benchmark import reference
+    from benchmark.progress import table_of
+
+    lines = []
+    for name in names:
+        missing, kept = reference.stand(root, name)
+        lines.append([name, len({row["cell_id"] for row in kept}), len(missing), reference.STUDIES[name].command])
+    terminal().print(table_of(["study", "finished", "missing", "command"], lines, title=str(root)))
+
+
+def _train(name: str, study: "Study", cells: "Sequence[Cell]", environments: Environments, device: str) -> list[str]:
+    """Train cells of a study in its run folder; a line for each that failed."""
+    from benchmark import reference
+    from benchmark.cli import watched
+
+    if not cells:
+        return []
+    folder, context, command = reference.run_folder(name), study.context, study.command
+    states = watched.run(
+        name, cells, folder, environments=environments, device=device, context=context, command=command
+    )
+    return watched.failures(cells, states)
+
+
+def _illustrate(folder: Path) -> None:
+    """Draw the figures and write the tables of a study from its rows."""
+    from benchmark import figures, rows, tables
+
+    frame = rows.read_table(folder)
+    figures.draw(frame, folder / "figures")
+    tables.write(frame, folder)
+
+
+def _probe(out: Path, name: str, study: "Study", environments: Environments, device: str) -> list[str]:
+    """Probe the cells of a study, trained where their checkpoints are gone, unless a table of just these is there."""
+    from benchmark import reference
+    from benchmark.cli import probe as cli_probe
+    from benchmark.figures import probe_figure
+    from benchmark.probe import tables as probe_tables
+
+    cells = list(study.cells().values())
+    if all((out / file).exists() for file in probe_tables.FILES):
+        table, spectrum = (probe_tables.read(out, file) for file in probe_tables.FILES)
+        if set(table["cell_id"]) == {cell.id for cell in cells}:
+            probe_figure.draw(table, spectrum, out / "figures")
+            return []
+    if failed := _train(f"probe-{name}", study, cells, environments, device):
+        return failed
+    folder = reference.run_folder(f"probe-{name}")
+    cli_probe.run(cells, folder, out, planned=cells, examples=8192, tested=4096, command=f"bench probe {folder}")
+    _say(f"probes of {name}: {out}")
+    return []
+
+
+def _conclude(root: Path) -> list[Path]:
+    """Write the verdicts on the paper's claims and the report."""
+    from benchmark import report, rows, verify
+
+    verdicts = root.parent / "verdicts.md"
+    rows.write_atomically(verdicts, (verify.markdown(verify.judge(rows.read_tables([root]))) + "\n").encode())
+    return [verdicts, report.write([root], root.parent / "report.html")]

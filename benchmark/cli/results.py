@@ -1,0 +1,135 @@
+"""The commands that read what a sweep wrote: `status`, `figures`, `table`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmark.cli.console import Json, print_json, terminal
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(help="A folder that `bench run` wrote.")], json_: Json = False
+) -> None:
+    """Show which cells of a folder are done, interrupted, failed or waiting."""
+    from benchmark import progress, rows, sweep
+
+    found: list[dict[str, Any]] = []
+    cells = sweep.cells_in(folder)
+    for cell in cells:
+        place = sweep.cell_folder(folder, cell)
+        state, reason = sweep.cell_state(place)
+        written = [row for row in rows.read(place / "rows.jsonl") if row["status"] == "ok" and row["answer"] is None]
+        found.append(
+            {
+                "cell_id": cell.id,
+                "cell": progress.label(cell, progress.varying(cells)),
+                "state": state,
+                "step": written[-1]["step"] if written else 0,
+                "steps": cell.steps,
+                "scores": [
+                    {name: row[name] for name in ("difficulty", "exact_match", "chance")}
+                    for row in written
+                    if row["step"] == written[-1]["step"]
+                ],
+                "reason": reason,
+            }
+        )
+    if json_:
+        print_json({"folder": str(folder), "cells": found})
+        return
+    lines = [
+        [
+            f["cell_id"],
+            f["cell"],
+            f["state"],
+            f"{f['step']}/{f['steps']}",
+            ", ".join(f"{score['exact_match']:.3f}" for score in f["scores"]) or "-",
+            ", ".join(dict.fromkeys(f"{score['chance']:.3f}" for score in f["scores"])) or "-",
+            f["reason"] or "",
+        ]
+        for f in found
+    ]
+    levels = list(dict.fromkeys(score["difficulty"] for f in found for score in f["scores"]))
+    axis = cells[0].task.axis.replace("_", " ")
+    of = f" at {', '.join(map(str, levels))} {axis}" if any(len(f["scores"]) > 1 for f in found) else ""
+    columns = ["cell", "settings", "state", "step", f"exact match{of}", "chance", "reason"]
+    terminal().print(progress.table_of(columns, lines, title=str(folder)))
+
+
+def figures_(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SOURCES]...",
+            help="Folders that `bench run` wrote, folders of such folders, or rows.parquet files; "
+            "default: results/reference.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to draw, for one source; default: figures/ beside its rows.")
+    ] = None,
+) -> None:
+    """Draw every figure that the rows allow, as PNG and SVG.
+
+    In figures/ beside the rows, figures that these rows no longer make are removed.
+    """
+    from benchmark import environment, figures, rows
+
+    places = [place for source in sources or [environment.REFERENCE] for place in rows.tables_in(source)]
+    if out and len(places) > 1:
+        raise ValueError(f"--out takes the figures of one source; given {len(places)}: {', '.join(map(str, places))}")
+    for place in places:
+        folder = out or (place if place.is_dir() else place.parent) / "figures"
+        written = figures.draw(rows.read_table(place), folder)
+        for path in written:
+            typer.echo(path)
+        for path in () if out else figures.stale(folder, written):
+            path.unlink()
+            typer.echo(f"removed {path}, which these rows do not make")
+
+
+class Format(StrEnum):
+    """How `table` prints."""
+
+    markdown = "markdown"
+    latex = "latex"
+    csv = "csv"
+
+
+def table(
+    source: Annotated[
+        Path | None, typer.Argument(help="A folder that `bench run` wrote, or a rows.parquet.", show_default=False)
+    ] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.markdown,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for rows.csv, summary.csv, summary.md and summary.tex.")
+    ] = None,
+    columns: Annotated[bool, typer.Option("--columns", help="Say what each column of rows means, and stop.")] = False,
+    json_: Json = False,
+) -> None:
+    """Print final scores over seeds: at equal tokens, at equal training FLOPs, tokens needed."""
+    if columns:
+        from benchmark import dictionary
+
+        typer.echo(dictionary.markdown())
+        return
+    if source is None:
+        raise ValueError("give a SOURCE: a folder that `bench run` wrote, or a rows.parquet; or --columns")
+    from benchmark import rows, tables
+
+    frame = rows.read_table(source)
+    if out:
+        for path in tables.write(frame, out):
+            typer.echo(path)
+        return
+    found = tables.summary(frame)
+    if json_:
+        print_json(found.to_dicts())
+    elif format_ is Format.latex:
+        typer.echo(tables.in_latex(found, tables.caption(frame)), nl=False)
+    elif format_ is Format.csv:
+        typer.echo(tables.csv(found), nl=False)
+    else:
+        typer.echo(tables.markdown(found))

@@ -1,0 +1,96 @@
+"""The commands about tasks alone: `data`, `gallery`, `hardness`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.console import FAILED, Settings, bar, terminal
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task; `bench list` names them.")]
+
+
+def data(
+    task: TaskName,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
+    examples: Annotated[int, typer.Option(help="How many, from index 0 on.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Data seed.")] = 0,
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option(help="FILE.parquet or FILE.jsonl, a row per example.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")] = False,
+    show: Annotated[int | None, typer.Option(metavar="K", help="Print the first K examples, drawn.")] = None,
+) -> None:
+    """Write examples of a task as parquet or JSON lines, or show some."""
+    import tasks
+    from tasks.base import SPLITS, check_whole, nearest
+
+    kind = tasks.load(task)
+    if out is None and show is None:
+        raise ValueError("give --out FILE.parquet or FILE.jsonl to write examples, --show K to print some")
+    if split not in SPLITS:
+        raise ValueError(nearest(split, SPLITS, kind="split"))
+    check_whole("--examples", examples, 1)
+    check_whole("seed", seed, 0)
+    made = kind()
+    if settings:
+        from benchmark.config import parse_setting
+
+        made = kind(**dict(parse_setting(text, made) for text in settings))
+    if out is not None:
+        from benchmark import data as files
+
+        files.check_path(out, force=force)
+    if show is not None:
+        for index in range(check_whole("--show", show, 1)):
+            typer.echo(made.example(index, split, seed) + "\n")
+    if out is not None:
+        with bar(f"{task}, {split}", examples) as advance:
+            files.write(made, out, split=split, examples=examples, seed=seed, advance=advance)
+        typer.echo(f"{examples} examples: {out}")
+
+
+def gallery_(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 if the page is not up to date.")
+    ] = False,
+) -> None:
+    """Write tasks/GALLERY.md: one worked example per task and difficulty."""
+    from benchmark import gallery
+    from benchmark.rows import write_atomically
+
+    made = gallery.page().encode()
+    if not check:
+        write_atomically(gallery.PATH, made)
+        typer.echo(gallery.PATH)
+    elif not gallery.PATH.exists() or gallery.PATH.read_bytes() != made:
+        typer.echo(f"{gallery.PATH} is not what `bench gallery` writes", err=True)
+        raise typer.Exit(FAILED)
+
+
+def hardness_(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[TASK]...", help="Tasks; default: all.")] = None,
+    examples: Annotated[int, typer.Option(help="Examples of each split and difficulty.")] = 10_000,
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("results/hardness"),
+) -> None:
+    """Count what needs no computation, per difficulty: floors, overlap of the splits, structure."""
+    import tasks
+    from benchmark import hardness
+    from benchmark.progress import table_of
+    from benchmark.rows import write_atomically
+    from tasks.base import check_whole
+
+    check_whole("--examples", examples, 1)
+    chosen = [tasks.load(name)() for name in dict.fromkeys(names or tasks.TASKS)]
+    rows: list[hardness.Row] = []
+    with bar("examples", sum(3 * examples * len(task.landmarks) for task in chosen)) as advance:
+        for task in chosen:
+            for level in task.landmarks:
+                rows += hardness.measure(task, level, examples, advance)
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "hardness.csv", hardness.tidy(rows).encode())
+    write_atomically(out / "hardness.md", hardness.markdown(rows).encode())
+    console = terminal()
+    for title, columns, lines in hardness.tables(rows):
+        console.print(table_of(columns, lines, title=title))
+    for suffix in ("csv", "md"):
+        console.print(f"{out / 'hardness'}.{suffix}", soft_wrap=True)

@@ -1,0 +1,149 @@
+"""The command `verify`: the paper's claims judged by rows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.console import Json, print_json, terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.verify import Judgement
+    from benchmark.verify.points import Beside
+
+COLORS = {"reproduced": "green", "not reproduced": "red", "not enough evidence": "yellow"}
+
+
+def verify_(
+    sources: Annotated[
+        list[Path] | None, typer.Argument(help="Folders that `bench run` wrote; default: the reference results.")
+    ] = None,
+    json_: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of tables.")] = False,
+    claim: Annotated[str | None, typer.Option(metavar="ID", help="Only this claim, in full.")] = None,
+) -> None:
+    """Judge the paper's claims by rows: verdicts, what qualifies them, and what would settle the open ones."""
+    from benchmark import environment, rows, verify
+    from benchmark.verify import paper, points, verdict_tables
+    from tasks.base import nearest
+
+    names = [known.id for known in paper.claims()]
+    if claim is not None and claim not in names:
+        raise ValueError(nearest(claim, names, kind="claim"))
+    frame = rows.read_tables(sources or [environment.REFERENCE])
+    judged = [found for found in verify.judge(frame) if claim in (None, found.id)]  # corrected for all of them
+    beside = [point for point in points.beside(frame) if claim is None or point.figure.startswith(judged[0].figure)]
+    if json_:
+        print_json({"claims": [j.as_dict() for j in judged], "points": [p.as_dict() for p in beside]})
+    elif markdown:
+        parts = [verdict_tables.markdown(judged), verdict_tables.points_markdown(beside)]
+        typer.echo("\n".join(parts[: 1 + bool(beside)]), nl=False)
+    elif claim is not None:
+        _one(judged[0], terminal())
+        _points(beside, terminal())
+    else:
+        _all(judged, terminal())
+        _points(beside, terminal())
+
+
+def _all(judged: Sequence["Judgement"], console: "Console") -> None:
+    """The table of verdicts, the controls that say something, and the commands for what is open."""
+    from rich import box
+    from rich.table import Table
+
+    from benchmark.verify.verdict_tables import CORRECTED, LEGEND, interval, probability, shortened, signs
+
+    table = Table(title="The paper's claims", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("claim", no_wrap=True)
+    table.add_column("fig.")
+    table.add_column("verdict", min_width=20)
+    table.add_column("of", no_wrap=True)
+    table.add_column("estimate, 95 %", no_wrap=True)
+    table.add_column("p", justify="right", no_wrap=True)
+    table.add_column("seeds", justify="right")
+    table.add_column("controls", no_wrap=True)
+    for j in judged:
+        verdict = f"[{COLORS[j.verdict]}]{j.verdict}[/]" + (f"; {j.qualification}" if j.qualification else "")
+        effect = interval(j.estimate, j.low, j.high)
+        table.add_row(j.id, j.figure, verdict, j.quantity, effect, probability(j), str(j.seeds), signs(j))
+    console.print(table)
+    console.print(f"{CORRECTED}\n{LEGEND}\n", markup=False, highlight=False)
+    console.print("What was read:", style="bold")
+    for j in judged:
+        controls = "; ".join(f"({c.letter}) {c.status}" for c in j.controls if c.status in ("fails", "not tested"))
+        console.print(f"  {j.id}: {j.reading}{f'. {controls}' if controls else ''}", markup=False, highlight=False)
+    if still := [j for j in judged if j.verdict == "not enough evidence"]:
+        console.print("\nWhat would settle the open ones, about:", style="bold")
+        for j in still:
+            console.print(f"  {j.id}: {shortened(j.command)}", markup=False, highlight=False)
+    console.print(
+        "\n`bench verify --claim ID` says more of one, its controls in full.\n", markup=False, highlight=False
+    )
+
+
+def _one(j: "Judgement", console: "Console") -> None:
+    """One claim with all that was found."""
+    from benchmark.verify.verdict_tables import interval, probability
+
+    console.print(f"[bold]{j.id}[/] (figure {j.figure}): [{COLORS[j.verdict]}]{j.said}[/]")
+    needed = f", about {j.seeds_needed} needed" if j.seeds_needed else ""
+    needed += f", with {j.examples_needed} test examples" if j.examples_needed else ""
+    others = f"; {j.others} other groups of rows could judge it too" if j.others else ""
+    smallest = f" {j.smallest:g} or more," if j.smallest is not None else ""
+    quantity = f"{j.quantity} " if j.quantity else ""
+    lines = [
+        f"paper:    {j.claim}",
+        f"judged:   {j.reduced}",
+        f"matters: {smallest} {j.because}",
+        f"rows:     {j.study or 'none'}{others}",
+        f"reading:  {j.reading}",
+        f"effect:   {quantity}{interval(j.estimate, j.low, j.high)}, p {probability(j)}, {j.seeds} seeds{needed}",
+        *(f"({c.letter}) {c.name}: {c.status}. {c.reading}" for c in j.controls),
+        f"command:  {j.command}",
+    ]
+    for line in lines:
+        console.print(f"  {line}", markup=False, highlight=False)
+    console.print()
+
+
+def _points(found: Sequence["Beside"], console: "Console") -> None:
+    """A line per figure and difficulty; a figure without rows in one line."""
+    from rich.table import Table
+
+    from benchmark.verify.verdict_tables import interval
+
+    if not found:
+        return
+    table = Table(
+        title="The paper's printed points, beside rows at the same setting (scale paper)", title_justify="left"
+    )
+    table.add_column("fig.")
+    table.add_column("difficulty", no_wrap=True)
+    table.add_column("paper")
+    table.add_column("rows, and whether their interval holds the point")
+    missing: dict[str, tuple[str, str]] = {}
+    places = dict.fromkeys((p.figure, p.difficulty) for p in found)
+    for figure, difficulty in places:
+        here = [p for p in found if (p.figure, p.difficulty) == (figure, difficulty)]
+        printed = ", ".join(
+            f"{'N = ?' if p.sleep_passes is None else f'N = {p.sleep_passes}'} {p.value:g}" for p in here
+        )
+        told = [
+            f"N = {p.sleep_passes} {interval(p.estimate, p.low, p.high)} {'holds it' if p.contains else 'does not'}"
+            for p in here
+            if p.estimate is not None
+        ]
+        told += dict.fromkeys(
+            f"{p.reading}: {'hold them' if p.contains else 'do not'}"
+            for p in here
+            if p.sleep_passes is None and p.contains is not None
+        )
+        if not told:
+            missing[figure] = here[0].reading, here[0].command
+        table.add_row(figure, f"{here[0].axis.replace('_', ' ')} {difficulty}", printed, "; ".join(told) or "-")
+    console.print(table)
+    for figure, (why, command) in missing.items():
+        console.print(f"  {figure}: {why}: {command}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,146 @@
+"""The gain of N > 1 over N = 1 on the same seeds, with its interval: at equal tokens and at equal FLOPs."""
+
+import math
+from dataclasses import dataclass
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from benchmark import statistics, tables
+from benchmark.figures import style
+from benchmark.statistics import Interval
+from benchmark.studies import Study, values
+
+EQUAL_TOKENS, EQUAL_FLOPS = "at equal training tokens", "at equal training FLOPs"
+_EQUAL = (
+    "Equal FLOPs: the last test within what the cheapest N trained for; what N = 1 would do with the FLOPs of the "
+    "larger N is not shown. "
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gain:
+    """How much higher N > 1 scores than N = 1.
+
+    Attributes:
+        n: The N.
+        depth: The difficulty.
+        seeds: Seeds that both were trained with.
+        share: Mean difference of exact match over those seeds, with its 95 % interval over seeds, paired, and held-out
+            examples; infinite for a single seed.
+    """
+
+    n: int
+    depth: int
+    seeds: int
+    share: Interval
+
+    @property
+    def points(self) -> tuple[float, float, float]:
+        """Estimate, low and high in percentage points."""
+        return 100 * self.share.estimate, 100 * self.share.low, 100 * self.share.high
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval."""
+        return math.isfinite(self.share.low)
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.share.low > 0 or self.share.high < 0
+
+
+def gains(study: Study) -> dict[str, list[Gain]]:
+    """The gains of every N and difficulty, by what is equal: the training tokens, or the training FLOPs.
+
+    At equal tokens scores are those at the end of training. At equal FLOPs they are those of the last test within what
+    the cheapest N spends on all of its training, as in `benchmark.tables`. N, difficulties and seeds that have no score
+    beside one of N = 1 are left out.
+    """
+    final = study.final.filter(pl.col("answer").is_null())
+    scores = study.scores.filter(pl.col("answer").is_null() & pl.col("cell_id").is_in(final["cell_id"].to_list()))
+    return {EQUAL_TOKENS: _paired(final), EQUAL_FLOPS: _paired(tables.at_equal_flops(scores, final))}
+
+
+def _paired(scores: pl.DataFrame) -> list[Gain]:
+    """The gains in scores of one test per cell."""
+    found = []
+    for n in values(scores["n"]):
+        for depth in values(scores["depth"]) if n > 1 else ():
+            of_n, of_one = (scores.filter((pl.col("n") == m) & (pl.col("depth") == depth)) for m in (n, 1))
+            both = of_n.join(of_one, on="seed", suffix="_one", maintain_order="left").sort("seed", maintain_order=True)
+            if both.height:
+                one, more = (both[column].to_list() for column in ("exact_match_one", "exact_match"))
+                gain = statistics.paired(one, more, examples=both["n_examples"].min() or 0).difference  # type: ignore[arg-type]
+                found.append(Gain(n=n, depth=depth, seeds=both.height, share=gain))
+    return found
+
+
+def gain_by_depth(study: Study) -> Figure | None:
+    """The gain of each N > 1 over N = 1 against difficulty; a panel at equal tokens and one at equal FLOPs."""
+    if study.scores["test_passes"].is_not_null().any():
+        return None  # how N was trained is what a gain is of
+    found = gains(study)
+    if not found[EQUAL_TOKENS]:
+        return None
+    every = [gain for of_panel in found.values() for gain in of_panel]
+    depths, looks = values(gain.depth for gain in every), style.by_passes(values(gain.n for gain in every))
+    figure, axes = style.sheet(
+        title="What sleep gains: exact match of N > 1 minus that of N = 1",
+        about=study.about,
+        note=f"{_intervals(every)}{_EQUAL}{study.note}",
+        panels=len(found),
+        size=(max(2.5, 0.2 * len(depths) * len(looks) + 0.8), 2.3),
+        legend=[look.handle(f"N = {n} over N = 1", line=False) for n, look in looks.items()],
+    )
+    places = {depth: place for place, depth in enumerate(depths)}
+    for ax, (name, of_panel) in zip(axes, found.items(), strict=True):
+        ax.axhline(0, color=style.INK, linewidth=0.9, zorder=1.5)
+        for edge in range(1, len(depths)):
+            ax.axvline(edge - 0.5, color="#e6e6e6", linewidth=0.5)
+        for (n, look), offset in zip(looks.items(), style.offsets(len(looks), 0.7), strict=True):
+            for gain in of_panel:
+                if gain.n == n:
+                    _draw(ax, places[gain.depth] + offset, gain, look)
+        style.name_panel(ax, name, [])
+        ax.set_xticks(list(places.values()), [str(depth) for depth in depths])
+        ax.grid(visible=False, axis="x")
+        ax.set_xlim(-0.5, len(depths) - 0.5)
+    axes[0].set_ylim(*_limits(every))  # of both panels
+    for height, said in ((1, "▲ N > 1 is better"), (-1, "▼ N = 1 is better")):
+        axes[-1].annotate(
+            said, (1, 0), xycoords=axes[-1].get_yaxis_transform(), xytext=(4, 9 * height), textcoords="offset points",
+            size=6.8, color=style.GREY, va="center_baseline", annotation_clip=False,
+        )  # fmt: skip
+    style.label_outer(axes, x=study.depth_axis, y="gain (percentage points)")
+    return figure
+
+
+def _draw(ax: Axes, place: float, gain: Gain, look: style.Look) -> None:
+    """A gain and its interval, pale where that holds 0 or is not known."""
+    red, green, blue = to_rgb(look.color)
+    color = look.color if gain.clear else tuple(1 - 0.42 * (1 - part) for part in (red, green, blue))
+    mean, low, high = gain.points
+    if gain.known:
+        ax.vlines(place, low, high, color=color, linewidth=1.5)
+    ax.plot(place, mean, color=color, marker=look.marker, zorder=3)
+
+
+def _limits(every: list[Gain]) -> tuple[float, float]:
+    """Limits of y that hold every interval and 0, as far as scores can differ at all."""
+    ends = [0.0, *(end for gain in every for end in gain.points if math.isfinite(end))]
+    margin = 0.06 * max(max(ends) - min(ends), 10)
+    return max(min(ends) - margin, -102), min(max(ends) + margin, 102)
+
+
+def _intervals(every: list[Gain]) -> str:
+    """What the lines are."""
+    if not any(gain.known for gain in every):
+        return "One seed: no interval, so all marks are pale. "
+    return (
+        "Mark: mean over seeds; line: 95 % interval of that mean, for other seeds (paired: same data in the same "
+        "order) and other held-out examples; pale: it holds 0. "
+    )

@@ -1,0 +1,201 @@
+"""Figures of sleep against its rivals: a line or a row per variant of a suite."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmark.figures import marks, style
+from benchmark.figures.style import DOT, LONG, SHORT, Look
+from benchmark.progress import amount
+from benchmark.studies import Study, values
+
+SLEEP, PLAIN = "sleep", "plain"
+
+LOOKS: dict[str, Look] = {
+    "longer": Look(color="#4F9D8F", marker="D", dashes=SHORT, width=1),
+    "deeper": Look(color="#8A6A9B", marker="^", dashes=DOT, width=1),
+    "wider": Look(color="#9A7B4F", marker="v", dashes=LONG, width=1),
+    "bigger-state": Look(color="#7F8F3E", marker="P", dashes=SHORT, width=1),
+    "reread": Look(color="#C0707B", marker="X", dashes=LONG, width=1),
+    "reembed": Look(color="#5C6F7B", marker="h", dashes=DOT, width=1),
+    "reset-state": Look(color="#B891B9", marker="<", dashes=SHORT, width=1),
+    "wake-loop": Look(color="#A34A4A", marker=">", dashes=LONG, width=1),
+}
+"""The rivals, quieter than sleep; sleep and the plain model look as their N does everywhere."""
+
+OTHERS = tuple(
+    Look(color=color, marker="*pdH"[i], width=1) for i, color in enumerate(("#808080", "#A0A060", "#7090A0"))
+)
+
+LOOPS = " †"
+_LOOPS_NOTE = "†: loops at prediction time, which breaks the latency constraint. "
+
+
+def rivals_by_flops(study: Study) -> Figure | None:
+    """Exact match against training FLOPs, a line per variant; a panel per difficulty."""
+    exponent = round(math.log10(style.scale_of(study.scores["train_flops"])))
+    return _curves(study, "train_flops", "training compute", f"training FLOPs ($10^{{{exponent}}}$)")
+
+
+def rivals_by_tokens(study: Study) -> Figure | None:
+    """Exact match against training tokens, a line per variant; a panel per difficulty."""
+    label = style.label_amount("training tokens", study.scores["tokens_seen"])
+    return _curves(study, "tokens_seen", "training tokens", label)
+
+
+def _curves(study: Study, x: str, against: str, x_label: str) -> Figure | None:
+    """A panel per difficulty, a curve per variant with its name at its end."""
+    found = _variants(study.scores)
+    if len(found) < 2:
+        return None
+    looks, depths, scale = _looks(found), values(study.scores["depth"]), style.scale_of(study.scores[x])
+    size = (3.7, 2.8) if len(depths) == 1 else (2.8, max(2.0, 0.17 * len(found) + 0.4))
+    seeds = study.scores["seed"].n_unique() > 1
+    figure, axes = style.sheet(
+        title=f"Exact match of sleep and its rivals, against {against}",
+        about=study.about,
+        note=f"{'Line: mean over seeds; band: lowest to highest, of sleep. ' if seeds and SLEEP in found else ''}"
+        f"{_loops_note(found)}{study.note}",
+        panels=len(depths),
+        size=size,
+    )
+    low, high = style.limits(study.scores)
+    for ax, depth in zip(axes, depths, strict=True):
+        ends = []
+        for i, (name, scores) in enumerate(found.items()):
+            at_depth = scores.filter((pl.col("depth") == depth) & pl.col("answer").is_null())
+            end = marks.curve(ax, at_depth, looks[name], x, scale, (i, len(found)), band=_is_sleep(name))
+            if end is not None:
+                ends.append((name, end, looks[name]))
+        ax.axhline(study.chance(depth), **style.CHANCE_LINE)
+        style.name_panel(ax, study.label(depth), [study.chance(depth)])
+        marks.exact_axis(ax, (low, high))
+        marks.label_ends(ax, ends, gap=(high - low) * 0.15 / size[1])
+        for text in ax.texts:
+            text.set_fontweight("bold" if _is_sleep(text.get_text()) else "normal")
+    axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
+    style.label_outer(axes, x=x_label, y="exact match (%)")
+    return figure
+
+
+def rivals_final(study: Study) -> Figure | None:
+    """Exact match at the end of training, a row per variant, best first, with what each of them costs."""
+    every = _variants(pl.concat([study.scores, study.failed]))
+    finals = _variants(study.final.filter(pl.col("answer").is_null()))
+    if len(every) < 2 or not finals:
+        return None
+    means = {name: 100 * float(scores["exact_match"].to_numpy().mean()) for name, scores in finals.items()}
+    names = sorted(every, key=lambda name: (means.get(name, -1.0), name))  # from the lowest row to the highest
+    looks, depths = _looks(every), values(study.final["depth"])
+    ranges = "Mark: mean over seeds; line: lowest to highest; dots: a seed each. " * (
+        study.final["seed"].n_unique() > 1
+    )
+    figure, axes = style.sheet(
+        title="Exact match of sleep and its rivals, at the end of training",
+        about=study.about,
+        note=f"{ranges}State: bytes per sequence between windows. {_loops_note(every)}{study.note}",
+        panels=len(depths),
+        size=((5.6 if len(depths) == 1 else 1.6 + 2.2 / len(depths)), 0.2 * len(names) + 0.75),
+        columns=len(depths),
+    )
+    for ax, depth in zip(axes, depths, strict=True):
+        ax.axvline(study.chance(depth), **style.CHANCE_LINE)
+        for place, name in enumerate(names):
+            if _is_sleep(name):
+                ax.axhspan(place - 0.5, place + 0.5, color=looks[name].color, alpha=0.12, linewidth=0)
+            at_depth = finals[name].filter(pl.col("depth") == depth) if name in finals else study.final.clear()
+            failed = every[name].filter(pl.col("status") != "ok")
+            why = str(failed["status"][0]).replace("_", " ") if failed.height else "unfinished"
+            start = study.chance(depth) + 2
+            marks.seeds(ax, place, marks.percent(at_depth), looks[name], why=why, start=start, across=True)
+        style.name_panel(ax, study.label(depth), [study.chance(depth)])
+        ax.set_yticks(range(len(names)), names)
+        ax.grid(visible=False, axis="y")
+        ax.tick_params(axis="y", length=0)
+        marks.exact_axis(ax, style.limits(study.final), across=True)
+        ax.set(ylim=(-0.6, len(names) - 0.4), xlabel="exact match (%)")
+    for label in axes[0].get_yticklabels():
+        if _is_sleep(label.get_text()):
+            label.set(weight="bold", color=looks[label.get_text()].color)
+    _write_costs(axes[-1], names, finals)
+    return figure
+
+
+def _write_costs(ax: Axes, names: Sequence[str], finals: dict[str, pl.DataFrame]) -> None:
+    """Columns of numbers at the right of a row per variant; training FLOPs over those of sleep, if there is one."""
+    sleep = next((float(scores["train_flops"][0]) for name, scores in finals.items() if _is_sleep(name)), None)
+    columns = {"parameters": 58, "state": 94, "train FLOPs": 148}  # the right edge of each, in points
+    for place, name in [*enumerate(names), (len(names) - 0.4, None)]:
+        if name is not None and name not in finals:
+            continue
+        if name is None:
+            told = list(columns)
+        else:
+            first = finals[name].row(0, named=True)
+            flops = first["train_flops"]
+            told = [
+                amount(first["parameters"]),
+                f"{first['state_bytes']:,}",
+                amount(flops) if sleep is None else f"{flops / sleep:.2f}×",
+            ]
+        for text, right in zip(told, columns.values(), strict=True):
+            ax.annotate(
+                text,
+                xy=(1, place),
+                xycoords=ax.get_yaxis_transform(),
+                xytext=(right, 4 if name is None else 0),
+                textcoords="offset points",
+                ha="right",
+                va="bottom" if name is None else "center_baseline",
+                size=6.8 if name is None else 7.5,
+                color=style.GREY if name is None else style.INK,
+                annotation_clip=False,
+            )
+
+
+def _variants(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The rows of each variant, sleep last so that it is drawn on top; a variant of several N is one for each."""
+    found = {}
+    for part in scores.filter(pl.col("variant").is_not_null()).partition_by("variant", maintain_order=True):
+        passes = values(part["n"])
+        for n in passes:
+            loops = "wake_passes" in part.columns and (part["wake_passes"].max() or 1) > 1  # type: ignore[operator]
+            name = part["variant"][0] + (f", N = {n}" if len(passes) > 1 else "") + (LOOPS if loops else "")
+            found[name] = part.filter(pl.col("n") == n)
+    order = [PLAIN, *LOOKS]
+    return dict(sorted(found.items(), key=lambda item: (_is_sleep(item[0]), _rank(item[0], order), item[0])))
+
+
+def _rank(name: str, order: Sequence[str]) -> int:
+    base = _base(name)
+    return order.index(base) if base in order else len(order)
+
+
+def _looks(found: dict[str, pl.DataFrame]) -> dict[str, Look]:
+    """The look of each variant."""
+    others = sorted({_base(name) for name in found} - {SLEEP, PLAIN, *LOOKS})
+    looks = {}
+    for name, scores in found.items():
+        base, n = _base(name), int(scores["n"][0])
+        if base in (SLEEP, PLAIN):
+            looks[name] = replace(style.by_passes([n])[n], dashes="solid", width=2.2 if base == SLEEP else 1.4)
+        else:
+            looks[name] = LOOKS[base] if base in LOOKS else OTHERS[others.index(base) % len(OTHERS)]
+    return looks
+
+
+def _base(name: str) -> str:
+    """A variant without its N and its mark."""
+    return name.removesuffix(LOOPS).partition(", N = ")[0]
+
+
+def _is_sleep(name: str) -> bool:
+    return _base(name) == SLEEP
+
+
+def _loops_note(names: dict[str, pl.DataFrame]) -> str:
+    return _LOOPS_NOTE if any(name.endswith(LOOPS) for name in names) else ""

@@ -1,0 +1,238 @@
+"""Controls: what else could look like a gain in depth. A gain of N counts as one only if it survives them.
+
+(a) it is there at every answer of an example; (b) it does not vanish when the model is told which window it reads; (c)
+what is asked was never met in training; (d) the better N is above what shortcuts get; (e) it is left at equal training
+FLOPs. They are judged from rows; of a task its own truths are asked, examples and shortcuts.
+
+A control is survived if what it leaves is more than nothing by a 95 % interval over seeds, and failed if it leaves less
+than half of the gain and no more than nothing for sure. Between the two the seeds are too few to say: not tested.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+import tasks
+from benchmark.statistics import Interval, paired
+from benchmark.studies import Study, values
+from benchmark.verify.equal_flops import alike, at_larger_budget, at_smaller_budget, rivals
+from benchmark.verify.evidence import Gain, Scores, aligned, chance, examples, mean_over_seeds, scores
+from tasks.base import Task
+
+Status = Literal["survives", "fails", "not tested", "not needed"]
+
+NAMES = {
+    "a": "every answer position",
+    "b": "window index given",
+    "c": "contents held out",
+    "d": "above chance and shortcuts",
+    "e": "equal training FLOPs",
+}
+"""Every control by letter."""
+
+FAILED = {
+    "a": "not at every answer",
+    "b": "not with a window index",
+    "c": "not on held-out contents",
+    "d": "not above the shortcuts",
+    "e": "not at equal FLOPs",
+}
+"""How a claim is qualified whose gain fails a control."""
+
+_TRAINING, _HELD_OUT = 2048, 1024  # examples whose contents are compared
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Control:
+    """How a gain fares under one control.
+
+    Attributes:
+        letter: a to e.
+        name: What is controlled.
+        status: "not needed" where the artefact cannot arise, "not tested" where the rows do not say.
+        reading: The numbers in a line.
+    """
+
+    letter: str
+    name: str
+    status: Status
+    reading: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Plain JSON data."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def examine(letters: Sequence[str], study: Study, gain: Gain, every: Sequence[Study]) -> tuple[Control, ...]:
+    """The controls of a gain.
+
+    Args:
+        letters: Which.
+        study: The rows that show the gain.
+        gain: What it is.
+        every: All studies there are, among which runs with a window index, longer ones and rivals are looked for.
+    """
+    one, other = aligned(scores(study.final, gain.low, gain.depths), scores(study.final, gain.high, gain.depths))
+    whole = float(np.mean(other) - np.mean(one))
+    if whole <= 0:
+        none = f"no gain to explain: {whole:+.3f}"
+        return tuple(Control(letter=a, name=NAMES[a], status="not needed", reading=none) for a in letters)
+    found: dict[str, tuple[Status, str]] = {}
+    for letter in letters:
+        if letter == "a":
+            found[letter] = _every_answer(study, gain)
+        elif letter == "b":
+            found[letter] = _window_index(study, gain, whole, every)
+        elif letter == "c":
+            found[letter] = _held_out(study)
+        elif letter == "d":
+            found[letter] = _shortcuts(study, gain)
+        else:
+            found[letter] = _equal_flops(study, gain, whole, every)
+    return tuple(Control(letter=a, name=NAMES[a], status=s, reading=r) for a, (s, r) in found.items())
+
+
+def qualification(controls: Sequence[Control]) -> str:
+    """What a claim that is reproduced has to be qualified by; empty if no control fails."""
+    return "; ".join(FAILED[control.letter] for control in controls if control.status == "fails")
+
+
+def _status(left: Interval, gain: float) -> Status:
+    if left.low > 0:
+        return "survives"
+    return "fails" if left.estimate < gain / 2 else "not tested"
+
+
+def _every_answer(study: Study, gain: Gain) -> tuple[Status, str]:
+    """(a) Every position of an example has at least half of the mean gain of its positions, in the mean over seeds."""
+    answers = values(study.final["answer"])
+    if len(answers) < 2:
+        return "not needed", "one answer per example"
+    gains: list[Scores] = []
+    for answer in answers:
+        one, other = (scores(study.final, n, gain.depths, answer=answer) for n in (gain.low, gain.high))
+        gains.append({seed: other[seed] - one[seed] for seed in one.keys() & other.keys()})
+    table = np.array(aligned(*gains))  # [answers, seeds]
+    mean = table.mean(axis=0)
+    said = f"gain by answer {', '.join(f'{row.mean():+.3f}' for row in table)}"
+    if (table.mean(axis=1) < table.mean() / 2).any():
+        return "fails", f"{said}: one has less than half of their mean"
+    if (mean <= 0).any():
+        return "not tested", f"{said}; some seeds gain nothing"
+    shares = table / mean  # what seeds have in common cancels
+    left = [paired([0.5] * len(row), list(row)).difference for row in shares]
+    if all(found.low > 0 for found in left):
+        return "survives", said
+    return "not tested", f"{said}; seeds too few to say that each has half of their mean"
+
+
+def _window_index(study: Study, gain: Gain, whole: float, every: Sequence[Study]) -> tuple[Status, str]:
+    """(b) Windows that look alike can collide in the state; a model that knows the index of each has no such excuse."""
+    first = study.final.row(0, named=True)
+    consolidated = -(-first["seq_len"] // first["window"]) - 1
+    if consolidated < 2:
+        return "not needed", "one window is consolidated: none to be mistaken for another"
+    given = first.get("window_embedding")
+    if given is None:
+        return "not tested", f"{consolidated} windows are consolidated; the rows do not say whether an index is given"
+    if given:
+        return "survives", f"{consolidated} windows are consolidated, each with an index of its own"
+    for twin in every:
+        if twin is study or not alike(study, twin, gain, ("window_embedding",)):
+            continue
+        if not twin.final.height or twin.final["window_embedding"][0] is not True:
+            continue
+        one, other = (scores(twin.final, n, gain.depths) for n in (gain.low, gain.high))
+        if one.keys() & other.keys():
+            low, high = aligned(one, other)
+            left = paired(low, high, examples=examples(twin.final, [gain.low, gain.high], gain.depths))
+            said = f"with a window index {left.difference} is left of {whole:+.3f}"
+            return _status(left.difference, whole), said
+    return "not tested", f"{consolidated} windows are consolidated without an index; no rows with one at this setting"
+
+
+def _held_out(study: Study) -> tuple[Status, str]:
+    """(c) Contents of the split that was tested are not among those of training, counted at the rows' own settings."""
+    first = study.final.row(0, named=True)
+    split = first["split"]
+    try:
+        task = task_of(first)
+    except (ValueError, TypeError) as error:
+        return "not tested", f"the task cannot be asked: {error}"
+    if split == "train":
+        return "fails", "tested on the examples of training"
+    found, distinct = _overlap(task, split)
+    said = f"{split}: {found} of {distinct:,} contents are among those of {_TRAINING:,} examples of training"
+    return ("fails" if found else "survives"), said
+
+
+@lru_cache(maxsize=64)
+def _overlap(task: Task, split: str) -> tuple[int, int]:
+    """How many contents of held-out examples are among those of training examples, and how many there are."""
+    training = task.episodes("train", np.arange(_TRAINING)).content
+    held_out = np.unique(task.episodes(split, np.arange(_HELD_OUT)).content)
+    return int(np.isin(held_out, training).sum()), len(held_out)
+
+
+def task_of(row: dict[str, Any]) -> Task:
+    """The task of a row, with the row's settings; of lists as studies write them, in words, too.
+
+    Raises:
+        ValueError: no such task, one of another version, or one that refuses the settings.
+    """
+    kind = tasks.load(row["task"])
+    if kind.version != row["task_version"]:
+        raise ValueError(f"the rows are of version {row['task_version']} of {row['task']}, the code of {kind.version}")
+    settings = {f.name: row[f.name] for f in fields(kind) if row.get(f.name) is not None}
+    for f in fields(kind):
+        if isinstance(f.default, tuple) and f.name in settings:
+            listed = settings[f.name]
+            settings[f.name] = tuple(int(v) for v in (listed.split() if isinstance(listed, str) else listed))
+    return kind(**settings)
+
+
+def _shortcuts(study: Study, gain: Gain) -> tuple[Status, str]:
+    """(d) The larger N is above chance, guesses that have read nothing, and every shortcut the task knows."""
+    found = scores(study.final, gain.high, gain.depths)
+    score = mean_over_seeds(found, examples(study.final, [gain.high], gain.depths))
+    floor = chance(study.final, gain.depths)
+    known = {"chance": floor}
+    for name in ("majority", "question_only"):
+        rows = study.final.filter(pl.col("depth").is_in(list(gain.depths)) & pl.col("answer").is_null())
+        means = rows.group_by("depth").agg(pl.col(name).mean()).sort("depth")[name].drop_nulls().to_list()
+        known[name] = float(np.mean(means)) if means else floor
+    try:
+        task = task_of(study.final.row(0, named=True))
+        each = [task.shortcuts(depth) for depth in gain.depths]
+    except (ValueError, TypeError) as error:
+        each, unknown = [], f"; the task's shortcuts cannot be asked: {error}"
+    else:
+        unknown = "" if any(each) else "; the task names no shortcut"
+    for name in set.intersection(*(set(shortcuts) for shortcuts in each)) if each else ():
+        known[name] = float(np.mean([shortcuts[name] for shortcuts in each]))
+    strongest = max(sorted(known), key=lambda name: known[name])
+    lift = (score.estimate - floor) / (1 - floor)
+    said = f"N = {gain.high} {score}, a lift of {lift:.2f}; strongest shortcut {strongest} {known[strongest]:.3f}"
+    if score.estimate <= known[strongest]:
+        below = [name for name in known if known[name] < score.estimate]
+        passed = max(sorted(below), key=lambda name: known[name], default=None)
+        beaten = f", above {passed} {known[passed]:.3f}" if passed else ""
+        return "fails", f"{said}{beaten}{unknown}"
+    sure = score.low > known[strongest] and len(found) > 1
+    return ("survives" if sure else "not tested"), f"{said}{unknown}"
+
+
+def _equal_flops(study: Study, gain: Gain, whole: float, every: Sequence[Study]) -> tuple[Status, str]:
+    """(e) Both N after the same training FLOPs; equal tokens are what the claim itself compares at."""
+    smaller, larger = at_smaller_budget(study, gain), at_larger_budget(study, gain, every)
+    said = [f"equal tokens {whole:+.3f}", *(found[1] for found in (smaller, larger) if found), rivals(study, every)]
+    reading = "; ".join(text for text in said if text)
+    if larger is not None:
+        return (_status(larger[0].difference, whole) if larger[0] else "not tested"), reading
+    if smaller is None or smaller[0] is None:
+        return "not tested", reading
+    return _status(smaller[0].difference, whole), reading
