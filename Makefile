@@ -25,13 +25,13 @@ STALE := $(shell [ -x $(PY) ] && [ "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)"
 .PHONY: help bench test gate reference perf format clean force
 
 help:
-	@echo "make bench    run the default suite, print its table and where the figure is"
-	@echo "make test     lint, format check, types, the whole test suite, then make gate"
-	@echo "make gate     train small cells and check their learning curves against the reference's"
-	@echo "make reference  train what results/reference lacks, write its figures, tables and report again (resumable)"
-	@echo "make perf     the timings in tests/perf"
-	@echo "make format   put the code into the form that make test asks for"
-	@echo "make clean    remove .venv, caches and build products; results stay"
+	@echo "make bench      run the default suite, print its table and where the figure is"
+	@echo "make test       lint, format check, types, the whole test suite, then make gate"
+	@echo "make gate       train small cells and check their learning curves against the reference's"
+	@echo "make reference  train what results/reference lacks, write its figures, tables and report again"
+	@echo "make perf       the timings in tests/perf"
+	@echo "make format     put the code into the form that make test asks for"
+	@echo "make clean      remove .venv, caches and build products; results stay"
 	@echo
 	@echo "PYTHON=python3.12 names the interpreter (>= 3.11) that .venv is made from."
 	@echo "ARGS='...' is passed on: make bench ARGS='--scale tiny', make test ARGS='-k layout'."

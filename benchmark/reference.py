@@ -96,7 +96,7 @@ STUDIES: dict[str, Study] = {
 
 
 PROBED: dict[str, Study] = {
-    "passes-cpu": _one("passes", rollout_steps=(6,)),
+    "passes-cpu": _one("passes", rollout_steps=(6,), seeds=(0, 3, 4)),
     "hops-cpu": _one("hops", seeds=(3, 4)),
 }
 """Cells whose fast weights are probed, by folder of `results/probe`: rows do not tell, it takes their checkpoints."""

@@ -27,8 +27,7 @@ from benchmark.check.aligned import Curves, Floats, Pair, align
 from benchmark.statistics import Interval, holm
 
 TOLERANCE = 0.03
-"""Smallest difference that matters: 3 points of accuracy, 0.03 nats. The gains that the paper reports, and those that
-this suite's reference rows show, are larger; reruns on another machine differ by less."""
+"""Smallest difference that matters: 3 points of accuracy, 0.03 nats. Most gains that the paper reports are larger."""
 
 ALPHA = 0.01
 """How often a file whose curves are all as before is called regressed or improved, at most."""
