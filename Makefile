@@ -43,7 +43,7 @@ test: $(DEV) $(SIGHT)
 	@$(PY) -m ruff check --quiet --output-format concise
 	@$(PY) -m ruff format --check --quiet || { echo "Some files are not formatted: make format" >&2; exit 1; }
 	@$(PY) -m mypy --no-error-summary
-	@$(PY) -m pytest -q $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -q --numprocesses 2 --dist loadfile --benchmark-disable $(ARGS)
 	@$(if $(ARGS),,$(MAKE) --no-print-directory gate)
 
 # Always trained anew, with seeds that the reference does not have: finished cells of an earlier state of the code would

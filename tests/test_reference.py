@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -29,10 +30,12 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def asked(monkeypatch: pytest.MonkeyPatch, **studies: Request) -> None:
     monkeypatch.setattr(reference, "STUDIES", {name: Study(requests=(request,)) for name, request in studies.items()})
+    monkeypatch.setattr(reference, "PROBED", {})
 
 
 def run(root: Path, *arguments: object) -> str:
-    done = bench("reference", "--out", root, "--jobs", 2, *arguments)
+    """All studies there are by name: without names the command also writes probes, verdicts and the report."""
+    done = bench("reference", *(arguments or reference.STUDIES), "--out", root, "--jobs", 2)
     assert done.code == 0, done.err
     return done.out
 
@@ -84,10 +87,10 @@ def test_rows_of_cells_that_are_not_finished_or_not_asked_for_do_not_count(
 
 def test_a_diverged_cell_is_a_result(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked(monkeypatch, first=dataclasses.replace(ONE, settings=(*SETTINGS, "muon_lr=1e12", "adam_lr=1e12")))
-    done = bench("reference", "--out", root)
+    done = bench("reference", "first", "--out", root)
     assert done.code == 1 and "diverged" in done.out
     assert reference.stand(root, "first")[0] == []
-    assert bench("reference", "--out", root).code == 0
+    assert bench("reference", "first", "--out", root).code == 0
 
 
 def test_older_rows_get_the_settings_that_they_did_not_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +107,22 @@ def test_nothing_is_trained_when_only_asked(root: Path, monkeypatch: pytest.Monk
     asked(monkeypatch, first=TWO)
     assert TWO.command[:40] in run(root, "--dry")
     assert not root.exists()
+
+
+def test_everything_is_written_and_probes_are_not_made_twice(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(monkeypatch, first=ONE)
+    monkeypatch.setattr(reference, "PROBED", {"inside": Study(requests=(TWO,))})
+    done = bench("reference", "--out", root, "--jobs", 2)
+    assert done.code == 0, done.err
+    table = (root.parent / "probe" / "inside" / "probe.csv").read_bytes()
+    assert b"first cell" in table and list((root.parent / "probe" / "inside" / "figures").glob("*.svg"))
+    assert "`storage-solved`" in (root.parent / "verdicts.md").read_text()
+    assert (root.parent / "report.html").read_text().startswith("<!DOCTYPE html>")
+    assert {path.name for path in (root / "first").iterdir()} >= {"rows.parquet", "summary.tex", "figures"}
+    shutil.rmtree("results")  # checkpoints gone: what is there is not trained for again
+    again = bench("reference", "--out", root)
+    assert again.code == 0 and not Path("results").exists()
+    assert (root.parent / "probe" / "inside" / "probe.csv").read_bytes() == table
 
 
 def test_unknown_names_are_refused(root: Path) -> None:
