@@ -95,11 +95,14 @@ STUDIES: dict[str, Study] = {
 """Every study of the evidence by its folder."""
 
 
-PROBED: dict[str, Study] = {
-    "passes-cpu": _one("passes", rollout_steps=(6,), seeds=(0, 3, 4)),
-    "hops-cpu": _one("hops", seeds=(3, 4)),
+PROBED: dict[str, tuple[Study, int]] = {
+    "passes-cpu": (_one("passes", rollout_steps=(6,), seeds=(0, 3, 4)), 8192),
+    "hops-cpu": (_one("hops", sleep_passes=(1, 4), seeds=(3, 4)), 2048),
 }
-"""Cells whose fast weights are probed, by folder of `results/probe`: rows do not tell, it takes their checkpoints."""
+"""Cells whose fast weights are probed, by folder of `results/probe`, and the examples that probes are fitted on.
+
+Rows do not tell: it takes the checkpoints. A wider network has more numbers in S, and fitting costs their cube.
+"""
 
 
 def stand(root: Path, name: str) -> tuple[list[Cell], list[Row]]:

@@ -284,9 +284,9 @@ class Depo(Task):
 
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
         """One example drawn for a human: its windows, then its cycle and, per question, the walk to the answer."""
+        windows = super().example(index, split, seed)
         inputs = self.episodes(split, [index], seed).inputs[0]
-        walks = self.coded.walks(inputs[: self._read], inputs[self._read :])
-        return "\n".join([super().example(index, split, seed), "", *walks])
+        return "\n".join([windows, "", *self.coded.walks(inputs[: self._read], inputs[self._read :])])
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def test_nothing_is_trained_when_only_asked(root: Path, monkeypatch: pytest.Monk
 
 def test_everything_is_written_and_probes_are_not_made_twice(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked(monkeypatch, first=ONE)
-    monkeypatch.setattr(reference, "PROBED", {"inside": Study(requests=(TWO,))})
+    monkeypatch.setattr(reference, "PROBED", {"inside": (Study(requests=(TWO,)), 256)})
     done = bench("reference", "--out", root, "--jobs", 2)
     assert done.code == 0, done.err
     table = (root.parent / "probe" / "inside" / "probe.csv").read_bytes()

@@ -12,8 +12,7 @@ import polars as pl
 import pytest
 
 from benchmark import report, rows, suites, tables
-from benchmark.report import inventory, pictures
-from benchmark.report import page as report_page
+from benchmark.report import inventory, pictures, skeleton
 from benchmark.verify import paper
 from tests.harness import bench
 from tests.pages import HOSTILE, Element, Page, hostile, some_passes, written
@@ -83,7 +82,7 @@ def test_figures_say_what_is_seen_and_tables_are_named(page: Element) -> None:
 
 
 def test_colours_have_contrast() -> None:
-    css = (report_page.ASSETS / "report.css").read_text(encoding="utf-8")
+    css = (skeleton.ASSETS / "report.css").read_text(encoding="utf-8")
     schemes = [
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{([^}]*)\}", css)
     ]

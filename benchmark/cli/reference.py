@@ -48,8 +48,8 @@ def reference_(
         _illustrate(root / name)
         _say(f"{name}: {len(missing)} cells trained; rows, figures and tables in {root / name}")
     if not studies:
-        for name, study in reference.PROBED.items():
-            failed += _probe(root.parent / "probe" / name, name, study, environments, device)
+        for name, (study, examples) in reference.PROBED.items():
+            failed += _probe(root.parent / "probe" / name, name, study, examples, environments, device)
         for path in _conclude(root):
             _say(str(path))
     if failed:
@@ -96,7 +96,7 @@ def _illustrate(folder: Path) -> None:
     tables.write(frame, folder)
 
 
-def _probe(out: Path, name: str, study: "Study", environments: Environments, device: str) -> list[str]:
+def _probe(out: Path, name: str, study: "Study", examples: int, environments: Environments, device: str) -> list[str]:
     """Probe the cells of a study, trained where their checkpoints are gone, unless a table of just these is there."""
     from benchmark import reference
     from benchmark.cli import probe as cli_probe
@@ -112,7 +112,8 @@ def _probe(out: Path, name: str, study: "Study", environments: Environments, dev
     if failed := _train(f"probe-{name}", study, cells, environments, device):
         return failed
     folder = reference.run_folder(f"probe-{name}")
-    cli_probe.run(cells, folder, out, planned=cells, examples=8192, tested=4096, command=f"bench probe {folder}")
+    command = f"bench probe {folder} --examples {examples} --test-examples {examples // 2}"
+    cli_probe.run(cells, folder, out, planned=cells, examples=examples, tested=examples // 2, command=command)
     _say(f"probes of {name}: {out}")
     return []
 
@@ -122,5 +123,8 @@ def _conclude(root: Path) -> list[Path]:
     from benchmark import report, rows, verify
 
     verdicts = root.parent / "verdicts.md"
-    rows.write_atomically(verdicts, (verify.markdown(verify.judge(rows.read_tables([root]))) + "\n").encode())
+    judged = verify.markdown(verify.judge(rows.read_tables([root])))
+    rows.write_atomically(
+        verdicts, f"# Verdicts on the paper's claims, by the rows of {root.name}/\n\n{judged}\n".encode()
+    )
     return [verdicts, report.write([root], root.parent / "report.html")]

@@ -10,8 +10,7 @@ import polars as pl
 from benchmark import rows, suites, verify
 from benchmark.progress import amount, duration
 from benchmark.report import claims as report_claims
-from benchmark.report import interactive, inventory
-from benchmark.report import page as report_page
+from benchmark.report import interactive, inventory, skeleton
 from benchmark.report.markup import Html, element, slug
 from benchmark.report.suite import Source, section
 
@@ -107,7 +106,7 @@ def page(found: Sequence[Source]) -> str:
         ("columns", "Columns of the rows"),
     ]
     body = [
-        element("header", element("h1", report_page.TITLE), _summary(found, every, judged)),
+        element("header", element("h1", skeleton.TITLE), _summary(found, every, judged)),
         element(
             "section",
             element("h2", "Verdicts", id="verdicts"),
@@ -115,12 +114,12 @@ def page(found: Sequence[Source]) -> str:
             report_claims.overview(judged),
             aria_labelledby="verdicts",
         ),
-        _part("reading", "How to read this", report_page.how_to_read(curves)),
+        _part("reading", "How to read this", skeleton.how_to_read(curves)),
         *sections,
         _part("claims", "Claims one by one", report_claims.details(judged)),
-        _part("columns", "Columns of the rows", report_page.dictionary()),
+        _part("columns", "Columns of the rows", skeleton.dictionary()),
     ]
-    return report_page.page(contents, body, interactive.library() if curves else None)
+    return skeleton.page(contents, body, interactive.library() if curves else None)
 
 
 def _part(id_: str, title: str, *content: Html) -> Html:

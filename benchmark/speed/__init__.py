@@ -25,7 +25,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import special
 
-from benchmark.speed import worker as speed_worker
+from benchmark.speed import speed_worker
 from benchmark.statistics import Interval, holm
 
 DEFINITIONS = Path(__file__).with_name("workloads.py")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmark.speed.worker import PACKAGES
+from benchmark.speed.speed_worker import PACKAGES
 
 
 def resolve(ref: str, root: Path) -> str:

@@ -1,4 +1,4 @@
-"""Times workloads with the code of one tree: `python -P worker.py TREE DEFINITIONS`, spoken to over pipes.
+"""Times workloads with the code of one tree: `python -P speed_worker.py TREE DEFINITIONS`, spoken to over pipes.
 
 TREE is first on the import path (PYTHONPATH), DEFINITIONS is a file like `workloads.py`. Requests come as
 lines of JSON on stdin, a line of JSON answers each on stdout, and the process ends when stdin closes. It imports the
