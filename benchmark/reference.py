@@ -62,7 +62,7 @@ STUDIES: dict[str, Study] = {
     "retention-cpu": _one("retention"),
     "no-gain-cpu": _one("no-gain"),
     # What the suites leave open: other rates, longer training, everything evicted, no fast weights.
-    "hops-long-cpu": _one("hops", sleep_passes=(1,), seeds=(0,), settings=("tokens=40000000",)),
+    "hops-long-cpu": _one("hops", sleep_passes=(1,), seeds=(0, 1, 2), settings=("tokens=40000000",)),
     "passes-long-cpu": _one("passes", rollout_steps=(7,), seeds=(0,), settings=("tokens=12000000",)),
     "passes-rate-cpu": _one(
         "passes", rollout_steps=(6,), sleep_passes=(1, 2), seeds=(0, 1, 2), settings=("muon_lr=0.005",)
