@@ -5,7 +5,7 @@ A running cell appends JSON lines, synced to disk, to a file of its own; a sweep
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,10 +87,10 @@ WALL_COLUMNS = ("wall_s",)
 """Columns that differ between two runs of the same cell on the same machine; every other is bit-for-bit equal."""
 
 
-def dictionary() -> str:
-    """The columns of every rows file as a Markdown table."""
+def dictionary(columns: Mapping[str, Column] = COLUMNS) -> str:
+    """The columns of every rows file, or of another table, as a Markdown table."""
     lines = ["| column | type | meaning |", "|---|---|---|"]
-    return "\n".join(lines + [f"| `{name}` | {column.kind} | {column.about} |" for name, column in COLUMNS.items()])
+    return "\n".join(lines + [f"| `{name}` | {column.kind} | {column.about} |" for name, column in columns.items()])
 
 
 class DamagedFileError(ValueError):

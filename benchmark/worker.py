@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,7 +23,7 @@ LOCK_WAIT_S = 30.0
 
 
 def main() -> None:
-    """Read the job, train the cell, tell how it ended."""
+    """Read the job and do it, until it is done or stdin closes."""
     events = sys.stdout
     sys.stdout = sys.stderr  # whatever a model prints must not mix with the events
     job = json.loads(sys.stdin.readline())
@@ -35,17 +36,28 @@ def main() -> None:
         except BrokenPipeError:  # nobody listens any more
             stopping.set()
 
+    work(job, send, stopping.is_set)
+
+
+def work(job: dict[str, Any], send: Callable[..., None], stop: Callable[[], bool]) -> None:
+    """Train the cell of a job in this process, say how it goes, and write down how it ended.
+
+    Args:
+        job: `cell` (as JSON), `folder`, `device` and `context`.
+        send: Is called with every event.
+        stop: Whether to save and end; asked before every step.
+    """
     folder = Path(job["folder"])
     with (folder / "lock").open("w") as lock:
         _acquire(lock, folder)
-        status, reason = _train(Cell.from_json(job["cell"]), folder, job, stopping, send)
+        status, reason = _train(Cell.from_json(job["cell"]), folder, job, stop, send)
         if status in ("ok", "diverged"):  # ends that a second run would only repeat
             rows.write_atomically(folder / "finished.json", json.dumps({"status": status, "reason": reason}).encode())
     send(event="end", status=status, reason=reason)
 
 
 def _train(
-    cell: Cell, folder: Path, job: dict[str, Any], stopping: threading.Event, send: Any
+    cell: Cell, folder: Path, job: dict[str, Any], stop: Callable[[], bool], send: Callable[..., None]
 ) -> tuple[str, str | None]:
     import torch
 
@@ -57,7 +69,7 @@ def _train(
 
     try:
         trainer = Trainer(cell, folder, device=job["device"], context=job["context"])
-        status = trainer.run(report=report, stop=stopping.is_set)
+        status = trainer.run(report=report, stop=stop)
     except Exception as error:
         traceback.print_exc()
         status = "out_of_memory" if _out_of_memory(error) else "crashed"

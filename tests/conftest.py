@@ -1,4 +1,4 @@
-"""Small models that several test files share, and how to run one over a sequence."""
+"""Small models that several test files share, and how to run one over a sequence; sweeps without processes."""
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from harness import run_here
 from torch import Tensor, nn
 
 import baselines
@@ -47,6 +48,12 @@ def config(request: pytest.FixtureRequest) -> ModelConfig:
 def registered(request: pytest.FixtureRequest) -> ModelConfig:
     """Every model there is, where the update rule makes no difference."""
     return small_config(request.param)
+
+
+@pytest.fixture
+def workers_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells of a sweep train in this process: for tests of what a sweep leaves, as a worker is seconds of imports."""
+    monkeypatch.setattr("benchmark.sweep.run_local", run_here)
 
 
 @pytest.fixture

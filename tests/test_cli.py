@@ -200,6 +200,7 @@ def test_while_it_runs_the_board_shows_pace_score_and_chance() -> None:
 @pytest.mark.parametrize(
     ("suite_name", "axis", "levels"), [("hops", "hops", (1, 2)), ("operations", "operations", (1, 2, 3, 4))]
 )
+@pytest.mark.usefixtures("workers_here")
 def test_a_cell_of_several_difficulties_is_shown_at_each(
     tmp_path: Path, suite_name: str, axis: str, levels: tuple[int, ...]
 ) -> None:
@@ -220,6 +221,7 @@ def test_a_cell_of_several_difficulties_is_shown_at_each(
 # Cells that fail
 
 
+@pytest.mark.usefixtures("workers_here")
 def test_a_diverging_cell_is_a_row_and_not_run_again(tmp_path: Path) -> None:
     command = ["run", *TINY, "--set", "muon_lr=1e9", "--set", "adam_lr=1e9", "--rollout-steps", "0"]
     command += ["--sleep-passes", "2", "--out", str(tmp_path)]
@@ -243,6 +245,7 @@ def test_a_diverging_cell_is_a_row_and_not_run_again(tmp_path: Path) -> None:
 # Damaged files
 
 
+@pytest.mark.usefixtures("workers_here")
 def test_damage_is_set_aside_named_and_trained_again(quick: tuple[Path, Done], tmp_path: Path) -> None:
     """And, since the other run had two jobs, rows do not depend on their number."""
     planned = cells(rollout_steps=[0])

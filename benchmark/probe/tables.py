@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from benchmark import rows
 from benchmark.rows import Column, DamagedFileError, Row, write_atomically
 
 CELL = {
@@ -64,15 +65,15 @@ FILES = {"probe.csv": PROBES, "fast_weights.csv": SPECTRA}
 _KINDS = {"str": pl.String, "int": pl.Int64, "float": pl.Float64, "bool": pl.Boolean}
 
 
-def table(name: str, rows: Sequence[Row]) -> pl.DataFrame:
+def table(name: str, lines: Sequence[Row]) -> pl.DataFrame:
     """Rows as the table of that file name."""
-    return pl.DataFrame(rows, schema={column: _KINDS[c.kind] for column, c in FILES[name].items()}, orient="row")
+    return pl.DataFrame(lines, schema={column: _KINDS[c.kind] for column, c in FILES[name].items()}, orient="row")
 
 
-def write(folder: Path, name: str, rows: Sequence[Row]) -> Path:
+def write(folder: Path, name: str, lines: Sequence[Row]) -> Path:
     """Write the rows as a table into the folder, whole or not at all; its path."""
     text = io.StringIO()
-    table(name, rows).write_csv(text, float_precision=6)
+    table(name, lines).write_csv(text, float_precision=6)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / name, text.getvalue().encode())
     return folder / name
@@ -113,9 +114,4 @@ def terminal_table(probes: pl.DataFrame) -> tuple[list[str], list[list[object]]]
 
 def dictionary() -> str:
     """The columns of both tables in Markdown."""
-    lines = []
-    for name, columns in FILES.items():
-        lines += [f"`{name}`:", "", "| column | type | meaning |", "|---|---|---|"]
-        lines += [f"| `{column}` | {c.kind} | {c.about} |" for column, c in columns.items()]
-        lines.append("")
-    return "\n".join(lines).rstrip()
+    return "\n\n".join(f"`{name}`:\n\n{rows.dictionary(columns)}" for name, columns in FILES.items())

@@ -38,18 +38,12 @@ def beats(study: Study, *, low: int | str, high: int | str, at: str, smallest: f
     """
     small, large, depths = passes(study, low), passes(study, high), places(study, at)
     one, other = aligned(scores(study.final, small, depths), scores(study.final, large, depths))
-    count = examples(study.final, [small, large], depths)
-    found = paired(one, other, examples=count)
-    return Finding(
-        reading=f"N = {large} {np.mean(other):.3f}, N = {small} {np.mean(one):.3f} at {named(study, depths)}",
-        quantity="difference",
-        estimate=found.difference,
-        effect=found.difference,
+    return _difference(
+        one,
+        other,
+        examples(study.final, [small, large], depths),
         smallest=smallest,
-        p=found.p,
-        seeds=found.seeds,
-        spread=_sd(np.subtract(other, one)),
-        blur=_blur(count, one, other),
+        reading=f"N = {large} {np.mean(other):.3f}, N = {small} {np.mean(one):.3f} at {named(study, depths)}",
         gain=Gain(low=small, high=large, depths=depths),
     )
 
@@ -218,11 +212,29 @@ def helps(study: Study, *, column: str, base: float, n: int | str, at: str, smal
         raise LackingError(f"it takes one other value of {column} than {base}; there are {len(others)}")
     parts = [study.final.filter(pl.col(column) == value) for value in (base, others[0])]
     one, other = aligned(*(scores(part, count, depths) for part in parts))
-    total = min(examples(part, [count], depths) for part in parts)
-    found = paired(one, other, examples=total)
     name = column.replace("_", " ")
-    return Finding(
+    return _difference(
+        one,
+        other,
+        min(examples(part, [count], depths) for part in parts),
+        smallest=smallest,
         reading=f"N = {count}: {np.mean(other):.3f} with {name} {others[0]:g}, {np.mean(one):.3f} with {base:g}",
+    )
+
+
+def _difference(
+    one: Sequence[float],
+    other: Sequence[float],
+    count: int,
+    *,
+    smallest: float,
+    reading: str,
+    gain: Gain | None = None,
+) -> Finding:
+    """How much higher scores are than others of the same seeds, each over `count` examples, as a finding."""
+    found = paired(one, other, examples=count)
+    return Finding(
+        reading=reading,
         quantity="difference",
         estimate=found.difference,
         effect=found.difference,
@@ -230,7 +242,8 @@ def helps(study: Study, *, column: str, base: float, n: int | str, at: str, smal
         p=found.p,
         seeds=found.seeds,
         spread=_sd(np.subtract(other, one)),
-        blur=_blur(total, one, other),
+        blur=_blur(count, one, other),
+        gain=gain,
     )
 
 
