@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from harness import bench, comparable
 
-from benchmark import figures, reference, rows
+from benchmark import estimate, figures, reference, rows
 from benchmark.environment import REFERENCE
 from benchmark.reference import Study
 from benchmark.request import Request
@@ -109,8 +109,17 @@ def test_older_rows_get_the_settings_that_they_did_not_name(root: Path, monkeypa
 
 def test_nothing_is_trained_when_only_asked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked(monkeypatch, first=TWO)
-    assert TWO.command[:40] in run(root, "--dry")
+    out = run(root, "--dry")
+    assert TWO.command[:40] in out and "2 cells to train: about" in out
     assert not root.exists()
+    run(root)
+    assert run(root, "--dry").rstrip().endswith("0 cells to train")
+
+
+def test_what_studies_share_is_estimated_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(monkeypatch, first=ONE, second=TWO)
+    monkeypatch.setattr(estimate, "seconds", lambda cell: 100.0)
+    assert "2 cells to train: about 3 min" in run(root, "--dry")
 
 
 def test_everything_is_written_and_probes_are_not_made_twice(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ by one example, or seeds that are all perfect would forgive nothing.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -151,7 +151,8 @@ def judge(pairs: Sequence[Pair], *, tolerance: float = TOLERANCE, alpha: float =
     judged = [d for found in raw for d in found if d.measure.judged]
     adjusted = iter(holm([p for d in judged for p in (d.worse, d.improved)]))
     told = [
-        tuple(_adjusted(d, next(adjusted), next(adjusted)) if d.measure.judged else d for d in found) for found in raw
+        tuple(replace(d, worse=next(adjusted), improved=next(adjusted)) if d.measure.judged else d for d in found)
+        for found in raw
     ]
     return [_verdict(pair, found, tolerance, alpha) for pair, found in zip(pairs, told, strict=True)]
 
@@ -216,11 +217,6 @@ def _difference(measure: Measure, one: Floats, other: Floats, tolerance: float, 
 def _tail(value: float, error: float, freedom: int) -> float:
     """How often Student's t times `error` is below `value`."""
     return float(special.stdtr(freedom, value / error)) if error > 0 else float(value >= 0)
-
-
-def _adjusted(difference: Difference, worse: float, improved: float) -> Difference:
-    found = {name: getattr(difference, name) for name in ("measure", "here", "there", "difference")}
-    return Difference(**found, worse=worse, improved=improved)
 
 
 def _verdict(pair: Pair, differences: tuple[Difference, ...], tolerance: float, alpha: float) -> Comparison:

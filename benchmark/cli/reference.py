@@ -24,7 +24,7 @@ def reference_(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     jobs: Annotated[int | None, typer.Option(help="Cells at once; default: cores, or GPUs.")] = None,
-    dry: Annotated[bool, typer.Option("--dry", help="Only show what is there and what is missing.")] = False,
+    dry: Annotated[bool, typer.Option("--dry", help="Only show what is missing, and how long it would take.")] = False,
 ) -> None:
     """Train what the evidence lacks, then write its figures, tables, probes, verdicts and report again.
 
@@ -62,15 +62,25 @@ def _say(text: str) -> None:
 
 
 def _show(root: Path, names: Sequence[str]) -> None:
-    """What is there and what is missing, and the command behind each study."""
+    """What is there, what is missing and how long it would take, and the command behind each study."""
     from benchmark import reference
-    from benchmark.progress import table_of
+    from benchmark.estimate import seconds
+    from benchmark.progress import duration, table_of
 
-    lines = []
+    lines, total_s, counted = [], 0.0, set()
     for name in names:
         missing, kept = reference.stand(root, name)
-        lines.append([name, len({row["cell_id"] for row in kept}), len(missing), reference.STUDIES[name].command])
-    terminal().print(table_of(["study", "finished", "missing", "command"], lines, title=str(root)))
+        new_s = sum(seconds(cell) for cell in missing if cell.id not in counted)  # studies share cells
+        counted |= {cell.id for cell in missing}
+        total_s += new_s
+        finished = len({row["cell_id"] for row in kept})
+        about = duration(new_s) if missing else "-"
+        lines.append([name, finished, len(missing), about, reference.STUDIES[name].command])
+    terminal().print(table_of(["study", "finished", "missing", "about", "command"], lines, title=str(root)))
+    _say(
+        f"{len(counted)} cells to train"
+        + (f": about {duration(total_s)} of one core of this machine" if counted else "")
+    )
 
 
 def _train(name: str, study: "Study", cells: "Sequence[Cell]", environments: Environments, device: str) -> list[str]:
