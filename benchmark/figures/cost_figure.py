@@ -88,17 +88,21 @@ def throughput(rows: Sequence[Row]) -> Figure:
     first, passes = rows[0], sorted({row["sleep_passes"] for row in rows})
     looks = style.by_order(sorted({row["window"] for row in rows}))
     whole = cost_tables.throughput(first, "parallel")
+    by_passes = sorted(rows, key=lambda row: row["sleep_passes"])
+    of = {window: [row for row in by_passes if row["window"] == window] for window in looks}
     figure, (ax,) = style.sheet(
         title="What sleep costs in training: speed, by passes N",
         about=", ".join(part for part in (_named(first), f"{amount(first['parameters'])} parameters") if part),
         note=f"{_sentence(cost_tables.training(first))}, batch {first['batch']}, {_where(first)}. Bars: quartiles. "
-        f"Parallel: all tokens in one window, in one pass; beside the marks at N = {passes[0]}: the share of it that "
-        "is left. The last window is read once whatever N, so the fall is less than 1/N where it is much of them. "
-        "Both axes logarithmic.",
+        f"Parallel: all tokens in one window, in one pass; beside L: the share of it that N = {passes[0]} has. The last "
+        "window is read once whatever N, so the fall is less than 1/N where it is much of them. Both axes logarithmic.",
         panels=1,
         size=(3.9, 2.5),
         legend=[
-            *(look.handle(f"L = {window}") for window, look in looks.items()),
+            *(
+                look.handle(f"L = {window} ({100 * cost_tables.throughput(of[window][0]) / whole:.0f} %)")
+                for window, look in looks.items()
+            ),
             style.floor_handle(REFERENCE, "1/N"),
             style.floor_handle(PARALLEL, "parallel"),
         ],
@@ -106,16 +110,12 @@ def throughput(rows: Sequence[Row]) -> Figure:
     ax.axhline(whole, **PARALLEL)
     clock, tokens = shown_clock(first), first["step_tokens"] * first["batch"]
     for window, look in looks.items():
-        found = sorted((row for row in rows if row["window"] == window), key=lambda row: row["sleep_passes"])
+        found = of[window]
         counts, speeds = [row["sleep_passes"] for row in found], [cost_tables.throughput(row) for row in found]
         low, high = ([tokens / row[f"step_{clock}_{end}_s"] for row in found] for end in ("q75", "q25"))
         ax.vlines(counts, low, high, color=look.color, linewidth=1.2)
         ax.plot(counts, speeds, color=look.color, linestyle=look.dashes, marker=look.marker, zorder=3)
         ax.plot(passes, [speeds[0] * counts[0] / n for n in passes], **REFERENCE)
-        ax.annotate(
-            f"{100 * speeds[0] / whole:.0f} %", (counts[0], speeds[0]), xytext=(7, 3), textcoords="offset points",
-            size=7, color=look.color, va="bottom",
-        )  # fmt: skip
     every = [whole, *(cost_tables.throughput(row) for row in rows)]
     ax.set(xscale="log", yscale="log", xlim=(passes[0] / 1.15, passes[-1] * 1.15))
     ax.set_ylim(min(every) / 1.6, max(every) * 1.3)
