@@ -1,7 +1,7 @@
 """Grids of cells: a base and the values that its axes run through; a plan is one grid or several run as one sweep."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
@@ -18,22 +18,50 @@ class Grid:
         base: The cell all others differ from by their axes only.
         axes: Setting -> its values, slowest first. "seed" comes first, so that a sweep has one seed of everything
             before it begins the second.
+        variants: What is run in the place of each combination, by name, such as a model and its rivals; None: itself.
+            They are made from the combination, so that a changed task or setting changes all of them as it should.
+        chosen: Only these variants; None: all.
     """
 
     base: Cell
     axes: dict[str, tuple[Any, ...]]
+    variants: Callable[[Cell], Mapping[str, Cell]] | None = None
+    chosen: tuple[str, ...] | None = None
 
     def cells(self) -> tuple[Cell, ...]:
-        """Every combination, in the order they are run."""
-        return tuple(
+        """Every combination, or what is run in its place, in the order they are run.
+
+        Raises:
+            ValueError: an unknown variant, or a combination that has none.
+        """
+        every = tuple(
             self.base.with_settings(dict(zip(self.axes, values, strict=True)))
             for values in itertools.product(*self.axes.values())
         )
+        return every if self.variants is None else tuple(found for cell in every for found in self._variants(cell))
+
+    def _variants(self, cell: Cell) -> list[Cell]:
+        assert self.variants is not None
+        known = self.variants(cell)
+        for name in self.chosen or ():
+            if name not in known:
+                raise ValueError(nearest(name, known, kind="variant"))
+        return [known[name] for name in self.chosen or known]
 
     def narrowed(self, **axes: Sequence[Any] | None) -> "Grid":
         """The same grid with other values on some of its axes; None leaves an axis as it is."""
         chosen = {name: tuple(dict.fromkeys(values)) for name, values in axes.items() if values is not None}
-        return Grid(base=self.base, axes=self.axes | chosen)
+        return replace(self, axes=self.axes | chosen)
+
+    def only(self, variants: Sequence[str]) -> "Grid":
+        """The same grid with these variants alone.
+
+        Raises:
+            ValueError: the grid has none.
+        """
+        if self.variants is None:
+            raise ValueError(f"this suite has no variants to choose from; given {', '.join(variants)}")
+        return replace(self, chosen=tuple(dict.fromkeys(variants)))
 
     def with_settings(self, settings: dict[str, Any]) -> "Grid":
         """The same grid on a changed base; an axis that is set has that value alone.
@@ -42,13 +70,13 @@ class Grid:
             ValueError: a setting that is unknown or refused.
         """
         fixed = {name: (value,) for name, value in settings.items() if name in self.axes}
-        return Grid(base=self.base.with_settings(settings), axes=self.axes | fixed)
+        return replace(self, base=self.base.with_settings(settings), axes=self.axes | fixed)
 
     def with_task(self, kind: type[Task]) -> "Grid":
         """The same grid of another task, at its defaults; axes that were settings of the task before are gone."""
         gone = {f.name for f in fields(self.base.task)} | {"test_at"}
         base = replace(self.base, task=kind(), training=replace(self.base.training, test_at=()))
-        return Grid(base=base, axes={name: values for name, values in self.axes.items() if name not in gone})
+        return replace(self, base=base, axes={name: values for name, values in self.axes.items() if name not in gone})
 
     def with_model(self, kind: type[ModelConfig], settings: dict[str, Any]) -> "Grid":
         """The same grid of another model, at the sizes of this one, with `settings` on top.
@@ -74,7 +102,7 @@ class Grid:
                 )
         shared = [name for name in before if name in after and before[name] == after[name]]
         kept = {name: getattr(self.base.model, name) for name in shared}
-        return Grid(base=base.with_settings(kept | settings), axes=self.axes).with_settings(settings)
+        return replace(self, base=base.with_settings(kept | settings)).with_settings(settings)
 
 
 def _defaults(kind: type[ModelConfig]) -> dict[str, Any]:
@@ -114,6 +142,14 @@ class Plan:
             if values is not None and name not in self.axes:
                 raise ValueError(nearest(name, self.axes, kind="axis of this suite"))
         return Plan(tuple(g.narrowed(**{n: v for n, v in axes.items() if n in g.axes}) for g in self.grids))
+
+    def only(self, variants: Sequence[str] | None) -> "Plan":
+        """Every grid with these variants alone; None leaves all.
+
+        Raises:
+            ValueError: a grid has none to choose from.
+        """
+        return self if variants is None else Plan(tuple(grid.only(variants) for grid in self.grids))
 
     def with_settings(self, settings: dict[str, Any]) -> "Plan":
         """Changed bases, in every grid whose task, model or training has the setting.

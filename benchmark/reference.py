@@ -56,6 +56,7 @@ STUDIES: dict[str, Study] = {
     "hops-cpu": _one("hops"),
     "operations-cpu": _one("operations"),
     "controls-cpu": _one("controls"),
+    "hop-controls-cpu": _one("hop-controls"),
     "rules-cpu": _one("rules"),
     "sliding-cpu": _one("sliding"),
     "test-passes-cpu": _one("test-passes"),

@@ -24,6 +24,7 @@ class Request:
         seeds: Only these seeds; None leaves the suite's, as with the two below.
         sleep_passes: Only these N.
         rollout_steps: Only these depths t of Rule 110.
+        variants: Only these variants of the suite.
         settings: Changed settings, each `name=value`.
     """
 
@@ -34,6 +35,7 @@ class Request:
     seeds: Sequence[int] | None = None
     sleep_passes: Sequence[int] | None = None
     rollout_steps: Sequence[int] | None = None
+    variants: Sequence[str] | None = None
     settings: Sequence[str] = ()
 
     def plan(self) -> Plan:
@@ -53,7 +55,8 @@ class Request:
                 attempt(base.model, vocab_size=base.task.vocab_size, window=base.task.window, seq_len=base.task.seq_len)
         elif changes:
             plan = plan.with_settings(changes)
-        return plan.narrowed(seed=self.seeds, sleep_passes=self.sleep_passes, rollout_steps=self.rollout_steps)
+        plan = plan.narrowed(seed=self.seeds, sleep_passes=self.sleep_passes, rollout_steps=self.rollout_steps)
+        return plan.only(self.variants)
 
     @property
     def title(self) -> str:
@@ -69,7 +72,12 @@ class Request:
         words += ["--scale", self.scale] if self.scale != "cpu" else []
         for option, name in (("--task", self.task), ("--model", self.model)):
             words += [option, name] if name else []
-        lists = {"--seeds": self.seeds, "--sleep-passes": self.sleep_passes, "--rollout-steps": self.rollout_steps}
-        for option, numbers in lists.items():
-            words += [option, ",".join(map(str, numbers))] if numbers is not None else []
+        lists = {
+            "--seeds": self.seeds,
+            "--sleep-passes": self.sleep_passes,
+            "--rollout-steps": self.rollout_steps,
+            "--variants": self.variants,
+        }
+        for option, chosen in lists.items():
+            words += [option, ",".join(map(str, chosen))] if chosen is not None else []
         return shlex.join(words + [word for text in self.settings for word in ("--set", text)])

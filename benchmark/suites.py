@@ -112,12 +112,24 @@ def test_passes(scale: str) -> Grid:
     )
 
 
-def controls(scale: str) -> Plan:
+def controls(scale: str) -> Grid:
     """Sleep against every rival of the same training compute: deeper, wider, longer trained, looped elsewhere."""
     depth = {"tiny": 2, "cpu": 6, "gpu": 8, "paper": 16}[scale]
     tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
-    sleep = automaton(scale).with_settings({"rollout_steps": depth, "sleep_passes": 2, "tokens": tokens})
-    return Plan(tuple(Grid(base=rival, axes={"seed": seeds(scale)}) for rival in matched(sleep).values()))
+    sleep = automaton(scale).with_settings({"rollout_steps": depth, "tokens": tokens})
+    return Grid(base=sleep, axes={"seed": seeds(scale), "sleep_passes": (2,)}, variants=matched)
+
+
+def hop_controls(scale: str) -> Grid:
+    """Sleep on Depo at the largest N against more depth, more width and loops in the prediction, at equal compute."""
+    base, passes = cycle(scale), 2 if scale == "tiny" else 4
+    tokens = hops(scale).base.training.tokens
+    return Grid(
+        base=base.with_settings({"tokens": tokens}),
+        axes={"seed": seeds(scale), "sleep_passes": (passes,)},
+        variants=matched,
+        chosen=("sleep", "plain", "deeper", "wider", "wake-loop"),
+    )
 
 
 def rules(scale: str) -> Grid:
@@ -188,6 +200,7 @@ SUITES: dict[str, Callable[[str], Grid | Plan]] = {
     "hops": hops,
     "operations": operations,
     "controls": controls,
+    "hop-controls": hop_controls,
     "rules": rules,
     "sliding": sliding,
     "test-passes": test_passes,

@@ -33,6 +33,9 @@ Out = Annotated[
 Passes = Annotated[str | None, typer.Option(metavar="1,2", help="Only these N (passes over a window before eviction).")]
 Rollouts = Annotated[str | None, typer.Option(metavar="0,4", help="Only these depths t (Rule 110 steps).")]
 Seeds = Annotated[str | None, typer.Option(metavar="0,1,2", help="Only these seeds.")]
+Variants = Annotated[
+    str | None, typer.Option(metavar="NAME,NAME", help="Of suites of rivals, these: sleep, plain, deeper, wider ...")
+]
 
 
 @app.command()
@@ -46,6 +49,7 @@ def run(
     seeds: Seeds = None,
     sleep_passes: Passes = None,
     rollout_steps: Rollouts = None,
+    variants: Variants = None,
     settings: Settings = None,
     out: Out = None,
 ) -> None:
@@ -54,7 +58,7 @@ def run(
     from benchmark.cli import watched
 
     environments = executors.slots(device, jobs)
-    asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, settings)
+    asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, variants, settings)
     cells = asked.plan().cells()
     folder = out or _default_out(suite, scale, task, model)
     states = watched.run(
@@ -106,6 +110,7 @@ def show(
     seeds: Seeds = None,
     sleep_passes: Passes = None,
     rollout_steps: Rollouts = None,
+    variants: Variants = None,
     settings: Settings = None,
     json_: Json = False,
 ) -> None:
@@ -114,7 +119,7 @@ def show(
     from benchmark.estimate import seconds
     from benchmark.progress import amount, duration, fact, table_of, varying
 
-    asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, settings)
+    asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, variants, settings)
     grid = asked.plan()
     cells = grid.cells()
     found: list[dict[str, Any]] = [
@@ -152,6 +157,7 @@ def _asked(
     seeds: str | None,
     sleep_passes: str | None,
     rollout_steps: str | None,
+    variants: str | None,
     settings: list[str] | None,
 ) -> "Request":
     """What the options ask for."""
@@ -167,6 +173,7 @@ def _asked(
         seeds=given[0],
         sleep_passes=given[1],
         rollout_steps=given[2],
+        variants=[name.strip() for name in variants.split(",")] if variants is not None else None,
         settings=settings or (),
     )
 
