@@ -316,6 +316,12 @@ def test_damage_is_set_aside_named_and_trained_again(quick: tuple[Path, Done], t
         (["--rollout-steps", "-1"], ["rollout_steps must be a whole number >= 0; given -1"]),
         (["--rollout-steps", "deep"], ["--rollout-steps takes whole numbers separated by commas", "given 'deep'"]),
         (["--sleep-passes", "1,0"], ["sleep_passes must be a whole number >= 1; given 0"]),
+        (
+            ["controls", "--variants", "deper"],
+            ["unknown variant 'deper'; valid: sleep, plain", "did you mean 'deeper'?"],
+        ),
+        (["controls", "--sleep-passes", "1"], ["sleep_passes = 1 is the plain hybrid", "at least 2 are needed"]),
+        (["--variants", "sleep"], ["this suite has no variants to choose from; given sleep"]),
         (["--seeds", "-1"], ["seed must be a whole number >= 0; given -1"]),
         (["--jobs", "0"], ["jobs must be at least 1; given 0"]),
         (["--jobs", "two"], ["Invalid value for '--jobs'"]),

@@ -94,8 +94,9 @@ def throughput(rows: Sequence[Row]) -> Figure:
         title="What sleep costs in training: speed, by passes N",
         about=", ".join(part for part in (_named(first), f"{amount(first['parameters'])} parameters") if part),
         note=f"{_sentence(cost_tables.training(first))}, batch {first['batch']}, {_where(first)}. Bars: quartiles. "
-        f"Parallel: all tokens in one window, in one pass; beside L: the share of it that N = {passes[0]} has. The last "
-        "window is read once whatever N, so the fall is less than 1/N where it is much of them. Both axes logarithmic.",
+        f"Parallel: all tokens in one window, in one pass; beside L: the share of it that N = {passes[0]} has. The "
+        "last window is read once whatever N, so the fall is less than 1/N where it is much of them. Both axes "
+        "logarithmic.",
         panels=1,
         size=(3.9, 2.5),
         legend=[
