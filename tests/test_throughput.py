@@ -93,7 +93,8 @@ def test_the_figure_shows_throughput_its_guides_and_the_share_of_the_parallel_pa
     assert parallel == [2500, 2500]
     for measured, guide, one in zip(lines[::2], lines[1::2], (1000, 2000), strict=True):
         assert measured == pytest.approx([one, one / 2, one / 6]) == guide
-    assert [text.get_text() for text in ax.texts] == ["40 %", "80 %"]
+    legend = [text.get_text() for box in figure.legends for text in box.get_texts()]
+    assert [label.partition("(")[2] for label in legend[:2]] == ["40 %)", "80 %)"], legend
     assert "Forward and backward of 100 tokens" in " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
     columns, table = cost_tables.terminal_table(rows)
     assert columns[-1] == "train, tokens/s" and [line[-1] for line in table[:3]] == ["1,000", "500", "167"]
