@@ -32,13 +32,19 @@ class Grid:
         """Every combination, or what is run in its place, in the order they are run.
 
         Raises:
-            ValueError: an unknown variant, or a combination that has none.
+            ValueError: an unknown variant, a combination that has none, or several of a seed, whose variants would
+                share names.
         """
         every = tuple(
             self.base.with_settings(dict(zip(self.axes, values, strict=True)))
             for values in itertools.product(*self.axes.values())
         )
-        return every if self.variants is None else tuple(found for cell in every for found in self._variants(cell))
+        if self.variants is None:
+            return every
+        for name, values in self.axes.items():
+            if name != "seed" and len(values) > 1:
+                raise ValueError(f"variants are of one {name}, or two would have one name; given {values}")
+        return tuple(found for cell in every for found in self._variants(cell))
 
     def _variants(self, cell: Cell) -> list[Cell]:
         assert self.variants is not None

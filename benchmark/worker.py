@@ -45,7 +45,7 @@ def work(job: dict[str, Any], send: Callable[..., None], stop: Callable[[], bool
     Args:
         job: `cell` (as JSON), `folder`, `device` and `context`.
         send: Is called with every event.
-        stop: Whether to save and end; asked before every step.
+        stop: Whether to save and end; asked after every step.
     """
     folder = Path(job["folder"])
     with (folder / "lock").open("w") as lock:

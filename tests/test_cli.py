@@ -320,6 +320,7 @@ def test_damage_is_set_aside_named_and_trained_again(quick: tuple[Path, Done], t
             ["controls", "--variants", "deper"],
             ["unknown variant 'deper'; valid: sleep, plain", "did you mean 'deeper'?"],
         ),
+        (["controls", "--sleep-passes", "2,4"], ["variants are of one sleep_passes", "given (2, 4)"]),
         (["controls", "--sleep-passes", "1"], ["sleep_passes = 1 is the plain hybrid", "at least 2 are needed"]),
         (["--variants", "sleep"], ["this suite has no variants to choose from; given sleep"]),
         (["--seeds", "-1"], ["seed must be a whole number >= 0; given -1"]),
