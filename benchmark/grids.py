@@ -18,14 +18,15 @@ class Grid:
         base: The cell all others differ from by their axes only.
         axes: Setting -> its values, slowest first. "seed" comes first, so that a sweep has one seed of everything
             before it begins the second.
-        variants: What is run in the place of each combination, by name, such as a model and its rivals; None: itself.
-            They are made from the combination, so that a changed task or setting changes all of them as it should.
+        variants: What is run in the place of each combination, by name, such as a model and its rivals, given the
+            combination and `only` some names (`rivals.matched`); None: itself. They are made from the combination, so
+            that a changed task or setting changes all of them as it should.
         chosen: Only these variants; None: all.
     """
 
     base: Cell
     axes: dict[str, tuple[Any, ...]]
-    variants: Callable[[Cell], Mapping[str, Cell]] | None = None
+    variants: Callable[..., Mapping[str, Cell]] | None = None
     chosen: tuple[str, ...] | None = None
 
     def cells(self) -> tuple[Cell, ...]:
@@ -44,15 +45,7 @@ class Grid:
         for name, values in self.axes.items():
             if name != "seed" and len(values) > 1:
                 raise ValueError(f"variants are of one {name}, or two would have one name; given {values}")
-        return tuple(found for cell in every for found in self._variants(cell))
-
-    def _variants(self, cell: Cell) -> list[Cell]:
-        assert self.variants is not None
-        known = self.variants(cell)
-        for name in self.chosen or ():
-            if name not in known:
-                raise ValueError(nearest(name, known, kind="variant"))
-        return [known[name] for name in self.chosen or known]
+        return tuple(found for cell in every for found in self.variants(cell, only=self.chosen).values())
 
     def narrowed(self, **axes: Sequence[Any] | None) -> "Grid":
         """The same grid with other values on some of its axes; None leaves an axis as it is."""

@@ -5,7 +5,7 @@ sleep model and differs from it in the one thing that its name says.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ TOLERANCE = 0.05
 MATCHES = ("train_flops", "sleep_flops", "tokens")
 
 
-def matched(sleep: Cell, by: str = "train_flops") -> dict[str, Cell]:
+def matched(sleep: Cell, by: str = "train_flops", *, only: Sequence[str] | None = None) -> dict[str, Cell]:
     """The cells of every fair rival of a sleep model, by variant; all but what is said here stays as it is.
 
     - "sleep" is the cell itself, and "plain" is N = 1 on the same tokens: the paper's baseline, and no match.
@@ -43,19 +43,31 @@ def matched(sleep: Cell, by: str = "train_flops") -> dict[str, Cell]:
         by: "train_flops": FLOPs of the whole training; sizes first, then `tokens` make them equal. "sleep_flops":
             forward FLOPs of consolidating one sequence, on the same tokens. "tokens": the same tokens, with the sizes
             of "train_flops". What cannot be matched that way is left out; `excluded` says why.
+        only: These variants alone, in this order; no other is built. None: all that are fair.
 
     Raises:
-        ValueError: nothing to match, not a plain sleep model, or a rival that misses by more than `TOLERANCE`.
+        ValueError: nothing to match, not a plain sleep model, a rival that misses by more than `TOLERANCE`, or a
+            variant asked for that is unknown or left out.
     """
-    left_out = excluded(sleep, by)
-    cells = {"sleep": sleep, "plain": _plain(sleep, by)}
-    for name, build in RIVALS.items():
-        if name not in left_out:
-            cells[name] = build(sleep, by)
-            if by == "train_flops":
-                cells[name] = _budgeted(cells[name], sleep)
-            _check_match(name, cells[name], sleep, by)
-    return {name: replace(cell, variant=name) for name, cell in cells.items()}
+    left_out, known = excluded(sleep, by), ("sleep", "plain", *RIVALS)
+    for name in only or ():
+        if name not in known:
+            raise ValueError(nearest(name, known, kind="variant"))
+        if name in left_out:
+            raise ValueError(f"{name} is left out: {left_out[name]}")
+    names = only if only is not None else [name for name in known if name not in left_out]
+    return {name: replace(_variant(name, sleep, by), variant=name) for name in names}
+
+
+def _variant(name: str, sleep: Cell, by: str) -> Cell:
+    if name == "sleep":
+        return sleep
+    if name == "plain":
+        return _plain(sleep, by)
+    cell = RIVALS[name](sleep, by)
+    cell = _budgeted(cell, sleep) if by == "train_flops" else cell
+    _check_match(name, cell, sleep, by)
+    return cell
 
 
 def excluded(sleep: Cell, by: str = "train_flops") -> dict[str, str]:

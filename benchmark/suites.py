@@ -1,6 +1,6 @@
 """Suites: named grids of cells, one function each; a scale sets the sizes.
 
-`tiny` takes seconds (CI), `cpu` at most an hour on two cores, `gpu` is meant for an hour on one GPU, `paper` has
+`tiny` takes seconds (CI), `cpu` an hour or two on two cores at most, `gpu` is meant for an hour on one GPU, `paper` has
 exactly the paper's sizes.
 """
 

@@ -1,6 +1,6 @@
 """Small models that several test files share, and how to run one over a sequence; sweeps without processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -51,9 +51,12 @@ def registered(request: pytest.FixtureRequest) -> ModelConfig:
 
 
 @pytest.fixture
-def workers_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def workers_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Cells of a sweep train in this process: for tests of what a sweep leaves, as a worker is seconds of imports."""
     monkeypatch.setattr("benchmark.sweep.run_local", run_here)
+    threads = torch.get_num_threads()  # a worker takes one
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

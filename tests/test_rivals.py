@@ -236,3 +236,21 @@ def test_models_of_another_kind_and_tasks_of_one_window_are_refused() -> None:
     )
     with pytest.raises(ValueError, match="no window of task 'rule110' is consolidated"):
         matched(whole)
+
+
+def test_only_what_is_asked_for_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> Cell:
+        raise AssertionError("nobody asked for it")
+
+    for name in set(RIVALS) - {"deeper"}:
+        monkeypatch.setitem(RIVALS, name, never)
+    found = matched(TINY, only=("deeper", "sleep"))
+    assert list(found) == ["deeper", "sleep"]
+    assert all(cell.variant == name for name, cell in found.items())
+
+
+def test_a_variant_that_is_unknown_or_left_out_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"unknown variant 'deper'; valid: sleep, plain, .*did you mean 'deeper'"):
+        matched(TINY, only=["deper"])
+    with pytest.raises(ValueError, match="longer is left out: on the same tokens it is the plain model"):
+        matched(TINY, "tokens", only=["longer"])

@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 
 SuiteName = Annotated[str, typer.Argument(metavar="[SUITE]", help="A suite; `bench list` names them.")]
-Scale = Annotated[str, typer.Option(help="tiny (seconds), cpu (at most an hour on 2 cores), gpu, paper.")]
+Scale = Annotated[str, typer.Option(help="tiny (seconds), cpu (at most 1 to 2 hours on 2 cores), gpu, paper.")]
 TaskName = Annotated[str | None, typer.Option("--task", metavar="NAME", help="Another task: one of `bench list`.")]
 Model = Annotated[
     str | None, typer.Option(metavar="NAME", help="Another model: one of `bench list`, or your package.module:factory.")

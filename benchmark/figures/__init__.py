@@ -43,8 +43,6 @@ COMPARISONS: dict[str, tuple[tuple[str, ...], Callable[[Study], Figure | None]]]
 }
 """Every figure of a whole suite: the columns that it tells apart beside difficulty and N, and the figure."""
 
-KINDS = ("png", "svg")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drawn:
@@ -88,7 +86,7 @@ def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:
     written: list[Path] = []
     for figure in drawn(frame, png=True):
         folder.mkdir(parents=True, exist_ok=True)
-        for kind in KINDS:
+        for kind in style.KINDS:
             written.append(folder / f"{figure.name}.{kind}")
             rows.write_atomically(written[-1], getattr(figure, kind))
     return written
@@ -96,7 +94,7 @@ def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:
 
 def stale(folder: Path, written: Iterable[Path]) -> list[Path]:
     """Files in a folder that have the name of a figure of this suite and were not written now, sorted."""
-    ours = re.compile(rf"({'|'.join([*FIGURES, *COMPARISONS])})(-[A-Za-z0-9._-]+)?\.({'|'.join(KINDS)})")
+    ours = re.compile(rf"({'|'.join([*FIGURES, *COMPARISONS])})(-[A-Za-z0-9._-]+)?\.({'|'.join(style.KINDS)})")
     return sorted(path for path in folder.glob("*") if ours.fullmatch(path.name) and path not in {*written})
 
 

@@ -12,7 +12,6 @@ from benchmark.cost_tables import timing
 from benchmark.figures import style
 from benchmark.latency import CONTEXT, Row, shown_clock
 from benchmark.progress import amount
-from benchmark.rows import write_atomically
 
 REFERENCE = style.CHANCE_LINE | {"linestyle": (0, (1, 1.5))}
 PARALLEL = style.CHANCE_LINE | {"color": style.INK}
@@ -22,15 +21,8 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Draw the figures that one model's rows allow as PNG and SVG; the paths written."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = {"cost_by_passes": cost_by_passes} | ({"throughput": throughput} if "step_tokens" in rows[0] else {})
-    written = []
     with style.context():
-        for name, figure_of in figures.items():
-            figure = figure_of(rows)
-            style.settle(figure)
-            for kind in ("png", "svg"):
-                written.append(folder / f"{name}.{kind}")
-                write_atomically(written[-1], style.encode(figure, kind))
-    return written
+        return [path for name, figure_of in figures.items() for path in style.save(figure_of(rows), folder, name)]
 
 
 def cost_by_passes(rows: Sequence[Row]) -> Figure:

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmark.figures import style
-from benchmark.rows import write_atomically
 
 STUDY = ("task", "model", "settings", "difficulty")
 """What figures are of their own for."""
@@ -36,11 +35,7 @@ def draw(probes: pl.DataFrame, spectra: pl.DataFrame, folder: Path) -> list[Path
     with style.context():
         for kind, frame, figure_of in (("probe", probes, readable), ("fast_weights", spectra, by_pass)):
             for name, study in studies(frame):
-                figure = figure_of(study)
-                style.settle(figure)
-                for suffix in ("png", "svg"):
-                    written.append(folder / f"{kind}-{name}.{suffix}")
-                    write_atomically(written[-1], style.encode(figure, suffix))
+                written += style.save(figure_of(study), folder, f"{kind}-{name}")
     return written
 
 

@@ -5,6 +5,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -13,6 +14,11 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+from benchmark.rows import write_atomically
+
+KINDS = ("png", "svg")
+"""The files of a figure."""
 
 INK, GREY = "#222222", "#6b6b6b"
 
@@ -213,6 +219,15 @@ def settle(figure: Figure) -> None:
     for ax in figure.axes:
         left, bottom, width, height = (round(float(at), 4) for at in ax.get_position().bounds)
         ax.set_position((left, bottom, width, height))
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Settle a figure and write it as PNG and SVG; the paths written. Call inside `context`."""
+    settle(figure)
+    paths = [folder / f"{name}.{kind}" for kind in KINDS]
+    for kind, path in zip(KINDS, paths, strict=True):
+        write_atomically(path, encode(figure, kind))
+    return paths
 
 
 def encode(figure: Figure, kind: str, *, title: str | None = None, about: str | None = None) -> bytes:
