@@ -162,7 +162,7 @@ def _side(frame: pl.DataFrame) -> _Side:
 
 
 def _plain(value: Any) -> Any:
-    """A setting so that equal ones are written alike: 2.0 as 2, a list as a list."""
+    """A setting so that equal ones are written alike: 2.0 as 2."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
