@@ -164,6 +164,22 @@ class Task(ABC):
         """
         return {}
 
+    def determinants(self, episode: Episode) -> rng.Words | None:
+        """Hashes [B, answers] of the smallest part of what was read that fixes each answer, its question included.
+
+        Equal hashes have equal answers in every split, so a table of those met in training answers what it has met.
+        0 where an example has no such answer; None where a task does not say.
+        """
+        return None
+
+    def held_out(self, difficulty: int) -> str:
+        """What fixes an answer and is in one split alone, in words: "light cones of 13 cells".
+
+        Empty where that part is in every split, so that a table of it passes: such a task asks for storage, or for a
+        table, and `shortcuts` gives what the table scores.
+        """
+        return ""
+
     def check_answer(self, answer: int | None) -> None:
         """Raise ValueError unless `answer` is None (the whole example) or the number of an answer."""
         if answer is not None:
