@@ -48,6 +48,18 @@ class WindowAttention(nn.Module):
         # A slice would hold on to the memory of what it was cut from, evicted tokens included.
         return output, None if kept is None else kept.contiguous()
 
+    def write(self, x: Tensor, kept: Tensor | None) -> Tensor | None:
+        """What is kept after tokens [B, T, D], as `forward` leaves it, where nobody reads the outputs."""
+        if kept is None:
+            return None
+        k, v = split_heads(functional.linear(x, self.qkv.weight[x.shape[-1] :]), self.heads, parts=2)
+        return self.keeping(kept, self.k_norm(k.to(self.k_norm.weight.dtype)), v).contiguous()
+
+    def keeping(self, kept: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The keys and values [B, 2, H, C, D / H] that are kept after some more, at most `keep` tokens' worth."""
+        both = torch.cat((kept, torch.stack((k, v.to(k.dtype)), dim=1)), dim=-2)
+        return both if self.keep is None else both[..., -self.keep :, :]
+
     def attend(self, q: Tensor, k: Tensor, v: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Mixed values [B, H, T, D / H] of normalised queries and keys, and what is kept after them."""
         if self.keep == 0:
@@ -59,8 +71,7 @@ class WindowAttention(nn.Module):
         mask = visible(length, past, self.keep, q.device)
         turned_q, turned_k = turned(q, past).to(v.dtype), turned(all_k, 0).to(v.dtype)
         mixed = functional.scaled_dot_product_attention(turned_q, turned_k, all_v.to(v.dtype), attn_mask=mask)
-        after = torch.stack((all_k, all_v.to(all_k.dtype)), dim=1)
-        return mixed, after if self.keep is None else after[..., -self.keep :, :]
+        return mixed, self.keeping(kept, k, v)
 
 
 def visible(length: int, past: int, reach: int | None, device: torch.device) -> Tensor:

@@ -96,7 +96,11 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Predict: one ordinary forward pass over tokens [B, P], whatever N was; logits [B, P, V] and the new state."""
+        """Predict: one ordinary forward pass over tokens [B, P], whatever N was; logits [B, P, V] and the new state.
+
+        A prediction is causal: the logits at position p depend on `state` and on the tokens up to p alone, bit for bit,
+        however many passes it takes. In training the tokens after p hold the answers that are asked at p.
+        """
 
     @property
     def wake_passes(self) -> int:
@@ -129,6 +133,11 @@ class ModelConfig(ABC):
 
     name: ClassVar[str]
     version: ClassVar[int]
+
+    @property
+    def revision(self) -> int:
+        """The version of these settings' numbers: `version`, unless only some settings have changed theirs since."""
+        return self.version
 
     @abstractmethod
     def build(self, *, vocab_size: int, window: int, seq_len: int) -> Model:

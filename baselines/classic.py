@@ -39,7 +39,7 @@ class ClassicFastWeights(FastWeightMixer):
         self, q: Tensor, k: Tensor, v: Tensor, gates: tuple[Tensor, ...], state: Tensor
     ) -> tuple[Tensor, Tensor]:
         """`classic` with the same decay and rate for every token."""
-        shape = q.shape[:-1]
+        shape = k.shape[:-1]
         log_decay = functional.logsigmoid(self.decay_logit)[:, None].expand(shape)
         return classic(q, k, v, log_decay, self.log_rate.exp()[:, None].expand(shape), state)
 

@@ -4,6 +4,8 @@ Every rule is a plain function on tensors, `rule(q, k, v, ..., state) -> (output
 loop that reads like the equation (`*_reference`, the oracle of the tests) and a fast form with the same signature.
 The delta rules are here; every other rule lies beside its mixer.
 
+Where only the new state is of use, a fast form is called with no queries, q [B, H, 0, K], and gives no outputs.
+
 A fast form is made of the parts at the end. Of the write k_s w_s^T a rule leaves a share c_ts after token t, the
 influence [B, H, T, T]. Reading, writing and correcting are matrix products and one triangular solve, whatever c is.
 
@@ -118,9 +120,12 @@ def in_turn(q: Tensor, k: Tensor, v: Tensor, *gates: Tensor) -> Iterator[tuple[T
 
 
 def in_chunks(chunk: Callable[..., tuple[Tensor, Tensor]], *sequences: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """Outputs and last state of `chunk(*sequences, state)` over at most `CHUNK` tokens (dimension 2) after another."""
+    """Outputs and last state of `chunk(*sequences, state)` over at most `CHUNK` tokens (dimension 2) after another.
+
+    The sequences are q, k and whatever else a rule takes per token.
+    """
     outputs = []
-    for start in range(0, sequences[0].shape[2], CHUNK):
+    for start in range(0, sequences[1].shape[2], CHUNK):
         output, state = chunk(*(a[:, :, start : start + CHUNK] for a in sequences), state)
         outputs.append(output)
     return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)), state
@@ -140,13 +145,15 @@ def read(q: Tensor, k: Tensor, writes: Tensor, influence: Tensor, carried: Tenso
     """What the fast weights after token t answer to q_t [B, H, T, V], for writes [B, H, T, V] under keys k.
 
     Args:
-        q: Queries [B, H, T, K].
+        q: Queries [B, H, T, K]; or none, [B, H, 0, K], which get no answers.
         k: Keys [B, H, T, K].
         writes: What token s wrote under k_s [B, H, T, V].
         influence: What is left at t of the write at s [B, H, T, T], lower triangular.
         carried: What is left at t of `state` [B, H, T, 1].
         state: Fast weights before the chunk [B, H, K, V].
     """
+    if not q.shape[2]:
+        return q @ state
     return carried * (q @ state) + (influence * (q @ k.mT)) @ writes
 
 

@@ -44,7 +44,8 @@ class Hybrid(ModelConfig):
         reembed: Start every pass from the features that entered the loop instead of those of the pass before.
         reset_state: Start every pass from the fast weights before the sleep instead of those of the pass before.
         reread: Instead of looping, read N copies of the window as tokens, in one pass.
-        wake_passes: Passes of a prediction. Above 1 the model breaks the latency constraint.
+        wake_passes: Passes of a prediction, each from the fast weights before the window: what a pass has written about
+            a token never reaches an earlier one. Above 1 the model breaks the latency constraint.
     """
 
     name: ClassVar[str] = "hybrid"
@@ -97,6 +98,16 @@ class Hybrid(ModelConfig):
             raise ValueError("reread runs a single pass: reembed, reset_state and loop have no meaning beside it")
         if self.wake_passes < 1:
             raise ValueError(f"wake_passes = {self.wake_passes}: at least 1 is needed")
+        if self.reembed and self.wake_passes > 1:
+            raise ValueError(
+                f"reembed with wake_passes = {self.wake_passes}: every pass of a prediction would repeat the first, so "
+                "one of them must be off"
+            )
+
+    @property
+    def revision(self) -> int:
+        """One more than the version where predictions loop: until they were made causal, those gave other numbers."""
+        return self.version + (self.wake_passes > 1)
 
     @property
     def looped(self) -> range:

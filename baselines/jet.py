@@ -27,9 +27,9 @@ class Jet(GatedDeltaNet):
         return DynamicConvolution(d_model, width, CONVOLUTION_WIDTH)
 
     def convolve(self, qkv: Tensor, x: Tensor) -> Tensor:
-        """SiLU of q, k and the convolved v, [B, T, 3 H K], of tokens x [B, T, D]."""
-        q, k, v = qkv.chunk(3, dim=-1)
-        return functional.silu(torch.cat((q, k, self.convolution(v, x)), dim=-1))
+        """SiLU of q, k and the convolved v, [B, T, 3 H K], of tokens x [B, T, D]; or of k and v alone."""
+        *plain, v = torch.split(qkv, self.heads * self.state_size, dim=-1)
+        return functional.silu(torch.cat((*plain, self.convolution(v, x)), dim=-1))
 
 
 class DynamicConvolution(nn.Module):

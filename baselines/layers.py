@@ -21,11 +21,10 @@ def linear(inputs: int, outputs: int, *, zero: bool = False) -> nn.Linear:
     return layer
 
 
-def split_heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values, each [B, H, T, D / H], from one projection [B, T, 3 D]."""
+def split_heads(qkv: Tensor, heads: int, parts: int = 3) -> tuple[Tensor, ...]:
+    """Queries, keys and values, each [B, H, T, D / H], from one projection [B, T, 3 D]; with 2 `parts` keys, values."""
     batch, length, width = qkv.shape
-    q, k, v = qkv.view(batch, length, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4)
-    return q, k, v
+    return qkv.view(batch, length, parts, heads, width // (parts * heads)).permute(2, 0, 3, 1, 4).unbind()
 
 
 class SquaredReluMLP(nn.Module):
@@ -59,8 +58,9 @@ class ShortConvolution(nn.Module):
             self.weight[0] += 1.0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map [B, T, C] to [B, T, C]; tap j sees the token j steps back."""
-        mixed = x * self.weight[0]
-        for back in range(1, min(self.weight.shape[0], x.shape[1])):
-            mixed = mixed + functional.pad(x[:, :-back] * self.weight[back], (0, 0, back, 0))
+        """Map [B, T, C] to [B, T, C]; tap j sees the token j steps back. Of fewer channels x has the last ones."""
+        weight = self.weight[:, -x.shape[-1] :]
+        mixed = x * weight[0]
+        for back in range(1, min(weight.shape[0], x.shape[1])):
+            mixed = mixed + functional.pad(x[:, :-back] * weight[back], (0, 0, back, 0))
         return mixed

@@ -37,7 +37,10 @@ class FastWeightMixer(nn.Module, ABC):
         return ShortConvolution(3 * width, CONVOLUTION_WIDTH)
 
     def convolve(self, qkv: Tensor, x: Tensor) -> Tensor:
-        """Short convolution and SiLU of the projections [B, T, 3 H K] of tokens x [B, T, D]."""
+        """Short convolution and SiLU of the projections [B, T, 3 H K] of tokens x [B, T, D].
+
+        Where nothing is read x has projections to k and v alone, [B, T, 2 H K]: the last channels of the layer.
+        """
         mixed: Tensor = functional.silu(self.convolution(qkv))
         return mixed
 
@@ -47,7 +50,8 @@ class FastWeightMixer(nn.Module, ABC):
     ) -> tuple[Tensor, Tensor]:
         """The rule: outputs [B, H, T, V] and the new state, from q, k of unit length and v [B, H, T, K = V].
 
-        `gates` holds `gate_count` tensors [B, H, T] as projected: bringing them into range is the rule's part.
+        `gates` holds `gate_count` tensors [B, H, T] as projected: bringing them into range is the rule's part. Where
+        only the state is of use q is of no tokens, [B, H, 0, K], and so are the outputs.
         """
 
     def initial_state(self, batch: int) -> Tensor:
@@ -57,13 +61,27 @@ class FastWeightMixer(nn.Module, ABC):
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Map tokens [B, T, D] and the state to the same shapes."""
         q, k, v = split_heads(self.convolve(self.qkv(x), x), self.heads)
+        mixed, state = self.updated(x, q, k, v, state)
+        mixed = self.norm(mixed).transpose(1, 2).flatten(-2) * functional.silu(self.output_gate(x))
+        return self.out(mixed), state
+
+    def write(self, x: Tensor, state: Tensor) -> Tensor:
+        """The state after tokens [B, T, D], as `forward` leaves it, where nobody reads the outputs."""
+        width = self.heads * self.state_size
+        kv = functional.linear(x, self.qkv.weight[width:])
+        k, v = split_heads(self.convolve(kv, x), self.heads, parts=2)
+        return self.updated(x, k[:, :, :0], k, v, state)[1]
+
+    def updated(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs [B, H, Q, V] and the new state of tokens x [B, T, D] with keys and values [B, H, T, K = V].
+
+        Queries are one per token, or none at all: [B, H, Q, K] with Q = T or 0.
+        """
         gates = self.gates(x).mT.chunk(self.gate_count, dim=-2) if self.gates is not None else ()  # each [B, H, T]
         # The rule itself stays in the precision of the state: bf16 would round away small writes.
         with torch.autocast(x.device.type, enabled=False):
             q, k, v, *gates = (a.to(state.dtype) for a in (q, k, v, *gates))
-            mixed, state = self.update(unit_length(q), unit_length(k), v, tuple(gates), state)
-        mixed = self.norm(mixed).transpose(1, 2).flatten(-2) * functional.silu(self.output_gate(x))
-        return self.out(mixed), state
+            return self.update(unit_length(q), unit_length(k), v, tuple(gates), state)
 
 
 class ForgettingMixer(FastWeightMixer):

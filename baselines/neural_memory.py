@@ -93,6 +93,6 @@ def _neural_memory_chunk(
     # Token t steps from what token t - 1 left.
     less = v - before(flown, 0.0) * (k @ momentum)
     steps = corrections(k, less, rate, before(influence, 0.0), before(carried, 1.0), fast)
-    output = read(q, k, steps, influence, carried, fast) + flown * (q @ momentum)
+    output = read(q, k, steps, influence, carried, fast) + flown[..., : q.shape[2], :] * (q @ momentum)
     fast = written(k, steps, influence, carried, fast) + flown[..., -1:, :] * momentum
     return output, torch.stack((fast, written(k, steps, kept, kept_carried, momentum)), dim=1)

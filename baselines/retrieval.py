@@ -92,8 +92,7 @@ class RetrievalAttention(WindowAttention):
             own = (turned(q, 0) @ turned(k, 0).mT).masked_fill(unseen, -math.inf)
             scores = torch.cat((best(q @ stored_k.mT, self.top_k), own), dim=-1) / math.sqrt(q.shape[-1])
         mixed = scores.softmax(dim=-1).to(v.dtype) @ torch.cat((stored_v.to(v.dtype), v), dim=-2)
-        store = torch.cat((kept, torch.stack((k, v.to(k.dtype)), dim=1)), dim=-2)
-        return mixed, store[..., -self.store_tokens :, :]
+        return mixed, self.keeping(kept, k, v)
 
 
 def best(scores: Tensor, count: int) -> Tensor:

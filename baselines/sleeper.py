@@ -24,10 +24,16 @@ class Block(nn.Module):
         self.mlp_norm = nn.RMSNorm(d_model)
         self.mlp = SquaredReluMLP(d_model, mlp_ratio)
         self.has_memory = isinstance(mixer, FastWeightMixer)
+        self.holds = isinstance(mixer, FastWeightMixer) or mixer.keep != 0  # whether anything survives a window here
 
     def initial_state(self, batch: int) -> Tensor | None:
         """What the mixer holds before the first token; None where it never holds anything."""
         return self.mixer.initial_state(batch)
+
+    def write(self, h: Tensor, state: Tensor | None) -> Tensor | None:
+        """What the mixer holds after features [B, T, D], where nobody reads the features after this block."""
+        after: Tensor | None = self.mixer.write(self.mixer_norm(h), state)  # type: ignore[arg-type]
+        return after
 
     def forward(self, h: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Map features [B, T, D] and what this block's mixer holds to the same."""
@@ -73,37 +79,64 @@ class Sleeper(Model):
         check_passes(passes)
         if self.config.reread:
             tokens, passes = tokens.repeat(1, passes), 1
-        _, held = self.loop(self.embed(tokens, state.windows), self.unpacked(state, len(tokens)), passes)
+        before = self.unpacked(state, len(tokens))
+        _, held = self.loop(self.embed(tokens, state.windows), before, passes, output=False)
         return self.packed(held, state.windows + 1)
 
     def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Predict over tokens [B, P]: logits [B, P, V] and the state after them."""
         embedded, before = self.embed(tokens, state.windows), self.unpacked(state, len(tokens))
-        h, held = self.loop(embedded, before, self.wake_passes)
+        # A pass that read what the pass before wrote would hear, at every token, of all later ones: of answers.
+        h, held = self.loop(embedded, before, self.wake_passes, reset=True)
         # In full precision: bf16 logits tie, and the first of two equals would always win.
         with torch.autocast(h.device.type, enabled=False):
             logits = self.head(self.norm(h.to(self.head.weight.dtype)))
         return logits, self.packed(held, state.windows + 1)
 
-    def loop(self, h: Tensor, before: list[Tensor | None], passes: int) -> tuple[Tensor, list[Tensor | None]]:
-        """Run the stack with its looped range `passes` times: features [B, T, D] and what each block holds, after.
+    def loop(
+        self, h: Tensor, before: list[Tensor | None], passes: int, *, reset: bool = False, output: bool = True
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """Run the stack with its looped range `passes` times.
 
-        Fast weights go from pass to pass. Keys and values do not: in every pass attention sees those that were kept of
-        earlier windows, and its own; what is kept is what the last pass leaves.
+        In a sleep fast weights go from pass to pass, unless the settings reset them. Keys and values never do: in every
+        pass attention sees those that were kept of earlier windows, and its own; what is kept is what the last pass
+        leaves.
+
+        Args:
+            h: Features [B, T, D].
+            before: What each block holds before the window.
+            passes: How often the looped range is run.
+            reset: Whether every pass starts from the fast weights before the window, so that no token hears of a later
+                one.
+            output: Whether the features after the last pass are read. If not, nothing that only they depend on is
+                computed, and those returned mean nothing.
+
+        Returns:
+            Features [B, T, D], and what each block holds after the window.
         """
-        held, stack = list(before), self.stack
+        held, looped, again = list(before), self.config.looped, not self.config.reembed
+        reset = reset or self.config.reset_state
 
-        def run(h: Tensor, blocks: range) -> Tensor:
+        def run(h: Tensor, blocks: range, output: bool) -> Tensor:
             for i in blocks:
-                carried = stack[i].has_memory and not self.config.reset_state
-                h, held[i] = stack[i](h, held[i] if carried else before[i])
+                block, later = self.stack[i], range(i + 1, blocks.stop)
+                source = held[i] if block.has_memory and not reset else before[i]
+                if output or self.holds(later):
+                    h, held[i] = block(h, source)
+                elif block.holds:
+                    held[i] = block.write(h, source)
             return h
 
-        looped = self.config.looped
-        h = entered = run(h, range(looped.start))
-        for _ in range(passes):
-            h = run(entered if self.config.reembed else h, looped)
-        return run(h, range(looped.stop, len(stack))), held
+        tail = range(looped.stop, len(self.stack))
+        ended = output or self.holds(tail)
+        h = entered = run(h, range(looped.start), ended or self.holds(looped))
+        for left in reversed(range(passes)):
+            h = run(h if again else entered, looped, again and (ended or self.holds(looped)) if left else ended)
+        return run(h, tail, output), held
+
+    def holds(self, blocks: range) -> bool:
+        """Whether something of any of these blocks survives a window."""
+        return any(self.stack[i].holds for i in blocks)
 
     def embed(self, tokens: Tensor, window: int) -> Tensor:
         """Token embeddings [B, T, D], plus the embedding of the window's index where the model has one."""

@@ -149,7 +149,7 @@ class Cell:
         """The cell as plain data: names, versions and every setting; `from_json` turns it back."""
         return {
             "task": {"name": self.task.name, "version": self.task.version, **asdict(self.task)},
-            "model": {"name": self.model.name, "version": self.model.version, **asdict(self.model)},
+            "model": {"name": self.model.name, "version": self.model.revision, **asdict(self.model)},
             "training": asdict(self.training),
             "seed": self.seed,
             "variant": self.variant,
@@ -178,7 +178,7 @@ class Cell:
         """
         canonical = {
             "task": [self.task.name, self.task.version, changed(self.task)],
-            "model": [self.model.name, self.model.version, changed(self.model)],
+            "model": [self.model.name, self.model.revision, changed(self.model)],
             "training": changed(self.training),
             "seed": self.seed,
         }
@@ -244,6 +244,8 @@ def _part(kind: type[Any], data: dict[str, Any]) -> Any:
     for name in values:
         if name not in known:
             raise ValueError(nearest(name, sorted(known), kind=f"setting of {kind.__name__}"))
-    if data.get("version", getattr(kind, "version", None)) != getattr(kind, "version", None):
-        raise ValueError(f"{data['name']} version {data['version']} was asked for; here is version {kind.version}")
-    return kind(**values)
+    part = kind(**values)
+    here = getattr(part, "revision", getattr(part, "version", None))
+    if data.get("version", here) != here:
+        raise ValueError(f"{data['name']} version {data['version']} was asked for; here is version {here}")
+    return part

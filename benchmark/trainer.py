@@ -235,7 +235,7 @@ def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
         "task": cell.task.name,
         "task_version": cell.task.version,
         "model": cell.model.name,
-        "model_version": cell.model.version,
+        "model_version": cell.model.revision,
         "seed": cell.seed,
         "variant": cell.variant,
         "seq_len": cell.task.seq_len,

@@ -45,11 +45,15 @@ class Plain:
                 self.run([*window] * passes, number, 1)
             else:
                 self.run([*window], number, passes)
-        h = self.run([*windows[-1]], len(windows) - 1, self.config.wake_passes)
+        h = self.run([*windows[-1]], len(windows) - 1, self.config.wake_passes, predicting=True)
         return torch.stack([self.weights["head.weight"] @ self.rms(x, "norm") for x in h])
 
-    def run(self, tokens: list[Tensor], number: int, passes: int) -> list[Tensor]:
-        """Features of the last of `passes` passes over one window, which is then evicted."""
+    def run(self, tokens: list[Tensor], number: int, passes: int, predicting: bool = False) -> list[Tensor]:
+        """Features of the last of `passes` passes over one window, which is then evicted.
+
+        In a prediction every pass starts from the fast weights before the window: those of the pass before have heard
+        of the whole window.
+        """
         blocks = len(self.layout)
         first, stop = (0, blocks) if self.config.loop == "all" else (blocks // 4, blocks // 4 + blocks // 2)
         kept, fast, seen = self.cache, dict(self.fast), {}
@@ -61,7 +65,7 @@ class Plain:
             if self.config.reembed:
                 h = entered
             for block in range(first, stop):
-                if self.config.reset_state:
+                if predicting or self.config.reset_state:
                     self.fast |= {(block, head): fast[block, head] for head in self.heads}
                 h, seen[block] = self.block(block, h, kept[block])
         for block in range(stop, blocks):

@@ -71,6 +71,9 @@ class ReadOnly(nn.Module):
     def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
         return self.mixer(x, state)[0], state
 
+    def write(self, x: Tensor, state: Tensor | None) -> Tensor | None:
+        return state
+
 
 @PASSES
 def test_a_mixer_that_writes_nothing_remembers_nothing(config: ModelConfig, build: Build, passes: int) -> None:

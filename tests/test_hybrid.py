@@ -8,6 +8,8 @@ import torch
 from conftest import VOCABULARY, WINDOW, Build, live, same, tokens
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.base import State
 from baselines.gated_deltanet import GatedDeltaNet
@@ -63,12 +65,15 @@ def test_rereading_is_reading_the_window_many_times_over(build: Build, eviction:
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"loop": "middle"}, {"reembed": True}, {"reset_state": True}, {"eviction": "sliding"}, {"layout": "attn gdn"}],
+    [{}, {"loop": "middle"}, {"reset_state": True}, {"eviction": "sliding"}, {"layout": "attn gdn"}],
     ids=str,
 )
-def test_looping_at_prediction_is_sleeping_at_prediction(build: Build, settings: dict[str, Any]) -> None:
-    """The model says so, leaves what a sleep of as many passes leaves, and predicts something else than one pass."""
+def test_a_prediction_that_loops_starts_every_pass_from_the_state_before(
+    build: Build, settings: dict[str, Any]
+) -> None:
+    """It says so, leaves what a sleep of as many passes that resets its state leaves, and predicts something else."""
     one, three = (build(replace(TINY, wake_passes=passes, **settings)) for passes in (1, 3))
+    reset = build(replace(TINY, **settings | {"reset_state": True}))
     assert (one.wake_passes, three.wake_passes) == (1, 3)
     *evicted, last = tokens().split(WINDOW, dim=1)
     state = one.start(3)
@@ -78,7 +83,7 @@ def test_looping_at_prediction_is_sleeping_at_prediction(build: Build, settings:
         state = slept
     (logits, _), (after, left) = one.wake(last, state), three.wake(last, state)
     assert not torch.equal(after, logits)
-    assert same(left, one.sleep(last, state, 3))
+    assert same(left, reset.sleep(last, state, 3))
 
 
 def test_a_pass_that_resets_its_state_writes_once(build: Build) -> None:
@@ -90,6 +95,52 @@ def test_a_pass_that_resets_its_state_writes_once(build: Build) -> None:
     h, _ = model.blocks[0](model.embed(window, 1), before.fast_weights[0])
     _, expected = model.blocks[0](h, before.fast_weights[0])
     assert torch.equal(model.sleep(window, before, 2).fast_weights[0], expected)
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"layout": f"attn {word} attn"} for word in MIXERS),
+        {"eviction": "sliding"},
+        {"eviction": "none", "layout": "gdn attn"},
+        {"loop": "middle"},
+        {"loop": "middle", "layout": "gdn attn attn attn"},
+        {"reembed": True},
+        {"reset_state": True, "layout": "gdn gdn"},
+        {"layout": "attn attn"},
+    ],
+    ids=str,
+)
+def test_a_sleep_computes_no_output_and_changes_nothing_that_is_used(
+    build: Build, settings: dict[str, Any], passes: int
+) -> None:
+    """The state and its gradients are those of all blocks run in full; it takes fewer products."""
+    model = build(replace(TINY, **settings), dtype=torch.float64, noise=0.1)
+    assert isinstance(model, Sleeper)
+    window, parameters = tokens()[:, :WINDOW], dict(model.named_parameters())
+    before = model.sleep(tokens(seed=1)[:, :WINDOW], model.start(3), 1).detach()
+
+    def full() -> State:
+        return model.packed(model.loop(model.embed(window, 1), model.unpacked(before, 3), passes)[1], 2)
+
+    def short() -> State:
+        return model.sleep(window, before, passes)
+
+    left, products, grads = [], [], []
+    for run in (full, short):
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            left.append(run())
+        products.append(counter.get_total_flops())
+        loss = sum((t * t).sum() for t in left[-1].tensors().values())
+        grads.append(torch.autograd.grad(loss, parameters.values(), allow_unused=True) if left[-1].tensors() else ())
+    assert products[1] < products[0]
+    for name, one in left[0].tensors().items():
+        torch.testing.assert_close(left[1].tensors()[name], one, rtol=1e-12, atol=1e-12)
+    for name, one, two in zip(parameters, *grads, strict=False):
+        assert (one is None) == (two is None), name
+        if one is not None:
+            torch.testing.assert_close(two, one, rtol=1e-9, atol=1e-9, msg=lambda m, name=name: f"{name}: {m}")
 
 
 @pytest.mark.parametrize("blocks", [*range(4, 12), 28])
@@ -235,6 +286,7 @@ def test_odd_heads_do_without_rotary_positions() -> None:
         ({"loop": "half"}, r"loop = 'half': needs to be one of all, middle"),
         ({"loop": "middle", "layout": "attn gdn gdn"}, r"at least 4 blocks.*layout 'attn gdn gdn' has 3"),
         ({"reembed": True, "reset_state": True}, r"reembed with reset_state: every pass would repeat the first"),
+        ({"reembed": True, "wake_passes": 2}, r"reembed with wake_passes = 2: every pass of a prediction would repeat"),
         ({"reread": True, "reembed": True}, r"reread runs a single pass"),
         ({"reread": True, "reset_state": True}, r"reread runs a single pass"),
         ({"reread": True, "loop": "middle"}, r"reread runs a single pass"),

@@ -1,6 +1,6 @@
 """Every model, and every update rule in the place of the hybrid's, keeps the contract of `baselines.base`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -172,15 +172,27 @@ def test_examples_of_a_batch_do_not_meet(config: ModelConfig, build: Build) -> N
         assert not torch.equal(one[1], two[1])
 
 
-def test_a_prediction_hears_of_no_later_token(config: ModelConfig, build: Build) -> None:
-    model = build(config)
-    state = model.start(3)
-    *evicted, last = tokens().split(WINDOW, dim=1)
-    for window in evicted:
-        state = model.sleep(window, state, 2)
-    logits, _ = model.wake(last, state)
-    for position in range(1, WINDOW):
-        after, _ = model.wake(other(last, position), state)
+@pytest.mark.parametrize("wake_passes", [1, 2, 4])
+def test_a_prediction_hears_of_no_later_token(config: ModelConfig, build: Build, wake_passes: int) -> None:
+    """Bit for bit, over two predicted windows, however often a prediction runs the network."""
+    if wake_passes > 1 and not hasattr(config, "wake_passes"):
+        pytest.skip("a model that predicts in one pass only")
+    model = build(replace(config, wake_passes=wake_passes) if wake_passes > 1 else config)
+    assert model.wake_passes == wake_passes
+    inputs = tokens()
+
+    def predicted(inputs: Tensor) -> Tensor:
+        first, second, *asked = inputs.split(WINDOW, dim=1)
+        state = model.sleep(second, model.sleep(first, model.start(3), 2), 2)
+        logits = []
+        for window in asked:
+            output, state = model.wake(window, state)
+            logits.append(output)
+        return torch.cat(logits, dim=1)
+
+    logits = predicted(inputs)
+    for position in range(1, 2 * WINDOW):
+        after = predicted(other(inputs, 2 * WINDOW + position))
         assert torch.equal(after[:, :position], logits[:, :position])
         assert not torch.equal(after[:, position], logits[:, position])
 
