@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Row = dict[str, Any]
 
@@ -79,9 +79,16 @@ COLUMNS: dict[str, Column] = {
     "wall_s": Column(kind="float", about="seconds of training and testing up to here, over all restarts"),
     "device": Column(kind="str", about="device type"),
     "torch": Column(kind="str", about="torch version"),
+    "audit": Column(
+        kind="str",
+        about="of a model from outside: passed or skipped (--no-audit); null: a model of this suite, or old rows",
+    ),
     "commit": Column(kind="str", about="commit of this code, '-dirty' when changed; null outside a repository"),
 }
 """Columns of every task and model, in order. The settings of task, model and training follow, one column each."""
+
+LATER = ("variant", "audit")
+"""Columns that came with schema 3 or later: null in older rows."""
 
 WALL_COLUMNS = ("wall_s",)
 """Columns that differ between two runs of the same cell on the same machine; every other is bit-for-bit equal."""
@@ -235,19 +242,21 @@ def tables_in(source: Path) -> list[Path]:
 def _migrated(frame: "pl.DataFrame") -> "pl.DataFrame":
     """A table of an older schema as it would be written now.
 
-    Version 2 brought `majority` and `question_only`, which are the chance for every task of version 1; version 3
-    brought `variant`.
+    Version 2 brought `majority` and `question_only`, which are the chance for every task of version 1; later ones
+    brought columns that are null in older rows.
     """
     import polars as pl
 
-    if not {"schema_version", "chance"} <= set(frame.columns) or not set(frame["schema_version"]) & {1, 2}:
+    older = set(range(1, SCHEMA_VERSION))
+    if not {"schema_version", "chance"} <= set(frame.columns) or not set(frame["schema_version"]) & older:
         return frame
     version, chance = pl.col("schema_version"), pl.col("chance")
     floors = [
         pl.when(version == 1).then(chance).otherwise(pl.col(name) if name in frame.columns else None).alias(name)
         for name in ("majority", "question_only")
     ]
-    variant = pl.col("variant") if "variant" in frame.columns else pl.lit(None, dtype=pl.String).alias("variant")
-    newest = pl.when(version.is_in([1, 2])).then(SCHEMA_VERSION).otherwise(version).cast(pl.Int64)
-    frame = frame.with_columns(*floors, variant, schema_version=newest)
+    kinds = {"str": pl.String, "int": pl.Int64, "float": pl.Float64}
+    later = [pl.lit(None, dtype=kinds[COLUMNS[name].kind]).alias(name) for name in LATER if name not in frame.columns]
+    newest = pl.when(version.is_in(list(older))).then(SCHEMA_VERSION).otherwise(version).cast(pl.Int64)
+    frame = frame.with_columns(*floors, *later, schema_version=newest)
     return frame.select(*(c for c in COLUMNS if c in frame.columns), *(c for c in frame.columns if c not in COLUMNS))

@@ -1,8 +1,9 @@
-"""Eviction audit: change tokens of evicted windows, and find every road by which the change reaches the answer.
+"""Audit: by what roads do evicted tokens reach an answer, and does a later token of the prediction reach it?
 
 What a model declares is its `State`. Two sequences A and B, which differ in evicted windows alone, are slept over by
 the same network; then the answer is a function of what was carried, so putting B's part of the state into A's shows
-what that part carries, and A's whole state must give A's answer on a network that has slept over B.
+what that part carries, and A's whole state must give A's answer on a network that has slept over B. Then tokens of the
+prediction are changed: in training they hold the answers, so none may be heard before its place.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What an eviction audit finds: declared roads from evicted tokens to the answer, and leaks."""
+"""What an audit finds: declared roads from evicted tokens to the answer, and leaks of evicted or of later tokens."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,10 +11,12 @@ class Leak:
     Attributes:
         path: Where it is, such as "blocks.0.mixer.last_window (attribute)".
         reason: What was seen.
+        later: Whether it leads from a later token of the prediction, not from an evicted one.
     """
 
     path: str
     reason: str
+    later: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,18 +68,28 @@ class Audit:
 
     @property
     def passed(self) -> bool:
-        """Whether evicted tokens reach the answer through the declared state only."""
+        """Whether evicted tokens reach the answer through the declared state only, and later ones not at all."""
         return not self.leaks
+
+    @property
+    def of_evicted(self) -> list[Leak]:
+        """The leaks of evicted tokens."""
+        return [leak for leak in self.leaks if not leak.later]
+
+    @property
+    def of_later(self) -> list[Leak]:
+        """The leaks of later tokens of the prediction into earlier answers."""
+        return [leak for leak in self.leaks if leak.later]
 
     @property
     def growth(self) -> float:
         """Bytes that the state grows by per token, over the last evicted window; 0 if it is bounded."""
         return (self.state_bytes[-1] - self.state_bytes[-2]) / self.window
 
-    def leak(self, path: str, reason: str) -> None:
-        """Note a leak, once per path."""
-        if path not in [leak.path for leak in self.leaks]:
-            self.leaks.append(Leak(path=path, reason=reason))
+    def leak(self, path: str, reason: str, *, later: bool = False) -> None:
+        """Note a leak, once per path and question."""
+        if (path, later) not in [(leak.path, leak.later) for leak in self.leaks]:
+            self.leaks.append(Leak(path=path, reason=reason, later=later))
 
     def note(self, text: str) -> None:
         """Note what is no failure, once."""

@@ -1,7 +1,7 @@
 """One trial of an audit: a network, two sequences that differ in evicted windows, and all that could carry it."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from baselines.base import Model, State
+from benchmark.audit.causality import backward_road
 from benchmark.audit.findings import Audit, Road
 from benchmark.audit.holdings import World, differing
+from benchmark.audit.tracing import BATCH, Call, all_equal, equal, traced
 
-VOCABULARY, BATCH = 11, 3
-Call = tuple[str, list[Tensor], list[Tensor]]
-"""A module's name, what it was given and what it gave."""
+VOCABULARY = 11
 ELSEWHERE = "a road outside its modules and its state"
 
 
@@ -52,6 +52,7 @@ class Trial:
             self.found.note(f"evicted tokens change {', '.join(heard)}; no answer changed with it")
         self.in_turns(held, heard)
         self.across_the_batch()
+        self.later_tokens()
         self.gradients()
         self.every_road()
 
@@ -164,6 +165,16 @@ class Trial:
             first = next(mixers, mixed[0])
             self.found.leak(first, f"one sequence reaches another of the batch, in {', '.join(mixed)}")
 
+    def later_tokens(self) -> None:
+        """Change one token of the prediction at a time: no answer before it may change."""
+        self.world.rewind()
+
+        def wake(question: Tensor) -> Tensor:
+            return self.woken(self.carried(self.states[-1]), question)
+
+        if road := backward_road(self.model, wake, self.question, VOCABULARY, range(1, self.found.window)):
+            self.found.leak(*road, later=True)
+
     def gradients(self) -> None:
         """The second witness: gradients of the answer by embedded evicted tokens, with the state and with it cut."""
         if isinstance(self.found.gradient, str):
@@ -184,7 +195,7 @@ class Trial:
             self.found.gradient = f"not asked: {str(error).partition(chr(10))[0]}"
             return
         self.found.gradient[self.passes] = tuple(sorted({*self.found.gradient.get(self.passes, ()), *reached}))
-        if past and not self.found.leaks:
+        if past and not self.found.of_evicted:
             self.found.leak(ELSEWHERE, f"with the state cut, the answer has a gradient by tokens of windows {past}")
 
     def _gradient(self, state: State, leaves: list[Tensor], counts: list[int]) -> list[int]:
@@ -241,38 +252,9 @@ class Trial:
             return True
 
 
-def equal(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors are the same bit for bit, not-a-number included."""
-    return torch.equal(one, other) or (one.shape == other.shape and torch.equal(one.nan_to_num(), other.nan_to_num()))
-
-
-def all_equal(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
-    """Whether two lists of tensors are the same."""
-    return len(one) == len(other) and all(map(equal, one, other))
-
-
 def size(t: Tensor) -> int:
     """Bytes of a tensor."""
     return t.numel() * t.element_size()
-
-
-@contextmanager
-def traced(model: nn.Module, calls: list[Call]) -> Iterator[None]:
-    """Collect what each module is given and gives, of all but the first sequence, innermost calls first."""
-
-    def others(values: Any) -> list[Tensor]:
-        parts = values if isinstance(values, tuple) else (values,)
-        return [t[1:].clone() for t in parts if isinstance(t, Tensor) and t.dim() and len(t) == BATCH]
-
-    def recorder(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        return lambda _, given, output: calls.append((name, others(given), others(output)))
-
-    hooks = [module.register_forward_hook(recorder(name)) for name, module in model.named_modules()]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @contextmanager

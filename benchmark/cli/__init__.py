@@ -12,6 +12,7 @@ from benchmark.cli import audit, check, cost, probe, reference, report, results,
 from benchmark.cli.console import FAILED, USER_ERROR, Json, Settings, numbers, print_json, terminal
 
 if TYPE_CHECKING:
+    from benchmark.grids import Plan
     from benchmark.request import Request
 
 app = typer.Typer(
@@ -52,6 +53,9 @@ def run(
     variants: Variants = None,
     settings: Settings = None,
     out: Out = None,
+    audit_first: Annotated[
+        bool, typer.Option("--audit/--no-audit", help="Refuse a --model from outside that reads what it must not.")
+    ] = True,
 ) -> None:
     """Train and test a suite's cells; run it again to go on where it stopped."""
     from benchmark import executors, figures, rows
@@ -59,7 +63,9 @@ def run(
 
     environments = executors.slots(device, jobs)
     asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, variants, settings)
-    cells = asked.plan().cells()
+    plan = asked.plan()
+    cells = plan.cells()
+    context = {"suite": suite, "scale": scale, "audit": _audited(plan, model, audit_first)}
     folder = out or _default_out(suite, scale, task, model)
     states = watched.run(
         asked.title,
@@ -67,7 +73,7 @@ def run(
         folder,
         environments=environments,
         device=device,
-        context={"suite": suite, "scale": scale},
+        context=context,
         command=shlex.join(["bench", *sys.argv[1:]]),
     )
     written = figures.draw(rows.read_table(folder), folder / "figures")
@@ -176,6 +182,21 @@ def _asked(
         variants=[name.strip() for name in variants.split(",")] if variants is not None else None,
         settings=settings or (),
     )
+
+
+def _audited(plan: "Plan", model: str | None, audit_first: bool) -> str | None:
+    """What rows say of the audit of a model from outside, after it; None for a model of this suite."""
+    from baselines import MODELS
+
+    if model is None or model in MODELS:
+        return None
+    if not audit_first:
+        return "skipped"
+    from benchmark.audit.admission import admit
+
+    for base in plan.bases:
+        admit(base.model, base.task, base.training.sleep_passes)
+    return "passed"
 
 
 def _default_out(suite: str, scale: str, *others: str | None) -> Path:

@@ -1,4 +1,4 @@
-"""The `audit` command: by which roads evicted tokens reach a model's answers."""
+"""The `audit` command: by which roads evicted tokens reach a model's answers, and whether later tokens do."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +19,7 @@ def audit_(
     sleep_passes: Annotated[int, typer.Option(help="Audit N = 1 and this N.")] = 2,
     json_: Json = False,
 ) -> None:
-    """Prove by which tensors evicted tokens reach a model's answers; exit 1 if by any it does not declare."""
+    """Prove by which tensors evicted tokens reach a model's answers, and that no later token does; exit 1 on a leak."""
     import baselines
     from benchmark.audit import audit
     from benchmark.config import parse_setting
@@ -46,10 +46,15 @@ def _print(found: "Audit") -> None:
         console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
 
     if found.passed:
-        say(f"{found.model} passes: evicted tokens reach the answer through its declared state only", "green")
-    else:
-        say(f"{found.model} LEAKS: evicted tokens have roads that its state does not declare", "red")
-        for leak in found.leaks:
+        say(f"{found.model} passes: evicted tokens reach the answer through its declared state only,", "green")
+        say("and no token of a prediction reaches an answer before it", "green")
+    for leaks, what in (
+        (found.of_evicted, "LEAKS: evicted tokens have roads that its state does not declare"),
+        (found.of_later, "READS AHEAD: tokens of a prediction reach answers before them"),
+    ):
+        if leaks:
+            say(f"{found.model} {what}", "red")
+        for leak in leaks:
             say(f"  {leak.path}: {leak.reason}", "red")
     if found.roads:
         title = f"the state, and which of {found.windows} evicted windows it carries"
@@ -60,7 +65,7 @@ def _print(found: "Audit") -> None:
         say(f"windows with a gradient: {found.gradient}")
     else:
         told = [f"{named(w)}{_at(found.gradient, w)}" for w in dict.fromkeys(found.gradient.values())]
-        cut = "; with the state cut: none" if found.passed else ""
+        cut = "; with the state cut: none" if not found.of_evicted else ""
         say(f"windows with a gradient: {'; '.join(told)}{cut}")
     grown = f"grows by {found.growth:.10g} bytes a token" if found.growth else "bounded"
     say(f"state: {' → '.join(map(str, found.state_bytes))} bytes a sequence, {grown}")
