@@ -217,8 +217,8 @@ def test_rows_of_version_1_read_as_if_written_now(tmp_path: Path) -> None:
     assert alone.select(bare.columns).drop("schema_version").equals(bare.drop("schema_version"))
     assert alone.select("schema_version", "majority", "question_only").rows() == [(rows.SCHEMA_VERSION, 0.25, 0.25)]
     assert both.select("step", "schema_version", "majority", "question_only").rows() == [
-        (1, 3, 0.25, 0.25),
-        (2, 3, 0.1, 0.2),
+        (1, rows.SCHEMA_VERSION, 0.25, 0.25),
+        (2, rows.SCHEMA_VERSION, 0.1, 0.2),
     ]
 
 
