@@ -167,8 +167,8 @@ _NOTHING_LEFT = {torch.float32: -128.0, torch.float64: -768.0}  # of these exp i
 
 def decays(log_decay: Tensor) -> tuple[Tensor, Tensor]:
     """What decay leaves at t of a write at s <= t [B, H, T, T], and of the state before the chunk [B, H, T, 1]."""
-    # Where everything is forgotten a bounded number says so as well as -inf, whose differences are not numbers, or as one
-    # so large that the cumulative sum would lose all that comes after it.
+    # Where everything is forgotten a bounded number says so as well as -inf, whose differences are no numbers, or as
+    # one so large that the sum would lose all that comes after it.
     bounded = log_decay.clamp(min=_NOTHING_LEFT[log_decay.dtype])
     since_start = bounded.cumsum(-1)  # log of the decay from the chunk's start to after token t  [B, H, T]
     # The mask goes on before exp, which would overflow above the diagonal and turn the gradient into 0 * inf.

@@ -171,7 +171,7 @@ def test_extreme_gates(
 def test_where_everything_is_forgotten(
     word: str, log_gate: float, share: float, strength: float | None, length: int
 ) -> None:
-    """At some tokens or all: values and gradients are those of the token loop, and what comes after them still fades."""
+    """At some tokens or all: values and gradients are those of the token loop, and what comes later still fades."""
     forms, arguments = FORMS[word], draw(word, length)
     with torch.no_grad():
         for name in forms.gates:
