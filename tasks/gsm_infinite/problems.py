@@ -116,8 +116,10 @@ class Problems:
         known = statistics(graphs)
         facts = zip(*(of.tolist() for of in known.values()), strict=True)
         return [
-            _Drawn(wording, content, dict(zip(known, row, strict=True)))
-            for wording, content, row in zip(wordings(graphs, names), graphs.content.tolist(), facts, strict=True)
+            _Drawn(wording, content, determinant, dict(zip(known, row, strict=True)))
+            for wording, content, determinant, row in zip(
+                wordings(graphs, names), graphs.content.tolist(), graphs.determinant.tolist(), facts, strict=True
+            )
         ]
 
     def _plain(self, split: str, indices: NDArray[np.int64], key: np.uint64) -> list[Problem]:
@@ -160,8 +162,8 @@ class Problems:
 class _Drawn:
     """A problem in words, before its text is put together."""
 
-    def __init__(self, wording: Wording, content: int, facts: dict[str, int]) -> None:
-        self.wording, self.content, self.facts = wording, content, facts
+    def __init__(self, wording: Wording, content: int, determinant: int, facts: dict[str, int]) -> None:
+        self.wording, self.content, self.determinant, self.facts = wording, content, determinant, facts
         self.core = {q: sentence(wording, q) for q in wording.order if q < wording.core}
         self.question = question(wording)
 
@@ -177,5 +179,6 @@ class _Drawn:
             solution=solution(self.wording, self.core),
             answer=self.wording.value[self.wording.asked],
             content=self.content,
+            determinant=self.determinant,
             facts=self.facts | facts,
         )

@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike
 
 from tasks import rng
 from tasks.base import IGNORE, Episode, Tokens, check_whole
-from tasks.gsm_infinite.counted import CountedTask, floors_of
-from tasks.gsm_infinite.graphs import COUNT, PRODUCT, RATE, TOTAL
+from tasks.gsm_infinite.counted import DETERMINANT, CountedTask, floors_of, words_of
+from tasks.gsm_infinite.generator import draw
+from tasks.gsm_infinite.graphs import COUNT, PRODUCT, RATE, TOTAL, Graphs
 from tasks.gsm_infinite.problem import Problem
 from tasks.gsm_infinite.problems import Problems, prompt
 from tasks.gsm_infinite.themes import THEMES
@@ -112,6 +113,11 @@ class GSMInfinite(CountedTask):
         """On 2,048 training problems; the question's kind is in its first words. 0 for symbolic: six digits a name."""
         return dict(_floors(self))
 
+    def graphs(self, split: str, count: int) -> Graphs:
+        """The first problems of a split without filler, of a task of one operation count."""
+        operations = self.least_operations
+        return draw(self._problems(operations).shape, operations, split, np.arange(count), self.key(split))[0]
+
     def word(self, token: int) -> str:
         """The token's word; an underscore for padding."""
         return "_" if token == PAD else repr(_tokenizer().vocabulary[token - 1]).strip("'\"")
@@ -149,6 +155,7 @@ class GSMInfinite(CountedTask):
             answer[b, -len(asked) :] = 0
             difficulty[b, -len(asked) :] = problem.operations
         facts = {name: np.array([p.facts[name] for p in problems]) for name in (problems[0].facts if problems else ())}
+        facts[DETERMINANT] = words_of(p.determinant for p in problems)
         facts["question"] = np.array([_kind_of_question(p) for p in problems], dtype=np.int64)
         return Episode(
             inputs=inputs,
