@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike
 from tasks import rng
 from tasks.base import IGNORE, Episode, Tokens, check_whole
 from tasks.gsm_infinite.counted import DETERMINANT, CountedTask, floors_of, words_of
-from tasks.gsm_infinite.generator import draw
 from tasks.gsm_infinite.graphs import COUNT, PRODUCT, RATE, TOTAL, Graphs
 from tasks.gsm_infinite.problem import Problem
 from tasks.gsm_infinite.problems import Problems, prompt
@@ -54,7 +53,7 @@ class GSMInfinite(CountedTask):
     """
 
     name: ClassVar[str] = "gsm_infinite"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     theme: str = "mixed"
     most_words: int = 3300
@@ -115,8 +114,7 @@ class GSMInfinite(CountedTask):
 
     def graphs(self, split: str, count: int) -> Graphs:
         """The first problems of a split without filler, of a task of one operation count."""
-        operations = self.least_operations
-        return draw(self._problems(operations).shape, operations, split, np.arange(count), self.key(split))[0]
+        return self._problems(self.least_operations).graphs(split, np.arange(count), int(self.key(split)))
 
     def word(self, token: int) -> str:
         """The token's word; an underscore for padding."""
