@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.fast_weights import decays, in_chunks, in_turn, read, written
+from baselines.fast_weights import at_least_single, decays, in_chunks, in_turn, read, written
 from baselines.memory import FastWeightMixer, unit_length
 
 INNER_STEPS = 2
@@ -44,6 +44,7 @@ class ClassicFastWeights(FastWeightMixer):
         return classic(q, k, v, log_decay, self.log_rate.exp()[:, None].expand(shape), state)
 
 
+@at_least_single
 def classic_reference(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, rate: Tensor, state: Tensor, steps: int = INNER_STEPS
 ) -> tuple[Tensor, Tensor]:
@@ -74,6 +75,7 @@ def classic_reference(
     return torch.cat(outputs, dim=2), state
 
 
+@at_least_single
 def classic(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, rate: Tensor, state: Tensor, steps: int = INNER_STEPS
 ) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,10 @@ influence [B, H, T, T]. Reading, writing and correcting are matrix products and 
 Shapes: B batch, H heads, T tokens, K key size, V value size.
 """
 
+import inspect
 from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import ParamSpec
 
 import torch
 from torch import Tensor
@@ -22,7 +25,37 @@ from torch.utils.flop_counter import register_flop_formula
 CHUNK = 32
 """Tokens solved at once. One chunk covers a whole window of the automaton; beyond 32 the T x T solve stops paying."""
 
+P = ParamSpec("P")
 
+
+def at_least_single(rule: Callable[P, tuple[Tensor, Tensor]]) -> Callable[P, tuple[Tensor, Tensor]]:
+    """`rule` for inputs of any floating dtypes: computed in the state's, in float32 if that has fewer bits.
+
+    Outputs and state come back in the dtype of the state. So both forms of a rule agree, whatever they are given: half
+    precision would round the state after every token in one and not in the other, and has no triangular solve.
+    """
+    signature = inspect.signature(rule)
+
+    @wraps(rule)
+    def cast(*args: P.args, **kwargs: P.kwargs) -> tuple[Tensor, Tensor]:
+        if {a.dtype for a in (*args, *kwargs.values()) if isinstance(a, Tensor)} in _WIDE:
+            return rule(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
+        dtype = bound.arguments["state"].dtype
+        wide = torch.promote_types(dtype, torch.float32)
+        for name, a in bound.arguments.items():
+            if isinstance(a, Tensor):
+                bound.arguments[name] = a.to(wide)
+        outputs, state = rule(*bound.args, **bound.kwargs)
+        return outputs.to(dtype), state.to(dtype)
+
+    return cast
+
+
+_WIDE = ({torch.float32}, {torch.float64})  # nothing to cast
+
+
+@at_least_single
 def gated_delta_reference(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -35,7 +68,7 @@ def gated_delta_reference(
         q: Queries [B, H, T, K].
         k: Keys [B, H, T, K]; the rule is stable when they have at most unit length.
         v: Values [B, H, T, V].
-        log_decay: Logarithm of the forget gate [B, H, T], at most 0.
+        log_decay: Logarithm of the forget gate [B, H, T], at most 0; -inf forgets everything.
         beta: Write strength [B, H, T], in [0, 1].
         state: Fast weights before the first token [B, H, K, V].
 
@@ -50,6 +83,7 @@ def gated_delta_reference(
     return torch.cat(outputs, dim=2), state
 
 
+@at_least_single
 def gated_delta(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -80,6 +114,7 @@ def _gated_delta_chunk(
     return read(q, k, corrected, decay, carried, state), written(k, corrected, decay, carried, state)
 
 
+@at_least_single
 def delta_reference(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     """Delta rule, one token at a time.
 
@@ -104,6 +139,7 @@ def delta_reference(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor
     return torch.cat(outputs, dim=2), state
 
 
+@at_least_single
 def delta(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     """`delta_reference` in chunks (Yang et al. 2024): the gated delta rule that never forgets."""
     return gated_delta(q, k, v, torch.zeros_like(beta), beta, state)
@@ -131,9 +167,15 @@ def in_chunks(chunk: Callable[..., tuple[Tensor, Tensor]], *sequences: Tensor, s
     return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)), state
 
 
+_NOTHING_LEFT = {torch.float32: -128.0, torch.float64: -768.0}  # of these exp is exactly 0, with room to spare
+
+
 def decays(log_decay: Tensor) -> tuple[Tensor, Tensor]:
     """What decay leaves at t of a write at s <= t [B, H, T, T], and of the state before the chunk [B, H, T, 1]."""
-    since_start = log_decay.cumsum(-1)  # log of the decay from the chunk's start to after token t  [B, H, T]
+    # Where everything is forgotten a bounded number says so as well as -inf, whose differences are no numbers, or as
+    # one so large that the sum would lose all that comes after it.
+    bounded = log_decay.clamp(min=_NOTHING_LEFT[log_decay.dtype])
+    since_start = bounded.cumsum(-1)  # log of the decay from the chunk's start to after token t  [B, H, T]
     # The mask goes on before exp, which would overflow above the diagonal and turn the gradient into 0 * inf.
     length = log_decay.shape[-1]
     future = torch.ones(length, length, dtype=torch.bool, device=log_decay.device).triu(1)

@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from baselines.fast_weights import decays, in_chunks, in_turn, read, written
+from baselines.fast_weights import at_least_single, decays, in_chunks, in_turn, read, written
 from baselines.memory import FastWeightMixer, ForgettingMixer
 
 
@@ -41,6 +41,7 @@ class GatedHebbian(ForgettingMixer):
         return gated_hebbian(q, k, v, self.log_decay(step), write.sigmoid(), state)
 
 
+@at_least_single
 def hebbian_reference(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     """Plain Hebbian rule, one token at a time: `S_t = S_{t-1} + k_t v_t^T` and `o_t = S_t^T q_t`.
 
@@ -62,6 +63,7 @@ def hebbian_reference(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[T
     return torch.cat(outputs, dim=2), state
 
 
+@at_least_single
 def hebbian(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     """`hebbian_reference` in chunks, in matrix products."""
     return in_chunks(_hebbian_chunk, q, k, v, state=state)
@@ -71,6 +73,7 @@ def _hebbian_chunk(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tens
     return q @ state + (q @ k.mT).tril() @ v, state + k.mT @ v
 
 
+@at_least_single
 def gated_hebbian_reference(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -96,6 +99,7 @@ def gated_hebbian_reference(
     return torch.cat(outputs, dim=2), state
 
 
+@at_least_single
 def gated_hebbian(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:

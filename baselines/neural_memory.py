@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from baselines.fast_weights import before, corrections, decays, in_chunks, in_turn, read, written
+from baselines.fast_weights import at_least_single, before, corrections, decays, in_chunks, in_turn, read, written
 from baselines.memory import ForgettingMixer
 
 
@@ -36,6 +36,7 @@ class NeuralMemory(ForgettingMixer):
         return neural_memory(q, k, v, self.log_decay(step), functional.logsigmoid(momentum), size, state)
 
 
+@at_least_single
 def neural_memory_reference(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, log_momentum: Tensor, rate: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -70,6 +71,7 @@ def neural_memory_reference(
     return torch.cat(outputs, dim=2), torch.stack((fast, momentum), dim=1)
 
 
+@at_least_single
 def neural_memory(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, log_momentum: Tensor, rate: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:

@@ -20,12 +20,12 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks import rng
+from tasks import depo_splits, rng
 from tasks.base import IGNORE, Episode, Task, Tokens, check_whole, nearest
 from tasks.depo_codec import PAD, Codec
 from tasks.depo_cycles import CycleSampler, blocks
 from tasks.depo_shortcuts import partial_knowledge
-from tasks.memories import MOST_NAMES, Memory, nodes_after_hops
+from tasks.memories import MOST_NAMES, Memory, names_in, nodes_after_hops
 from tasks.ragged import ABSENT, at, distinct, halves, packed, shuffled
 
 DISTRIBUTIONS = ("peer", "uniform", "fixed")
@@ -57,7 +57,8 @@ class Depo(Task):
     """The node k hops along a directed cycle that was read and evicted.
 
     Training asks for any k up to `max_hops` on cycles of up to `nodes` nodes; held-out examples have `nodes` nodes and
-    k in `levels`. Whole cycles are held out: a cycle, whatever the order of its edges, belongs to one split.
+    k in `levels`. Whole cycles are held out: a cycle, whatever the order of its edges, belongs to one split. The path
+    of k edges that fixes an answer is not, unless it is the whole cycle (k = `nodes` - 1): see `shortcuts`.
 
     Attributes:
         nodes: N, most nodes of a cycle.
@@ -110,10 +111,9 @@ class Depo(Task):
                 f"{math.ceil(self.nodes * 1.25)}"
             )
         for n in {self.nodes, self.nodes if self.distribution == "fixed" else 3}:
-            cycles = math.comb(words, n) * math.factorial(n - 1)
-            if cycles < _FEWEST:
+            if (many := depo_splits.cycles(words, n)) < _FEWEST:
                 raise ValueError(
-                    f"too few cycles to hold some out: {n} of {words} names make {cycles}; at least {_FEWEST} needed"
+                    f"too few cycles to hold some out: {n} of {words} names make {many}; at least {_FEWEST} needed"
                 )
         check_whole("window_tokens", self.window_tokens, 1)
         if self.questions * self.coded.question_tokens > self.window:
@@ -173,17 +173,23 @@ class Depo(Task):
         return replace(self, train_hops=(level,), test_hops=(level,))
 
     def chance(self, difficulty: int, answer: int | None = None) -> float:
-        """1 / (N - 1): a guess that knows the N names, and that the answer is not the start."""
+        """1 / (N - 1): a random guess that knows the N names, and that the answer is not the start; of every split."""
         check_whole("difficulty", difficulty, 1, self.max_hops)
         self.check_answer(answer)
         return 1 / (self.nodes - 1) if difficulty % self.nodes else 1.0
 
     def floors(self, difficulty: int, answer: int | None = None) -> dict[str, float]:
-        """Always the same word of the shortest length; and one that is not the start, which the question tells.
+        """Always the same word; and a table of (start, k). Both are fitted to training, of N nodes, and asked on test.
 
-        Exact where words have one length or two; with more lengths, as if the longer ones never ran out.
+        Where there are few cycles, by counting those of both splits: what is frequent in one is rare in the other.
+        Where there are many the splits are alike to sampling, and both give a word of the shortest length, the second
+        one that is not the start: exact where words have one length or two; with more lengths, as if the longer ones
+        never ran out.
         """
         chance = self.chance(difficulty, answer)
+        if chance < 1 and depo_splits.cycles(self.coded.words, self.nodes) <= depo_splits.MOST_CYCLES:
+            majority, question_only = depo_splits.table_floors(self.coded, self.nodes, difficulty)
+            return {"majority": majority, "question_only": question_only}
         short, n, m = self.coded.letters ** self.coded.lengths[0], self.nodes, np.arange(self.nodes + 1)
         met = np.maximum(m - 1, 0) / max(1, short - 1)  # of the other short words, the share on a cycle with m of them
         question_only = self._short_words @ (m / n * met + (1 - m / n) * m / short) / (n - 1)
@@ -206,8 +212,54 @@ class Depo(Task):
         return chances
 
     def shortcuts(self, difficulty: int) -> dict[str, float]:
-        """Guesses that know a part of the cycle: `neighbours` and `shorter_hops`."""
-        return partial_knowledge(self.nodes, check_whole("difficulty", difficulty, 1, self.max_hops))
+        """Guesses that know a part of the cycle, `neighbours` and `shorter_hops`; and a table over what fixes answers.
+
+        `path_table` has found the k edges from the start among all others and looks up where such a path has led in
+        training; a path never met is guessed. Of N nodes of W names a table has W (W - 1) ... (W - k) entries
+        (`depo_splits.paths`): with 12 names 132 at k = 1 and 95,040 at k = 4. On test, after as much training as is
+        useful to a table (`depo_splits.ASKED`); the guesses are random and get as much on every split.
+        """
+        guesses = partial_knowledge(self.nodes, check_whole("difficulty", difficulty, 1, self.max_hops))
+        if difficulty % self.nodes:
+            seen = self._seen_paths(difficulty)
+            guesses["path_table"] = seen + (1 - seen) * self.chance(difficulty)
+        return guesses
+
+    def _seen_paths(self, k: int) -> float:
+        """Share of the paths of k edges of test that training has asked for."""
+        if self.train_hops and k not in self.train_hops:
+            return 0.0
+        sizes = (self.nodes,) if self.distribution == "fixed" else tuple(range(3, self.nodes + 1))
+        return depo_splits.seen_paths(self.coded, self.nodes, sizes, k)
+
+    def held_out(self, difficulty: int) -> str:
+        """Whole cycles, where k edges fix all of the cycle; elsewhere paths of k edges are in every split.
+
+        With many names nearly all are new all the same: `shortcuts` says what a table of them gets.
+        """
+        k = check_whole("difficulty", difficulty, 1, self.max_hops)
+        if self.train_hops and k not in self.train_hops:
+            return f"questions for {k} hops"
+        return f"whole cycles of {self.nodes} nodes" if k % self.nodes == self.nodes - 1 else ""
+
+    def determinants(self, episode: Episode) -> rng.Words:
+        """Hashes [B, questions] of k and the names along the path of k edges; beyond a whole round of n and k mod n."""
+        names = names_in(episode.inputs[:, : self._read], self.coded)
+        after = np.full((len(names), self.coded.words + 1), ABSENT, dtype=np.int64)
+        np.put_along_axis(after, names[:, ::2], names[:, 1::2], axis=1)
+        after = np.ascontiguousarray(after[:, :-1])  # the last column is of edges that short cycles do not have
+        n = np.count_nonzero(names[:, ::2] != ABSENT, axis=1)[:, None]
+        asked = episode.inputs[:, self._read :]
+        starts = names_in(asked, self.coded)[:, ::2]
+        hops = asked - self.coded.first_hop + 1
+        k = packed(hops, (hops > 0) & (hops <= self.max_hops), starts.shape[1], ABSENT)
+        fixed, node, edges = np.where(k < n, k, k << 32 | n).astype(np.uint64), starts, k % n
+        for step in range(int(edges.max(initial=0)) + 1):
+            fixed = np.where(step <= edges, rng.mix(fixed) + node.astype(np.uint64), fixed)
+            node = at(after, node)
+        hashes = np.zeros((len(names), self.questions), dtype=np.uint64)
+        hashes[:, : starts.shape[1]] = np.where(starts == ABSENT, np.uint64(0), rng.mix(fixed))
+        return hashes
 
     def memories(self, episode: Episode) -> tuple[Memory, ...]:
         """The node 1..K hops after each name; nothing where names are too many to fit a probe for each."""

@@ -3,6 +3,8 @@
 import itertools
 import math
 import re
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import rng
+from tasks import depo_splits, rng
 from tasks.base import IGNORE
 from tasks.depo import Depo, answer
 from tasks.depo_codec import PAD, Codec
@@ -173,6 +175,122 @@ def test_the_floors_are_those_of_a_count() -> None:
     for name, exact in task.floors(2).items():
         assert right[name] / answers == pytest.approx(exact, abs=5 * math.sqrt(exact / answers))
     assert task.chance(2) == 1 / 11 > task.floors(2)["question_only"] > task.floors(2)["majority"]
+
+
+FEW: dict[str, dict[str, Any]] = {
+    "3 of 11": {"nodes": 3, "codec": "bare", "letters": 11, "questions": 1, "window_tokens": 6, "max_hops": 2},
+    "4 of 8": {"nodes": 4, "codec": "bare", "letters": 8, "questions": 2, "window_tokens": 8, "distribution": "fixed"},
+    "4 of two lengths": {"nodes": 4, "letters": 3, "questions": 2, "window_tokens": 16, "distribution": "fixed"},
+    "5 of 7": {"nodes": 5, "codec": "bare", "letters": 7, "window_tokens": 10, "questions": 2, "distribution": "fixed"},
+}
+
+
+@pytest.mark.parametrize("config", FEW.values(), ids=FEW)
+def test_the_floors_of_few_cycles_are_those_of_the_split_that_is_tested(config: dict[str, Any]) -> None:
+    """A table of (start, k) from examples of training with as many nodes, asked on examples of test."""
+    task = Depo(**config)
+    read = task.nodes * task.coded.edge_tokens
+    asked: dict[str, Counter[tuple[int, Any, Any]]] = {"train": Counter(), "test": Counter()}
+    for split, counts in asked.items():
+        episode = task.episodes(split, range(12_000))
+        whole = np.flatnonzero(episode.facts["nodes"] == task.nodes)
+        _, first, often = np.unique(episode.content[whole, 0], return_index=True, return_counts=True)
+        for row, count in zip(episode.inputs[whole[first]], often.tolist(), strict=True):
+            names = read_words(task.coded, row[:read])
+            after = dict(zip(names[::2], names[1::2], strict=True))
+            for name in after:  # every question that could be asked
+                end = name
+                for k in range(1, task.nodes):
+                    end = after[end]
+                    counts[k, name, end] += count if len(task.coded.lengths) > 1 else 1
+    for k in range(1, min(task.nodes - 1, task.max_hops) + 1):
+        constant: Counter[Any] = Counter()
+        table: dict[Any, Counter[Any]] = {}
+        for (hops, start, end), count in asked["train"].items():
+            if hops == k:
+                constant[end] += count
+                table.setdefault(start, Counter())[end] += count
+        right = {"majority": 0, "question_only": 0}
+        total = 0
+        for (hops, start, end), count in asked["test"].items():
+            if hops == k:
+                total += count
+                right["majority"] += count * (end == constant.most_common(1)[0][0])
+                right["question_only"] += count * (end == table[start].most_common(1)[0][0])
+        floors = task.floors(k)
+        # What is nearly as frequent in training may be more frequent among those drawn.
+        for name, of in right.items():
+            assert floors[name] == pytest.approx(of / total, abs=0.03), (k, name)
+        assert floors["question_only"] < task.chance(k)
+
+
+def test_floors_of_few_cycles_as_published_by_hand() -> None:
+    assert Depo(**FEW["3 of 11"]).floors(1)["question_only"] == 0  # not 1 / 10
+    assert Depo(**FEW["4 of 8"]).floors(3)["question_only"] == pytest.approx(0.0766, abs=1e-4)  # not 1 / 7
+
+
+def test_floors_of_few_and_of_many_cycles_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Depo(nodes=6, codec="bare", letters=12, window_tokens=12, questions=2, max_hops=4)
+    counted = [task.floors(k) for k in (1, 2, 4)]
+    monkeypatch.setattr(depo_splits, "MOST_CYCLES", 0)
+    for k, floors in zip((1, 2, 4), counted, strict=True):
+        assert floors == pytest.approx(task.floors(k), abs=0.004)
+        assert floors != task.floors(k)
+
+
+def test_what_fixes_an_answer_fixes_it() -> None:
+    """Equal hashes have equal answers, k and paths; other paths have other hashes; so in every split."""
+    task = Depo(nodes=4, codec="bare", letters=11, questions=2, window_tokens=8, max_hops=7, distribution="uniform")
+    task = replace(task, test_hops=(1, 2, 3, 5, 6, 7))
+    known: dict[int, tuple[Any, ...]] = {}
+    hashes, ks = {}, {}
+    for split in ("train", "test"):
+        episode = task.episodes(split, range(60_000 if split == "train" else 8_000))
+        hashes[split] = task.determinants(episode)
+        assert hashes[split].shape == (len(episode.inputs), task.answers)
+        hops = episode.inputs[:, 8:] - task.coded.first_hop + 1
+        ks[split] = hops[(hops > 0) & (hops <= 7)].reshape(-1, 2)  # every cycle has two nodes to start from
+        for row, of in zip(episode.inputs[:3000], hashes[split][:3000].tolist(), strict=True):
+            names = read_words(task.coded, row[:8])
+            after, n = dict(zip(names[::2], names[1::2], strict=True)), len(names) // 2
+            questions = read_words(task.coded, row[8:])
+            asked = [t - task.coded.first_hop + 1 for t in row[8:].tolist() if 0 <= t - task.coded.first_hop < 7]
+            for k, start, end, h in zip(asked, questions[::2], questions[1::2], of, strict=True):
+                path = [start]
+                for _ in range(k % n):
+                    path.append(after[path[-1]])
+                assert path[-1] == end
+                mine = (k, n if k >= n else 0, *path)
+                assert known.setdefault(h, mine) == mine
+    assert len(set(known.values())) == len(known)
+    seen = np.isin(hashes["test"], hashes["train"])
+    for k in task.levels:
+        share = seen[ks["test"] == k].mean()
+        assert task._seen_paths(k) == pytest.approx(share, abs=0.03), k
+        assert bool(task.held_out(k)) == (share == 0) == (k % 4 == 3)
+        assert task.shortcuts(k)["path_table"] == pytest.approx(share + (1 - share) / 3, abs=0.03)
+
+
+def test_paths_of_few_and_of_many_cycles_are_seen_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Depo(nodes=7, codec="bare", letters=9, window_tokens=14, questions=2, max_hops=6, distribution="fixed")
+    counted = [task._seen_paths(k) for k in (1, 4, 5, 6)]
+    depo_splits.seen_paths.cache_clear()
+    monkeypatch.setattr(depo_splits, "MOST_CYCLES", 0)
+    assert [task._seen_paths(k) for k in (1, 4, 5, 6)] == pytest.approx(counted, abs=0.02)
+    assert 0.9 < counted[2] < 1 and counted[3] == 0
+    depo_splits.seen_paths.cache_clear()
+
+
+def test_paths_among_many_names_are_new_though_not_held_out() -> None:
+    task = Depo()
+    tables = {k: task.shortcuts(k)["path_table"] for k in task.levels}
+    assert tables[1] > 0.95 and tables[4] < 0.05 and tables[16] == pytest.approx(task.chance(16))
+    assert not any(map(task.held_out, task.levels))
+    cpu = Depo(nodes=7, max_hops=4, codec="bare", letters=12, questions=4, window_tokens=14)
+    assert [depo_splits.paths(12, k) for k in (1, 4)] == [132, 95_040]
+    assert [cpu.shortcuts(k)["path_table"] for k in (1, 2, 4)] == pytest.approx([1, 1, 1], abs=2e-3)
+    assert replace(cpu, train_hops=(1, 2)).held_out(4) == "questions for 4 hops"
+    assert replace(cpu, train_hops=(1, 2)).shortcuts(4)["path_table"] == pytest.approx(1 / 6)
 
 
 def test_edges_are_shuffled_and_starts_uniform() -> None:

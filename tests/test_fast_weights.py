@@ -164,6 +164,64 @@ def test_extreme_gates(
         assert (a - b).abs().max() <= tolerance * b.abs().max().clamp(min=1), name
 
 
+@pytest.mark.parametrize("length", [1, CHUNK + 8])
+@pytest.mark.parametrize("strength", [0.0, 1.0, None])
+@pytest.mark.parametrize(("log_gate", "share"), [(-torch.inf, 0.3), (-torch.inf, 1.0), (-1e30, 0.3)])
+@pytest.mark.parametrize("word", [word for word in FORMS if "log_decay" in FORMS[word].gates])
+def test_where_everything_is_forgotten(
+    word: str, log_gate: float, share: float, strength: float | None, length: int
+) -> None:
+    """At some tokens or all: values and gradients are those of the token loop, and what comes later still fades."""
+    forms, arguments = FORMS[word], draw(word, length)
+    with torch.no_grad():
+        for name in forms.gates:
+            if name.startswith("log_"):
+                gone = torch.rand(arguments[name].shape, generator=torch.Generator().manual_seed(2)) < share
+                arguments[name].masked_fill_(gone, log_gate)
+            elif strength is not None:
+                arguments[name].fill_(strength)
+    fast, slow = results(forms.fast, arguments), results(forms.slow, arguments)
+    assert all(a.isfinite().all() for a in slow)
+    close(fast, slow, forms.results)
+
+
+@pytest.mark.parametrize("state", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("length", [1, CHUNK + 8])
+@RULES
+def test_half_precision_is_cast_alike(word: str, length: int, dtype: torch.dtype, state: torch.dtype) -> None:
+    """Of rounded arguments both forms give what is right for these, rounded once, in the dtype of the state."""
+    forms, exact = FORMS[word], draw(word, length)
+    halved = {name: a.detach().to(state if name == "state" else dtype).requires_grad_() for name, a in exact.items()}
+    right = results(forms.slow, {name: a.detach().double().requires_grad_() for name, a in halved.items()})
+    for form in (forms.fast, forms.slow):
+        for name, a, b in zip(("output", "new state"), form(**halved), right[:2], strict=True):
+            assert a.dtype == state, name
+            torch.testing.assert_close(a, b.to(state), rtol=2 * torch.finfo(state).eps, atol=1e-5, msg=name)
+    fast, slow = results(forms.fast, halved), results(forms.slow, halved)
+    for name, a, b in zip(forms.results, fast, slow, strict=True):
+        eps = max(torch.finfo(a.dtype).eps, 1e-5)
+        torch.testing.assert_close(a, b, rtol=2 * eps, atol=eps, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_edges_leave_the_bits_of_ordinary_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decays without a bound, as they were: the same outputs and gradients, bit for bit."""
+
+    def unbounded(log_decay: Tensor) -> tuple[Tensor, Tensor]:
+        since_start = log_decay.cumsum(-1)
+        future = torch.ones(log_decay.shape[-1], log_decay.shape[-1], dtype=torch.bool).triu(1)
+        decay = (since_start[..., :, None] - since_start[..., None, :]).masked_fill(future, -torch.inf).exp()
+        return decay, since_start.exp()[..., None]
+
+    for dtype in (torch.float32, torch.float64):
+        arguments = draw("gdn", 2 * CHUNK + 5, dtype=dtype)
+        now = results(gated_delta, arguments)
+        with monkeypatch.context() as patch:
+            patch.setattr(fast_weights, "decays", unbounded)
+            before = results(gated_delta, arguments)
+        assert all(torch.equal(a, b) for a, b in zip(now, before, strict=True))
+
+
 @pytest.mark.parametrize("length", [1, 24, CHUNK + 3])
 @RULES
 def test_flops_are_those_of_the_products(word: str, length: int) -> None:

@@ -86,6 +86,7 @@ def disguised(graphs: Graphs, seed: int) -> Graphs:
         asked=number[graphs.asked],
         given=number[graphs.given],
         content=np.zeros_like(graphs.content),
+        determinant=graphs.determinant,
     )
 
 

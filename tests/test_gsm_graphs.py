@@ -1,6 +1,6 @@
 """Problem graphs: recomputed one by one in plain Python, spread as they should be, impossible ones refused."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from tasks.gsm_infinite.graphs import COUNT, GIVEN, NONE, PRODUCT, RATE, TOTAL, 
 
 KEY = rng.stream("graphs")
 SHAPES = [Shape(subset=subset, mode=mode) for subset in ("medium", "hard") for mode in ("forward", "reverse")]
+PUBLISHED = [replace(shape, published=True) for shape in SHAPES]
 ARRAYS = [field.name for field in fields(Graphs) if field.name not in ("filler_kind", "filler_place")]
 
 
@@ -120,7 +121,9 @@ def check(shape: Shape, graphs: Graphs, b: int) -> None:
         assert ends[known[asked] - 1] == known[end]
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.subset}-{shape.mode}")
+@pytest.mark.parametrize(
+    "shape", SHAPES + PUBLISHED, ids=lambda shape: f"{shape.subset}-{shape.mode}{'-published' * shape.published}"
+)
 def test_every_problem_is_what_it_should_be(shape: Shape) -> None:
     for filler, each in ((0, 60), (25, 5)):
         operations = every_operation(shape, each)
@@ -141,6 +144,7 @@ def test_every_problem_is_what_it_should_be(shape: Shape) -> None:
     filler=st.integers(0, 9),
     filler_kinds=st.integers(1, 6),
     split=st.sampled_from(["train", "test"]),
+    published=st.booleans(),
 )
 @example(  # no problem of the batch has a place for a distractor
     subset="medium",
@@ -152,6 +156,7 @@ def test_every_problem_is_what_it_should_be(shape: Shape) -> None:
     filler=0,
     filler_kinds=1,
     split="test",
+    published=False,
 )
 def test_any_shape(split: str, filler: int, **sizes: Any) -> None:
     try:
@@ -166,14 +171,15 @@ def test_any_shape(split: str, filler: int, **sizes: Any) -> None:
     assert (content(graphs) == graphs.content).all()
 
 
-def test_the_profile_of_hard_forward_problems() -> None:
+@pytest.mark.parametrize("published", [False, True])
+def test_the_profile_of_hard_forward_problems(published: bool) -> None:
     """Longest chain, binary operations and majority answer at 1..8 operations, against the published ones."""
     chain = [1.0, 2.0, 2.1, 2.8, 3.1, 3.4, 4.2, 4.4]
     binary = [0, 0, 0.9, 1.0, 1.8, 2.1, 2.5, 3.0]
     majority = [0.34, 0.31, 0.17, 0.27, 0.12, 0.12, 0.08, 0.08]
     each = 1500
     operations = np.repeat(np.arange(1, 9), each)
-    graphs, _ = draw(Shape(), operations, "train", np.arange(len(operations)), KEY)
+    graphs, _ = draw(Shape(published=published), operations, "train", np.arange(len(operations)), KEY)
     known = {name: values.reshape(8, each).mean(axis=1) for name, values in statistics(graphs).items()}
     assert np.abs(known["chain_depth"] - chain).max() < 0.4
     assert np.abs(known["binary_operations"] - binary).max() < 0.4

@@ -38,6 +38,7 @@ def graph(*quantities: tuple[Any, ...], asked: int, answer: int = 0, given: int 
         given=np.array([given]),
         operations=np.zeros(1, np.int64),
         content=np.zeros(1, np.uint64),
+        determinant=np.zeros(1, np.uint64),
         filler_kind=CORE,
         filler_place=CORE,
     )

@@ -154,6 +154,130 @@ def test_value_given_for_any_quantity(end: str, given: int, answer: int, operati
         assert solved(*order, ask="N cat in Attic") == Solution(answer=answer, operations=operations)
 
 
+BORDERS = [
+    ". The ",
+    ".The ",
+    " . The ",
+    " .The ",
+    ".  The ",
+    ".\nThe ",
+    "\n\nThe ",
+    " The ",
+    "  The ",
+    "; The ",
+    ";The ",
+    ", The ",
+    ": The ",
+    ". the ",
+    ".the ",
+    ".\n the ",
+    "; the ",
+    " ;the ",
+]
+ENDS = [".", "", " .", ";", ".\n", "\n", ". "]
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("place", ["Attic", "St. Ives. The Old", "Acme Co.", "Who?"])
+def test_borders_of_sentences(place: str, border: str) -> None:
+    """Every form of sentence before and behind every border, names that hold full stops too."""
+    doubtful = place.endswith(".") and border.strip() == "The"  # the name's own stop, or the sentence's?
+    forward = [
+        "N cat in Barn equals 2",
+        f"N yak in Barn equals the N dog in {place}",
+        f"N dog in {place} equals 3 plus the sum of the N cat in Barn and the N fly in {place}",
+        f"N fly in {place} equals the N cat in Barn",
+        f"R fly in {place} equals 9",
+    ]
+    hidden = [
+        "N cat in Barn exists, and its number is greater than 0",
+        *forward[1:],
+        "R yak in Barn is greater than 0",
+        f"total N pets in {place} equals 9",
+    ]
+    for end in ENDS if place == "Attic" else ENDS[:1]:
+        for sentences, ask, answer in ((forward, f"total N pets in {place}", 9), (hidden, "N cat in Barn", 2)):
+            for order in (sentences, sentences[::-1]):
+                problem = f"The {border.join(map(spell, order))}{end}"
+                if doubtful:
+                    with pytest.raises(UnsolvableProblem, match="ambiguous: whether a full stop belongs"):
+                        solve(problem, f"What is the {spell(ask)}?", TOTALS)
+                    continue
+                assert solve(problem, f"What is the {spell(ask)}?", TOTALS).answer == answer, problem
+
+
+@pytest.mark.parametrize("question", ["What is the N dog in Attic?", "How many dog does Attic have?"])
+@pytest.mark.parametrize("shape", ["{}", " {} ", "{}\n", "What", "?", " ?"])
+def test_borders_of_the_question(question: str, shape: str) -> None:
+    asked = {
+        "What": question.replace(" ", "  "),
+        "?": question.rstrip("?"),
+        " ?": question.replace("?", " ?"),
+    }.get(shape, shape.format(question))
+    assert solve(text(*LEAVES), spell(asked)).answer == 3
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        # A border that cannot be told from a name.
+        f"{text(*LEAVES)[:-1]} and the number of yak in Barn equals 4.",
+        "The number of cat in Attic equals the number of dog in Barn the number of dog in Barn equals 4.",
+        "The number of cat in Attic equals the number of dog in Barn. Number of dog in Barn equals 4.",
+        "The number of cat in Attic equals the number of dog in Barn. THE NUMBER OF DOG IN BARN EQUALS 4.",
+        "The number of cat in Attic equals the number of dog in Barn - the total number of pets in Attic equals 4.",
+        "The number of cat in Attic equals the number of dog in Barn. That number of dog exists.",
+        "The number of cat in Attic is greater than 0 and the number of dog in Barn is greater than 0.",
+        # An operand that nothing parts from the one before it.
+        "The number of cat in Attic equals the sum of the number of a in Barn the number of b in Barn, and the number "
+        "of c in Barn.",
+        # The question after the problem.
+        "The number of cat in Attic equals the number of dog in Barn. What is the number of cat in Attic?",
+        "The number of cat in Attic equals the number of dog in Barn. How many cat does Attic have?",
+    ],
+)
+def test_a_name_that_holds_another_sentence_is_refused(problem: str) -> None:
+    known = "The number of dog in Barn equals 4. The number of yak in Hall equals 1. "
+    for whole in (known + problem, f"{problem} {known}"):
+        with pytest.raises(UnsolvableProblem, match=r"unreadable .*(no name may hold|equals|exists|greater)"):
+            solve(whole, "What is the number of yak in Hall?", TOTALS)
+
+
+CONFLICTS = {
+    "two numbers": ("N cat in Loft equals 5", "N cat in Loft equals 6"),
+    "number and formula": ("N cat in Loft equals 5", "N cat in Loft equals 4 plus the N dog in Attic"),
+    "two formulas": ("N cat in Loft equals the N dog in Attic", "N cat in Loft equals the N cat in Attic"),
+    "a total's number": ("total N pets in Barn equals 5", "N fly in Barn equals 9"),
+    "two numbers of a total": ("total N pets in Barn equals 2", "total N pets in Barn equals 3"),
+    "not greater than 0": ("N cat in Loft equals 0", "N cat in Loft is greater than 0"),
+}
+
+
+@pytest.mark.parametrize("conflict", CONFLICTS.values(), ids=CONFLICTS)
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_contradictions_count_where_they_are_needed(conflict: tuple[str, ...], mode: str) -> None:
+    """All alike: they refuse a problem that needs what they are of, and no other."""
+    of = conflict[0].partition(" equals ")[0]
+    unknown = {"forward": (), "reverse": ("N yak in Hall is greater than 0", "N ox in Hall equals the N yak in Hall")}
+    needed = {"forward": (f"N yak in Hall equals the {of}",), "reverse": (f"N ox in Hall equals the {of}",)}[mode]
+    loose = {"forward": ("N yak in Hall equals 7",), "reverse": ("N ox in Hall equals 7",)}[mode]
+    others = (*LEAVES, *conflict, *unknown[mode])
+    for sentences in ((*others, *loose), (*others, *loose)[::-1]):
+        assert solved(*sentences, ask="N yak in Hall").answer == 7
+    if mode == "forward":
+        with pytest.raises(UnsolvableProblem, match=r"contradiction|ambiguous"):
+            solved(*others, *needed, ask="N yak in Hall")
+    else:
+        with pytest.raises(UnsolvableProblem):
+            solved(
+                *others,
+                *loose,
+                f"R ox in Hall equals the sum of the N yak in Hall and the {of}",
+                "R ox in Hall equals 14",
+                ask="N yak in Hall",
+            )
+
+
 def test_what_is_not_needed_is_not_judged() -> None:
     distractors = (
         "N dog in Loft equals the N yak in Loft",  # a cycle
@@ -368,6 +492,15 @@ def test_symbolic(problem: str, value: int, answer: tuple[str, ...], operations:
     assert solve(problem, ASK.format(value)) == Solution(answer=answer, operations=operations)
 
 
+@pytest.mark.parametrize("border", [". ", ".", " . ", "; ", ";", ", ", " ", "  ", "\n", ".\n\n", " .\n"])
+@pytest.mark.parametrize("end", ["", ".", " .", ";", ".\n"])
+def test_borders_of_symbolic_sentences(border: str, end: str) -> None:
+    sentences = ["assign V1 = V2  + 1", "assign assign = V1", "assign V2 = -3", "assign V3 = V2 + 1", "assign V4 = V5"]
+    for order in (sentences, sentences[::-1]):
+        problem = border.join(order) + end
+        assert solve(problem, ASK.format(-2)) == Solution(answer=("V1", "V3", "assign"), operations=4), problem
+
+
 @pytest.mark.parametrize(
     ("problem", "question", "reason"),
     [
@@ -377,6 +510,9 @@ def test_symbolic(problem: str, value: int, answer: tuple[str, ...], operations:
         ("assign V1 = V2 * 2. assign V2 = 3.", ASK.format(2), "unreadable sentence: 'assign V1"),
         ("assign V1 = 2. The end.", ASK.format(2), "unreadable sentence: 'The end'"),
         ("assign V1 = 2.", "Which variables?", "unreadable question"),
+        ("assign V1 = 2.", "Which are equal to 2.5?", "unreadable question"),
+        ("assign V1 = 2.assign V2", ASK.format(2), "unreadable sentence"),
+        ("assign V1 = 2 assign V1 = 3", ASK.format(2), "contradiction: V1 is 2 and 3"),
         ("assign V1 = 2.", "Which are equal to 2, and which equal to 3?", "asks about 2 values"),
     ],
 )

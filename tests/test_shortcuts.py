@@ -54,8 +54,10 @@ def test_a_guess_among_the_nodes_that_are_left_on_the_cycle() -> None:
         left = [node for node in range(7) if node not in known]
         counted = np.mean(random.choice(left, 20_000) == answers)
         assert task.shortcuts(4)[name] == pytest.approx(counted, abs=0.01)
-    assert task.shortcuts(1) == {"shorter_hops": pytest.approx(task.chance(1))}  # one hop: nothing nearer is known
-    assert set(task.shortcuts(6)) == {"shorter_hops"}  # the answer is a neighbour itself
+    one = task.shortcuts(1)
+    assert set(one) == {"shorter_hops", "path_table"}
+    assert one["shorter_hops"] == pytest.approx(task.chance(1))  # one hop: nothing nearer is known
+    assert set(task.shortcuts(6)) == {"shorter_hops", "path_table"}  # the answer is a neighbour itself
 
 
 def test_whole_rounds_of_depo_have_no_shortcut_beside_chance() -> None:

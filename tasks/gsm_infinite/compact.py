@@ -30,7 +30,7 @@ from tasks.gsm_infinite.compact_tokens import (
     names,
     sentences,
 )
-from tasks.gsm_infinite.counted import CountedTask, floors_of
+from tasks.gsm_infinite.counted import DETERMINANT, CountedTask, floors_of, lone_number, words_of
 from tasks.gsm_infinite.generator import draw
 from tasks.gsm_infinite.generator.shape import Shape
 from tasks.gsm_infinite.generator.statistics import statistics
@@ -125,11 +125,6 @@ class GSMCompact(CountedTask):
         """On 4,096 training problems; the question's kind is the role of the quantity it asks for."""
         return dict(_floors(self))
 
-    def shortcuts(self, difficulty: int) -> dict[str, float]:
-        """`lone_number`: the most frequent number that stands alone in the problem, on 4,096 training problems."""
-        check_whole("difficulty", difficulty, self.least_operations, self.most_operations)
-        return {"lone_number": _lone_share(self.at(difficulty))}
-
     def memories(self, episode: Episode) -> tuple[Memory, ...]:
         """The answers to problems of each number of operations; nothing where they are asked after they were read.
 
@@ -175,10 +170,16 @@ class GSMCompact(CountedTask):
                 **statistics(graphs),
                 "text_tokens": ends,
                 "visible": self._visible(graphs, text, start + before),
-                "lone_number": _lone_number(graphs) == graphs.answer,
+                "lone_number": lone_number(graphs) == graphs.answer,
+                DETERMINANT: words_of(graphs.determinant.tolist()),
                 "question": np.take_along_axis(graphs.role, graphs.asked[:, None], axis=1)[:, 0],
             },
         )
+
+    def graphs(self, split: str, count: int) -> Graphs:
+        """The first problems of a split without filler, of a task of one operation count."""
+        key, operations = self.key(split), self.least_operations
+        return draw(self._shape, operations, split, np.arange(count), key, accept=self._fits)[0]
 
     def _drawn(self, split: str, indices: Tokens, key: np.uint64) -> tuple[Graphs, Tokens]:
         """The problems, with enough filler to reach the least length, and how long each is to be [B]."""
@@ -250,29 +251,11 @@ class GSMCompact(CountedTask):
         return "\n".join([*lines, f"answer {graphs.answer[0]}"])
 
 
-def _lone_number(graphs: Graphs) -> Tokens:
-    """The most frequent [B] of the constants that quantities equal by themselves: a guess that takes no reasoning.
-
-    In problems of few sentences it is often right where few operations are asked for.
-    """
-    alone = (graphs.constant > 0) & (graphs.operands[..., 0] == NONE)
-    hidden = (np.arange(alone.shape[1]) == graphs.asked[:, None]) & (graphs.given != NONE)[:, None]
-    counts = [(alone & ~hidden & (graphs.constant == k)).sum(axis=1) for k in range(1, 5)]
-    guess: Tokens = 1 + np.argmax(counts, axis=0)
-    return guess
-
-
 @cache
 def _floors(task: GSMCompact) -> tuple[tuple[str, float], ...]:
     """The floors of a task of one level."""
     episode = task.episodes("train", np.arange(_SAMPLE))
     return tuple(floors_of(episode.targets.max(axis=1), episode.facts["question"]).items())
-
-
-@cache
-def _lone_share(task: GSMCompact) -> float:
-    """How often the guess from lone numbers is right in a task of one level."""
-    return float(task.episodes("train", np.arange(_SAMPLE)).facts["lone_number"].mean())
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ class Graphs:
     # answer and appears nowhere else. The end quantity is `given` in reverse mode, `asked` in forward mode.
     operations: Numbers  # [B] in-degrees over `needed`
     content: NDArray[np.uint64]  # [B] hash of the core problem with names, order and filler removed
+    determinant: NDArray[np.uint64]  # [B] hash of what fixes the answer: of these only what is needed
     filler_kind: int
     filler_place: int
 

@@ -152,7 +152,7 @@ def parse(problem: str, question: str, theme: Theme) -> Graphs:
 
     Kinds and places are numbered as in `themes.names_in_order`, quantities in the order in which they are met; totals
     that the text does not mention are left out. What cannot be read off the text is zero or false: the constant of the
-    unknown, `needed`, `operations`, `content`, and `value` but that of the given quantity.
+    unknown, `needed`, `operations`, `content`, `determinant`, and `value` but that of the given quantity.
 
     Raises:
         ValueError: a sentence or question in another wording, or with names of another theme.
@@ -195,6 +195,7 @@ def parse(problem: str, question: str, theme: Theme) -> Graphs:
         given=np.array([given]),
         operations=np.zeros(1, dtype=np.int64),
         content=np.zeros(1, dtype=np.uint64),
+        determinant=np.zeros(1, dtype=np.uint64),
         filler_kind=len(theme.kinds),
         filler_place=len(theme.places),
     )

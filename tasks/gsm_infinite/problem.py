@@ -18,6 +18,8 @@ class Problem:
         solution: The steps in words; ends in "Answer: <answer>.".
         answer: The value asked for; for symbolic problems the names of all variables that have the value asked about.
         content: Hash of the core problem with names, order and filler removed.
+        determinant: Hash of what fixes the answer: of medium and hard problems the needed part, without names; of
+            symbolic ones, whose answers are names, the core tree with its names, and the value asked about.
         facts: What is known of the structure, such as chain depth.
     """
 
@@ -30,4 +32,5 @@ class Problem:
     solution: str
     answer: int | tuple[str, ...]
     content: int
+    determinant: int
     facts: Mapping[str, int | float] = field(default_factory=dict)

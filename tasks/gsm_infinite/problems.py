@@ -19,6 +19,7 @@ from tasks.gsm_infinite.budget import Budget
 from tasks.gsm_infinite.generator import draw
 from tasks.gsm_infinite.generator.shape import MODES, SUBSETS, Shape
 from tasks.gsm_infinite.generator.statistics import statistics
+from tasks.gsm_infinite.graphs import Graphs
 from tasks.gsm_infinite.language import Wording, question, sentence, wordings
 from tasks.gsm_infinite.problem import Problem
 from tasks.gsm_infinite.solution import solution
@@ -41,7 +42,7 @@ def prompt(problem: Problem, *, question_first: bool = False) -> str:
 class Problems:
     """Problems in words at one setting."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     subset: str = "hard"  # "symbolic", "medium" or "hard"
     mode: str = "forward"  # or "reverse"; symbolic problems are forward
@@ -72,7 +73,14 @@ class Problems:
     @property
     def shape(self) -> Shape:
         """What graphs to draw; symbolic problems have none."""
-        return Shape(subset=self.subset, mode=self.mode, kinds=self.kinds, places=self.places, filler_kinds=FILLER)
+        return Shape(
+            subset=self.subset,
+            mode=self.mode,
+            kinds=self.kinds,
+            places=self.places,
+            filler_kinds=FILLER,
+            published=True,
+        )
 
     def problems(
         self, split: str, indices: ArrayLike, seed: int = 0, tokenizer: Tokenizer | None = None
@@ -96,14 +104,22 @@ class Problems:
         if rows.ndim != 1 or (rows.size and (rows.dtype.kind not in "iu" or rows.min() < 0)):
             raise ValueError(f"indices must be one row of whole numbers >= 0; given {indices!r}")
         rows = rows.astype(np.int64)
-        settings = {name: value for name, value in changed(self).items() if name != "token_budget"}
-        key = rng.stream("gsm_infinite_text", self.version, settings, seed, split)
+        key = self._key(split, seed)
         if self.subset == "symbolic":
             budget = self.token_budget
             return draw_problems(self.operations, split, rows, key, token_budget=budget, tokenizer=tokenizer)
         if self.token_budget is None:
             return self._plain(split, rows, key)
         return self._filled(split, rows, key, Budget(self.token_budget, tokenizer or WordTokenizer()))
+
+    def graphs(self, split: str, indices: NDArray[np.int64], seed: int = 0) -> Graphs:
+        """The graphs of `problems`, without filler; of a subset that is not symbolic."""
+        return draw(self.shape, self.operations, split, indices, self._key(split, seed))[0]
+
+    def _key(self, split: str, seed: int) -> np.uint64:
+        """The stream of a split and data seed."""
+        settings = {name: value for name, value in changed(self).items() if name != "token_budget"}
+        return rng.stream("gsm_infinite_text", self.version, settings, seed, split)
 
     @property
     def _themes(self) -> list[Theme]:
@@ -116,8 +132,10 @@ class Problems:
         known = statistics(graphs)
         facts = zip(*(of.tolist() for of in known.values()), strict=True)
         return [
-            _Drawn(wording, content, dict(zip(known, row, strict=True)))
-            for wording, content, row in zip(wordings(graphs, names), graphs.content.tolist(), facts, strict=True)
+            _Drawn(wording, content, determinant, dict(zip(known, row, strict=True)))
+            for wording, content, determinant, row in zip(
+                wordings(graphs, names), graphs.content.tolist(), graphs.determinant.tolist(), facts, strict=True
+            )
         ]
 
     def _plain(self, split: str, indices: NDArray[np.int64], key: np.uint64) -> list[Problem]:
@@ -160,8 +178,8 @@ class Problems:
 class _Drawn:
     """A problem in words, before its text is put together."""
 
-    def __init__(self, wording: Wording, content: int, facts: dict[str, int]) -> None:
-        self.wording, self.content, self.facts = wording, content, facts
+    def __init__(self, wording: Wording, content: int, determinant: int, facts: dict[str, int]) -> None:
+        self.wording, self.content, self.determinant, self.facts = wording, content, determinant, facts
         self.core = {q: sentence(wording, q) for q in wording.order if q < wording.core}
         self.question = question(wording)
 
@@ -177,5 +195,6 @@ class _Drawn:
             solution=solution(self.wording, self.core),
             answer=self.wording.value[self.wording.asked],
             content=self.content,
+            determinant=self.determinant,
             facts=self.facts | facts,
         )

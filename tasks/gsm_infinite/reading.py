@@ -5,6 +5,10 @@ number of S in P`. Kinds K and places P may hold " in ", " per ", " and ", ", " 
 as long as possible: two mentions are one quantity if they are one string. Only the implied totals need to know which
 counts are of a place. A total names its place, and its counts are those that end in it; where names nest ("Dale" and
 "Barn in Dale" are places, or "fox in barn" is a kind) the other phrases decide, or nothing does: that is ambiguous.
+
+A sentence begins at "The number of" (or total, average number), whatever stands before it, and at "the number of" after
+a full stop or semicolon. A border that is none of these would make two sentences one with an odd name, so no name may
+hold what only sentences and questions do: such a text is refused.
 """
 
 import re
@@ -33,13 +37,16 @@ _QUANTITY = "(?:total |average )?number of "
 _NUMBER = "[0-9]{1,18}"  # no more digits: values of any text stay cheap to compute with
 _MOST_PARTS = 16  # of a name; any text is read in time that grows with its length, not with its square
 _NEXT_SENTENCE = re.compile(rf"\. (?=The {_QUANTITY})")
+# One stop and no more: a name may end in another ("Acme Co.").
+_ANY_BORDER = re.compile(rf" ?(?:[.;:,] ?| )(?=The {_QUANTITY})| ?[.;] ?(?=the {_QUANTITY})")
+_NO_NAME = re.compile("equals|number of|is greater than 0|[.;?] ?(?:what is the|how many) ")
 _NEXT_OPERAND = re.compile(rf"(?:,? and|,) the (?={_QUANTITY})")
 _FORMULA = (
     rf"(?:(?P<constant>{_NUMBER}) (?P<how>plus|times) )?"
     rf"(?:the (?P<what>sum of|difference between) )?the (?P<operands>{_QUANTITY}.+)"
 )
 _SENTENCE = re.compile(
-    rf"The (?P<left>{_QUANTITY}.+?)"
+    rf"[Tt]he (?P<left>{_QUANTITY}.+?)"
     rf"(?:(?P<positive> exists, and its number is greater than 0| is greater than 0)"
     rf"| equals (?:(?P<number>{_NUMBER})|{_FORMULA}))"
 )
@@ -76,7 +83,7 @@ class Reading:
         totals: What totals are of, by phrase.
         asked: The quantity asked for.
         formulas: The definitions that have operands, without repetition.
-        values: The numbers that quantities are said to equal.
+        numbers: The numbers that quantities are said to equal, without repetition.
         positive: What is said to exist or to be greater than 0.
         counts: "K in P" of the counts mentioned anywhere, in order.
         rates: "O per K in P" of the rates, likewise.
@@ -85,24 +92,30 @@ class Reading:
     totals: Mapping[str, Total]
     asked: str = ""
     formulas: dict[str, list[Definition]] = field(default_factory=dict)
-    values: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, list[int]] = field(default_factory=dict)
     positive: set[str] = field(default_factory=set)
     counts: dict[str, None] = field(default_factory=dict)
     rates: dict[str, None] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
 
     def mention(self, phrase: str) -> str:
-        """Take note of a quantity, and return it."""
+        """Take note of a quantity, and return it.
+
+        Raises:
+            UnsolvableProblem: it names no place, or a name holds a part of another sentence.
+        """
         if phrase not in self._seen:
-            self._seen.add(phrase)
             head, _, rest = phrase.partition("number of ")
-            if head == "average ":
-                self.rates[rest] = None
-                rest = rest.partition(" per ")[2]
-            elif not head:
-                self.counts[rest] = None
-            if " in " not in rest:
+            lowered = rest.lower()
+            # Quicker to look for than the pattern itself, which few names get to see.
+            odd = "equals" in lowered or "number of" in lowered or "greater" in lowered or "what" in lowered
+            if (odd or "how" in lowered) and (held := _NO_NAME.search(lowered)):
+                raise UnsolvableProblem(f"unreadable quantity {phrase!r}: no name may hold {held[0]!r}")
+            if " in " not in (rest.partition(" per ")[2] if head == "average " else rest):
                 raise UnsolvableProblem(f"unreadable quantity {phrase!r}: it names no place")
+            self._seen.add(phrase)
+            if head != "total ":
+                (self.rates if head else self.counts)[rest] = None
         return phrase
 
     def state(self, sentence: str) -> None:
@@ -115,8 +128,7 @@ class Reading:
         if positive:
             self.positive.add(left)
         elif number:
-            if self.values.setdefault(left, int(number)) != int(number):
-                raise UnsolvableProblem(f"contradiction: the {left} equals {self.values[left]} and {number}")
+            _add(self.numbers, left, int(number))
         else:
             phrases = tuple(map(self.mention, _NEXT_OPERAND.split(operands)))
             if (len(phrases) > 1) != bool(what) or (what == "difference between" and len(phrases) > 2):
@@ -138,16 +150,33 @@ class Reading:
         else:
             raise UnsolvableProblem(f"unreadable question: {question!r}")
 
+    def check_ends(self) -> None:
+        """Raise UnsolvableProblem if a stop may be that of a sentence or of a name: "Acme Co" beside "Acme Co."."""
+        ends = {phrase.rpartition(" in ")[2] for phrase in self._seen}
+        if doubtful := sorted(end for end in ends if f"{end}." in ends):
+            raise UnsolvableProblem(f"ambiguous: whether a full stop belongs to the name {doubtful[0]!r}")
+
     @property
     def given(self) -> list[str]:
         """What has a value given beside another definition."""
-        return [quantity for quantity in self.values if quantity in self.formulas or quantity.startswith(_TOTAL)]
+        return [quantity for quantity in self.numbers if quantity in self.formulas or quantity.startswith(_TOTAL)]
+
+    def number(self, quantity: str, otherwise: int) -> int:
+        """The number that a quantity is said to equal; `otherwise` if it is said to equal none.
+
+        Raises:
+            UnsolvableProblem: it is said to equal several.
+        """
+        numbers = self.numbers.get(quantity, [otherwise])
+        if len(numbers) > 1:
+            raise UnsolvableProblem(f"contradiction: the {quantity} equals {' and '.join(map(str, numbers))}")
+        return numbers[0]
 
     def definition(self, quantity: str) -> Definition | None:
         """What a quantity equals: implied, computed from others, or stated as a number; None if it is only positive.
 
         Raises:
-            UnsolvableProblem: the text does not say, or gives several formulas.
+            UnsolvableProblem: the text does not say, or gives several formulas or several numbers.
         """
         formulas = self.formulas.get(quantity, [])
         if quantity.startswith(_TOTAL):
@@ -156,8 +185,8 @@ class Reading:
             raise UnsolvableProblem(f"ambiguous: the {quantity} is defined twice")
         if formulas:
             return formulas[0]
-        if quantity in self.values:
-            return Definition(constant=self.values[quantity])
+        if quantity in self.numbers:
+            return Definition(constant=self.number(quantity, 0))
         if quantity in self.positive:
             return None
         raise UnsolvableProblem(f"the {quantity} is needed but undefined")
@@ -265,10 +294,15 @@ def read(problem: str, question: str, totals: Mapping[str, Total]) -> Reading:
     """Read a problem in words.
 
     Raises:
-        UnsolvableProblem: a sentence or the question has none of the known forms.
+        UnsolvableProblem: a sentence or the question has none of the known forms, or a name is doubtful.
     """
     reading = Reading(totals)
-    for sentence in _NEXT_SENTENCE.split(" ".join(problem.split()).removesuffix(".")):
-        reading.state(sentence)
+    text = " ".join(problem.split())
+    for part in _NEXT_SENTENCE.split(text[:-1] if text.endswith((".", ";")) else text):
+        # What says one thing is one sentence; for other borders is looked only where more is said: that takes time.
+        one = part.count(" equals ") + part.count(" is greater than 0") == 1
+        for sentence in [part.strip()] if one else _ANY_BORDER.split(part.strip()):
+            reading.state(sentence)
     reading.ask(" ".join(question.split()))
+    reading.check_ends()
     return reading

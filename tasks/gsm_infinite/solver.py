@@ -5,7 +5,7 @@ reverse mode (in forward mode b = 0): the value that is given for one of them th
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
@@ -13,8 +13,9 @@ from tasks.base import nearest
 from tasks.gsm_infinite.reading import TOTALS, Definition, Reading, Total, UnsolvableProblem, read
 
 _LARGEST = 10**18  # of values: products of products would grow without limit
+_ANY_BORDER = re.compile(r"(?: ?[.;,] ?| )(?=assign \S+ ?=)| ?[.;]$")
 _ASSIGN = re.compile(r"assign ([^\W\d]\w*) = (?:(-?[0-9]{1,18})|([^\W\d]\w*)(?: ([+-]) ([0-9]{1,18}))?)")
-_EQUAL_TO = re.compile(r"equal to (-?[0-9]{1,18})\b")
+_EQUAL_TO = re.compile(r"equal to (-?[0-9]{1,18})\b(?!\.[0-9])")
 
 Linear = tuple[int, int]  # (a, b): a + b x
 
@@ -75,26 +76,41 @@ class _Solver:
         found: dict[int, list[str]] = {}  # by x, the closure of the first quantity that tells it
         why = "no value is given for anything that depends on it"
         for end in self.reading.given:
-            order = self.closure(end)
-            if self.asked not in order:
+            if not self.depends(end):
                 continue
+            order = self.closure(end)
             self.evaluate(order)
             a, b = self.values[end]
             if b == 0:
                 why = f"its coefficient in the {end} is zero"
                 continue
-            given = self.reading.values[end]
+            given = self.reading.number(end, 0)
             x, rest = divmod(given - a, b)
             if rest:
                 raise UnsolvableProblem(f"the {self.asked} is no whole number: {a} + {b} x = {given}")
             found.setdefault(x, order)
         if not found:
+            for end in self.reading.given:
+                self.closure(end)  # where a way down is broken, that is the reason
             raise UnsolvableProblem(f"the {self.asked} is undetermined: {why}")
         if len(found) > 1:
             raise UnsolvableProblem(f"contradiction: the {self.asked} is {' and '.join(map(str, found))}")
         ((x, order),) = found.items()
         self.check(x)
         return Solution(answer=x, operations=self.operations(order))
+
+    def depends(self, end: str) -> bool:
+        """Whether what is asked can be met on the way down from a quantity, as far as definitions lead."""
+        met, pending = {end}, [end]
+        while pending and self.asked not in met:
+            try:
+                definition = self.definition(pending.pop())
+            except UnsolvableProblem:
+                continue  # another value may still tell what is asked
+            operands = set(definition.operands if definition else ()) - met
+            met |= operands
+            pending += operands
+        return self.asked in met
 
     def closure(self, end: str) -> list[str]:
         """A quantity and all it depends on, each after what it depends on."""
@@ -143,7 +159,7 @@ class _Solver:
         """Raise if a quantity has another value than the text gives, or is not positive where it says so."""
         for quantity, (a, b) in self.values.items():
             value = a + b * x
-            if (given := self.reading.values.get(quantity, value)) != value:
+            if (given := self.reading.number(quantity, value)) != value:
                 raise UnsolvableProblem(f"contradiction: the {quantity} equals {value}, and is given as {given}")
             if quantity in self.reading.positive and value <= 0:
                 raise UnsolvableProblem(f"contradiction: the {quantity} is {value}, not greater than 0")
@@ -172,11 +188,20 @@ def _combine(quantity: str, definition: Definition, operands: list[Linear]) -> L
     return (constant * a, constant * b) if times else (constant + a, b)
 
 
+def _assignments(problem: str) -> Iterator[str]:
+    """The sentences of a symbolic problem; other borders than ". " are looked for only where there is no sentence."""
+    for part in " ".join(problem.split()).removesuffix(".").split(". "):
+        if _ASSIGN.fullmatch(part):
+            yield part
+        else:
+            yield from filter(None, _ANY_BORDER.split(part.strip()))
+
+
 def _solve_symbolic(problem: str, question: str) -> Solution:
     """Find the variables that have the value asked about; equations are read in both directions."""
     values: dict[str, int] = {}
     equations: list[tuple[str, str, int]] = []  # (v, w, k): v = w + k
-    for sentence in re.split(r"\.\s+", problem.strip().removesuffix(".")):
+    for sentence in _assignments(problem):
         match = _ASSIGN.fullmatch(sentence)
         if not match:
             raise UnsolvableProblem(f"unreadable sentence: {sentence!r}")

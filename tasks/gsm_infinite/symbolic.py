@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks import rng
 from tasks.base import check_whole
 from tasks.gsm_infinite.graphs import NONE, Numbers
 from tasks.gsm_infinite.problem import Problem
@@ -143,19 +144,29 @@ def _problems(trees: Trees) -> list[Problem]:
             solution=f"{steps}Answer: {', '.join(answer)}.",
             answer=answer,
             content=content,
+            determinant=determinant,
             facts={"chain_depth": chain, "binary_operations": binary, "answers": len(answer)},
         )
-        for text, asked, steps, answer, content, chain, binary in zip(
+        for text, asked, steps, answer, content, determinant, chain, binary in zip(
             render(trees),
             trees.asked.tolist(),
             solutions(trees),
             answers(trees),
             trees.content.tolist(),
+            _determinants(trees).tolist(),
             depth.tolist(),
             np.count_nonzero(step, axis=1).tolist(),
             strict=True,
         )
     ]
+
+
+def _determinants(trees: Trees) -> rng.Words:
+    """Hash [B] of the sentences of the core, names and all, and of the value asked about."""
+    core, rows = trees.value.shape[1], np.arange(len(trees.value))[:, None]
+    source = np.where(np.arange(core) > 0, trees.names[rows, trees.parent[:, :core]], trees.value[:, :1])
+    sentences = (trees.names[:, :core] * NAMES + source) * 3 + trees.step[:, :core] + 1
+    return rng.mix(rng.content_hash(sentences) + trees.asked.astype(np.uint64))
 
 
 def _filled(operations: int, split: str, indices: Numbers, key: np.uint64, budget: int, tokenizer: Tokenizer) -> Trees:

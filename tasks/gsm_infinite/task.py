@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike
 
 from tasks import rng
 from tasks.base import IGNORE, Episode, Tokens, check_whole
-from tasks.gsm_infinite.counted import CountedTask, floors_of
-from tasks.gsm_infinite.graphs import COUNT, PRODUCT, RATE, TOTAL
+from tasks.gsm_infinite.counted import DETERMINANT, CountedTask, floors_of, words_of
+from tasks.gsm_infinite.graphs import COUNT, PRODUCT, RATE, TOTAL, Graphs
 from tasks.gsm_infinite.problem import Problem
 from tasks.gsm_infinite.problems import Problems, prompt
 from tasks.gsm_infinite.themes import THEMES
@@ -53,7 +53,7 @@ class GSMInfinite(CountedTask):
     """
 
     name: ClassVar[str] = "gsm_infinite"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     theme: str = "mixed"
     most_words: int = 3300
@@ -112,6 +112,10 @@ class GSMInfinite(CountedTask):
         """On 2,048 training problems; the question's kind is in its first words. 0 for symbolic: six digits a name."""
         return dict(_floors(self))
 
+    def graphs(self, split: str, count: int) -> Graphs:
+        """The first problems of a split without filler, of a task of one operation count."""
+        return self._problems(self.least_operations).graphs(split, np.arange(count), int(self.key(split)))
+
     def word(self, token: int) -> str:
         """The token's word; an underscore for padding."""
         return "_" if token == PAD else repr(_tokenizer().vocabulary[token - 1]).strip("'\"")
@@ -149,6 +153,7 @@ class GSMInfinite(CountedTask):
             answer[b, -len(asked) :] = 0
             difficulty[b, -len(asked) :] = problem.operations
         facts = {name: np.array([p.facts[name] for p in problems]) for name in (problems[0].facts if problems else ())}
+        facts[DETERMINANT] = words_of(p.determinant for p in problems)
         facts["question"] = np.array([_kind_of_question(p) for p in problems], dtype=np.int64)
         return Episode(
             inputs=inputs,

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from tasks import rng
 from tasks.base import SPLITS, check_whole, nearest
 from tasks.gsm_infinite.generator import distractors
-from tasks.gsm_infinite.generator.content import core_content, core_hashes
+from tasks.gsm_infinite.generator.content import core_content, core_determinant, core_hashes
 from tasks.gsm_infinite.generator.distractors import Names
 from tasks.gsm_infinite.generator.fields import Fields, Ints, draw_fields, key_of, shuffled
 from tasks.gsm_infinite.generator.filler import add_filler
@@ -108,6 +108,7 @@ class _Draw:
     core: Core
     unknown: Ints | None  # [B]
     content: NDArray[np.uint64]  # [B]
+    determinant: NDArray[np.uint64]  # [B]
     operations: Ints  # [B]
     valid: Flags  # [B] needed values are small enough, and there is an unknown where there should be one
     order: Fields  # [2, Q + 1, B] halves of sorting keys: of each sentence, last of the one that gives a value
@@ -136,6 +137,7 @@ def _draw(shape: Shape, operations: Ints, stream: np.uint64, addresses: rng.Word
         core=core,
         unknown=unknown,
         content=core_content(core, hashes, unknown),
+        determinant=core_determinant(core, unknown),
         operations=operations,
         valid=valid,
         order=bits[6:],
@@ -192,6 +194,7 @@ def _graphs(shape: Shape, drawn: _Draw, chosen: NDArray[np.intp]) -> Graphs:
         given=given,
         operations=drawn.operations[chosen].astype(np.int64),
         content=drawn.content[chosen],
+        determinant=drawn.determinant[chosen],
         filler_kind=shape.kinds,
         filler_place=shape.places,
     )

@@ -3,6 +3,10 @@
 A Merkle hash: that of a leaf is from its role and constant, that of any other quantity from what it is defined by, in
 whatever order where order does not matter. The problem's is from those of all stated core quantities, distractors
 included, and of the end quantity and the unknown. So isomorphic problems are always equal.
+
+What fixes the answer is less: the hash of the end quantity, whether counts or rates are added up; in reverse the
+unknown is a leaf without a constant, and the value that is given for the end quantity belongs to it. It is not held
+out: the same needed part is in problems of all splits, among other distractors.
 """
 
 from typing import Any
@@ -19,6 +23,7 @@ Hashes = rng.Words
 # Odd factors, for sums whose terms must not change places.
 _ITSELF, _SECOND, _UNKNOWN = (np.uint64(odd) for odd in (0xD1B54A32D192ED03, 0x9E3779B97F4A7C15, 0x8CB92BA72F3D8DD7))
 _ONE = np.uint64(1)  # in place of the rate where a total is T
+_ANY = 7  # in place of the constant of an unknown; those of others are 4 at most
 
 
 def _labels(role: NDArray[np.integer[Any]], constant: NDArray[np.integer[Any]], times: Flags, minus: Flags) -> Hashes:
@@ -39,13 +44,29 @@ def _problem(stated: Hashes, end: Hashes, unknown: Hashes | None) -> Hashes:
 
 def core_hashes(core: Core) -> Hashes:
     """The hashes [Q + 2, B] of all quantities."""
+    return _hashes(core, _labels(core.role, core.constant, core.times, core.difference), len(core.role))
+
+
+def core_determinant(core: Core, unknown: NDArray[np.integer[Any]] | None) -> Hashes:
+    """The hash [B] of what fixes the answer of each problem, names and numbering removed."""
+    column, needed = np.arange(core.role.shape[1]), core.structure.needed
+    constant, role = core.constant, np.where(core.role == RATE, COUNT, core.role)
+    if unknown is not None:
+        constant = constant.copy()
+        constant[unknown, column] = _ANY
+    rows = int(needed.max(initial=1))
+    end = _hashes(core, _labels(role, constant, core.times, core.difference), rows)[needed - 1, column]
+    return end if unknown is None else rng.mix(end + core.value[needed - 1, column].astype(np.uint64) * _UNKNOWN)
+
+
+def _hashes(core: Core, label: Hashes, until: int) -> Hashes:
+    """The hashes [Q + 2, B] of the quantities below `until`, from their labels [Q, B]; 0 for the others."""
     rows, batch = core.role.shape
-    label = _labels(core.role, core.constant, core.times, core.difference)
     second = np.where(core.difference, 1 + _SECOND, np.uint64(1))
     hashes = np.zeros((rows + 2, batch), np.uint64)
     hashes[rows + 1] = _ONE
     flat = hashes.reshape(-1)
-    for q in range(rows):
+    for q in range(until):
         operands = flat[core.operands[:, q]]
         total = label[q] + operands[0] + operands[1] * second[q] + operands[2]
         if (found := core.totals.at(q)) is not None:

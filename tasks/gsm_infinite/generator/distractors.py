@@ -19,9 +19,11 @@ from tasks.gsm_infinite.graphs import COUNT, NONE, PRODUCT, RATE, TOTAL
 CHOICES = 4  # random fields that `structure` takes per example
 
 _PAIRS = {"hard": (5, 9), "medium": (5, 10)}  # fewest and most mentioned pairs, unless the needed ones ask for more
+_FEW, _MANY = (2, 8), (5, 13)  # likewise in published medium problems of up to 4 operations, and of more
 _PLACES = (2, 5)  # likewise places
 _KINDS = 4  # kinds per place, unless there are too few places
-_TOTAL = 0.6  # how often a total that only distractors use is tried
+_TOTAL = {False: 0.6, True: 0.9}  # how often a total that only distractors use is tried: in published problems True
+_TOTAL_AGAIN = 0.1  # how often, in published problems, each distractor after the first uses it
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def structure(shape: Shape, names: Names, needed: Needed, bits: Fields, keys: Fi
     code = np.where(is_plain, np.take_along_axis(order, rank - 1, axis=0), code)
 
     own, before = _own_total(shape, names, order, plain, distractors, places, choices[2:])
-    exists = (before < distractors) & ~(code == own).any(axis=0) & (choices[3] >> 1 < _TOTAL * 2**15)
+    exists = (before < distractors) & ~(code == own).any(axis=0) & (choices[3] >> 1 < _TOTAL[shape.published] * 2**15)
     total = np.where(exists, needed.count + before, np.iinfo(np.int32).max - 1)  # its number, beyond all if none
 
     count = needed.count + distractors + exists
@@ -104,11 +106,16 @@ def structure(shape: Shape, names: Names, needed: Needed, bits: Fields, keys: Fi
     code = np.where(is_needed, np.take_along_axis(code, position, axis=0), distractor)
     code[number >= count] = NONE
 
-    choice = forms.distractor_table()[(np.minimum(number, 3) << 8) | (bits[0, : len(number)] & 255)]
-    choice = np.where(number == total + 1, np.maximum(choice, forms.COPY), choice)  # one that uses the total
+    choice = forms.distractor_table(shape.subset, shape.published)[
+        (np.minimum(number, 3) << 8) | (bits[0, : len(number)] & 255)
+    ]
+    uses = number == total + 1
+    if shape.published:
+        uses |= (number > total + 1) & (bits[0, : len(number)] >> 8 < _TOTAL_AGAIN * 2**8)
+    choice = np.where(uses, np.maximum(choice, forms.COPY), choice)  # those that use the total
     choice[(number == total) | (number >= count)] = NONE
     form = np.where(is_needed, np.take_along_axis(needed.form, position, axis=0), choice)
-    operands = np.stack(_earlier(number, total, bits[1:, : len(number)]))
+    operands = np.stack(_earlier(number, np.where(uses, total, NONE), bits[1:, : len(number)]))
     queued = np.take_along_axis(needed.operands, position[None], axis=1)
     operands = np.where(is_needed, needed.count - 1 - queued, operands)
     operands[np.arange(3)[:, None, None] >= forms.OPERANDS[form]] = NONE
@@ -139,7 +146,9 @@ def _free_slots(shape: Shape, names: Names, needed: Needed, plain: Ints, choices
 
     As many pairs as the `plain` [B] needed quantities and the wish for some variety ask for, as far as there is room.
     """
-    fewest, most = _PAIRS[shape.subset]
+    fewest, most = np.array(_PAIRS[shape.subset])
+    if shape.published and not shape.hard:
+        fewest, most = np.where(needed.operations <= 4, np.array(_FEW)[:, None], np.array(_MANY)[:, None])
     least = np.maximum(-((needed.partners - plain) // shape.roles), 0)
     places = shape.places - needed.totals
     room = np.minimum(places * shape.kinds, shape.most_pairs - needed.pairs)
@@ -172,8 +181,8 @@ def _own_total(
 
 
 def _earlier(number: Ints, total: Ints, bits: Fields) -> tuple[Ints, Ints, Ints]:
-    """Three different quantities below each number [Q, B]; the first is the total for the one after the total."""
-    first = np.where(number == total + 1, total, below(bits[0], number))
+    """Three different quantities below each number [Q, B]; the first is the `total` [Q, B] where there is one."""
+    first = np.where(total == NONE, below(bits[0], number), total)
     second = below(bits[1], number - 1)
     second += second >= first
     third = below(bits[2], number - 2)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from tasks.gsm_infinite.generator.fields import below, key_of, row_fields, shuffled
 from tasks.gsm_infinite.generator.shape import Shape
-from tasks.gsm_infinite.graphs import COUNT, NONE, RATE, Graphs
+from tasks.gsm_infinite.graphs import COUNT, NONE, RATE, TOTAL, Graphs
 
-_COPIES, _SUMS = 0.4, 0.3  # shares; the rest are differences
+_COPIES, _SUMS = {False: 0.4, True: 0.48}, {False: 0.3, True: 0.26}  # shares; the rest are differences
+_TOTALS = 0.08  # of published hard problems with totals: share whose first operand is one, beside those by chance
 _FIELDS = 8  # random fields per quantity
 
 
@@ -37,9 +38,15 @@ def add_filler(shape: Shape, graphs: Graphs, indices: NDArray[np.int64], key: np
 
     count = (graphs.role != NONE).sum(axis=1, keepdims=True, dtype=np.int32)
     one, other = below(fields[:, :, 1], count), below(fields[:, :, 2], count - 1)
+    if shape.published and shape.hard:
+        is_total = graphs.role >= TOTAL
+        totals, many = np.argsort(~is_total, axis=1, kind="stable"), is_total.sum(axis=1, keepdims=True, dtype=np.int32)
+        total = np.take_along_axis(totals, below(fields[:, :, 4], many), axis=1)
+        one = np.where((fields[:, :, 7] < _TOTALS * 2**16) & (many > 0), total, one)
     other += other >= one
     form = fields[:, :, 3]
-    copy, difference = form < _COPIES * 2**16, form >= (_COPIES + _SUMS) * 2**16
+    copies, sums = _COPIES[shape.published], _SUMS[shape.published]
+    copy, difference = form < copies * 2**16, form >= (copies + sums) * 2**16
     values = [np.take_along_axis(graphs.value, source, axis=1) for source in (one, other)]
     swap = difference & (values[0] < values[1])
     first, second = np.where(swap, other, one), np.where(copy, NONE, np.where(swap, one, other))

@@ -27,6 +27,7 @@ class Needed:
     totals: Ints  # [B] totals in the queue, each of a place of its own
     pairs: Ints  # [B] (kind, place) pairs under them
     partners: Ints  # [B] those of the pairs whose rate is under no total, the total being T
+    operations: Ints  # [B]
 
 
 class _Queue:
@@ -45,7 +46,7 @@ class _Queue:
         """Append `opened` [B] quantities to the queues, the last of them a total where chance and room allow."""
         self.count += opened
         self.plain += opened
-        table = forms.opened_table(self.shape.subset, self.shape.kinds, end)
+        table = forms.opened_table(self.shape.subset, self.shape.kinds, end, self.shape.published)
         what = table[(self.left << 8) | (bits & 255)] * (opened > 0)
         at = np.flatnonzero(what)
         what = what[at]
@@ -72,7 +73,7 @@ def draw_needed(shape: Shape, operations: Ints, bits: Fields, end: Fields) -> Ne
     rows, batch = queue.what.shape
     form = np.full((rows, batch), NONE, np.int32)
     operands = np.full((3, rows, batch), NONE, np.int32)
-    table = forms.needed_table()
+    table = forms.needed_table(shape.published)
     queue.open(np.ones(batch, np.int32), end, end=True)
     for row in range(rows):
         others = queue.count - (row + 1)
@@ -94,4 +95,4 @@ def draw_needed(shape: Shape, operations: Ints, bits: Fields, end: Fields) -> Ne
     for number, used in ((0, 2), (1, 3)):
         swap = (forms.OPERANDS[form] >= used) & (bits[3, :rows] >> number & 1 > 0)
         operands[number : number + 2] = np.where(swap, operands[[number + 1, number]], operands[number : number + 2])
-    return Needed(queue.count, queue.what, form, operands, queue.totals, queue.pairs, queue.partners)
+    return Needed(queue.count, queue.what, form, operands, queue.totals, queue.pairs, queue.partners, operations)

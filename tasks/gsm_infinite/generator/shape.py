@@ -25,6 +25,7 @@ class Shape:
     max_value: int = 1000  # needed values are 1..max_value; distractors and filler may be larger, never negative
     max_stated: int = 24  # most core sentences, distractors included
     filler_kinds: int = 20  # filler kinds there are: a filler place holds each once before the next place begins
+    published: bool = False  # totals and numbers are as frequent as in published problems; see `forms`
 
     def __post_init__(self) -> None:
         """Refuse what is impossible."""

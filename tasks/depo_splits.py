@@ -1,0 +1,135 @@
+"""What a split of Depo's cycles leaves to a table: every cycle there is, where there are few.
+
+A cycle is held out whole, by a hash. Where there are few cycles the splits are not alike: an edge in many cycles of
+training is in few of test, so that a table fitted to training does worse on test than on cycles at large. And the part
+of a cycle that fixes an answer, the path of k edges from the start, is held out only where it is the whole cycle: any
+shorter path lies in other cycles too, most of them cycles of training.
+"""
+
+import math
+from functools import cache
+from itertools import combinations, permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks import rng
+from tasks.base import Tokens
+from tasks.depo_codec import Codec
+
+MOST_CYCLES = 1 << 18
+"""As many cycles are looked at one by one."""
+
+ASKED = 10**8
+"""Questions of each k that a table over paths is made from: more than any training here asks."""
+
+_SAMPLE = 1 << 14  # paths whose lengths of names are drawn
+
+Shares = NDArray[np.float64]
+
+
+def cycles(words: int, nodes: int) -> int:
+    """How many cycles of `nodes` nodes `words` names make."""
+    return math.comb(words, nodes) * math.factorial(nodes - 1)
+
+
+def paths(words: int, edges: int) -> int:
+    """How many paths of so many edges there are: the entries of a table over them."""
+    return math.perm(words, edges + 1)
+
+
+@cache
+def every_cycle(coded: Codec, nodes: int) -> tuple[Tokens, NDArray[np.str_], Shares]:
+    """Every cycle [C, nodes], its split [C], and how often it is drawn [C], where splits do not count.
+
+    A name's length is uniform, and names are drawn one after the other until they differ.
+    """
+    sets = np.array(list(combinations(range(coded.words), nodes)))
+    orders = np.array([(0, *order) for order in permutations(range(1, nodes))])
+    found = sets[:, orders].reshape(-1, nodes)
+    after = np.roll(found, -1, axis=1)
+    split = rng.split_of(rng.content_hash((found + 1) << 32 | (after + 1)))
+    sizes = np.diff(coded.starts)
+    single = np.repeat(1 / len(sizes) / sizes, sizes)[found]  # of each name, by itself
+    drawn = np.zeros(len(found))
+    for turn in range(nodes):
+        along = np.roll(single, turn, axis=1)
+        met = np.cumsum(along, axis=1) - along
+        drawn += np.prod(along / (1 - met), axis=1)
+    return found, split, drawn
+
+
+@cache
+def table_floors(coded: Codec, nodes: int, hops: int) -> tuple[float, float]:
+    """What always the same name, and a table of (start, k), get right on test; of at most `MOST_CYCLES` cycles.
+
+    Both are fitted to all cycles of training of `nodes` nodes; where several answers are as frequent there, one of them
+    is taken at random.
+    """
+    found, split, drawn = every_cycle(coded, nodes)
+    ends = np.roll(found, -(hops % nodes), axis=1)
+
+    def weights(of: str) -> Shares:
+        """How often [start, end] is asked in a split."""
+        mine = split == of
+        pair = found[mine] * coded.words + ends[mine]
+        each = np.repeat(drawn[mine], nodes)
+        flat = np.bincount(pair.reshape(-1), each, minlength=coded.words**2).reshape(coded.words, coded.words)
+        shares: Shares = flat / flat.sum()
+        return shares
+
+    train, test = weights("train"), weights("test")
+    by_start = np.where(train.sum(axis=1, keepdims=True) > 0, train, train.sum(axis=0))  # a start never asked
+    return _right(train.sum(axis=0)[None], test.sum(axis=0)[None]), _right(by_start, test)
+
+
+def _right(known: Shares, asked: Shares) -> float:
+    """What the most frequent columns of `known` [R, C], row by row, get of `asked` [R, C]; of equals the mean."""
+    best = np.isclose(known, known.max(axis=1, keepdims=True), rtol=1e-9, atol=0)
+    return float((asked * best / best.sum(axis=1, keepdims=True)).sum())
+
+
+@cache
+def seen_paths(coded: Codec, nodes: int, sizes: tuple[int, ...], hops: int) -> float:
+    """Share of the paths that `hops` asks for on test, cycles of `nodes` nodes, that training has asked for as well.
+
+    By counting, where there are few cycles: every path that lies in a cycle of training has been met. Elsewhere a path
+    lies in so many cycles, each of training three times in four, and has been met in `ASKED` questions as often as
+    names are drawn: exact where names have one length, else to about .01, as if names of a cycle were independent.
+
+    Args:
+        coded: How names are written.
+        nodes: Of a cycle of test.
+        sizes: Of cycles of training that ask for as many hops.
+        hops: k, no whole rounds.
+    """
+    # Beyond a whole round the number of nodes is part of what fixes the answer.
+    edges, sizes = hops % nodes, tuple(n for n in sizes if n > hops or n == nodes)
+    words = coded.words
+    if cycles(words, nodes) <= MOST_CYCLES:
+        return _seen(coded, nodes, sizes, edges)
+    others = sum(math.perm(words - edges - 1, n - edges - 1) for n in sizes) - 1  # cycles with the path, but its own
+    held = 0.25 ** min(others, 600)
+    lengths = rng.integers(rng.words(rng.stream("paths"), np.arange(_SAMPLE), edges + 1), len(coded.lengths))
+    chances = -np.log(np.diff(coded.starts) * float(len(coded.lengths)))  # of one name, by its length
+    often = ASKED * np.exp(chances[lengths].sum(axis=1))
+    if len(coded.lengths) == 1:
+        often = np.array([ASKED / paths(words, edges)])
+    return float((1 - held) * -np.expm1(-often).mean())
+
+
+@cache
+def _every_path(coded: Codec, nodes: int, edges: int, split: str) -> tuple[Tokens, Shares]:
+    """Codes [C * nodes] of the paths of a split's cycles, and how often each is drawn."""
+    found, owner, drawn = every_cycle(coded, nodes)
+    mine = owner == split
+    codes = np.zeros_like(found[mine])
+    for step in range(edges + 1):
+        codes = codes * coded.words + np.roll(found[mine], -step, axis=1)
+    return codes.reshape(-1), np.repeat(drawn[mine], nodes)
+
+
+def _seen(coded: Codec, nodes: int, sizes: tuple[int, ...], edges: int) -> float:
+    known = np.concatenate([_every_path(coded, n, edges, "train")[0] for n in sizes])
+    asked, weight = _every_path(coded, nodes, edges, "test")
+    return float(weight[np.isin(asked, known)].sum() / weight.sum())
