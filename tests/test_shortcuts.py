@@ -1,5 +1,6 @@
 """Shortcuts of tasks: exact values against counting by hand, and what is no shortcut."""
 
+from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import tasks
 from tasks.depo import Depo
+from tasks.gsm_infinite import counted as counted_module
 from tasks.gsm_infinite.compact import GSMCompact
 from tasks.rule110 import Rule110, evolve
 from tasks.rule110_shortcuts import seen_cells
@@ -62,6 +64,16 @@ def test_a_guess_among_the_nodes_that_are_left_on_the_cycle() -> None:
 
 def test_whole_rounds_of_depo_have_no_shortcut_beside_chance() -> None:
     assert Depo(nodes=5, max_hops=8, questions=2).shortcuts(5) == {}
+
+
+@pytest.fixture(autouse=True)
+def fewer_problems(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Shortcuts of GSM-Infinite are measured on fewer problems, so that it takes no seconds."""
+    monkeypatch.setattr(counted_module, "SEEN", 1 << 11)
+    monkeypatch.setattr(counted_module, "GUESSED", 1 << 11)
+    counted_module._shortcuts.cache_clear()
+    yield
+    counted_module._shortcuts.cache_clear()
 
 
 def test_lone_numbers_are_the_shortcut_of_few_operations() -> None:

@@ -3,8 +3,9 @@
     <bos> Q T p2 ? N k3 p2 4 ; N k3 p5 N k3 p2 ; ... A 4     read in windows; the last one is predicted
                                                      4       the target at A, one token
 
-The same graphs and operation counts as in English. A problem is filled up with sentences that nothing asks for, to a
-length that is uniform over a range. Source: arXiv 2605.26099, Figures 4 and 5; the ratios of lengths are the paper's.
+Graphs and operations as in English, with fewer questions for totals and fewer numbers (`generator.forms`). A problem
+is filled up with sentences that nothing asks for, to a length that is uniform over a range. Source: arXiv 2605.26099,
+Figures 4 and 5; the ratios of lengths are the paper's.
 """
 
 from dataclasses import dataclass

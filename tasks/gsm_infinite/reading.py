@@ -152,9 +152,9 @@ class Reading:
 
     def check_ends(self) -> None:
         """Raise UnsolvableProblem if a stop may be that of a sentence or of a name: "Acme Co" beside "Acme Co."."""
-        ends = {phrase.rpartition(" in ")[2] for phrase in self._seen}
-        if doubtful := sorted(end for end in ends if f"{end}." in ends):
-            raise UnsolvableProblem(f"ambiguous: whether a full stop belongs to the name {doubtful[0]!r}")
+        stopped = {phrase.rpartition(" in ")[2] for phrase in self._seen if phrase.endswith(".")}
+        if stopped and (doubtful := stopped & {f"{phrase.rpartition(' in ')[2]}." for phrase in self._seen}):
+            raise UnsolvableProblem(f"ambiguous: whether a full stop belongs to the name {min(doubtful)!r}")
 
     @property
     def given(self) -> list[str]:

@@ -188,23 +188,23 @@ def _combine(quantity: str, definition: Definition, operands: list[Linear]) -> L
     return (constant * a, constant * b) if times else (constant + a, b)
 
 
-def _assignments(problem: str) -> Iterator[str]:
+def _assignments(problem: str) -> Iterator[re.Match[str]]:
     """The sentences of a symbolic problem; other borders than ". " are looked for only where there is no sentence."""
     for part in " ".join(problem.split()).removesuffix(".").split(". "):
-        if _ASSIGN.fullmatch(part):
-            yield part
-        else:
-            yield from filter(None, _ANY_BORDER.split(part.strip()))
+        if match := _ASSIGN.fullmatch(part):
+            yield match
+            continue
+        for sentence in filter(None, _ANY_BORDER.split(part.strip())):
+            if not (match := _ASSIGN.fullmatch(sentence)):
+                raise UnsolvableProblem(f"unreadable sentence: {sentence!r}")
+            yield match
 
 
 def _solve_symbolic(problem: str, question: str) -> Solution:
     """Find the variables that have the value asked about; equations are read in both directions."""
     values: dict[str, int] = {}
     equations: list[tuple[str, str, int]] = []  # (v, w, k): v = w + k
-    for sentence in _assignments(problem):
-        match = _ASSIGN.fullmatch(sentence)
-        if not match:
-            raise UnsolvableProblem(f"unreadable sentence: {sentence!r}")
+    for match in _assignments(problem):
         name, number, other, sign, offset = match.groups()
         if other:
             equations.append((name, other, int(f"{sign or ''}{offset or 0}")))

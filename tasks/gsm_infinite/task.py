@@ -4,7 +4,7 @@
                                                                             the target at ":", one token
 
 A symbolic problem asks for names of variables; its target goes on, a token per digit, to the last of them. A problem
-is filled up with sentences that nothing asks for. `gsm_compact` asks for the same in a tenth of the tokens.
+is filled up with sentences that nothing asks for. `gsm_compact` asks for the like in a tenth of the tokens.
 Source: arXiv 2605.26099, Figures 4 and 5; the sizes are the paper's.
 """
 
