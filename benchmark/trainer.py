@@ -169,6 +169,7 @@ class Trainer:
                         "sleep_flops": float(self.cost.sleep_flops),
                         "wake_flops": float(self.cost.wake_flops),
                         "state_bytes": self.cost.state_bytes,
+                        "cache_bytes": self.cost.cache_bytes,
                         "parameters": self.cost.parameters,
                         "split": training.test_split,
                         "tested_passes": passes,

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from benchmark import tables
+from benchmark import learning_curve
 from benchmark.figures import comparisons, gains
 from benchmark.figures.finals import THRESHOLDS
 from benchmark.studies import Study, label, values
@@ -33,11 +33,10 @@ def accuracy_by_passes(study: Study) -> str:
 def accuracy_by_flops(study: Study) -> str:
     """The same at the FLOPs of the cheapest N."""
     last = _last(study)
-    scores = study.scores.filter(pl.col("answer").is_null())
-    equal = tables.at_equal_flops(scores, last.select("depth", "train_flops"))
+    equal = learning_curve.at_flops(study.scores, learning_curve.least(last))
     return (
         f"Learning curves of exact match against training FLOPs, one per N, a panel per {study.depth_axis}. "
-        f"Within the FLOPs of the cheapest N, {_ends(study, equal)}"
+        f"At the FLOPs of the cheapest N, {_ends(study, equal)}"
     )
 
 

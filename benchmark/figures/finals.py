@@ -5,6 +5,7 @@ import math
 import polars as pl
 from matplotlib.figure import Figure
 
+from benchmark import learning_curve
 from benchmark.figures import marks, overlay, style
 from benchmark.studies import Study, values, words
 
@@ -131,7 +132,7 @@ def accuracy_by_answer(study: Study) -> Figure | None:
 
 
 def tokens_to_threshold(study: Study) -> Figure | None:
-    """Training tokens at the first test that reached a lift, for each N and difficulty; a panel per threshold."""
+    """Training tokens to a lift, for each N and difficulty; a panel per threshold."""
     if not study.final.height or len(study.depths) * len(study.passes) < 2:  # one place says nothing
         return None
     looks, scale = style.by_passes(study.passes), style.scale_of(study.scores["tokens_seen"])
@@ -143,7 +144,7 @@ def tokens_to_threshold(study: Study) -> Figure | None:
     figure, axes = style.sheet(
         title="Training tokens needed, by sleep passes N",
         about=study.about,
-        note="A mark per seed, at the first test that reached it; hollow: not reached by the end of training. "
+        note="A mark per seed, where the line through its tests comes to it; hollow: never. "
         f"Lift: 0 is chance, 100 % is all right. {study.note}",
         panels=len(THRESHOLDS),
         size=(max(2.3, 0.55 * len(study.depths) + 0.5), 2.2),
@@ -153,7 +154,8 @@ def tokens_to_threshold(study: Study) -> Figure | None:
         ax.axhspan(1.04 * budget, 1.24 * budget, color="#efefef", linewidth=0)
         for i, depth in enumerate(study.depths):
             for n, slot in zip(looks, style.offsets(len(looks), 0.75), strict=True):
-                reached = _tokens_to(study.whole(cells, n, depth), threshold)
+                runs = learning_curve.tokens_to(study.whole(cells, n, depth), threshold)
+                reached = runs["tokens"].sort(nulls_last=True)
                 for tokens, offset in zip(reached, style.offsets(len(reached), 0.5 / len(looks)), strict=True):
                     height, face = (lane, "white") if tokens is None else (tokens / scale, looks[n].color)
                     ax.plot(
@@ -170,9 +172,3 @@ def tokens_to_threshold(study: Study) -> Figure | None:
         ax.grid(visible=False, axis="x")
     style.label_outer(axes, x=study.depth_axis, y=style.label_amount("training tokens", study.scores["tokens_seen"]))
     return figure
-
-
-def _tokens_to(scores: pl.DataFrame, threshold: float) -> list[int | None]:
-    """For each cell, the tokens at its first test with that lift, fewest first; None where there is none."""
-    reached = scores.group_by("cell_id").agg(pl.col("tokens_seen").filter(pl.col("lift") >= threshold).min())
-    return reached["tokens_seen"].sort(nulls_last=True).to_list()

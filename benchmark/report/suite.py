@@ -124,7 +124,9 @@ def shown(name: str, value: float | str | None) -> str:
         return "–"
     if isinstance(value, str | bool):
         return str(value)
-    if name in ("tokens_needed", "train_flops", "state_bytes", "parameters"):
+    if name == "wall_s":
+        return duration(value)
+    if name == "tokens_needed" or name in tables.COSTS:
         return amount(value)
     return str(value) if isinstance(value, int) else f"{value:.3f}"
 
