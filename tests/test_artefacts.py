@@ -177,8 +177,11 @@ def test_a_gain_that_compute_explains_fails() -> None:
     assert found.reading.startswith("equal tokens +0.2")
 
 
-def test_a_gain_that_is_there_at_half_the_tokens_survives() -> None:
-    assert one("e", study(planted(by_passes, tests=4, noise=0.01))).status == "survives"
+def test_a_gain_at_the_smaller_budget_alone_is_not_settled() -> None:
+    found = one("e", study(planted(by_passes, tests=4, noise=0.01)))
+    assert found.status == "not tested"
+    assert "at the FLOPs of N = 2 (2.0e+06): rows of N = 1 end at 1.0e+06" in found.reading
+    assert qualification([found]) == "equal FLOPs not settled"
 
 
 def test_rows_without_costs_are_not_tested() -> None:
@@ -216,7 +219,62 @@ def test_rivals_of_the_same_flops_are_told() -> None:
     ]
     every = studies(table(planted(by_flops, tests=4, noise=0.01), *rivals))
     (found,) = (each for each in every if each.variant is None)
-    assert one("e", found, every).reading.endswith("at t = 2: deeper 0.910, longer 0.850, sleep 0.900")
+    reading = one("e", found, every).reading
+    assert "at t = 2, sleep (N = 1) minus rivals of its FLOPs: deeper -0.010 [-0.0" in reading
+    assert ", longer 0.050 [0.0" in reading and "plain" not in reading
+    elsewhere = one("e", found, every, Gain(low=1, high=2, depths=(4,)))
+    assert "rivals" not in elsewhere.reading  # they were trained at another difficulty
+
+
+def line(n: int, depth: int, share: float) -> float:
+    """On the line from chance: N = 1 to 0.6, N = 2 to 0.8, at t = 4 by 0.1 more."""
+    return 0.5 + share * (0.1 if n == 1 else 0.3) + (0.1 * share if depth == 4 else 0)
+
+
+def test_both_budgets_are_told_by_hand_as_larger_minus_smaller() -> None:
+    """N = 2 is half way at the FLOPs of N = 1: 0.65 and 0.7; N = 1 ends at 0.6 and 0.7, however long it is trained."""
+    every = studies(table(planted(line, tests=3, noise=0.0), planted(line, ns=(1,), tests=3, tokens=2000, seeds=3)))
+    (found,) = (each for each in every if set(each.passes) == {1, 2})
+    control = one("e", found, every, Gain(low=1, high=2, depths=(2, 4)))
+    said = [(c.budget, c.where, c.flops, c.seeds, round(c.difference.estimate, 6)) for c in control.comparisons]  # type: ignore[union-attr]
+    assert said == [
+        ("smaller", "t = 2, 4", 1e6, 5, 0.025), ("larger", "t = 2, 4", 2e6, 3, 0.2),
+        ("smaller", "t = 2", 1e6, 5, 0.05), ("larger", "t = 2", 2e6, 3, 0.2),
+        ("smaller", "t = 4", 1e6, 5, 0.0), ("larger", "t = 4", 2e6, 3, 0.2),
+    ]  # fmt: skip
+    assert control.comparisons[0].means == (pytest.approx(0.65), pytest.approx(0.675))
+    assert control.status == "survives"
+    plain = control.as_dict()["comparisons"][1]
+    assert (plain["of_low"], plain["of_high"], plain["difference"]) == pytest.approx((0.65, 0.85, 0.2))
+    assert 0 < plain["difference_low"] < 0.2 < plain["difference_high"] and plain["ends"] is None
+
+
+def test_a_gain_behind_at_the_smaller_budget_survives_at_the_larger_and_says_so() -> None:
+    short = planted(late, tests=5, noise=0.01)
+    every = studies(table(short, planted(flat(n1=0.7), ns=(1,), tests=5, tokens=2000, noise=0.01, draw=1)))
+    (found,) = (each for each in every if set(each.passes) == {1, 2})
+    ahead = one("e", found, every)
+    assert ahead.status == "survives"
+    behind = planted(lambda n, d, s: 0.5 + (0.3 * s if n == 1 else 0.45 * (s > 0.8)), tests=5, noise=0.01)
+    every = studies(table(behind, planted(flat(n1=0.8), ns=(1,), tests=5, tokens=2000, noise=0.01, draw=1)))
+    (found,) = (each for each in every if set(each.passes) == {1, 2})
+    control = one("e", found, every)
+    assert control.status == "survives"
+    smaller = control.reading.partition("at the FLOPs of N = 1")[2].partition(";")[0]
+    assert smaller.endswith("(5 seeds), clearly behind")
+
+
+def test_a_smaller_n_whose_rows_end_before_leaves_the_gain_open() -> None:
+    """N = 1 goes as far as N = 4 and is beaten; N = 2, with which the gain is compared, does not."""
+    whole = planted(lambda n, d, s: 0.6 + (0.35 if n == 4 and s > 0.7 else 0), ns=(1, 2, 4), tests=4, noise=0.01)
+    every = studies(table(whole, planted(flat(n1=0.6), ns=(1,), tests=4, tokens=4000, noise=0.01, draw=1)))
+    (found,) = (each for each in every if set(each.passes) == {1, 2, 4})
+    control = one("e", found, every, Gain(low=2, high=4, depths=(2,)))
+    assert control.status == "not tested"
+    assert "at the FLOPs of N = 4 (4.0e+06): rows of N = 2 end at 2.0e+06" in control.reading
+    assert [(c.budget, c.low) for c in control.comparisons] == [
+        ("smaller", 2), ("smaller", 1), ("larger", 2), ("larger", 1)
+    ]  # fmt: skip
 
 
 # Together
@@ -233,7 +291,8 @@ def test_a_claim_is_qualified_by_what_fails() -> None:
     assert qualification(found).startswith("not at every answer")
     assert qualification(()) == ""
     assert found[0].as_dict() == {
-        "letter": "a", "name": "every answer position", "status": "fails", "reading": found[0].reading
+        "letter": "a", "name": "every answer position", "status": "fails", "reading": found[0].reading,
+        "comparisons": [],
     }  # fmt: skip
 
 

@@ -5,25 +5,34 @@ what is asked was never met in training; (d) the better N is above what shortcut
 FLOPs. They are judged from rows; of a task its own truths are asked, examples and shortcuts.
 
 A control is survived if what it leaves is more than nothing by a 95 % interval over seeds, and failed if it leaves less
-than half of the gain and no more than nothing for sure. Between the two the seeds are too few to say: not tested.
+than half of the gain and no more than nothing for sure. Between the two the seeds are too few to say: not tested. Which
+of two equal budgets decides (e), `benchmark.verify.equal_flops` says.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 import tasks
-from benchmark.statistics import Interval, paired
+from benchmark.statistics import paired
 from benchmark.studies import Study, values
-from benchmark.verify.equal_flops import alike, at_larger_budget, at_smaller_budget, rivals
+from benchmark.verify.equal_flops import (
+    Comparison,
+    Status,
+    alike,
+    at_larger_budget,
+    at_smaller_budget,
+    by_difficulty,
+    decided,
+    left,
+    rivals,
+)
 from benchmark.verify.evidence import Gain, Scores, aligned, chance, examples, mean_over_seeds, scores
 from tasks.base import Task
-
-Status = Literal["survives", "fails", "not tested", "not needed"]
 
 NAMES = {
     "a": "every answer position",
@@ -55,16 +64,19 @@ class Control:
         name: What is controlled.
         status: "not needed" where the artefact cannot arise, "not tested" where the rows do not say.
         reading: The numbers in a line.
+        comparisons: Of (e): both equal budgets, over all difficulties of the gain and at each of them.
     """
 
     letter: str
     name: str
     status: Status
     reading: str
+    comparisons: tuple[Comparison, ...] = ()
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return plain | {"comparisons": [each.as_dict() for each in self.comparisons]}
 
 
 def examine(letters: Sequence[str], study: Study, gain: Gain, every: Sequence[Study]) -> tuple[Control, ...]:
@@ -82,6 +94,7 @@ def examine(letters: Sequence[str], study: Study, gain: Gain, every: Sequence[St
         none = f"no gain to explain: {whole:+.3f}"
         return tuple(Control(letter=a, name=NAMES[a], status="not needed", reading=none) for a in letters)
     found: dict[str, tuple[Status, str]] = {}
+    comparisons: tuple[Comparison, ...] = ()
     for letter in letters:
         if letter == "a":
             found[letter] = _every_answer(study, gain)
@@ -92,19 +105,19 @@ def examine(letters: Sequence[str], study: Study, gain: Gain, every: Sequence[St
         elif letter == "d":
             found[letter] = _shortcuts(study, gain)
         else:
-            found[letter] = _equal_flops(study, gain, whole, every)
-    return tuple(Control(letter=a, name=NAMES[a], status=s, reading=r) for a, (s, r) in found.items())
+            status, reading, comparisons = _equal_flops(study, gain, whole, every)
+            found[letter] = status, reading
+    return tuple(
+        Control(letter=a, name=NAMES[a], status=s, reading=r, comparisons=comparisons if a == "e" else ())
+        for a, (s, r) in found.items()
+    )
 
 
 def qualification(controls: Sequence[Control]) -> str:
-    """What a claim that is reproduced has to be qualified by; empty if no control fails."""
-    return "; ".join(FAILED[control.letter] for control in controls if control.status == "fails")
-
-
-def _status(left: Interval, gain: float) -> Status:
-    if left.low > 0:
-        return "survives"
-    return "fails" if left.estimate < gain / 2 else "not tested"
+    """What a claim that is reproduced has to be qualified by: controls that fail, and equal FLOPs if left open."""
+    words = [FAILED[control.letter] for control in controls if control.status == "fails"]
+    unsettled = any(control.letter == "e" and control.status == "not tested" for control in controls)
+    return "; ".join([*words, "equal FLOPs not settled"] if unsettled else words)
 
 
 def _every_answer(study: Study, gain: Gain) -> tuple[Status, str]:
@@ -124,8 +137,8 @@ def _every_answer(study: Study, gain: Gain) -> tuple[Status, str]:
     if (mean <= 0).any():
         return "not tested", f"{said}; some seeds gain nothing"
     shares = table / mean  # what seeds have in common cancels
-    left = [paired([0.5] * len(row), list(row)).difference for row in shares]
-    if all(found.low > 0 for found in left):
+    beyond = [paired([0.5] * len(row), list(row)).difference for row in shares]
+    if all(found.low > 0 for found in beyond):
         return "survives", said
     return "not tested", f"{said}; seeds too few to say that each has half of their mean"
 
@@ -149,9 +162,9 @@ def _window_index(study: Study, gain: Gain, whole: float, every: Sequence[Study]
         one, other = (scores(twin.final, n, gain.depths) for n in (gain.low, gain.high))
         if one.keys() & other.keys():
             low, high = aligned(one, other)
-            left = paired(low, high, examples=examples(twin.final, [gain.low, gain.high], gain.depths))
-            said = f"with a window index {left.difference} is left of {whole:+.3f}"
-            return _status(left.difference, whole), said
+            remaining = paired(low, high, examples=examples(twin.final, [gain.low, gain.high], gain.depths))
+            said = f"with a window index {remaining.difference} is left of {whole:+.3f}"
+            return left(remaining.difference, whole), said
     return "not tested", f"{consolidated} windows are consolidated without an index; no rows with one at this setting"
 
 
@@ -226,13 +239,11 @@ def _shortcuts(study: Study, gain: Gain) -> tuple[Status, str]:
     return ("survives" if sure else "not tested"), f"{said}{unknown}"
 
 
-def _equal_flops(study: Study, gain: Gain, whole: float, every: Sequence[Study]) -> tuple[Status, str]:
-    """(e) Both N after the same training FLOPs; equal tokens are what the claim itself compares at."""
+def _equal_flops(
+    study: Study, gain: Gain, whole: float, every: Sequence[Study]
+) -> tuple[Status, str, tuple[Comparison, ...]]:
+    """(e) Both N after the same training FLOPs, at both budgets; equal tokens are what the claim itself compares at."""
     smaller, larger = at_smaller_budget(study, gain), at_larger_budget(study, gain, every)
-    said = [f"equal tokens {whole:+.3f}", *(found[1] for found in (smaller, larger) if found), rivals(study, every)]
-    reading = "; ".join(text for text in said if text)
-    if larger is not None:
-        return (_status(larger[0].difference, whole) if larger[0] else "not tested"), reading
-    if smaller is None or smaller[0] is None:
-        return "not tested", reading
-    return _status(smaller[0].difference, whole), reading
+    words = [f"equal tokens {whole:+.3f}", *map(str, smaller), *map(str, larger), rivals(study, gain, every)]
+    status = decided(smaller, larger, whole, gain.low)
+    return status, "; ".join(text for text in words if text), (*smaller, *larger, *by_difficulty(study, gain, every))

@@ -120,33 +120,6 @@ def named(study: Study, depths: Sequence[int]) -> str:
     return ", ".join([first, *(text.partition(" = ")[2] for text in rest)])
 
 
-def at_flops(rows: pl.DataFrame, n: int, depths: Sequence[int], budget: float) -> Scores:
-    """Scores where a run had spent `budget` training FLOPs, between two tests on the line through them; by seed.
-
-    Args:
-        rows: `Study.scores`: every test. A run that ends before the budget has no score; before its first test a run
-            counts as at chance.
-        n: The N of training.
-        depths: Difficulties to average over.
-        budget: Training FLOPs.
-    """
-    found: dict[int, list[float]] = {}
-    of_n = rows.filter((pl.col("n") == n) & pl.col("answer").is_null() & pl.col("depth").is_in(list(depths)))
-    for (seed, _), curve in of_n.sort("seed", "depth", "train_flops").group_by(["seed", "depth"], maintain_order=True):
-        spent, score = curve["train_flops"].to_numpy(), curve["exact_match"].to_numpy()
-        if len(spent) and spent[-1] >= budget * (1 - 1e-6):
-            start = float(curve["chance"][0])
-            at = np.interp(budget, np.concatenate([[0.0], spent]), np.concatenate([[start], score]))
-            found.setdefault(int(str(seed)), []).append(float(at))
-    return {seed: float(np.mean(each)) for seed, each in found.items() if len(each) == len(set(depths))}
-
-
-def budget(rows: pl.DataFrame, n: int, depths: Sequence[int]) -> float:
-    """Training FLOPs of a finished run of that N, the least over seeds and difficulties; NaN where none are counted."""
-    found = rows.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths)))["train_flops"].drop_nulls().to_list()
-    return float(min(found)) if found else float("nan")
-
-
 def seeds_of(study: Study) -> int:
     """Seeds with a finished cell."""
     return int(study.final["seed"].n_unique())
