@@ -191,8 +191,9 @@ def holm(p: Sequence[float]) -> list[float]:
 def verdict(effect: Interval, p: float, *, smallest: float, alpha: float = 0.05) -> Verdict:
     """What an effect in the claimed direction (positive) amounts to.
 
-    Reproduced: p is below alpha and the interval above 0; how large the effect is stands in the interval. Not
-    reproduced: the interval excludes an effect of `smallest`. Anything else, and a p of NaN, is not enough evidence.
+    Reproduced: p is below alpha, the interval above 0 and the estimate at least `smallest`. Not reproduced: the
+    interval excludes an effect of `smallest`. Anything else, and a p of NaN, is not enough evidence: so is an effect
+    that is clear of 0 but, as it is estimated, smaller than what would matter.
 
     Args:
         effect: The claimed direction is positive.
@@ -205,7 +206,7 @@ def verdict(effect: Interval, p: float, *, smallest: float, alpha: float = 0.05)
     """
     if not smallest > 0:
         raise ValueError(f"the smallest effect worth having is positive, given {smallest}")
-    if p < alpha and effect.low > 0:
+    if p < alpha and effect.low > 0 and effect.estimate >= smallest:
         return "reproduced"
     return "not reproduced" if effect.high < smallest else "not enough evidence"
 

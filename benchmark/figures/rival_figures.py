@@ -36,8 +36,8 @@ _COSTS = {"parameters": 58, "state": 36, "cache": 36, "train FLOPs": 54, "time":
 
 LOOPS = " †"
 _COSTS_NOTE = (
-    "State: bytes per sequence between windows; cache, if it is counted: those of the keys and values it replaces. Time: "
-    "of training and its tests. "
+    "State: bytes per sequence between windows; cache, if it is counted: those of the keys and values it replaces. "
+    "Time: of training and its tests. "
 )
 _LOOPS_NOTE = "†: loops at prediction time, which breaks the latency constraint. "
 

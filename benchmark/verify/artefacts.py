@@ -191,14 +191,14 @@ def _overlap(task: Task, split: str) -> tuple[int, int]:
     return int(np.isin(held_out, training).sum()), len(held_out)
 
 
-def task_of(row: dict[str, Any]) -> Task:
+def task_of(row: dict[str, Any], *, any_version: bool = False) -> Task:
     """The task of a row, with the row's settings; of lists as studies write them, in words, too.
 
     Raises:
-        ValueError: no such task, one of another version, or one that refuses the settings.
+        ValueError: no such task, one of another version (unless any will do), or one that refuses the settings.
     """
     kind = tasks.load(row["task"])
-    if kind.version != row["task_version"]:
+    if kind.version != row["task_version"] and not any_version:
         raise ValueError(f"the rows are of version {row['task_version']} of {row['task']}, the code of {kind.version}")
     settings = {f.name: row[f.name] for f in fields(kind) if row.get(f.name) is not None}
     for f in fields(kind):

@@ -2,14 +2,20 @@
 
 A finding has an effect that is positive in the direction claimed, so that one rule (`statistics.verdict`) turns every
 finding into a verdict. All scores are compared seed by seed: the same seed is the same parameters and the same data.
+
+Differences between models at one difficulty are what they are, whatever a shortcut gets there; control (d) asks of it.
+What is said of one model alone is judged over chance and over the best known shortcut (`benchmark.verify.floors`), and
+the less favourable of the two decides, so that the curve of a shortcut is no evidence.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
+from benchmark import learning_curve
 from benchmark.statistics import Interval, paired, trend, wilson
 from benchmark.studies import Study, values, words
 from benchmark.verify.counted import constant, linear
@@ -28,6 +34,9 @@ from benchmark.verify.evidence import (
     smallest_level,
 )
 from benchmark.verify.finding import ANY, Finding
+from benchmark.verify.floors import Floor, floors
+
+_SAME = 1e-9  # floors that differ by less are one
 
 
 def beats(study: Study, *, low: int | str, high: int | str, at: str, smallest: float) -> Finding:
@@ -49,10 +58,21 @@ def beats(study: Study, *, low: int | str, high: int | str, at: str, smallest: f
 
 
 def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: float) -> Finding:
-    """Two N are the same within a margin: the interval of their difference lies within it, two one-sided tests."""
+    """Two N are the same within a margin: the interval of their difference lies within it, two one-sided tests.
+
+    Two that are no better than a guess or a shortcut are alike in that alone, which judges nothing; but where a
+    shortcut gets everything right the task is to store, and that is what is compared.
+    """
     small, large, depths = passes(study, low), passes(study, high), places(study, at)
     one, other = aligned(scores(study.final, small, depths), scores(study.final, large, depths))
     count = examples(study.final, [small, large], depths)
+    known = [floor for depth, floor in floors(study).items() if depth in depths]
+    floor, best = float(np.mean([each.share for each in known])), one if np.mean(one) > np.mean(other) else other
+    if floor < 1 and mean_over_seeds(dict(enumerate(best)), count).low <= floor:
+        names = ", ".join(dict.fromkeys(each.name for each in known))
+        raise LackingError(
+            f"neither N = {small} nor N = {large} is above {names} ({floor:.3f}): equal guesses say nothing"
+        )
 
     def inside(level: float) -> bool:
         found = paired(one, other, level, examples=count).difference
@@ -75,12 +95,12 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
 
 
 def above(study: Study, *, n: int | str, at: str, bound: float, measure: str = "exact_match") -> Finding:
-    """A score, or the lift over chance, lies above a bound."""
+    """A score, or the lift over the best of chance and shortcuts, lies above a bound."""
     return _bounded(study, n=n, at=at, bound=bound, measure=measure, sign=1)
 
 
 def below(study: Study, *, n: int | str, at: str, bound: float, measure: str = "exact_match") -> Finding:
-    """A score, or the lift over chance, lies below a bound."""
+    """A score, or the lift over chance, lies below a bound; over a shortcut it would lie lower still."""
     return _bounded(study, n=n, at=at, bound=bound, measure=measure, sign=-1)
 
 
@@ -89,21 +109,18 @@ def _bounded(study: Study, *, n: int | str, at: str, bound: float, measure: str,
     found, total = scores(study.final, count, depths), examples(study.final, [count], depths)
     if not found:
         raise LackingError(f"no seed has finished N = {count} at {named(study, depths)}")
-    floor = chance(study.final, depths) if measure == "lift" else 0.0
+    floor = _floor(study, depths, sign) if measure == "lift" else Floor(name="nothing", share=0.0)
     score = mean_over_seeds(found, total)
-
-    def measured(value: float) -> float:
-        return (value - floor) / (1 - floor)
 
     def beyond(level: float) -> bool:
         interval = mean_over_seeds(found, total, level)
-        return sign * (measured(interval.low if sign > 0 else interval.high) - bound) > 0
+        return sign * (floor.lift(interval.low if sign > 0 else interval.high) - bound) > 0
 
     known = len(found) > 1  # one seed tells nothing of others, however many examples it was tested on
-    low, high = (measured(score.low), measured(score.high)) if known else (-math.inf, math.inf)
-    estimate = Interval(estimate=measured(score.estimate), low=low, high=high)
+    low, high = (floor.lift(score.low), floor.lift(score.high)) if known else (-math.inf, math.inf)
+    estimate = Interval(estimate=floor.lift(score.estimate), low=low, high=high)
     sides = sorted(sign * (value - bound) for value in (estimate.low, estimate.high))
-    lift = f", a lift of {estimate.estimate:.3f} over chance ({floor:.3f})" if measure == "lift" else ""
+    lift = f", a lift of {estimate.estimate:.3f} over {floor.name} ({floor.share:.3f})" if measure == "lift" else ""
     return Finding(
         reading=f"N = {count} {score.estimate:.3f} at {named(study, depths)}{lift}",
         quantity=measure.replace("_", " "),
@@ -112,9 +129,20 @@ def _bounded(study: Study, *, n: int | str, at: str, bound: float, measure: str,
         smallest=ANY,
         p=smallest_level(beyond) if known else math.nan,
         seeds=len(found),
-        spread=_sd(list(found.values())) / (1 - floor),
-        blur=_blur(total, list(found.values())) / (1 - floor),
+        spread=_sd(list(found.values())) / (1 - floor.share),
+        blur=_blur(total, list(found.values())) / (1 - floor.share),
     )
+
+
+def _floor(study: Study, depths: Sequence[int], sign: int) -> Floor:
+    """What a lift is counted from: for a bound from below the highest floor, for one from above chance."""
+    if sign < 0:
+        return Floor(name="chance", share=chance(study.final, depths))
+    known = [floor for depth, floor in floors(study).items() if depth in depths]
+    if any(floor.passes for floor in known):
+        raise LackingError(f"a shortcut gets everything right at {named(study, depths)}: nothing can be above it")
+    name = ", ".join(dict.fromkeys(floor.name for floor in known))
+    return Floor(name=name, share=float(np.mean([floor.share for floor in known])))
 
 
 def rises(study: Study, *, at: str, smallest: float) -> Finding:
@@ -135,57 +163,84 @@ def rises(study: Study, *, at: str, smallest: float) -> Finding:
 
 
 def falls(study: Study, *, n: int | str, smallest: float) -> Finding:
-    """Lift over chance falls with the difficulty: Page's test over every difficulty, and the slope for each step."""
+    """Lift falls with the difficulty, over chance and over the best known shortcut.
+
+    Page's test over every difficulty, and the slope for each step.
+    """
     count = passes(study, n)
-    depths, table = _by_depth(study, lambda depth: scores(study.final, count, [depth], column="lift"))
-    means = _along(study, depths, table)
-    return _trend(
-        -table,
-        depths,
-        smallest=smallest,
-        reading=f"N = {count}: lift {means}; fall for each step of {words(study.axis)}",
-    )
+
+    def lift(depth: int, floor: Floor) -> Scores:
+        return {seed: floor.lift(score) for seed, score in scores(study.final, count, [depth]).items()}
+
+    def judged(depths: Sequence[int], table: np.ndarray) -> Finding:
+        return _trend(-table, depths, smallest=smallest, reading=_along(study, depths, table))
+
+    found = _over_floors(study, lift, judged)
+    return replace(found, reading=f"N = {count}: lift {found.reading}; fall for each step of {words(study.axis)}")
 
 
 def later(study: Study, *, n: int | str, lift: float, smallest: float) -> Finding:
     """The tokens of training up to a lift rise with the difficulty; a run that never gets there counts as its budget.
 
-    In shares of the budget, between two tests on the line through them. Counting a run that never gets there as its
+    In shares of the budget, over chance and over the best known shortcut. Counting a run that never gets there as its
     budget bounds the slope from below.
     """
     count = passes(study, n)
-    every = study.scores.filter((pl.col("n") == count) & pl.col("answer").is_null())
+    every = study.scores.filter(pl.col("n") == count)
 
-    def share(depth: int) -> Scores:
-        found = {}
-        for seed in scores(study.final, count, [depth]):
-            curve = every.filter((pl.col("depth") == depth) & (pl.col("seed") == seed))
-            found[seed] = _first_at(curve.sort("tokens_seen"), lift) / float(max(curve["tokens_seen"]))
-        return found
+    def share(depth: int, floor: Floor) -> Scores:
+        finished = scores(study.final, count, [depth])
+        curves = every.filter((pl.col("depth") == depth) & pl.col("seed").is_in(list(finished)))
+        lifts = curves.with_columns(lift=(pl.col("exact_match") - floor.share) / (1 - floor.share))
+        budgets = dict(curves.group_by("seed").agg(pl.col("tokens_seen").max()).iter_rows())
+        needed = learning_curve.tokens_to(lifts, lift)
+        return {
+            seed: 1.0 if tokens is None else tokens / budgets[seed]
+            for seed, tokens in needed.select("seed", "tokens").iter_rows()
+        }
 
-    depths, table = _by_depth(study, share)
-    return _trend(
-        table,
-        depths,
-        smallest=smallest,
-        reading=f"N = {count}: share of the budget to a lift of {lift} {_along(study, depths, table)}; rise for each "
-        f"step of {words(study.axis)}",
-    )
+    def judged(depths: Sequence[int], table: np.ndarray) -> Finding:
+        return _trend(table, depths, smallest=smallest, reading=_along(study, depths, table))
+
+    found = _over_floors(study, share, judged)
+    reading = f"N = {count}: share of the budget to a lift of {lift} {found.reading}; rise for each step of "
+    return replace(found, reading=f"{reading}{words(study.axis)}")
 
 
-def _first_at(curve: pl.DataFrame, lift: float) -> float:
-    """Tokens after which a curve of tests first has a lift; all of them if it never has."""
-    tokens, score = 0.0, 0.0
-    for seen, found in zip(curve["tokens_seen"].to_list(), curve["lift"].to_list(), strict=True):
-        if found >= lift:
-            share = (lift - score) / (found - score) if found > score else 1.0
-            return tokens + (float(seen) - tokens) * max(0.0, share)
-        tokens, score = float(seen), float(found)
-    return tokens
+def _over_floors(
+    study: Study,
+    score: Callable[[int, Floor], Scores],
+    judged: Callable[[Sequence[int], np.ndarray], Finding],
+) -> Finding:
+    """The less favourable of a finding over chance and the same over the best known shortcuts, with both readings.
+
+    Difficulties at which a shortcut gets everything right are none over shortcuts. p is that of both together.
+    """
+    known = floors(study)
+    plain = {depth: Floor(name="chance", share=chance(study.final, [depth])) for depth in known}
+    over_chance = judged(*_by_depth(study, lambda depth: score(depth, plain[depth])))
+    higher = {depth: floor for depth, floor in known.items() if floor.share > plain[depth].share + _SAME}
+    if not higher:
+        return over_chance
+    try:
+        by_depth = _by_depth(study, lambda depth: {} if known[depth].passes else score(depth, known[depth]))
+    except LackingError as error:
+        raise LackingError(f"over the best known shortcuts {error}") from error
+    over_shortcuts = judged(*by_depth)
+    names = ", ".join(dict.fromkeys(floor.name for floor in higher.values()))
+    worse = min(over_chance, over_shortcuts, key=lambda finding: finding.effect.low)
+    decides = "the first" if worse is over_chance else "the second"
+    reading = f"{over_chance.reading} over chance; {over_shortcuts.reading} over the best of {names}; {decides} decides"
+    ps = [finding.p for finding in (over_chance, over_shortcuts) if finding.p is not None]
+    return replace(worse, reading=reading, p=max(ps) if not any(map(math.isnan, ps)) else math.nan)
 
 
 def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float) -> Finding:
-    """What one N has over another grows with the difficulty: Page's test over every difficulty, slope for each step."""
+    """What one N has over another grows with the difficulty: Page's test over every difficulty, slope for each step.
+
+    A gain that is clearly smaller at the deepest difficulty than where it is largest has a peak: it does not grow,
+    whatever the slope, and the finding is how much smaller.
+    """
     small, large = passes(study, low), passes(study, high)
 
     def gain(depth: int) -> Scores:
@@ -193,15 +248,23 @@ def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float
         return {seed: other[seed] - one[seed] for seed in one.keys() & other.keys()}
 
     depths, table = _by_depth(study, gain)
-    largest = depths[int(table.mean(axis=0).argmax())]
-    return _trend(
+    top = int(table.mean(axis=0).argmax())
+    found = _trend(
         table,
         depths,
         smallest=smallest,
         reading=f"N = {large} over N = {small}: {_along(study, depths, table, sign='+')}, "
-        f"most at {study.label(largest)}; rise for each step of {words(study.axis)}",
-        gain=Gain(low=small, high=large, depths=(largest,)),
+        f"most at {study.label(depths[top])}; rise for each step of {words(study.axis)}",
+        gain=Gain(low=small, high=large, depths=(depths[top],)),
     )
+    from_top = paired(list(table[:, top]), list(table[:, -1])).difference
+    if from_top.high >= 0:
+        return found
+    reading = f"{found.reading}; a peak: at {study.label(depths[-1])} it is {from_top.estimate:+.3f} from the most"
+    return replace(
+        found, reading=reading, quantity="difference", estimate=from_top, effect=from_top,
+        spread=_sd(table[:, -1] - table[:, top]),
+    )  # fmt: skip
 
 
 def helps(study: Study, *, column: str, base: float, n: int | str, at: str, smallest: float) -> Finding:

@@ -156,8 +156,8 @@ def decided(smaller: Sequence[Comparison], larger: Sequence[Comparison], whole: 
 
     At the larger budget every N has come to its end, so there it is decided: it fails if a smaller N with rows that go
     so far leaves less than half of it and no more than nothing for sure, and survives if the larger N is clearly better
-    than every such N, that of the gain among them. At the smaller budget the larger N is stopped early: without any rows
-    at the larger budget a gain can fail there, by the same measure, but not survive.
+    than every such N, that of the gain among them. At the smaller budget the larger N is stopped early: without any
+    rows at the larger budget a gain can fail there, by the same measure, but not survive.
 
     Args:
         smaller: At the smaller budgets.
