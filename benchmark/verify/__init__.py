@@ -1,14 +1,16 @@
 """The paper's claims judged by rows: a verdict per claim with its numbers, what qualifies it, and what would settle it.
 
-A claim is judged on one study (`benchmark.studies`: nothing varies in it but difficulty, N and seed). Where several can
-judge it, that of the largest scale does, then of most seeds, then of most finished cells. The p values of all claims
-that were judged are corrected together (Holm), so that one false alarm in twenty is that of the whole table.
+A claim is judged on one study (`benchmark.studies`: nothing varies in it but difficulty, N and seed, least of all the
+version of task or model). Where several can judge it, that of the largest scale does, then of the newest version of its
+task, then of most seeds, then of most finished cells. The p values of all claims that were judged are corrected
+together (Holm), so that one false alarm in twenty is that of the whole table. Claims that are true by construction have
+none, and are counted apart.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
@@ -18,7 +20,8 @@ from benchmark.verify import artefacts, paper
 from benchmark.verify.claims import FORMS
 from benchmark.verify.evidence import LackingError, about, rank, seeds_of
 from benchmark.verify.finding import Finding
-from benchmark.verify.paper import Claim
+from benchmark.verify.paper import Claim, Kind
+from benchmark.verify.tuning import untuned
 from benchmark.verify.verdict_tables import markdown as markdown
 
 ALPHA = 0.05
@@ -38,7 +41,8 @@ class Judgement:
         claim: What the paper says.
         reduced: What was judged.
         verdict: What rows say of that.
-        qualification: What a reproduced claim does not survive; empty if nothing.
+        qualification: What a reproduced claim does not survive, or what keeps a claim open that the numbers alone would
+            decide; empty if nothing.
         reading: The numbers in a line, or what is missing.
         quantity: What the estimate is of: "difference", "exact match", "lift", "slope", "ratio"; empty if not judged.
         estimate: Of that; null if it was not judged.
@@ -56,6 +60,7 @@ class Judgement:
         others: How many other groups of rows could have judged it.
         command: What trains such rows; where the claim is open, those that would settle it.
         controls: How a gain fares under the controls that apply.
+        kind: "empirical" or "construction"; see `benchmark.verify.paper.Claim`.
     """
 
     id: str
@@ -81,6 +86,7 @@ class Judgement:
     others: int = 0
     command: str
     controls: tuple[artefacts.Control, ...] = ()
+    kind: Kind = "empirical"
 
     @property
     def said(self) -> str:
@@ -91,6 +97,17 @@ class Judgement:
         """Plain JSON data."""
         found = {f.name: getattr(self, f.name) for f in fields(self)}
         return found | {"controls": [control.as_dict() for control in self.controls]}
+
+
+def counts(judged: Sequence[Judgement]) -> dict[str, dict[str, int]]:
+    """How many claims of each kind have each verdict, those of no claim included, and how many have a qualification."""
+    found: dict[str, dict[str, int]] = {}
+    for kind in get_args(Kind):
+        of_kind = [one for one in judged if one.kind == kind]
+        found[kind] = {verdict: sum(one.verdict == verdict for one in of_kind) for verdict in get_args(Verdict)}
+        reserved = sum(one.verdict == "reproduced" and bool(one.qualification) for one in of_kind)
+        found[kind] |= {"claims": len(of_kind), "reproduced with a reservation": reserved}
+    return found
 
 
 def judge(frame: pl.DataFrame) -> list[Judgement]:
@@ -112,7 +129,7 @@ def judge(frame: pl.DataFrame) -> list[Judgement]:
         return by_task[task]
 
     return [
-        _judged(claim, *each, adjusted.get(i), len(tested), every)
+        _judged(claim, *each, adjusted.get(i), len(tested), every, frame)
         for i, (claim, each) in enumerate(zip(claims, found, strict=True))
     ]
 
@@ -158,10 +175,11 @@ def _studies(frame: pl.DataFrame, claim: Claim) -> list[Study]:
     tested = pl.concat([trained, frame.filter(pl.col("status") != "ok")]).unique(_KEYS, maintain_order=True)
     if "base" not in claim.options:
         return studies(tested)
-    found: dict[str, list[Study]] = {}
+    found: dict[tuple[str, int], list[Study]] = {}  # a version is in the name only where it tells studies apart
     for part in tested.partition_by(claim.options["column"], maintain_order=True):
         for study in studies(part):
-            found.setdefault(study.name, []).append(study)
+            version = int(study.scores["task_version"][0])
+            found.setdefault((study.name, version), []).append(study)
     return [
         replace(
             parts[0],
@@ -181,9 +199,11 @@ def _judged(
     adjusted: float | None,
     tests: int,
     every: Callable[[Study], Sequence[Study]],
+    frame: pl.DataFrame,
 ) -> Judgement:
-    """The verdict on one claim; `tests`: how many claims were tested with it."""
-    same: dict[str, Any] = {n: getattr(claim, n) for n in ("id", "figure", "claim", "reduced", "because", "suite")}
+    """The verdict on one claim; `tests`: how many claims were tested with it, `frame`: all rows."""
+    names = ("id", "figure", "claim", "reduced", "because", "suite", "kind")
+    same: dict[str, Any] = {name: getattr(claim, name) for name in names}
     same |= {"smallest": claim.options.get("smallest")}
     if finding is None or study is None:
         return Judgement(**same, verdict="not enough evidence", reading=lacking, command=claim.command)
@@ -196,12 +216,18 @@ def _judged(
     controls: tuple[artefacts.Control, ...] = ()
     if finding.gain is not None and claim.controls:
         controls = artefacts.examine(claim.controls, study, finding.gain, every(study))
-    needed = _needed(finding, tests) if decided == "not enough evidence" else None
-    more = _examples_needed(finding, study) if decided == "not enough evidence" else None
+    why = _untuned(claim, finding, study, decided, frame)
+    retune = bool(why) and decided == "not reproduced"
+    if retune:
+        decided = "not enough evidence"
+    wanting = decided == "not enough evidence" and not retune
+    needed = _needed(finding, tests) if wanting else None
+    more = _examples_needed(finding, study) if wanting else None
+    reserved = artefacts.qualification(controls) if decided == "reproduced" else ""
     return Judgement(
         **same,
         verdict=decided,
-        qualification=artefacts.qualification(controls) if decided == "reproduced" else "",
+        qualification="; ".join(filter(None, (reserved, why))),
         reading=finding.reading,
         quantity=finding.quantity,
         estimate=_finite(finding.estimate.estimate),
@@ -214,9 +240,20 @@ def _judged(
         examples_needed=more,
         study=about(study),
         others=others,
-        command=_command(claim, study, needed, more),
+        command=_command(claim, study, needed, more, retune=retune),
         controls=controls,
     )
+
+
+def _untuned(claim: Claim, finding: Finding, study: Study, decided: Verdict, frame: pl.DataFrame) -> str:
+    """Which N lacks a value of its own of the setting that a claim is sensitive to, if that could turn its verdict.
+
+    A gain may be missing because the larger N has none, and be there because the smaller N has none.
+    """
+    if not claim.tuned or finding.gain is None or decided == "not enough evidence":
+        return ""
+    n = finding.gain.low if decided == "reproduced" else finding.gain.high
+    return untuned(frame, study, n, claim.tuned)
 
 
 def _needed(finding: Finding, tests: int) -> int | None:
@@ -232,7 +269,9 @@ def _needed(finding: Finding, tests: int) -> int | None:
 
 
 def _sought(finding: Finding) -> float:
-    """The size of the effect that more rows are planned for."""
+    """The size of the effect that more rows are planned for; where it is clear but small, what it is too small by."""
+    if finding.effect.low > 0 and finding.effect.estimate < finding.smallest:
+        return finding.smallest - finding.effect.estimate
     return max(finding.smallest, abs(finding.effect.estimate))
 
 
@@ -248,8 +287,11 @@ def _examples_needed(finding: Finding, study: Study) -> int | None:
     return int(tested * 2 ** math.ceil(2 * math.log2(finding.blur / allowed)))
 
 
-def _command(claim: Claim, study: Study, seeds: int | None, examples: int | None) -> str:
-    """The command of a claim for the scale and model of the rows that judged it, with so many seeds and examples."""
+def _command(claim: Claim, study: Study, seeds: int | None, examples: int | None, *, retune: bool) -> str:
+    """The command of a claim for the scale and model of the rows that judged it, with so many seeds and examples.
+
+    To retune is to try another value of the setting that each N needs its own of, on validation examples.
+    """
     first = study.final.row(0, named=True)
     words = [claim.command]
     if first["scale"] in ("tiny", "gpu", "paper"):
@@ -258,6 +300,8 @@ def _command(claim: Claim, study: Study, seeds: int | None, examples: int | None
         words.append(f"--model {first['model']}")
     if seeds is None and seeds_of(study) < 2:
         seeds = 3
+    if retune:
+        words.append(f"--set test_split=validation --set {claim.tuned}={first[claim.tuned] / 2:g}")
     words += [f"--seeds {','.join(map(str, range(seeds)))}"] if seeds else []
     return " ".join(words + ([f"--set test_examples={examples}"] if examples else []))
 

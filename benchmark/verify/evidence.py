@@ -125,10 +125,14 @@ def seeds_of(study: Study) -> int:
     return int(study.final["seed"].n_unique())
 
 
-def rank(study: Study) -> tuple[int, int, int]:
-    """Which of several studies judges: that of the largest scale, then of most seeds, then of most finished cells."""
-    scale = str(study.final["scale"][0])
-    return SCALES.index(scale) if scale in SCALES else -1, seeds_of(study), int(study.final["cell_id"].n_unique())
+def rank(study: Study) -> tuple[int, int, int, int]:
+    """Which of several studies judges: that of the largest scale, then of the newest version of its task.
+
+    Then that of most seeds, then of most finished cells.
+    """
+    scale, version = study.final.select("scale", "task_version").row(0)
+    cells = int(study.final["cell_id"].n_unique())
+    return SCALES.index(scale) if scale in SCALES else -1, int(version), seeds_of(study), cells
 
 
 def mean_over_seeds(found: Mapping[int, float], examples: int, level: float = 0.95) -> Interval:
