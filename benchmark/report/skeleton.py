@@ -62,8 +62,10 @@ def how_to_read(interactive_curves: bool) -> Html:
         element(
             "p",
             "A verdict is about the claim in the form it takes at the scale of these rows. Reproduced: the effect has "
-            "the direction claimed and is clear of zero after correction for the number of claims. Not reproduced: an "
-            "effect worth having is excluded. Not enough evidence is neither, and says nothing against the claim.",
+            "the direction claimed, is clear of zero after correction for the number of claims, and is as large as the "
+            "smallest that would matter. Not reproduced: an effect worth having is excluded. Not enough evidence is "
+            "neither, and says nothing against the claim. Claims that are true by construction of the model are "
+            "counted apart.",
         ),
     ]
     if not interactive_curves:

@@ -10,7 +10,7 @@ none, and are counted apart.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
 
@@ -22,6 +22,7 @@ from benchmark.verify.evidence import LackingError, about, rank, seeds_of
 from benchmark.verify.finding import Finding
 from benchmark.verify.paper import Claim, Kind
 from benchmark.verify.tuning import untuned
+from benchmark.verify.verdict_tables import counts as counts
 from benchmark.verify.verdict_tables import markdown as markdown
 
 ALPHA = 0.05
@@ -97,17 +98,6 @@ class Judgement:
         """Plain JSON data."""
         found = {f.name: getattr(self, f.name) for f in fields(self)}
         return found | {"controls": [control.as_dict() for control in self.controls]}
-
-
-def counts(judged: Sequence[Judgement]) -> dict[str, dict[str, int]]:
-    """How many claims of each kind have each verdict, those of no claim included, and how many have a qualification."""
-    found: dict[str, dict[str, int]] = {}
-    for kind in get_args(Kind):
-        of_kind = [one for one in judged if one.kind == kind]
-        found[kind] = {verdict: sum(one.verdict == verdict for one in of_kind) for verdict in get_args(Verdict)}
-        reserved = sum(one.verdict == "reproduced" and bool(one.qualification) for one in of_kind)
-        found[kind] |= {"claims": len(of_kind), "reproduced with a reservation": reserved}
-    return found
 
 
 def judge(frame: pl.DataFrame) -> list[Judgement]:

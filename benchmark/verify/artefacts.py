@@ -73,6 +73,17 @@ class Control:
     reading: str
     comparisons: tuple[Comparison, ...] = ()
 
+    @property
+    def whole(self) -> tuple[Comparison, ...]:
+        """The comparisons over all difficulties of the gain."""
+        depths = self.comparisons[0].depths if self.comparisons else ()
+        return tuple(each for each in self.comparisons if each.depths == depths)
+
+    @property
+    def apart(self) -> tuple[Comparison, ...]:
+        """Those at each of several difficulties."""
+        return self.comparisons[len(self.whole) :]
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
