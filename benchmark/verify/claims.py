@@ -66,7 +66,7 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
     small, large, depths = passes(study, low), passes(study, high), places(study, at)
     one, other = aligned(scores(study.final, small, depths), scores(study.final, large, depths))
     count = examples(study.final, [small, large], depths)
-    known = [floor for depth, floor in floors(study).items() if depth in depths]
+    known = floors(study, depths).values()
     floor, best = float(np.mean([each.share for each in known])), one if np.mean(one) > np.mean(other) else other
     if floor < 1 and mean_over_seeds(dict(enumerate(best)), count).low <= floor:
         names = ", ".join(dict.fromkeys(each.name for each in known))
@@ -138,7 +138,7 @@ def _floor(study: Study, depths: Sequence[int], sign: int) -> Floor:
     """What a lift is counted from: for a bound from below the highest floor, for one from above chance."""
     if sign < 0:
         return Floor(name="chance", share=chance(study.final, depths))
-    known = [floor for depth, floor in floors(study).items() if depth in depths]
+    known = floors(study, depths).values()
     if any(floor.passes for floor in known):
         raise LackingError(f"a shortcut gets everything right at {named(study, depths)}: nothing can be above it")
     name = ", ".join(dict.fromkeys(floor.name for floor in known))

@@ -105,9 +105,8 @@ def at_smaller_budget(study: Study, gain: Gain) -> list[Comparison]:
     found = []
     for n in _smaller(study.passes, gain):
         budgets = _spent(study, n, gain.depths)
-        one, other = (
-            scores(learning_curve.at_flops(study.scores, budgets), each, gain.depths) for each in (n, gain.high)
-        )
+        both = learning_curve.at_flops(study.scores.filter(pl.col("n").is_in([n, gain.high])), budgets)
+        one, other = (scores(both, each, gain.depths) for each in (n, gain.high))
         if one and other:
             against = Gain(low=n, high=gain.high, depths=gain.depths)
             count = examples(study.final, [n, gain.high], gain.depths)
@@ -129,7 +128,8 @@ def at_larger_budget(study: Study, gain: Gain, every: Sequence[Study]) -> list[C
     count = examples(study.final, [gain.high], gain.depths)
     found = []
     for n in _smaller([n for each in sources for n in each.passes], gain):
-        candidates = [scores(learning_curve.at_flops(each.scores, budgets), n, gain.depths) for each in sources]
+        of_n = [each.scores.filter(pl.col("n") == n) for each in sources]
+        candidates = [scores(learning_curve.at_flops(each, budgets), n, gain.depths) for each in of_n]
         best = max(candidates, key=lambda each: (len(each), _mean(each) if each else 0.0))
         against = Gain(low=n, high=gain.high, depths=gain.depths)
         if best:

@@ -1,5 +1,6 @@
 """What a score has to be above to be computation: chance, guesses that read nothing, and the best known shortcut."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -34,14 +35,14 @@ class Floor:
         return (score - self.share) / (1 - self.share)
 
 
-def floors(study: Study) -> dict[int, Floor]:
-    """The highest floor at each difficulty with finished cells.
+def floors(study: Study, depths: Sequence[int] | None = None) -> dict[int, Floor]:
+    """The highest floor at each of some difficulties, else at every one with finished cells.
 
     A shortcut is what the rows say (`shortcut`, `shortcut_name`) or else what the task of this code names at the rows'
     settings. Where that is of a newer version than the rows it stands in for theirs: it can make a claim harder, never
     easier, for claims are judged over chance as well.
     """
-    return {depth: _floor(study, depth) for depth in values(study.final["depth"])}
+    return {depth: _floor(study, depth) for depth in depths or values(study.final["depth"])}
 
 
 def _floor(study: Study, depth: int) -> Floor:
