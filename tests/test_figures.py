@@ -21,6 +21,7 @@ from harness import ROOT, bench
 from benchmark import rows
 from benchmark.figures import COMPARISONS, FIGURES, draw, drawn, style
 from benchmark.figures.alts import ALTS
+from benchmark.learning_curve import tokens_to
 from benchmark.studies import Study, studies
 
 CHANCE = {0: 0.5, 2: 0.53125, 4: 0.535156, 6: 0.539, 8: 0.54056, 10: 0.5443}
@@ -301,7 +302,7 @@ def test_curves_are_the_means_over_seeds(frame: pl.DataFrame) -> None:
         assert ratio == pytest.approx([10 ** round(math.log10(ratio[0]))] * EVALUATIONS)
 
 
-def test_tokens_to_a_threshold_are_those_of_the_first_test_above_it() -> None:
+def test_tokens_to_a_threshold_are_where_the_line_through_tests_comes_to_it() -> None:
     frame = table([cell_rows(4, n, 0) for n in (1, 2)] + [cell_rows(10, n, 0, tokens=1_000_000) for n in (1, 2)])
     with style.context():
         figure = FIGURES["tokens_to_threshold"](only(frame))
@@ -310,9 +311,8 @@ def test_tokens_to_a_threshold_are_those_of_the_first_test_above_it() -> None:
         marks = [li for li in ax.lines if li.get_marker() != "None"]
         filled = [np.asarray(li.get_ydata()).item() for li in marks if li.get_markerfacecolor() != "white"]
         hollow = [li for li in marks if li.get_markerfacecolor() == "white"]
-        passed = frame.filter((pl.col("lift") >= threshold) & pl.col("answer").is_null() & (pl.col("difficulty") == 4))
-        wanted = passed.group_by("sleep_passes").agg(pl.col("tokens_seen").min()).sort("sleep_passes")
-        assert filled == pytest.approx(list(wanted["tokens_seen"] / 1e6))
+        wanted = tokens_to(only(frame).scores.filter(pl.col("depth") == 4), threshold).sort("n")
+        assert filled == pytest.approx(list(wanted["tokens"] / 1e6))
         assert len(hollow) == 4 - len(filled) >= 2
 
 
