@@ -8,25 +8,23 @@ none, and are counted apart.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import polars as pl
 
-from benchmark.statistics import Verdict, holm, seeds_needed, verdict
+from benchmark.statistics import Verdict, holm, verdict
 from benchmark.studies import Study, studies
-from benchmark.verify import artefacts, paper
+from benchmark.verify import artefacts, paper, remedies
 from benchmark.verify.claims import FORMS
-from benchmark.verify.evidence import LackingError, about, rank, seeds_of
+from benchmark.verify.evidence import LackingError, about, rank
 from benchmark.verify.finding import Finding
 from benchmark.verify.paper import Claim, Kind
+from benchmark.verify.remedies import ALPHA as ALPHA
 from benchmark.verify.tuning import untuned
 from benchmark.verify.verdict_tables import counts as counts
 from benchmark.verify.verdict_tables import markdown as markdown
-
-ALPHA = 0.05
-_ENOUGH = 0.6
 
 _KEYS = ("suite", "scale", "cell_id", "status", "step", "tested_passes", "split", "difficulty", "answer")
 """What tells a row from every other; a row that two sources hold counts once."""
@@ -211,8 +209,8 @@ def _judged(
     if retune:
         decided = "not enough evidence"
     wanting = decided == "not enough evidence" and not retune
-    needed = _needed(finding, tests) if wanting else None
-    more = _examples_needed(finding, study) if wanting else None
+    needed = remedies.seeds_for(finding, tests) if wanting else None
+    more = remedies.examples_for(finding, study) if wanting else None
     reserved = artefacts.qualification(controls) if decided == "reproduced" else ""
     return Judgement(
         **same,
@@ -230,7 +228,7 @@ def _judged(
         examples_needed=more,
         study=about(study),
         others=others,
-        command=_command(claim, study, needed, more, retune=retune),
+        command=remedies.command(claim, study, needed, more, retune=retune),
         controls=controls,
     )
 
@@ -244,67 +242,6 @@ def _untuned(claim: Claim, finding: Finding, study: Study, decided: Verdict, fra
         return ""
     n = finding.gain.low if decided == "reproduced" else finding.gain.high
     return untuned(frame, study, n, claim.tuned)
-
-
-def _needed(finding: Finding, tests: int) -> int | None:
-    """Seeds that would settle an open claim, about: to find the effect seen, or the smallest if that is more.
-
-    With the spread seen, at the level that the smallest of all p values has to reach; at least two more than there are.
-    """
-    effect = _sought(finding)
-    if finding.seeds < 2 or not math.isfinite(finding.spread) or effect <= 0:
-        return None
-    level = 1 - ALPHA / max(tests, 1)
-    return max(seeds_needed(effect, finding.spread, level=level), finding.seeds + 2)
-
-
-def _sought(finding: Finding) -> float:
-    """The size of the effect that more rows are planned for; where it is clear but small, what it is too small by."""
-    if finding.effect.low > 0 and finding.effect.estimate < finding.smallest:
-        return finding.smallest - finding.effect.estimate
-    return max(finding.smallest, abs(finding.effect.estimate))
-
-
-def _examples_needed(finding: Finding, study: Study) -> int | None:
-    """The `test_examples` for which what examples leave open is below the effect sought; None if that is so already.
-
-    Below 0.6 of it, for the seeds leave about 0.7: together they then leave less than the effect.
-    """
-    first = study.final.row(0, named=True)
-    allowed = _ENOUGH * _sought(finding)
-    if finding.blur <= allowed or not (tested := first.get("test_examples")):
-        return None
-    return int(tested * 2 ** math.ceil(2 * math.log2(finding.blur / allowed)))
-
-
-def _command(claim: Claim, study: Study, seeds: int | None, examples: int | None, *, retune: bool) -> str:
-    """The command of a claim for the scale and model of the rows that judged it, with so many seeds and examples.
-
-    To retune is to try another value of the setting that each N needs its own of, on validation examples.
-    """
-    first = study.final.row(0, named=True)
-    words = [claim.command]
-    if first["scale"] in ("tiny", "gpu", "paper"):
-        words.append(f"--scale {first['scale']}")
-    if not _usual(first):
-        words.append(f"--model {first['model']}")
-    if seeds is None and seeds_of(study) < 2:
-        seeds = 3
-    if retune:
-        words.append(f"--set test_split=validation --set {claim.tuned}={first[claim.tuned] / 2:g}")
-    words += [f"--seeds {','.join(map(str, range(seeds)))}"] if seeds else []
-    return " ".join(words + ([f"--set test_examples={examples}"] if examples else []))
-
-
-def _usual(row: Mapping[str, Any]) -> bool:
-    """Whether the suite trains that model unless told otherwise."""
-    if row["model"] == "hybrid" and row["scale"] != "paper":
-        return True  # without importing what builds models
-    from benchmark.suites import SCALES, SUITES, suite
-
-    if row["suite"] not in SUITES or row["scale"] not in SCALES:
-        return True
-    return row["model"] in {base.model.name for base in suite(row["suite"], row["scale"]).bases}
 
 
 def _finite(value: float | None) -> float | None:

@@ -10,21 +10,19 @@ the less favourable of the two decides, so that the curve of a shortcut is no ev
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
-from benchmark import learning_curve
-from benchmark.statistics import Interval, paired, trend, wilson
-from benchmark.studies import Study, values, words
+from benchmark.statistics import Interval, paired, wilson
+from benchmark.studies import Study, values
 from benchmark.verify.counted import constant, linear
 from benchmark.verify.evidence import (
     Gain,
     LackingError,
-    Scores,
     aligned,
     chance,
+    deviation,
     examples,
     mean_over_seeds,
     named,
@@ -35,8 +33,7 @@ from benchmark.verify.evidence import (
 )
 from benchmark.verify.finding import ANY, Finding
 from benchmark.verify.floors import Floor, floors
-
-_SAME = 1e-9  # floors that differ by less are one
+from benchmark.verify.trends import falls, gain_grows, later, trending
 
 
 def beats(study: Study, *, low: int | str, high: int | str, at: str, smallest: float) -> Finding:
@@ -89,7 +86,7 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
         smallest=ANY,
         p=smallest_level(inside) if len(one) > 1 else math.nan,
         seeds=len(one),
-        spread=_sd(np.subtract(other, one)),
+        spread=deviation(np.subtract(other, one)),
         blur=_blur(count, one, other),
     )
 
@@ -129,7 +126,7 @@ def _bounded(study: Study, *, n: int | str, at: str, bound: float, measure: str,
         smallest=ANY,
         p=smallest_level(beyond) if known else math.nan,
         seeds=len(found),
-        spread=_sd(list(found.values())) / (1 - floor.share),
+        spread=deviation(list(found.values())) / (1 - floor.share),
         blur=_blur(total, list(found.values())) / (1 - floor.share),
     )
 
@@ -153,118 +150,13 @@ def rises(study: Study, *, at: str, smallest: float) -> Finding:
         raise LackingError(f"a trend takes three N or more at {named(study, depths)}; there are {len(counts)}")
     table = np.array(aligned(*(scores(study.final, n, depths) for n in counts))).T
     means = ", ".join(f"N = {n} {mean:.3f}" for n, mean in zip(counts, table.mean(axis=0), strict=True))
-    return _trend(
+    return trending(
         table,
         [math.log2(n) for n in counts],
         smallest=smallest,
         reading=f"{means} at {named(study, depths)}; slope for each doubling",
         gain=Gain(low=counts[0], high=counts[-1], depths=depths),
     )
-
-
-def falls(study: Study, *, n: int | str, smallest: float) -> Finding:
-    """Lift falls with the difficulty, over chance and over the best known shortcut.
-
-    Page's test over every difficulty, and the slope for each step.
-    """
-    count = passes(study, n)
-
-    def lift(depth: int, floor: Floor) -> Scores:
-        return {seed: floor.lift(score) for seed, score in scores(study.final, count, [depth]).items()}
-
-    def judged(depths: Sequence[int], table: np.ndarray) -> Finding:
-        return _trend(-table, depths, smallest=smallest, reading=_along(study, depths, table))
-
-    found = _over_floors(study, lift, judged)
-    return replace(found, reading=f"N = {count}: lift {found.reading}; fall for each step of {words(study.axis)}")
-
-
-def later(study: Study, *, n: int | str, lift: float, smallest: float) -> Finding:
-    """The tokens of training up to a lift rise with the difficulty; a run that never gets there counts as its budget.
-
-    In shares of the budget, over chance and over the best known shortcut. Counting a run that never gets there as its
-    budget bounds the slope from below.
-    """
-    count = passes(study, n)
-    every = study.scores.filter(pl.col("n") == count)
-
-    def share(depth: int, floor: Floor) -> Scores:
-        finished = scores(study.final, count, [depth])
-        curves = every.filter((pl.col("depth") == depth) & pl.col("seed").is_in(list(finished)))
-        lifts = curves.with_columns(lift=(pl.col("exact_match") - floor.share) / (1 - floor.share))
-        budgets = dict(curves.group_by("seed").agg(pl.col("tokens_seen").max()).iter_rows())
-        needed = learning_curve.tokens_to(lifts, lift)
-        return {
-            seed: 1.0 if tokens is None else tokens / budgets[seed]
-            for seed, tokens in needed.select("seed", "tokens").iter_rows()
-        }
-
-    def judged(depths: Sequence[int], table: np.ndarray) -> Finding:
-        return _trend(table, depths, smallest=smallest, reading=_along(study, depths, table))
-
-    found = _over_floors(study, share, judged)
-    reading = f"N = {count}: share of the budget to a lift of {lift} {found.reading}; rise for each step of "
-    return replace(found, reading=f"{reading}{words(study.axis)}")
-
-
-def _over_floors(
-    study: Study,
-    score: Callable[[int, Floor], Scores],
-    judged: Callable[[Sequence[int], np.ndarray], Finding],
-) -> Finding:
-    """The less favourable of a finding over chance and the same over the best known shortcuts, with both readings.
-
-    Difficulties at which a shortcut gets everything right are none over shortcuts. p is that of both together.
-    """
-    known = floors(study)
-    plain = {depth: Floor(name="chance", share=chance(study.final, [depth])) for depth in known}
-    over_chance = judged(*_by_depth(study, lambda depth: score(depth, plain[depth])))
-    higher = {depth: floor for depth, floor in known.items() if floor.share > plain[depth].share + _SAME}
-    if not higher:
-        return over_chance
-    try:
-        by_depth = _by_depth(study, lambda depth: {} if known[depth].passes else score(depth, known[depth]))
-    except LackingError as error:
-        raise LackingError(f"over the best known shortcuts {error}") from error
-    over_shortcuts = judged(*by_depth)
-    names = ", ".join(dict.fromkeys(floor.name for floor in higher.values()))
-    worse = min(over_chance, over_shortcuts, key=lambda finding: finding.effect.low)
-    decides = "the first" if worse is over_chance else "the second"
-    reading = f"{over_chance.reading} over chance; {over_shortcuts.reading} over the best of {names}; {decides} decides"
-    ps = [finding.p for finding in (over_chance, over_shortcuts) if finding.p is not None]
-    return replace(worse, reading=reading, p=max(ps) if not any(map(math.isnan, ps)) else math.nan)
-
-
-def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float) -> Finding:
-    """What one N has over another grows with the difficulty: Page's test over every difficulty, slope for each step.
-
-    A gain that is clearly smaller at the deepest difficulty than where it is largest has a peak: it does not grow,
-    whatever the slope, and the finding is how much smaller.
-    """
-    small, large = passes(study, low), passes(study, high)
-
-    def gain(depth: int) -> Scores:
-        one, other = scores(study.final, small, [depth]), scores(study.final, large, [depth])
-        return {seed: other[seed] - one[seed] for seed in one.keys() & other.keys()}
-
-    depths, table = _by_depth(study, gain)
-    top = int(table.mean(axis=0).argmax())
-    found = _trend(
-        table,
-        depths,
-        smallest=smallest,
-        reading=f"N = {large} over N = {small}: {_along(study, depths, table, sign='+')}, "
-        f"most at {study.label(depths[top])}; rise for each step of {words(study.axis)}",
-        gain=Gain(low=small, high=large, depths=(depths[top],)),
-    )
-    from_top = paired(list(table[:, top]), list(table[:, -1])).difference
-    if from_top.high >= 0:
-        return found
-    reading = f"{found.reading}; a peak: at {study.label(depths[-1])} it is {from_top.estimate:+.3f} from the most"
-    return replace(
-        found, reading=reading, quantity="difference", estimate=from_top, effect=from_top,
-        spread=_sd(table[:, -1] - table[:, top]),
-    )  # fmt: skip
 
 
 def helps(study: Study, *, column: str, base: float, n: int | str, at: str, smallest: float) -> Finding:
@@ -304,48 +196,10 @@ def _difference(
         smallest=smallest,
         p=found.p,
         seeds=found.seeds,
-        spread=_sd(np.subtract(other, one)),
+        spread=deviation(np.subtract(other, one)),
         blur=_blur(count, one, other),
         gain=gain,
     )
-
-
-def _by_depth(study: Study, score: Callable[[int], Scores]) -> tuple[list[int], np.ndarray]:
-    """The difficulties with a score, and the scores [seeds, difficulties] of the seeds that have all of them."""
-    found = {depth: each for depth in values(study.final["depth"]) if (each := score(depth))}
-    if len(found) < 3:
-        raise LackingError(f"a trend takes three difficulties or more; there are {len(found)}")
-    return list(found), np.array(aligned(*found.values())).T
-
-
-def _along(study: Study, depths: Sequence[int], table: np.ndarray, sign: str = "") -> str:
-    means = [f"{mean:{sign}.2f}" for mean in table.mean(axis=0)]
-    first, *rest = (study.label(depth) for depth in depths)
-    names = [first, *(text.partition(" = ")[2] for text in rest)]
-    return f"{', '.join(means)} at {', '.join(names)}"
-
-
-def _trend(
-    table: np.ndarray, x: Sequence[float], *, smallest: float, reading: str, gain: Gain | None = None
-) -> Finding:
-    """The trend of scores [seeds, levels] along x as a finding."""
-    found = trend(table, x)
-    return Finding(
-        reading=reading,
-        quantity="slope",
-        estimate=found.slope,
-        effect=found.slope,
-        smallest=smallest,
-        p=found.p,
-        seeds=len(table),
-        spread=_sd(np.polyfit(np.asarray(x, dtype=float), table.T, 1)[0]),
-        gain=gain,
-    )
-
-
-def _sd(found: Sequence[float] | np.ndarray) -> float:
-    """The standard deviation over seeds; NaN for a single one."""
-    return float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
 
 
 def _blur(count: int, *scores: Sequence[float]) -> float:

@@ -1,5 +1,6 @@
 """Scores out of a study, seed by seed: what claims and controls are judged on."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -138,6 +139,11 @@ def rank(study: Study) -> tuple[int, int, int, int]:
 def mean_over_seeds(found: Mapping[int, float], examples: int, level: float = 0.95) -> Interval:
     """The mean with its interval for new seeds and new examples; for one seed, of the examples alone."""
     return over_seeds([found[seed] for seed in sorted(found)], examples, level)
+
+
+def deviation(found: Sequence[float] | np.ndarray) -> float:
+    """The standard deviation over seeds; NaN for a single one."""
+    return float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
 
 
 def smallest_level(holds: Callable[[float], bool]) -> float:
