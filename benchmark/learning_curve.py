@@ -29,17 +29,17 @@ def at_flops(scores: pl.DataFrame, budgets: Mapping[int, float]) -> pl.DataFrame
         A row per run and difficulty: `exact_match` there, `train_flops` the budget, and what tells the run. A run that
         ends before the budget has none, and neither has one whose FLOPs are not counted.
     """
-    found: list[tuple[object, ...]] = []
-    known = scores.filter(pl.col("depth").is_in(list(budgets))).drop_nulls(["train_flops", "exact_match"])
-    for curve in _curves(known, "train_flops"):
+    readings: list[tuple[object, ...]] = []
+    counted = scores.filter(pl.col("depth").is_in(list(budgets))).drop_nulls(["train_flops", "exact_match"])
+    for curve in _curves(counted, "train_flops"):
         spent, score = curve["train_flops"].to_numpy(), curve["exact_match"].to_numpy()
         budget = budgets[curve["depth"][0]]
         if spent[-1] >= budget * (1 - REACH):
             start = float(curve["chance"][0])
             at = np.interp(budget, np.concatenate([[0.0], spent]), np.concatenate([[start], score]))
-            found.append((*curve.select(_RUN).row(-1), budget, float(at)))
+            readings.append((*curve.select(_RUN).row(-1), budget, float(at)))
     schema = {name: scores.schema[name] for name in (*_RUN, "train_flops", "exact_match")}
-    return pl.DataFrame(found, schema=schema, orient="row")
+    return pl.DataFrame(readings, schema=schema, orient="row")
 
 
 def tokens_to(scores: pl.DataFrame, lift: float) -> pl.DataFrame:
@@ -52,12 +52,12 @@ def tokens_to(scores: pl.DataFrame, lift: float) -> pl.DataFrame:
     Returns:
         A row per run and difficulty: `tokens`, null where no test had that lift, and what tells the run.
     """
-    found: list[tuple[object, ...]] = []
+    readings: list[tuple[object, ...]] = []
     for curve in _curves(scores.drop_nulls("lift"), "tokens_seen"):
         tokens = _first(curve["tokens_seen"].to_list(), curve["lift"].to_list(), lift)
-        found.append((*curve.select(_RUN).row(-1), tokens))
+        readings.append((*curve.select(_RUN).row(-1), tokens))
     schema = {name: scores.schema[name] for name in _RUN}
-    return pl.DataFrame(found, schema=schema | {"tokens": pl.Float64()}, orient="row")
+    return pl.DataFrame(readings, schema=schema | {"tokens": pl.Float64()}, orient="row")
 
 
 def least(final: pl.DataFrame) -> dict[int, float]:

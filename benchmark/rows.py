@@ -58,7 +58,7 @@ COLUMNS: dict[str, Column] = {
     "state_bytes": Column(kind="int", about="bytes of state kept per sequence between windows"),
     "cache_bytes": Column(
         kind="int",
-        about="bytes of keys and values of all consolidated windows of a sequence, which that state replaces, or null",
+        about="bytes (fp32) of keys and values of a sequence's consolidated windows, which state replaces, or null",
     ),
     "parameters": Column(kind="int", about="trained parameters"),
     "split": Column(kind="str", about="split the scores are of"),

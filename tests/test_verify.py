@@ -372,6 +372,8 @@ def test_json_and_markdown(folder: Path) -> None:
 def test_one_claim_in_full(folder: Path) -> None:
     done = bench("verify", folder, "--claim", "two-beats-one")
     assert "(e) equal training FLOPs" in done.out
+    several = " ".join(bench("verify", folder, "--claim", "passes-help").out.split())
+    assert "at t = 4, at the FLOPs of N = 1 (1.0e+06): N = 2 0." in several
     assert "four-beats-two" not in done.out
     (found,) = json.loads(bench("verify", folder, "--claim", "two-beats-one", "--json").out)["claims"]
     whole = json.loads(bench("verify", folder, "--json").out)["claims"]

@@ -101,8 +101,8 @@ def gain_by_depth(study: Study) -> str:
     counts = ", ".join(f"{clear[name]} of {len(of)} {name}" for name, of in found.items())
     return (
         f"Exact match of N > 1 minus that of N = 1 on the same seeds, against {study.depth_axis}. At equal training "
-        f"tokens it is highest with N = {best.n} at {study.label(best.depth)}: {_points(best)}; at equal training "
-        f"FLOPs that is {_points(left[0]) if left else 'not known'}. Gains whose 95 % interval is above 0: {counts}."
+        f"tokens it is highest with N = {best.n} at {study.label(best.depth)}: {_points(best)}; at the training FLOPs "
+        f"of N = 1 that is {_points(left[0]) if left else 'not known'}. Gains whose 95 % interval is above 0: {counts}."
     )
 
 

@@ -22,7 +22,7 @@ from benchmark.verify.evidence import LackingError, about, rank
 from benchmark.verify.finding import Finding
 from benchmark.verify.paper import Claim, Kind
 from benchmark.verify.remedies import ALPHA as ALPHA
-from benchmark.verify.tuning import untuned
+from benchmark.verify.tuning import shortfall
 from benchmark.verify.verdict_tables import counts as counts
 from benchmark.verify.verdict_tables import markdown as markdown
 
@@ -241,7 +241,7 @@ def _untuned(claim: Claim, finding: Finding, study: Study, decided: Verdict, fra
     if not claim.tuned or finding.gain is None or decided == "not enough evidence":
         return ""
     n = finding.gain.low if decided == "reproduced" else finding.gain.high
-    return untuned(frame, study, n, claim.tuned)
+    return shortfall(frame, study, n, claim.tuned)
 
 
 def _finite(value: float | None) -> float | None:

@@ -27,9 +27,9 @@ from benchmark.verify.equal_flops import (
     at_larger_budget,
     at_smaller_budget,
     by_difficulty,
-    decided,
-    left,
+    outcome,
     rivals,
+    status,
 )
 from benchmark.verify.evidence import Gain, Scores, aligned, chance, examples, mean_over_seeds, scores
 from tasks.base import Task
@@ -116,8 +116,8 @@ def examine(letters: Sequence[str], study: Study, gain: Gain, every: Sequence[St
         elif letter == "d":
             found[letter] = _shortcuts(study, gain)
         else:
-            status, reading, comparisons = _equal_flops(study, gain, whole, every)
-            found[letter] = status, reading
+            ended, reading, comparisons = _equal_flops(study, gain, whole, every)
+            found[letter] = ended, reading
     return tuple(
         Control(letter=a, name=NAMES[a], status=s, reading=r, comparisons=comparisons if a == "e" else ())
         for a, (s, r) in found.items()
@@ -175,7 +175,7 @@ def _window_index(study: Study, gain: Gain, whole: float, every: Sequence[Study]
             low, high = aligned(one, other)
             remaining = paired(low, high, examples=examples(twin.final, [gain.low, gain.high], gain.depths))
             said = f"with a window index {remaining.difference} is left of {whole:+.3f}"
-            return left(remaining.difference, whole), said
+            return status(remaining.difference, whole), said
     return "not tested", f"{consolidated} windows are consolidated without an index; no rows with one at this setting"
 
 
@@ -256,5 +256,8 @@ def _equal_flops(
     """(e) Both N after the same training FLOPs, at both budgets; equal tokens are what the claim itself compares at."""
     smaller, larger = at_smaller_budget(study, gain), at_larger_budget(study, gain, every)
     words = [f"equal tokens {whole:+.3f}", *map(str, smaller), *map(str, larger), rivals(study, gain, every)]
-    status = decided(smaller, larger, whole, gain.low)
-    return status, "; ".join(text for text in words if text), (*smaller, *larger, *by_difficulty(study, gain, every))
+    return (
+        outcome(smaller, larger, whole, gain.low),
+        "; ".join(text for text in words if text),
+        (*smaller, *larger, *by_difficulty(study, gain, every)),
+    )

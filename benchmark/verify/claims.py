@@ -33,7 +33,7 @@ from benchmark.verify.evidence import (
 )
 from benchmark.verify.finding import ANY, Finding
 from benchmark.verify.floors import Floor, floors
-from benchmark.verify.trends import falls, gain_grows, later, trending
+from benchmark.verify.trends import falls, gain_grows, later, trend_finding
 
 
 def beats(study: Study, *, low: int | str, high: int | str, at: str, smallest: float) -> Finding:
@@ -150,7 +150,7 @@ def rises(study: Study, *, at: str, smallest: float) -> Finding:
         raise LackingError(f"a trend takes three N or more at {named(study, depths)}; there are {len(counts)}")
     table = np.array(aligned(*(scores(study.final, n, depths) for n in counts))).T
     means = ", ".join(f"N = {n} {mean:.3f}" for n, mean in zip(counts, table.mean(axis=0), strict=True))
-    return trending(
+    return trend_finding(
         table,
         [math.log2(n) for n in counts],
         smallest=smallest,

@@ -3,7 +3,7 @@
 There are two equal budgets: what the smaller N spent on all of its training, at which the larger N has read fewer
 tokens, and what the larger N spent, at which rows of a smaller N exist only where it was trained on more tokens. Both
 are told, always as the larger N minus the smaller. The larger budget lets every N come to its end, so only there can a
-gain survive; see `decided`.
+gain survive; see `outcome`.
 """
 
 import math
@@ -102,7 +102,7 @@ def at_smaller_budget(study: Study, gain: Gain) -> list[Comparison]:
 
     Nothing where costs are not counted.
     """
-    found = []
+    comparisons = []
     for n in _smaller(study.passes, gain):
         budgets = _spent(study, n, gain.depths)
         both = learning_curve.at_flops(study.scores.filter(pl.col("n").is_in([n, gain.high])), budgets)
@@ -110,8 +110,8 @@ def at_smaller_budget(study: Study, gain: Gain) -> list[Comparison]:
         if one and other:
             against = Gain(low=n, high=gain.high, depths=gain.depths)
             count = examples(study.final, [n, gain.high], gain.depths)
-            found.append(_compared("smaller", budgets, study, against, one, other, count))
-    return found
+            comparisons.append(_compared("smaller", budgets, study, against, one, other, count))
+    return comparisons
 
 
 def at_larger_budget(study: Study, gain: Gain, every: Sequence[Study]) -> list[Comparison]:
@@ -126,32 +126,32 @@ def at_larger_budget(study: Study, gain: Gain, every: Sequence[Study]) -> list[C
         return []
     sources = [study, *(each for each in every if each is not study and alike(study, each, gain, FREE))]
     count = examples(study.final, [gain.high], gain.depths)
-    found = []
+    comparisons = []
     for n in _smaller([n for each in sources for n in each.passes], gain):
         of_n = [each.scores.filter(pl.col("n") == n) for each in sources]
         candidates = [scores(learning_curve.at_flops(each, budgets), n, gain.depths) for each in of_n]
         best = max(candidates, key=lambda each: (len(each), _mean(each) if each else 0.0))
         against = Gain(low=n, high=gain.high, depths=gain.depths)
         if best:
-            found.append(_compared("larger", budgets, study, against, best, other, count))
+            comparisons.append(_compared("larger", budgets, study, against, best, other, count))
         elif n == gain.low:
             ends = [end for each in sources if (end := _end(each.scores, n, gain.depths)) is not None]
             empty = _empty("larger", budgets, study, against)
-            found.append(Comparison(**empty, ends=max(ends, default=None)))
-    return found
+            comparisons.append(Comparison(**empty, ends=max(ends, default=None)))
+    return comparisons
 
 
 def by_difficulty(study: Study, gain: Gain, every: Sequence[Study]) -> list[Comparison]:
     """Both budgets at each difficulty of a gain; nothing more than the whole says for a single one."""
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for depth in gain.depths if len(gain.depths) > 1 else ():
         one = Gain(low=gain.low, high=gain.high, depths=(depth,))
-        found += at_smaller_budget(study, one)
-        found += [each for each in at_larger_budget(study, one, every) if each.means]
-    return found
+        comparisons += at_smaller_budget(study, one)
+        comparisons += [each for each in at_larger_budget(study, one, every) if each.means]
+    return comparisons
 
 
-def decided(smaller: Sequence[Comparison], larger: Sequence[Comparison], whole: float, low: int) -> Status:
+def outcome(smaller: Sequence[Comparison], larger: Sequence[Comparison], whole: float, low: int) -> Status:
     """Whether a gain is left at equal FLOPs.
 
     At the larger budget every N has come to its end, so there it is decided: it fails if a smaller N with rows that go
@@ -174,15 +174,16 @@ def decided(smaller: Sequence[Comparison], larger: Sequence[Comparison], whole: 
     return "survives" if low in reached and set(reached.values()) == {"survives"} else "not tested"
 
 
-def left(difference: Interval, whole: float) -> Status:
+def status(difference: Interval, whole: float) -> Status:
     """What a control leaves of a gain: more than nothing for sure, or less than half of it and not that."""
     if difference.low > 0:
         return "survives"
     return "fails" if difference.estimate < whole / 2 else "not tested"
 
 
-def _status(found: Comparison, whole: float) -> Status:
-    return left(found.difference, whole) if found.known and found.difference else "not tested"
+def _status(comparison: Comparison, whole: float) -> Status:
+    known = comparison.known and comparison.difference
+    return status(known, whole) if known else "not tested"
 
 
 def rivals(study: Study, gain: Gain, every: Sequence[Study]) -> str:
@@ -190,7 +191,7 @@ def rivals(study: Study, gain: Gain, every: Sequence[Study]) -> str:
 
     As sleep minus each of them, as everywhere the model of more passes minus the other.
     """
-    found: dict[str, Scores] = {}
+    by_name: dict[str, Scores] = {}
     where, passes, count = "", 0, 0
     for sleep in every:
         depth = max(sleep.depths)
@@ -200,14 +201,14 @@ def rivals(study: Study, gain: Gain, every: Sequence[Study]) -> str:
         suite = sleep.scores.select("suite", "scale").row(0)
         rivals = [each for each in every if each.variant not in (None, "plain") and each.final.height]
         rivals = [each for each in rivals if each.scores.select("suite", "scale").row(0) == suite]
-        found = {str(each.variant): scores(each.final, each.passes[0], [depth]) for each in rivals}
+        by_name = {str(each.variant): scores(each.final, each.passes[0], [depth]) for each in rivals}
         where, passes = sleep.label(depth), sleep.passes[0]
         count = examples(sleep.final, sleep.passes, [depth])
-    own = found.pop("sleep", {})
-    best = sorted((name for name in found if found[name]), key=lambda name: (-_mean(found[name]), name))[:_NAMED]
+    own = by_name.pop("sleep", {})
+    best = sorted((name for name in by_name if by_name[name]), key=lambda name: (-_mean(by_name[name]), name))[:_NAMED]
     if not own or not best:
         return ""
-    differences = ", ".join(f"{name} {_difference(found[name], own, count)[0]}" for name in best)
+    differences = ", ".join(f"{name} {_difference(by_name[name], own, count)[0]}" for name in best)
     return f"at {where}, sleep (N = {passes}) minus rivals of its FLOPs: {differences}"
 
 
@@ -230,14 +231,14 @@ def _smaller(passes: Iterable[int], gain: Gain) -> list[int]:
     return sorted({n for n in passes if n < gain.high}, key=lambda n: (n != gain.low, n))
 
 
-def _mean(found: Scores) -> float:
-    return float(np.mean([*found.values()]))
+def _mean(scores: Scores) -> float:
+    return float(np.mean([*scores.values()]))
 
 
 def _spent(study: Study, n: int, depths: Sequence[int]) -> dict[int, float]:
     """Training FLOPs of a finished run of an N, by difficulty; none unless they are counted at every one."""
-    found = learning_curve.least(study.final.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths))))
-    return found if set(found) == set(depths) else {}
+    flops = learning_curve.least(study.final.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths))))
+    return flops if set(flops) == set(depths) else {}
 
 
 def _end(scores: pl.DataFrame, n: int, depths: Sequence[int]) -> float | None:

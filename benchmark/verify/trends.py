@@ -30,10 +30,10 @@ def falls(study: Study, *, n: int | str, smallest: float) -> Finding:
     def lift(depth: int, floor: Floor) -> Scores:
         return {seed: floor.lift(score) for seed, score in scores(study.final, count, [depth]).items()}
 
-    def judged(depths: Sequence[int], table: np.ndarray) -> Finding:
-        return trending(-table, depths, smallest=smallest, reading=_along(study, depths, table))
+    def finding(depths: Sequence[int], table: np.ndarray) -> Finding:
+        return trend_finding(-table, depths, smallest=smallest, reading=_along(study, depths, table))
 
-    found = _over_floors(study, lift, judged)
+    found = _over_floors(study, lift, finding)
     return replace(found, reading=f"N = {count}: lift {found.reading}; fall for each step of {words(study.axis)}")
 
 
@@ -57,10 +57,10 @@ def later(study: Study, *, n: int | str, lift: float, smallest: float) -> Findin
             for seed, tokens in needed.select("seed", "tokens").iter_rows()
         }
 
-    def judged(depths: Sequence[int], table: np.ndarray) -> Finding:
-        return trending(table, depths, smallest=smallest, reading=_along(study, depths, table))
+    def finding(depths: Sequence[int], table: np.ndarray) -> Finding:
+        return trend_finding(table, depths, smallest=smallest, reading=_along(study, depths, table))
 
-    found = _over_floors(study, share, judged)
+    found = _over_floors(study, share, finding)
     reading = f"N = {count}: share of the budget to a lift of {lift} {found.reading}; rise for each step of "
     return replace(found, reading=f"{reading}{words(study.axis)}")
 
@@ -79,7 +79,7 @@ def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float
 
     depths, table = _by_depth(study, gain)
     top = int(table.mean(axis=0).argmax())
-    found = trending(
+    found = trend_finding(
         table,
         depths,
         smallest=smallest,
@@ -100,7 +100,7 @@ def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float
 def _over_floors(
     study: Study,
     score: Callable[[int, Floor], Scores],
-    judged: Callable[[Sequence[int], np.ndarray], Finding],
+    finding: Callable[[Sequence[int], np.ndarray], Finding],
 ) -> Finding:
     """The less favourable of a finding over chance and the same over the best known shortcuts, with both readings.
 
@@ -109,7 +109,7 @@ def _over_floors(
     """
     known = floors(study)
     plain = {depth: Floor(name="chance", share=chance(study.final, [depth])) for depth in known}
-    over_chance = judged(*_by_depth(study, lambda depth: score(depth, plain[depth])))
+    over_chance = finding(*_by_depth(study, lambda depth: score(depth, plain[depth])))
     higher = {depth: floor for depth, floor in known.items() if floor.share > plain[depth].share + _SAME}
     if not higher:
         return over_chance
@@ -117,7 +117,7 @@ def _over_floors(
         by_depth = _by_depth(study, lambda depth: {} if known[depth].passes else score(depth, known[depth]))
     except LackingError as error:
         raise LackingError(f"over the best known shortcuts {error}") from error
-    over_shortcuts = judged(*by_depth)
+    over_shortcuts = finding(*by_depth)
     names = ", ".join(dict.fromkeys(floor.name for floor in higher.values()))
     worse = min(over_chance, over_shortcuts, key=lambda each: (each.effect.high >= each.smallest, each.effect.low))
     decides = "the first" if worse is over_chance else "the second"
@@ -141,7 +141,7 @@ def _along(study: Study, depths: Sequence[int], table: np.ndarray, sign: str = "
     return f"{', '.join(means)} at {', '.join(names)}"
 
 
-def trending(
+def trend_finding(
     table: np.ndarray, x: Sequence[float], *, smallest: float, reading: str, gain: Gain | None = None
 ) -> Finding:
     """The trend of scores [seeds, levels] along x as a finding."""

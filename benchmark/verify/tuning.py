@@ -12,7 +12,7 @@ from benchmark.studies import Study, values
 _SAME = ("task", "task_version", "scale", "model", "model_version")
 
 
-def preferred(frame: pl.DataFrame, study: Study, n: int, setting: str) -> float | None:
+def best_value(frame: pl.DataFrame, study: Study, n: int, setting: str) -> float | None:
     """The value of a setting that validation rows prefer for an N; None where fewer than two values were tried.
 
     Args:
@@ -37,14 +37,14 @@ def preferred(frame: pl.DataFrame, study: Study, n: int, setting: str) -> float 
     return float(means[setting][-1]) if means.height > 1 else None
 
 
-def untuned(frame: pl.DataFrame, study: Study, n: int, setting: str) -> str:
+def shortfall(frame: pl.DataFrame, study: Study, n: int, setting: str) -> str:
     """What keeps an N from having its own value, in words; empty if it has, or if rows do not have the setting."""
     if setting not in study.final.columns:
         return ""
     used = values(study.final.filter(pl.col("n") == n)[setting])
     if not used:
         return ""
-    best = preferred(frame, study, n, setting)
+    best = best_value(frame, study, n, setting)
     name = setting.replace("_", " ")
     if best is None:
         return f"N = {n} tried at one {name}"
