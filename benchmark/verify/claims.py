@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from benchmark.statistics import Interval, paired, trend, wilson
+from benchmark.statistics import Interval, examples_blur, paired, trend, wilson
 from benchmark.studies import Study, values, words
 from benchmark.verify.counted import constant, linear
 from benchmark.verify.evidence import (
@@ -70,7 +70,7 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
         p=smallest_level(inside) if len(one) > 1 else math.nan,
         seeds=len(one),
         spread=_sd(np.subtract(other, one)),
-        blur=_blur(count, one, other),
+        blur=examples_blur(difference.estimate, count),
     )
 
 
@@ -113,7 +113,7 @@ def _bounded(study: Study, *, n: int | str, at: str, bound: float, measure: str,
         p=smallest_level(beyond) if known else math.nan,
         seeds=len(found),
         spread=_sd(list(found.values())) / (1 - floor),
-        blur=_blur(total, list(found.values())) / (1 - floor),
+        blur=_blur(total, score.estimate) / (1 - floor),
     )
 
 
@@ -242,7 +242,7 @@ def _difference(
         p=found.p,
         seeds=found.seeds,
         spread=_sd(np.subtract(other, one)),
-        blur=_blur(count, one, other),
+        blur=examples_blur(found.difference.estimate, count),
         gain=gain,
     )
 
@@ -285,12 +285,12 @@ def _sd(found: Sequence[float] | np.ndarray) -> float:
     return float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
 
 
-def _blur(count: int, *scores: Sequence[float]) -> float:
-    """What `count` held-out examples leave open of a score, or of the difference of two."""
+def _blur(count: int, score: float) -> float:
+    """What `count` held-out examples leave open of a score."""
     if not count:
         return 0.0
-    each = [wilson(round(float(np.mean(score)) * count), count) for score in scores]
-    return math.hypot(*((interval.high - interval.low) / 2 for interval in each))
+    interval = wilson(round(score * count), count)
+    return (interval.high - interval.low) / 2
 
 
 FORMS: dict[str, Callable[..., Finding]] = {
