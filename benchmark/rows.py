@@ -108,8 +108,12 @@ def append(path: Path, rows: Iterable[Row]) -> None:
         os.fsync(file.fileno())
 
 
-def read(path: Path) -> list[Row]:
+def read(path: Path, keys: Sequence[str] = ("cell_id", "step", "status")) -> list[Row]:
     """The rows of a JSON-lines file; none if there is no file. An unfinished last line is a torn write: left out.
+
+    Args:
+        path: The file.
+        keys: What every row has.
 
     Raises:
         DamagedFileError: any other line that is not a row.
@@ -122,7 +126,7 @@ def read(path: Path) -> list[Row]:
             row = json.loads(line)
         except ValueError as error:
             raise DamagedFileError(f"{path}, line {number}: not JSON ({error})") from error
-        if not isinstance(row, dict) or not {"cell_id", "step", "status"} <= row.keys():
+        if not isinstance(row, dict) or not set(keys) <= row.keys():
             raise DamagedFileError(f"{path}, line {number}: not a row of sleepbench")
         rows.append(row)
     return rows
