@@ -59,9 +59,13 @@ class Outcome:
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """What each example that was asked adds [asked examples]: right or not; their mean is the score."""
-        held = self.asked > 0
-        values: NDArray[np.float64] = self.right[held] * (held.sum() / self.asked.sum())
+        """What each example says of the score [examples], which is their mean: 1 or 0 where all are asked once.
+
+        Else how much more of it is right than the score expects, over the mean number asked, around the score: an
+        example that was not asked says nothing against it.
+        """
+        score = self.exact_match
+        values: NDArray[np.float64] = score + (self.right - score * self.asked) * (len(self.asked) / self.asked.sum())
         return values
 
 
@@ -164,6 +168,11 @@ def read(source: Path) -> dict[Key, Outcome]:
             except ValueError as error:
                 raise rows.DamagedFileError(f"{folder / FILE}: {Key(*key)} is not whole ({error})") from error
     return found | _put_together(found)
+
+
+def read_all(sources: Sequence[Path]) -> dict[Key, Outcome]:
+    """Those of several sources together, as `rows.read_tables` reads their rows."""
+    return {key: outcome for source in sources for key, outcome in read(source).items()}
 
 
 def _put_together(found: Mapping[Key, Outcome]) -> dict[Key, Outcome]:

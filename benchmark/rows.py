@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Row = dict[str, Any]
 
@@ -78,10 +78,16 @@ COLUMNS: dict[str, Column] = {
     "lift": Column(kind="float", about="(exact_match - chance) / (1 - chance): 0 is guessing, 1 is perfect"),
     "wall_s": Column(kind="float", about="seconds of training and testing up to here, over all restarts"),
     "device": Column(kind="str", about="device type"),
+    "processor": Column(
+        kind="str", about="name of the CPU or GPU: another one rounds differently, so that a seed gives other numbers"
+    ),
     "torch": Column(kind="str", about="torch version"),
     "commit": Column(kind="str", about="commit of this code, '-dirty' when changed; null outside a repository"),
 }
 """Columns of every task and model, in order. The settings of task, model and training follow, one column each."""
+
+_FOURTH = ("processor",)
+"""Columns that version 4 brought; null in older rows."""
 
 WALL_COLUMNS = ("wall_s",)
 """Columns that differ between two runs of the same cell on the same machine; every other is bit-for-bit equal."""
@@ -240,18 +246,20 @@ def _migrated(frame: "pl.DataFrame") -> "pl.DataFrame":
     """A table of an older schema as it would be written now.
 
     Version 2 brought `majority` and `question_only`, which are the chance for every task of version 1; version 3
-    brought `variant`.
+    brought `variant`; version 4 the columns of `_FOURTH`.
     """
     import polars as pl
 
-    if not {"schema_version", "chance"} <= set(frame.columns) or not set(frame["schema_version"]) & {1, 2}:
+    older = list(range(1, SCHEMA_VERSION))
+    if not {"schema_version", "chance"} <= set(frame.columns) or not set(frame["schema_version"]) & set(older):
         return frame
     version, chance = pl.col("schema_version"), pl.col("chance")
     floors = [
         pl.when(version == 1).then(chance).otherwise(pl.col(name) if name in frame.columns else None).alias(name)
         for name in ("majority", "question_only")
     ]
-    variant = pl.col("variant") if "variant" in frame.columns else pl.lit(None, dtype=pl.String).alias("variant")
-    newest = pl.when(version.is_in([1, 2])).then(SCHEMA_VERSION).otherwise(version).cast(pl.Int64)
-    frame = frame.with_columns(*floors, variant, schema_version=newest)
+    kinds = {"str": pl.String, "int": pl.Int64, "float": pl.Float64}
+    null = [pl.lit(None, kinds[COLUMNS[c].kind]).alias(c) for c in ("variant", *_FOURTH) if c not in frame.columns]
+    newest = pl.when(version.is_in(older)).then(SCHEMA_VERSION).otherwise(version).cast(pl.Int64)
+    frame = frame.with_columns(*floors, *null, schema_version=newest)
     return frame.select(*(c for c in COLUMNS if c in frame.columns), *(c for c in frame.columns if c not in COLUMNS))

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from baselines.base import Model
-from benchmark import checkpoint, outcomes, rows
+from benchmark import checkpoint, environment, outcomes, rows
 from benchmark.config import Cell
 from benchmark.cost import cost
 from benchmark.evaluate import evaluate
@@ -252,10 +252,18 @@ def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
         "window": cell.task.window,
         "axis": cell.task.axis,
         "device": device,
+        "processor": _processor(device),
         "torch": torch.__version__,
         **settings,
         **context,
     }
+
+
+def _processor(device: str) -> str | None:
+    """What a cell is trained on; None of a GPU that is not here."""
+    if device == "cpu":
+        return environment.processor()
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def failure_row(facts: rows.Row, status: str, reason: str, *, step: int | None, wall_s: float | None) -> rows.Row:

@@ -12,8 +12,9 @@ from typing import Any
 
 import polars as pl
 
+from benchmark.outcomes import Key, Outcome
 from benchmark.statistics import Verdict, holm, seeds_needed, verdict
-from benchmark.studies import Study, studies
+from benchmark.studies import Study, processors, studies
 from benchmark.verify import artefacts, paper
 from benchmark.verify.claims import FORMS
 from benchmark.verify.evidence import LackingError, about, rank, seeds_of
@@ -93,14 +94,15 @@ class Judgement:
         return found | {"controls": [control.as_dict() for control in self.controls]}
 
 
-def judge(frame: pl.DataFrame) -> list[Judgement]:
+def judge(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome] | None = None) -> list[Judgement]:
     """Every claim of the paper judged by a table of rows, in the order of the claims.
 
-    A failed cell judges nothing; a claim without rows is "not enough evidence".
+    A failed cell judges nothing; a claim without rows is "not enough evidence". Differences whose runs have `outcomes`
+    count what examples add by these, others as `benchmark.statistics.paired` assumes.
     """
     frame = frame.unique(_KEYS, keep="first", maintain_order=True)
     claims = paper.claims()
-    found = [_found(frame, claim) for claim in claims]
+    found = [_found(frame, claim, outcomes or {}) for claim in claims]
     tested = [i for i, (finding, _, _, _) in enumerate(found) if finding is not None and finding.p is not None]
     adjusted = dict(zip(tested, holm([_p(found[i][0]) for i in tested]), strict=True))
     by_task: dict[str, list[Study]] = {}  # all studies of a task, made once
@@ -122,7 +124,9 @@ def _p(finding: Finding | None) -> float:
     return finding.p
 
 
-def _found(frame: pl.DataFrame, claim: Claim) -> tuple[Finding | None, Study | None, int, str]:
+def _found(
+    frame: pl.DataFrame, claim: Claim, outcomes: Mapping[Key, Outcome]
+) -> tuple[Finding | None, Study | None, int, str]:
     """What the best study says of a claim, that study, how many others could judge it, and else what is lacking."""
     wanted = {"suite": claim.suite} | dict(claim.where)
     if any(column not in frame.columns for column in wanted):
@@ -137,7 +141,7 @@ def _found(frame: pl.DataFrame, claim: Claim) -> tuple[Finding | None, Study | N
             lacking.append((study, "no cell has finished"))
             continue
         try:
-            judged.append((study, FORMS[claim.form](study, **claim.options)))
+            judged.append((study, FORMS[claim.form](replace(study, outcomes=outcomes), **claim.options)))
         except LackingError as error:
             lacking.append((study, str(error)))
     if judged:
@@ -193,6 +197,7 @@ def _judged(
         decided = verdict(
             finding.effect, math.nan if adjusted is None else adjusted, smallest=finding.smallest, alpha=ALPHA
         )
+    several = len(trained_on) if len(trained_on := processors(study.final)) > 1 else 0
     controls: tuple[artefacts.Control, ...] = ()
     if finding.gain is not None and claim.controls:
         controls = artefacts.examine(claim.controls, study, finding.gain, every(study))
@@ -202,7 +207,7 @@ def _judged(
         **same,
         verdict=decided,
         qualification=artefacts.qualification(controls) if decided == "reproduced" else "",
-        reading=finding.reading,
+        reading=f"{finding.reading}; seeds of {several} processors" if several else finding.reading,
         quantity=finding.quantity,
         estimate=_finite(finding.estimate.estimate),
         low=_finite(finding.estimate.low),

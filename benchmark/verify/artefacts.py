@@ -20,7 +20,7 @@ import tasks
 from benchmark.statistics import Interval, paired
 from benchmark.studies import Study, values
 from benchmark.verify.equal_flops import alike, at_larger_budget, at_smaller_budget, rivals
-from benchmark.verify.evidence import Gain, Scores, aligned, chance, examples, mean_over_seeds, scores
+from benchmark.verify.evidence import Gain, Scores, aligned, chance, common, examples, mean_over_seeds, scores
 from tasks.base import Task
 
 Status = Literal["survives", "fails", "not tested", "not needed"]
@@ -115,7 +115,7 @@ def _every_answer(study: Study, gain: Gain) -> tuple[Status, str]:
     gains: list[Scores] = []
     for answer in answers:
         one, other = (scores(study.final, n, gain.depths, answer=answer) for n in (gain.low, gain.high))
-        gains.append({seed: other[seed] - one[seed] for seed in one.keys() & other.keys()})
+        gains.append(Scores({seed: other[seed] - one[seed] for seed in common(one, other)}, one.processors))
     table = np.array(aligned(*gains))  # [answers, seeds]
     mean = table.mean(axis=0)
     said = f"gain by answer {', '.join(f'{row.mean():+.3f}' for row in table)}"
@@ -147,7 +147,7 @@ def _window_index(study: Study, gain: Gain, whole: float, every: Sequence[Study]
         if not twin.final.height or twin.final["window_embedding"][0] is not True:
             continue
         one, other = (scores(twin.final, n, gain.depths) for n in (gain.low, gain.high))
-        if one.keys() & other.keys():
+        if common(one, other):
             low, high = aligned(one, other)
             left = paired(low, high, examples=examples(twin.final, [gain.low, gain.high], gain.depths))
             said = f"with a window index {left.difference} is left of {whole:+.3f}"

@@ -19,12 +19,15 @@ from benchmark.verify.evidence import (
     Scores,
     aligned,
     chance,
+    common,
     examples,
     mean_over_seeds,
     named,
+    outcomes_of,
     passes,
     places,
     scores,
+    shared,
     smallest_level,
 )
 from benchmark.verify.finding import ANY, Finding
@@ -37,11 +40,14 @@ def beats(study: Study, *, low: int | str, high: int | str, at: str, smallest: f
         LackingError: as every form, where the rows lack an N or a difficulty.
     """
     small, large, depths = passes(study, low), passes(study, high), places(study, at)
-    one, other = aligned(scores(study.final, small, depths), scores(study.final, large, depths))
+    low_scores, high_scores = scores(study.final, small, depths), scores(study.final, large, depths)
+    one, other = aligned(low_scores, high_scores)
+    seeds = common(low_scores, high_scores)
     return _difference(
         one,
         other,
         examples(study.final, [small, large], depths),
+        shared=shared(*(outcomes_of(study.final, study.outcomes, n, depths, seeds) for n in (small, large))),
         smallest=smallest,
         reading=f"N = {large} {np.mean(other):.3f}, N = {small} {np.mean(one):.3f} at {named(study, depths)}",
         gain=Gain(low=small, high=large, depths=depths),
@@ -51,14 +57,16 @@ def beats(study: Study, *, low: int | str, high: int | str, at: str, smallest: f
 def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: float) -> Finding:
     """Two N are the same within a margin: the interval of their difference lies within it, two one-sided tests."""
     small, large, depths = passes(study, low), passes(study, high), places(study, at)
-    one, other = aligned(scores(study.final, small, depths), scores(study.final, large, depths))
-    count = examples(study.final, [small, large], depths)
+    low_scores, high_scores = scores(study.final, small, depths), scores(study.final, large, depths)
+    one, other = aligned(low_scores, high_scores)
+    count, seeds = examples(study.final, [small, large], depths), common(low_scores, high_scores)
+    known = shared(*(outcomes_of(study.final, study.outcomes, n, depths, seeds) for n in (small, large)))
 
     def inside(level: float) -> bool:
-        found = paired(one, other, level, examples=count).difference
+        found = paired(one, other, level, examples=count, shared=known).difference
         return -margin < found.low and found.high < margin
 
-    difference = paired(one, other, examples=count).difference
+    difference = paired(one, other, examples=count, shared=known).difference
     far = max(abs(difference.low), abs(difference.high))
     near = 0.0 if difference.low <= 0 <= difference.high else min(abs(difference.low), abs(difference.high))
     return Finding(
@@ -70,7 +78,7 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
         p=smallest_level(inside) if len(one) > 1 else math.nan,
         seeds=len(one),
         spread=_sd(np.subtract(other, one)),
-        blur=examples_blur(difference.estimate, count),
+        blur=examples_blur(difference.estimate, count, known),
     )
 
 
@@ -157,7 +165,7 @@ def later(study: Study, *, n: int | str, lift: float, smallest: float) -> Findin
     every = study.scores.filter((pl.col("n") == count) & pl.col("answer").is_null())
 
     def share(depth: int) -> Scores:
-        found = {}
+        found = Scores(processors=scores(study.final, count, [depth]).processors)
         for seed in scores(study.final, count, [depth]):
             curve = every.filter((pl.col("depth") == depth) & (pl.col("seed") == seed))
             found[seed] = _first_at(curve.sort("tokens_seen"), lift) / float(max(curve["tokens_seen"]))
@@ -190,7 +198,8 @@ def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float
 
     def gain(depth: int) -> Scores:
         one, other = scores(study.final, small, [depth]), scores(study.final, large, [depth])
-        return {seed: other[seed] - one[seed] for seed in one.keys() & other.keys()}
+        seeds = common(one, other)
+        return Scores({seed: other[seed] - one[seed] for seed in seeds}, one.processors)
 
     depths, table = _by_depth(study, gain)
     largest = depths[int(table.mean(axis=0).argmax())]
@@ -211,12 +220,15 @@ def helps(study: Study, *, column: str, base: float, n: int | str, at: str, smal
     if len(others) != 1:
         raise LackingError(f"it takes one other value of {column} than {base}; there are {len(others)}")
     parts = [study.final.filter(pl.col(column) == value) for value in (base, others[0])]
-    one, other = aligned(*(scores(part, count, depths) for part in parts))
+    by_seed = [scores(part, count, depths) for part in parts]
+    one, other = aligned(*by_seed)
+    seeds = common(*by_seed)
     name = column.replace("_", " ")
     return _difference(
         one,
         other,
         min(examples(part, [count], depths) for part in parts),
+        shared=shared(*(outcomes_of(part, study.outcomes, count, depths, seeds) for part in parts)),
         smallest=smallest,
         reading=f"N = {count}: {np.mean(other):.3f} with {name} {others[0]:g}, {np.mean(one):.3f} with {base:g}",
     )
@@ -227,12 +239,13 @@ def _difference(
     other: Sequence[float],
     count: int,
     *,
+    shared: float | None,
     smallest: float,
     reading: str,
     gain: Gain | None = None,
 ) -> Finding:
     """How much higher scores are than others of the same seeds, each over `count` examples, as a finding."""
-    found = paired(one, other, examples=count)
+    found = paired(one, other, examples=count, shared=shared)
     return Finding(
         reading=reading,
         quantity="difference",
@@ -242,7 +255,7 @@ def _difference(
         p=found.p,
         seeds=found.seeds,
         spread=_sd(np.subtract(other, one)),
-        blur=examples_blur(found.difference.estimate, count),
+        blur=examples_blur(found.difference.estimate, count, shared),
         gain=gain,
     )
 

@@ -13,7 +13,7 @@ import polars as pl
 from benchmark import rows
 from benchmark.statistics import Paired, paired, unpaired
 from benchmark.studies import Study
-from benchmark.verify.evidence import Gain, Scores, aligned, at_flops, budget, examples, scores
+from benchmark.verify.evidence import Gain, Scores, aligned, at_flops, budget, common, examples, scores
 
 FREE = ("tokens", "evaluations")
 """Settings in which a run trained for longer may differ: the rate is constant, so its first part is the shorter run."""
@@ -29,7 +29,7 @@ def at_smaller_budget(study: Study, gain: Gain) -> Left | None:
     spent = budget(study.final, gain.low, gain.depths)
     one = at_flops(study.scores, gain.low, gain.depths, spent)
     other = at_flops(study.scores, gain.high, gain.depths, spent)
-    if not one.keys() & other.keys():
+    if not common(one, other):
         return None
     count = examples(study.final, [gain.low, gain.high], gain.depths)
     return _compared(one, other, count, f"at the FLOPs of N = {gain.low} ({spent:.1e})", gain.low, gain.high)
@@ -93,15 +93,15 @@ def alike(study: Study, other: Study, gain: Gain, but: Sequence[str]) -> bool:
 
 def _compared(one: Scores, other: Scores, count: int, where: str, low: int, high: int) -> Left:
     """The second minus the first set of scores, paired where two seeds or more have both."""
-    common = one.keys() & other.keys()
+    pairs = common(one, other)
     found = None
-    if len(common) > 1:
+    if len(pairs) > 1:
         first, second = aligned(one, other)
         found = paired(first, second, examples=count)
     elif min(len(one), len(other)) > 1:
         found = unpaired([one[s] for s in sorted(one)], [other[s] for s in sorted(other)], examples=count)
-    means = [float(np.mean([each[s] for s in sorted(common or each)])) for each in (one, other)]
-    seeds = len(common) or min(len(one), len(other))
+    means = [float(np.mean([each[s] for s in pairs or sorted(each)])) for each in (one, other)]
+    seeds = len(pairs) or min(len(one), len(other))
     left = f", {found.difference}" if found else f", {means[1] - means[0]:+.3f}"
     return (
         found,

@@ -5,12 +5,27 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from benchmark.statistics import Interval, over_seeds
+from benchmark.outcomes import Key, Outcome
+from benchmark.statistics import Interval, over_seeds, shared_variance
 from benchmark.studies import Study, values
 
-Scores = dict[int, float]
-"""A score by seed."""
+
+class Scores(dict[int, float]):
+    """A score by seed.
+
+    Attributes:
+        processors: By seed, what the cells that make up the score were trained on, in the order of the difficulties;
+            None where the rows do not say.
+    """
+
+    def __init__(
+        self, scores: Mapping[int, float] | None = None, processors: Mapping[int, Sequence[str | None]] | None = None
+    ) -> None:
+        super().__init__(scores or {})
+        self.processors = dict(processors or {})
+
 
 SCALES = ("tiny", "cpu", "gpu", "paper")
 PLACES = ("all", "shallowest", "beyond nearest", "deeper half", "deepest")
@@ -50,9 +65,17 @@ def scores(
     """
     which = pl.col("answer").is_null() if answer is None else pl.col("answer") == answer
     found = rows.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths)) & which)
-    found = found.drop_nulls(column).group_by("seed").agg(pl.col("depth").n_unique(), pl.col(column).mean())
+    found = (
+        found.drop_nulls(column)
+        .group_by("seed")
+        .agg(pl.col("depth").n_unique(), pl.col(column).mean(), pl.col("processor").sort_by("depth"))
+    )
     found = found.filter(pl.col("depth") == len(set(depths))).sort("seed")
-    return dict(zip(found["seed"].to_list(), found[column].to_list(), strict=True))
+    seeds = found["seed"].to_list()
+    return Scores(
+        dict(zip(seeds, found[column].to_list(), strict=True)),
+        dict(zip(seeds, found["processor"].to_list(), strict=True)),
+    )
 
 
 def examples(rows: pl.DataFrame, ns: Iterable[int], depths: Sequence[int], answer: int | None = None) -> int:
@@ -64,16 +87,52 @@ def examples(rows: pl.DataFrame, ns: Iterable[int], depths: Sequence[int], answe
     return int(fewest) if isinstance(fewest, int) else 0
 
 
+def common(*found: Mapping[int, float]) -> list[int]:
+    """The seeds that all have and that may be compared: what is known to be trained on two processors is no pair."""
+
+    def one_processor(seed: int) -> bool:
+        named = [each.processors[seed] for each in found if isinstance(each, Scores) and seed in each.processors]
+        return all(len({name for name in cells if name is not None}) < 2 for cells in zip(*named, strict=False))
+
+    return [seed for seed in sorted(set.intersection(*(set(each) for each in found))) if one_processor(seed)]
+
+
 def aligned(*found: Mapping[int, float]) -> tuple[list[float], ...]:
-    """The scores of the seeds that all have, in the same order.
+    """The scores of the seeds that may be compared, in the same order.
 
     Raises:
-        LackingError: no seed has them all.
+        LackingError: no seed has them all, on one processor where that is known.
     """
-    common = sorted(set.intersection(*(set(each) for each in found)))
-    if not common:
-        raise LackingError("no seed has finished with every N that is compared")
-    return tuple([each[seed] for seed in common] for each in found)
+    seeds = common(*found)
+    if not seeds:
+        apart = set.intersection(*(set(each) for each in found))
+        raise LackingError(f"no seed has finished with every N that is compared{' on one processor' if apart else ''}")
+    return tuple([each[seed] for seed in seeds] for each in found)
+
+
+def outcomes_of(
+    rows: pl.DataFrame, outcomes: Mapping[Key, Outcome], n: int, depths: Sequence[int], seeds: Sequence[int]
+) -> NDArray[np.float64] | None:
+    """What each held-out example says of the scores of seeds [seeds, examples]; None where outcomes were not kept.
+
+    The mean over difficulties, as of `scores`: an example of several counts once.
+    """
+    at = rows.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths)) & pl.col("answer").is_null())
+    table = []
+    for seed in seeds:
+        keys = at.filter(pl.col("seed") == seed).select(Key._fields).rows()
+        of_seed = [outcomes[Key(*key)].values for key in keys if Key(*key) in outcomes]
+        if not of_seed or len(of_seed) < len(keys) or len({len(values) for values in of_seed}) > 1:
+            return None
+        table.append(np.mean(of_seed, axis=0))
+    return np.array(table) if len({len(values) for values in table}) == 1 else None
+
+
+def shared(low: NDArray[np.float64] | None, high: NDArray[np.float64] | None) -> float | None:
+    """The variance over examples of a difference that all seeds share; None where outcomes or a second seed lack."""
+    if low is None or high is None or low.shape != high.shape or len(low) < 2:
+        return None
+    return shared_variance(high - low)
 
 
 def chance(rows: pl.DataFrame, depths: Sequence[int], answer: int | None = None) -> float:
@@ -131,6 +190,7 @@ def at_flops(rows: pl.DataFrame, n: int, depths: Sequence[int], budget: float) -
         budget: Training FLOPs.
     """
     found: dict[int, list[float]] = {}
+    trained_on: dict[int, list[str | None]] = {}
     of_n = rows.filter((pl.col("n") == n) & pl.col("answer").is_null() & pl.col("depth").is_in(list(depths)))
     for (seed, _), curve in of_n.sort("seed", "depth", "train_flops").group_by(["seed", "depth"], maintain_order=True):
         spent, score = curve["train_flops"].to_numpy(), curve["exact_match"].to_numpy()
@@ -138,7 +198,9 @@ def at_flops(rows: pl.DataFrame, n: int, depths: Sequence[int], budget: float) -
             start = float(curve["chance"][0])
             at = np.interp(budget, np.concatenate([[0.0], spent]), np.concatenate([[start], score]))
             found.setdefault(int(str(seed)), []).append(float(at))
-    return {seed: float(np.mean(each)) for seed, each in found.items() if len(each) == len(set(depths))}
+            trained_on.setdefault(int(str(seed)), []).append(curve["processor"][-1])
+    means = {seed: float(np.mean(each)) for seed, each in found.items() if len(each) == len(set(depths))}
+    return Scores(means, trained_on)
 
 
 def budget(rows: pl.DataFrame, n: int, depths: Sequence[int]) -> float:
