@@ -11,11 +11,13 @@ import polars as pl
 import pytest
 import torch
 from harness import small
+from planted import flat, planted, table
 
 from benchmark import outcomes, rows, sweep
 from benchmark.config import Cell
-from benchmark.outcomes import Key
+from benchmark.outcomes import Key, Outcome
 from benchmark.trainer import Trainer
+from benchmark.verify import judge
 from tasks.depo import Depo
 
 JOINT = small(strings=2, test_passes=(1, 2))
@@ -175,3 +177,24 @@ def test_the_weight_of_a_test_is_an_eighth_of_a_byte_an_example() -> None:
     )
     assert len(frame["right"][0]) == 256
     assert outcomes._outcome(2048, None, frame["right"][0]).right.tolist() == right.astype(int).tolist()
+
+
+def test_verdicts_count_what_examples_add_by_outcomes() -> None:
+    """Two N of equal scores, right on the same examples or on others: only the second is open to other examples."""
+    rows_ = planted(flat(n1=0.75, n2=0.75, n4=0.75), ns=(1, 2, 4), noise=0.002)
+    half, quarter = np.arange(2000) % 2 == 0, np.arange(2000) % 4 == 0
+    same, turned = half | quarter, ~(half & quarter)
+    ends = {}
+    for name, of_two in (("alike", same), ("apart", turned[::-1])):
+        known = {}
+        for row in rows_:
+            right = (of_two if row["sleep_passes"] == 2 else same).astype(np.int64)
+            key = Key(row["cell_id"], row["step"], row["tested_passes"], row["difficulty"], None)
+            known[key] = Outcome(asked=np.ones(2000, dtype=np.int64), right=right)
+        (found,) = (each for each in judge(table(rows_), known) if each.id == "two-beats-one")
+        assert found.high is not None and found.estimate is not None
+        ends[name] = found.high - found.estimate
+    (found,) = (each for each in judge(table(rows_)) if each.id == "two-beats-one")
+    assert found.high is not None and found.estimate is not None
+    assert ends["alike"] == pytest.approx(found.high - found.estimate, rel=0.05)
+    assert ends["apart"] > 1.5 * ends["alike"]
