@@ -110,7 +110,8 @@ def judge(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome] | None = None) ->
     def every(study: Study) -> list[Study]:
         task = str(study.final["task"][0])
         if task not in by_task:
-            by_task[task] = studies(frame.filter(pl.col("task") == task))
+            of_task = studies(frame.filter(pl.col("task") == task))
+            by_task[task] = [replace(each, outcomes=outcomes or {}) for each in of_task]
         return by_task[task]
 
     return [

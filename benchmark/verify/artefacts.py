@@ -20,7 +20,18 @@ import tasks
 from benchmark.statistics import Interval, paired
 from benchmark.studies import Study, values
 from benchmark.verify.equal_flops import alike, at_larger_budget, at_smaller_budget, rivals
-from benchmark.verify.evidence import Gain, Scores, aligned, chance, common, examples, mean_over_seeds, scores
+from benchmark.verify.evidence import (
+    Gain,
+    Scores,
+    aligned,
+    chance,
+    common,
+    examples,
+    mean_over_seeds,
+    outcomes_of,
+    scores,
+    shared,
+)
 from tasks.base import Task
 
 Status = Literal["survives", "fails", "not tested", "not needed"]
@@ -149,7 +160,9 @@ def _window_index(study: Study, gain: Gain, whole: float, every: Sequence[Study]
         one, other = (scores(twin.final, n, gain.depths) for n in (gain.low, gain.high))
         if common(one, other):
             low, high = aligned(one, other)
-            left = paired(low, high, examples=examples(twin.final, [gain.low, gain.high], gain.depths))
+            pairs, count = common(one, other), examples(twin.final, [gain.low, gain.high], gain.depths)
+            right = (outcomes_of(twin.final, twin.outcomes, n, gain.depths, pairs) for n in (gain.low, gain.high))
+            left = paired(low, high, examples=count, shared=shared(*right))
             said = f"with a window index {left.difference} is left of {whole:+.3f}"
             return _status(left.difference, whole), said
     return "not tested", f"{consolidated} windows are consolidated without an index; no rows with one at this setting"

@@ -98,13 +98,14 @@ def _bounded(study: Study, *, n: int | str, at: str, bound: float, measure: str,
     if not found:
         raise LackingError(f"no seed has finished N = {count} at {named(study, depths)}")
     floor = chance(study.final, depths) if measure == "lift" else 0.0
-    score = mean_over_seeds(found, total)
+    held_out = shared(outcomes_of(study.final, study.outcomes, count, depths, sorted(found)))
+    score = mean_over_seeds(found, total, shared=held_out)
 
     def measured(value: float) -> float:
         return (value - floor) / (1 - floor)
 
     def beyond(level: float) -> bool:
-        interval = mean_over_seeds(found, total, level)
+        interval = mean_over_seeds(found, total, level, shared=held_out)
         return sign * (measured(interval.low if sign > 0 else interval.high) - bound) > 0
 
     known = len(found) > 1  # one seed tells nothing of others, however many examples it was tested on

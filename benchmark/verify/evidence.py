@@ -128,11 +128,15 @@ def outcomes_of(
     return np.array(table) if len({len(values) for values in table}) == 1 else None
 
 
-def shared(low: NDArray[np.float64] | None, high: NDArray[np.float64] | None) -> float | None:
-    """The variance over examples of a difference that all seeds share; None where outcomes or a second seed lack."""
-    if low is None or high is None or low.shape != high.shape or len(low) < 2:
+def shared(*found: NDArray[np.float64] | None) -> float | None:
+    """The variance over examples that all seeds share, of a score or of a difference of two (second minus first).
+
+    None where outcomes or a second seed are lacking.
+    """
+    known = [values for values in found if values is not None]
+    if len(known) < len(found) or len({values.shape for values in known}) > 1 or len(known[0]) < 2:
         return None
-    return shared_variance(high - low)
+    return shared_variance(known[-1] - known[0] if len(known) > 1 else known[0])
 
 
 def chance(rows: pl.DataFrame, depths: Sequence[int], answer: int | None = None) -> float:
@@ -220,9 +224,11 @@ def rank(study: Study) -> tuple[int, int, int]:
     return SCALES.index(scale) if scale in SCALES else -1, seeds_of(study), int(study.final["cell_id"].n_unique())
 
 
-def mean_over_seeds(found: Mapping[int, float], examples: int, level: float = 0.95) -> Interval:
+def mean_over_seeds(
+    found: Mapping[int, float], examples: int, level: float = 0.95, *, shared: float | None = None
+) -> Interval:
     """The mean with its interval for new seeds and new examples; for one seed, of the examples alone."""
-    return over_seeds([found[seed] for seed in sorted(found)], examples, level)
+    return over_seeds([found[seed] for seed in sorted(found)], examples, level, shared=shared)
 
 
 def smallest_level(holds: Callable[[float], bool]) -> float:
