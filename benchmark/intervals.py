@@ -8,7 +8,7 @@ with `examples=0`: then seeds are all that varies.
 What varies between examples has two parts. That a run gets one example right and the next wrong by luck differs from
 seed to seed: it is in the spread of the seeds already, and counts there. That an example is easy or hard for all seeds
 alike is not in their spread: its variance, divided by the number of examples, is added. Outcomes per example tell it
-(`shared_variance`); scores alone do not, and then it is bounded, each function says how.
+(`shared_variance`); scores alone do not, and then something is assumed, each function says what.
 
 Spreads of several sources are added as Zou & Donner do (Statistics in Medicine 27:1693, 2008, "MOVER"): each source
 gives its own distance from the estimate to the limit, and the distances are added as squares. With one source this is
@@ -167,8 +167,8 @@ def hierarchical_bootstrap(
       Coull, The American Statistician 52:119, 1998), so that nothing wrong in 256 examples is no proof of perfection;
       of a difference, one example that all seeds win and one that all lose.
 
-    In simulations of 3 to 10 seeds and 256 examples it covers in 93 to 98 % of cases, near the ceiling as well;
-    differences in 93 to 98 %, and where both settings are right on 99 % of so few examples in all.
+    In simulations of 3 to 10 seeds and 256 examples it covers in 93 to 98 % of cases, near the ceiling as well. So does
+    the interval of a difference, but for two settings that get 99 % of so few examples right: it covers in all cases.
 
     Args:
         right: [seeds, examples], at least 2 and 1; every seed on the same examples in the same order.

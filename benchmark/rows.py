@@ -79,7 +79,8 @@ COLUMNS: dict[str, Column] = {
     "wall_s": Column(kind="float", about="seconds of training and testing up to here, over all restarts"),
     "device": Column(kind="str", about="device type"),
     "processor": Column(
-        kind="str", about="name of the CPU or GPU: another one rounds differently, so that a seed gives other numbers"
+        kind="str",
+        about="CPU or GPU, as the system calls it; another rounds differently, so that a seed gives other numbers",
     ),
     "torch": Column(kind="str", about="torch version"),
     "commit": Column(kind="str", about="commit of this code, '-dirty' when changed; null outside a repository"),

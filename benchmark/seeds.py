@@ -25,10 +25,10 @@ def needed(frame: pl.DataFrame, difference: float, power: float = 0.8, level: fl
         Plain data. `seeds`: those that both N have, trained on one processor where that is known; `difference` with
         `low` and `high`: of the mean exact match, the larger N minus the smaller, for new examples too; `sd` and
         `other_sd`: over seeds, of the exact match of the smaller and the larger N; `sd_of_differences`: of the same
-        seeds; `needed`: seeds of a paired comparison if
-        that is the true spread; `needed_likely`: if it is the upper 80 % limit of what so few seeds tell of it;
-        `needed_unpaired`: seeds of each N if they were not the same. Null where there are fewer than two seeds, and
-        where all agree (as at the ceiling), which tells nothing of the spread elsewhere.
+        seeds; `needed`: seeds of a paired comparison if that is the true spread; `needed_likely`: if it is the upper
+        80 % limit of what so few seeds tell of it; `needed_unpaired`: seeds of each N if they were not the same. Null
+        where there are fewer than two seeds, and where all agree (as at the ceiling), which tells nothing of the
+        spread elsewhere.
     """
     found = []
     for study in studies(frame):

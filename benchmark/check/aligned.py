@@ -131,7 +131,7 @@ def remarks(frame: pl.DataFrame, reference: pl.DataFrame) -> list[str]:
             found.append(f"{where} do{'es' if there is reference else ''} not know: {', '.join(unknown)}; not compared")
     for column in ("device", "processor", "torch"):
         new, old = (sorted({str(v) for v in f[column].unique() if v is not None}) for f in (frame, reference))
-        if new != old:
+        if new and old and new != old:
             found.append(f"{column}: {', '.join(new)} here, {', '.join(old)} in the reference")
     return found
 
