@@ -15,7 +15,7 @@ import polars as pl
 REACH = 0.01
 """A run that ends within this share of a budget counts at its end: budgets come in whole optimizer steps."""
 
-_RUN = ("cell_id", "seed", "n", "depth", "answer", "n_examples")
+_RUN = ("cell_id", "seed", "n", "depth", "answer", "n_examples", "processor")
 
 
 def at_flops(scores: pl.DataFrame, budgets: Mapping[int, float]) -> pl.DataFrame:

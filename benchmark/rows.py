@@ -82,12 +82,16 @@ COLUMNS: dict[str, Column] = {
     "lift": Column(kind="float", about="(exact_match - chance) / (1 - chance): 0 is guessing, 1 is perfect"),
     "wall_s": Column(kind="float", about="seconds of training and testing up to here, over all restarts"),
     "device": Column(kind="str", about="device type"),
+    "processor": Column(
+        kind="str",
+        about="CPU or GPU, as the system calls it; another rounds differently, so that a seed gives other numbers",
+    ),
     "torch": Column(kind="str", about="torch version"),
     "commit": Column(kind="str", about="commit of this code, '-dirty' when changed; null outside a repository"),
 }
 """Columns of every task and model, in order. The settings of task, model and training follow, one column each."""
 
-_FOURTH = ("cache_bytes",)
+_FOURTH = ("cache_bytes", "processor")
 """Columns that version 4 brought; null in older rows."""
 
 WALL_COLUMNS = ("wall_s",)
@@ -115,8 +119,12 @@ def append(path: Path, rows: Iterable[Row]) -> None:
         os.fsync(file.fileno())
 
 
-def read(path: Path) -> list[Row]:
+def read(path: Path, keys: Sequence[str] = ("cell_id", "step", "status")) -> list[Row]:
     """The rows of a JSON-lines file; none if there is no file. An unfinished last line is a torn write: left out.
+
+    Args:
+        path: The file.
+        keys: What every row has.
 
     Raises:
         DamagedFileError: any other line that is not a row.
@@ -129,7 +137,7 @@ def read(path: Path) -> list[Row]:
             row = json.loads(line)
         except ValueError as error:
             raise DamagedFileError(f"{path}, line {number}: not JSON ({error})") from error
-        if not isinstance(row, dict) or not {"cell_id", "step", "status"} <= row.keys():
+        if not isinstance(row, dict) or not set(keys) <= row.keys():
             raise DamagedFileError(f"{path}, line {number}: not a row of sleepbench")
         rows.append(row)
     return rows

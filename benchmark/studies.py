@@ -5,13 +5,14 @@ cell that failed is left out of the scores and named in the note.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from benchmark import rows
+from benchmark.outcomes import Key, Outcome
 
 IDENTITY = ("variant", "suite", "scale", "task", "task_version", "model", "model_version", "device")
 """Columns whose values never share a study; each names a study only where those before it do not tell."""
@@ -38,6 +39,7 @@ class Study:
             `depth` the difficulty.
         final: Those of the last step of every finished cell.
         failed: One row per failed cell; its `depth` may be null.
+        outcomes: Which examples were right in those of its tests whose outcomes were kept and read.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Study:
     scores: pl.DataFrame
     final: pl.DataFrame
     failed: pl.DataFrame
+    outcomes: Mapping[Key, Outcome] = field(default_factory=dict, repr=False)
 
     def label(self, depth: int) -> str:
         """A difficulty in words, such as "t = 4"."""
@@ -189,6 +192,8 @@ def _study(
         note.append(f"{_cells(len(cells))} failed, left out: {'; '.join(cells[:MOST_NAMED])}{more}.")
     if unfinished := scores["cell_id"].n_unique() - final["cell_id"].n_unique():
         note.append(f"{_cells(unfinished)} unfinished: in curves as far as trained, not in final scores.")
+    if len(trained_on := processors(scores)) > 1:
+        note.append(f"Trained on {len(trained_on)} processors: {', '.join(trained_on)}.")
     if differing := [words(c) for c in settings if c not in axes and part[c].n_unique() > 1]:
         note.append(f"Not the same at every difficulty: {', '.join(differing)}.")
     return Study(
@@ -224,6 +229,11 @@ def _failure(row: dict[str, Any], by: Sequence[str]) -> str:
     ]
     depth = [] if row["depth"] is None or row["axis"] in by else [label(row["axis"], row["depth"])]
     return ", ".join([*told, f"N = {row['n']}", *depth, f"seed {row['seed']} ({row['status']})"])
+
+
+def processors(frame: pl.DataFrame) -> list[str]:
+    """The processors that rows were trained on, as far as they say so; the same seed gives other numbers on another."""
+    return values(frame["processor"]) if "processor" in frame.columns else []
 
 
 def label(axis: str, value: int) -> str:

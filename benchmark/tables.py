@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from benchmark import latex, learning_curve, rows, statistics
-from benchmark.studies import Study, studies, words
+from benchmark.studies import Study, processors, studies, words
 
 LIFT = 0.8
 """Threshold of the column of tokens needed: four fifths of the way from chance to perfect."""
@@ -152,6 +152,8 @@ def caption(frame: pl.DataFrame) -> str:
         f"came to a lift of {LIFT}, and the mean of the tokens that took. State bytes: kept of a sequence between "
         "windows; cache bytes: keys and values of the windows it has evicted, fp32. Wall s: of training and its tests."
     )
+    if len(trained_on := processors(frame)) > 1:
+        text += f" Trained on {len(trained_on)} processors, {', '.join(trained_on)}: seeds are paired within one only."
     return text[0].upper() + text[1:]
 
 

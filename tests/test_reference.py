@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from harness import bench, comparable
 
-from benchmark import estimate, figures, reference, rows
+from benchmark import estimate, figures, outcomes, reference, rows
 from benchmark.environment import REFERENCE
 from benchmark.reference import Study
 from benchmark.request import Request
@@ -57,6 +57,7 @@ def test_only_what_is_missing_is_trained(root: Path, monkeypatch: pytest.MonkeyP
     after = rows.read_table(root / "first")
     assert set(after["sleep_passes"]) == {1, 2}
     assert comparable(after.filter(pl.col("sleep_passes") == 1).to_dicts()) == comparable(before.to_dicts())
+    assert {key.cell_id for key in outcomes.read(root)} == set(after["cell_id"])
     both = json.loads((root / "first" / "environment.json").read_text())
     assert (both["command"], both["cells"], both["earlier"]) == (TWO.command, 1, [environment])
 
@@ -70,6 +71,7 @@ def test_a_cell_of_several_studies_is_trained_once(root: Path, monkeypatch: pyte
     out = run(root)
     assert "first: 2 cells trained" in out and "second: 0 cells trained" in out
     second = rows.read_table(root / "second")
+    assert outcomes.read_table(root / "second").equals(outcomes.read_table(root / "first"))
     assert set(second["suite"]) == {"passes"}
     assert second.drop("suite").equals(rows.read_table(root / "first").drop("suite"))
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from harness import bench, comparable, small, start
 
-from benchmark import checkpoint, rows
+from benchmark import checkpoint, outcomes, rows
 from benchmark.config import Cell
 from benchmark.trainer import Trainer
 
@@ -289,6 +289,7 @@ def test_interrupted_and_killed_and_run_again(tmp_path: Path) -> None:
     assert (done.code, done.err) == (0, "")
     assert states(broken) == ["ok", "ok"]
     assert table(broken).equals(table(whole))
+    assert outcomes.read_table(broken).equals(outcomes.read_table(whole))
 
 
 def states(folder: Path) -> list[str]:

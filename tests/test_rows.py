@@ -215,10 +215,10 @@ def test_rows_of_version_1_read_as_if_written_now(tmp_path: Path) -> None:
     alone, both = rows.read_table(tmp_path / "alone.parquet"), rows.read_table(tmp_path / "both.parquet")
     assert alone.columns[: len(rows.COLUMNS)] == list(rows.COLUMNS)
     assert alone.select(bare.columns).drop("schema_version").equals(bare.drop("schema_version"))
-    assert alone.select("schema_version", "majority", "question_only").rows() == [(4, 0.25, 0.25)]
+    assert alone.select("schema_version", "majority", "question_only").rows() == [(rows.SCHEMA_VERSION, 0.25, 0.25)]
     assert both.select("step", "schema_version", "majority", "question_only").rows() == [
-        (1, 4, 0.25, 0.25),
-        (2, 4, 0.1, 0.2),
+        (1, rows.SCHEMA_VERSION, 0.25, 0.25),
+        (2, rows.SCHEMA_VERSION, 0.1, 0.2),
     ]
 
 
@@ -226,7 +226,7 @@ def test_rows_of_version_2_had_no_variants(tmp_path: Path) -> None:
     old = row(1, majority=0.1, question_only=0.2, chance=0.25) | {"schema_version": 2}
     rows.table([old]).drop("variant").write_parquet(tmp_path / "rows.parquet")
     (read,) = rows.read_table(tmp_path / "rows.parquet").select("schema_version", "variant", "majority").rows()
-    assert read == (4, None, 0.1)
+    assert read == (rows.SCHEMA_VERSION, None, 0.1)
 
 
 def test_rows_of_version_3_did_not_count_a_cache(tmp_path: Path) -> None:

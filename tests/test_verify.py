@@ -108,7 +108,7 @@ def test_an_open_claim_says_how_many_seeds_would_settle_it() -> None:
 
 
 def test_seeds_do_not_make_up_for_few_examples() -> None:
-    part = GOOD | {"noise": 0.005, "examples": 200, "test_examples": 200}
+    part = GOOD | {"noise": 0.005, "examples": 64, "test_examples": 64}
     found = said("two-beats-one", planted(flat(n1=0.7, n2=0.7, n4=0.7), **part))
     assert found.verdict == "not enough evidence"
     assert found.command.endswith(f"--set test_examples={found.examples_needed}")

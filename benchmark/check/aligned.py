@@ -18,7 +18,7 @@ from benchmark.studies import label, words
 
 Floats = NDArray[np.float64]
 
-UNLIKE = (*rows.WALL_COLUMNS, "schema_version", "suite", "scale", "variant", "device", "torch", "commit")
+UNLIKE = (*rows.WALL_COLUMNS, "schema_version", "suite", "scale", "variant", "device", "processor", "torch", "commit")
 """Columns in which two runs of the same cell may differ and still be the same, bit for bit."""
 
 IDENTITY = ("task", "model")
@@ -129,9 +129,9 @@ def remarks(frame: pl.DataFrame, reference: pl.DataFrame) -> list[str]:
     for here, there, where in ((frame, reference, "the reference"), (reference, frame, "these rows")):
         if unknown := [c for c in here.columns if c not in there.columns]:
             found.append(f"{where} do{'es' if there is reference else ''} not know: {', '.join(unknown)}; not compared")
-    for column in ("device", "torch"):
+    for column in ("device", "processor", "torch"):
         new, old = (sorted({str(v) for v in f[column].unique() if v is not None}) for f in (frame, reference))
-        if new != old:
+        if new and old and new != old:
             found.append(f"{column}: {', '.join(new)} here, {', '.join(old)} in the reference")
     return found
 

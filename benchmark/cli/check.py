@@ -16,9 +16,14 @@ def check_(
     source: Annotated[Path, typer.Argument(metavar="ROWS", help="A folder that `bench run` wrote, or a rows.parquet.")],
     against: Annotated[Path, typer.Option(metavar="REFERENCE", help="Rows that they should be like, other seeds.")],
     tolerance: Annotated[
-        float, typer.Option(help="Smallest difference that matters: a share for accuracies, nats for losses.")
+        float,
+        typer.Option(
+            help="Smallest difference that matters: a share for accuracies, nats for losses; forgives odd seeds too."
+        ),
     ] = TOLERANCE,
-    alpha: Annotated[float, typer.Option(help="Chance of any false alarm in the whole file.")] = ALPHA,
+    alpha: Annotated[
+        float, typer.Option(help="Chance of any false alarm in the whole file, if seeds are normal.")
+    ] = ALPHA,
     strict: Annotated[bool, typer.Option("--strict", help="Conditions that seeds cannot settle fail too.")] = False,
     either_way: Annotated[
         bool,

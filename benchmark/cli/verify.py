@@ -26,15 +26,16 @@ def verify_(
     claim: Annotated[str | None, typer.Option(metavar="ID", help="Only this claim, in full.")] = None,
 ) -> None:
     """Judge the paper's claims by rows: verdicts, what qualifies them, and what would settle the open ones."""
-    from benchmark import environment, rows, verify
+    from benchmark import environment, outcomes, rows, verify
     from benchmark.verify import paper, points, verdict_tables
     from tasks.base import nearest
 
     names = [known.id for known in paper.claims()]
     if claim is not None and claim not in names:
         raise ValueError(nearest(claim, names, kind="claim"))
-    frame = rows.read_tables(sources or [environment.REFERENCE])
-    judged = [found for found in verify.judge(frame) if claim in (None, found.id)]  # corrected for all of them
+    sources = sources or [environment.REFERENCE]
+    frame, kept = rows.read_tables(sources), outcomes.read_all(sources)
+    judged = [found for found in verify.judge(frame, kept) if claim in (None, found.id)]  # corrected for all of them
     beside = [point for point in points.beside(frame) if claim is None or point.figure.startswith(judged[0].figure)]
     if json_:
         claims, printed = [j.as_dict() for j in judged], [p.as_dict() for p in beside]

@@ -73,6 +73,8 @@ def _paired(scores: pl.DataFrame) -> list[Gain]:
         for depth in values(scores["depth"]) if n > 1 else ():
             of_n, of_one = (scores.filter((pl.col("n") == m) & (pl.col("depth") == depth)) for m in (n, 1))
             both = of_n.join(of_one, on="seed", suffix="_one", maintain_order="left").sort("seed", maintain_order=True)
+            # Another processor rounds differently: the same seed gives another run there.
+            both = both.filter((pl.col("processor") == pl.col("processor_one")).fill_null(True))
             if both.height:
                 one, more = (both[column].to_list() for column in ("exact_match_one", "exact_match"))
                 gain = statistics.paired(one, more, examples=both["n_examples"].min() or 0).difference  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from benchmark import rows, suites, verify
+from benchmark import outcomes, rows, suites, verify
 from benchmark.progress import amount, duration
 from benchmark.report import claims as report_claims
 from benchmark.report import interactive, inventory, skeleton
@@ -56,6 +56,7 @@ def gather(sources: Sequence[Path]) -> list[Source]:
             id=_free(f"rows-{slug(folder.name)}", taken),
             frame=frame,
             environment=_environment(folder),
+            outcomes=outcomes.read(folder),
         )
         for folder, frame in read
     ]
@@ -95,7 +96,8 @@ def _environment(folder: Path) -> dict[str, Any]:
 def page(found: Sequence[Source]) -> str:
     """The page of some sources."""
     every = pl.concat([source.frame for source in found], how="diagonal_relaxed")
-    judgements = verify.judge(every)
+    known = {key: outcome for source in found for key, outcome in source.outcomes.items()}
+    judgements = verify.judge(every, known)
     judged, counts = [judgement.as_dict() for judgement in judgements], verify.counts(judgements)
     curves = interactive.available()
     sections = [section(source, interactive.chart(source.frame) if curves else None) for source in found]

@@ -1,13 +1,14 @@
 """One folder of rows as a section of a report: what it shows, figures, scores, what is missing, cost and origin."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from benchmark import figures, suites, tables
+from benchmark.outcomes import Key, Outcome
 from benchmark.progress import amount, duration
 from benchmark.report import inventory, pictures
 from benchmark.report.claims import definitions
@@ -24,12 +25,14 @@ class Source:
         id: Its id in the page, of its own.
         frame: Its rows.
         environment: What `environment.json` beside the rows says; empty if there is none.
+        outcomes: Which examples were right in the tests whose outcomes lie beside the rows.
     """
 
     name: str
     id: str
     frame: pl.DataFrame
     environment: dict[str, Any]
+    outcomes: Mapping[Key, Outcome] = field(default_factory=dict)
 
 
 def section(source: Source, chart: dict[str, Any] | None) -> Html:

@@ -8,14 +8,15 @@ none, and are counted apart.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import polars as pl
 
+from benchmark.outcomes import Key, Outcome
 from benchmark.statistics import Verdict, holm, verdict
-from benchmark.studies import Study, studies
+from benchmark.studies import Study, processors, studies
 from benchmark.verify import artefacts, paper, remedies
 from benchmark.verify.claims import FORMS
 from benchmark.verify.evidence import LackingError, about, rank
@@ -98,14 +99,15 @@ class Judgement:
         return found | {"controls": [control.as_dict() for control in self.controls]}
 
 
-def judge(frame: pl.DataFrame) -> list[Judgement]:
+def judge(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome] | None = None) -> list[Judgement]:
     """Every claim of the paper judged by a table of rows, in the order of the claims.
 
-    A failed cell judges nothing; a claim without rows is "not enough evidence".
+    A failed cell judges nothing; a claim without rows is "not enough evidence". Differences whose runs have `outcomes`
+    count what examples add by these, others as `benchmark.statistics.paired` assumes.
     """
     frame = frame.unique(_KEYS, keep="first", maintain_order=True)
     claims = paper.claims()
-    found = [_found(frame, claim) for claim in claims]
+    found = [_found(frame, claim, outcomes or {}) for claim in claims]
     tested = [i for i, (finding, _, _, _) in enumerate(found) if finding is not None and finding.p is not None]
     adjusted = dict(zip(tested, holm([_p(found[i][0]) for i in tested]), strict=True))
     by_task: dict[str, list[Study]] = {}  # all studies of a task, made once
@@ -113,7 +115,8 @@ def judge(frame: pl.DataFrame) -> list[Judgement]:
     def every(study: Study) -> list[Study]:
         task = str(study.final["task"][0])
         if task not in by_task:
-            by_task[task] = studies(frame.filter(pl.col("task") == task))
+            of_task = studies(frame.filter(pl.col("task") == task))
+            by_task[task] = [replace(each, outcomes=outcomes or {}) for each in of_task]
         return by_task[task]
 
     return [
@@ -127,7 +130,9 @@ def _p(finding: Finding | None) -> float:
     return finding.p
 
 
-def _found(frame: pl.DataFrame, claim: Claim) -> tuple[Finding | None, Study | None, int, str]:
+def _found(
+    frame: pl.DataFrame, claim: Claim, outcomes: Mapping[Key, Outcome]
+) -> tuple[Finding | None, Study | None, int, str]:
     """What the best study says of a claim, that study, how many others could judge it, and else what is lacking."""
     wanted = {"suite": claim.suite} | dict(claim.where)
     if any(column not in frame.columns for column in wanted):
@@ -142,7 +147,7 @@ def _found(frame: pl.DataFrame, claim: Claim) -> tuple[Finding | None, Study | N
             lacking.append((study, "no cell has finished"))
             continue
         try:
-            judged.append((study, FORMS[claim.form](study, **claim.options)))
+            judged.append((study, FORMS[claim.form](replace(study, outcomes=outcomes), **claim.options)))
         except LackingError as error:
             lacking.append((study, str(error)))
     if judged:
@@ -201,6 +206,7 @@ def _judged(
         decided = verdict(
             finding.effect, math.nan if adjusted is None else adjusted, smallest=finding.smallest, alpha=ALPHA
         )
+    several = len(trained_on) if len(trained_on := processors(study.final)) > 1 else 0
     controls: tuple[artefacts.Control, ...] = ()
     if finding.gain is not None and claim.controls:
         controls = artefacts.examine(claim.controls, study, finding.gain, every(study))
@@ -216,7 +222,7 @@ def _judged(
         **same,
         verdict=decided,
         qualification="; ".join(filter(None, (reserved, why))),
-        reading=finding.reading,
+        reading=f"{finding.reading}; seeds of {several} processors" if several else finding.reading,
         quantity=finding.quantity,
         estimate=_finite(finding.estimate.estimate),
         low=_finite(finding.estimate.low),

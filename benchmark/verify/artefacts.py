@@ -31,7 +31,18 @@ from benchmark.verify.equal_flops import (
     rivals,
     status,
 )
-from benchmark.verify.evidence import Gain, Scores, aligned, chance, examples, mean_over_seeds, scores
+from benchmark.verify.evidence import (
+    Gain,
+    Scores,
+    aligned,
+    chance,
+    common,
+    examples,
+    mean_over_seeds,
+    outcomes_of,
+    scores,
+    shared,
+)
 from tasks.base import Task
 
 NAMES = {
@@ -139,7 +150,7 @@ def _every_answer(study: Study, gain: Gain) -> tuple[Status, str]:
     gains: list[Scores] = []
     for answer in answers:
         one, other = (scores(study.final, n, gain.depths, answer=answer) for n in (gain.low, gain.high))
-        gains.append({seed: other[seed] - one[seed] for seed in one.keys() & other.keys()})
+        gains.append(Scores({seed: other[seed] - one[seed] for seed in common(one, other)}, one.processors))
     table = np.array(aligned(*gains))  # [answers, seeds]
     mean = table.mean(axis=0)
     said = f"gain by answer {', '.join(f'{row.mean():+.3f}' for row in table)}"
@@ -171,9 +182,11 @@ def _window_index(study: Study, gain: Gain, whole: float, every: Sequence[Study]
         if not twin.final.height or twin.final["window_embedding"][0] is not True:
             continue
         one, other = (scores(twin.final, n, gain.depths) for n in (gain.low, gain.high))
-        if one.keys() & other.keys():
+        if common(one, other):
             low, high = aligned(one, other)
-            remaining = paired(low, high, examples=examples(twin.final, [gain.low, gain.high], gain.depths))
+            pairs, count = common(one, other), examples(twin.final, [gain.low, gain.high], gain.depths)
+            right = (outcomes_of(twin.final, twin.outcomes, n, gain.depths, pairs) for n in (gain.low, gain.high))
+            remaining = paired(low, high, examples=count, shared=shared(*right))
             said = f"with a window index {remaining.difference} is left of {whole:+.3f}"
             return status(remaining.difference, whole), said
     return "not tested", f"{consolidated} windows are consolidated without an index; no rows with one at this setting"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from benchmark.statistics import Interval, paired, wilson
+from benchmark.statistics import Interval, examples_blur, paired, wilson
 from benchmark.studies import Study, values
 from benchmark.verify.counted import constant, linear
 from benchmark.verify.evidence import (
@@ -22,13 +22,16 @@ from benchmark.verify.evidence import (
     LackingError,
     aligned,
     chance,
+    common,
     deviation,
     examples,
     mean_over_seeds,
     named,
+    outcomes_of,
     passes,
     places,
     scores,
+    shared,
     smallest_level,
 )
 from benchmark.verify.finding import ANY, Finding
@@ -43,11 +46,14 @@ def beats(study: Study, *, low: int | str, high: int | str, at: str, smallest: f
         LackingError: as every form, where the rows lack an N or a difficulty.
     """
     small, large, depths = passes(study, low), passes(study, high), places(study, at)
-    one, other = aligned(scores(study.final, small, depths), scores(study.final, large, depths))
+    low_scores, high_scores = scores(study.final, small, depths), scores(study.final, large, depths)
+    one, other = aligned(low_scores, high_scores)
+    seeds = common(low_scores, high_scores)
     return _difference(
         one,
         other,
         examples(study.final, [small, large], depths),
+        shared=shared(*(outcomes_of(study.final, study.outcomes, n, depths, seeds) for n in (small, large))),
         smallest=smallest,
         reading=f"N = {large} {np.mean(other):.3f}, N = {small} {np.mean(one):.3f} at {named(study, depths)}",
         gain=Gain(low=small, high=large, depths=depths),
@@ -61,21 +67,23 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
     shortcut gets everything right the task is to store, and that is what is compared.
     """
     small, large, depths = passes(study, low), passes(study, high), places(study, at)
-    one, other = aligned(scores(study.final, small, depths), scores(study.final, large, depths))
-    count = examples(study.final, [small, large], depths)
-    known = floors(study, depths).values()
-    floor, best = float(np.mean([each.share for each in known])), one if np.mean(one) > np.mean(other) else other
+    low_scores, high_scores = scores(study.final, small, depths), scores(study.final, large, depths)
+    one, other = aligned(low_scores, high_scores)
+    count, seeds = examples(study.final, [small, large], depths), common(low_scores, high_scores)
+    known = shared(*(outcomes_of(study.final, study.outcomes, n, depths, seeds) for n in (small, large)))
+    highest = floors(study, depths).values()
+    floor, best = float(np.mean([each.share for each in highest])), one if np.mean(one) > np.mean(other) else other
     if floor < 1 and mean_over_seeds(dict(enumerate(best)), count).low <= floor:
-        names = ", ".join(dict.fromkeys(each.name for each in known))
+        names = ", ".join(dict.fromkeys(each.name for each in highest))
         raise LackingError(
             f"neither N = {small} nor N = {large} is above {names} ({floor:.3f}): equal guesses say nothing"
         )
 
     def inside(level: float) -> bool:
-        found = paired(one, other, level, examples=count).difference
+        found = paired(one, other, level, examples=count, shared=known).difference
         return -margin < found.low and found.high < margin
 
-    difference = paired(one, other, examples=count).difference
+    difference = paired(one, other, examples=count, shared=known).difference
     far = max(abs(difference.low), abs(difference.high))
     near = 0.0 if difference.low <= 0 <= difference.high else min(abs(difference.low), abs(difference.high))
     return Finding(
@@ -87,7 +95,7 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
         p=smallest_level(inside) if len(one) > 1 else math.nan,
         seeds=len(one),
         spread=deviation(np.subtract(other, one)),
-        blur=_blur(count, one, other),
+        blur=examples_blur(difference.estimate, count, known),
     )
 
 
@@ -107,10 +115,11 @@ def _bounded(study: Study, *, n: int | str, at: str, bound: float, measure: str,
     if not found:
         raise LackingError(f"no seed has finished N = {count} at {named(study, depths)}")
     floor = _floor(study, depths, sign) if measure == "lift" else Floor(name="nothing", share=0.0)
-    score = mean_over_seeds(found, total)
+    held_out = shared(outcomes_of(study.final, study.outcomes, count, depths, sorted(found)))
+    score = mean_over_seeds(found, total, shared=held_out)
 
     def beyond(level: float) -> bool:
-        interval = mean_over_seeds(found, total, level)
+        interval = mean_over_seeds(found, total, level, shared=held_out)
         return sign * (floor.lift(interval.low if sign > 0 else interval.high) - bound) > 0
 
     known = len(found) > 1  # one seed tells nothing of others, however many examples it was tested on
@@ -127,7 +136,7 @@ def _bounded(study: Study, *, n: int | str, at: str, bound: float, measure: str,
         p=smallest_level(beyond) if known else math.nan,
         seeds=len(found),
         spread=deviation(list(found.values())) / (1 - floor.share),
-        blur=_blur(total, list(found.values())) / (1 - floor.share),
+        blur=_blur(total, score.estimate) / (1 - floor.share),
     )
 
 
@@ -166,12 +175,15 @@ def helps(study: Study, *, column: str, base: float, n: int | str, at: str, smal
     if len(others) != 1:
         raise LackingError(f"it takes one other value of {column} than {base}; there are {len(others)}")
     parts = [study.final.filter(pl.col(column) == value) for value in (base, others[0])]
-    one, other = aligned(*(scores(part, count, depths) for part in parts))
+    by_seed = [scores(part, count, depths) for part in parts]
+    one, other = aligned(*by_seed)
+    seeds = common(*by_seed)
     name = column.replace("_", " ")
     return _difference(
         one,
         other,
         min(examples(part, [count], depths) for part in parts),
+        shared=shared(*(outcomes_of(part, study.outcomes, count, depths, seeds) for part in parts)),
         smallest=smallest,
         reading=f"N = {count}: {np.mean(other):.3f} with {name} {others[0]:g}, {np.mean(one):.3f} with {base:g}",
     )
@@ -182,12 +194,13 @@ def _difference(
     other: Sequence[float],
     count: int,
     *,
+    shared: float | None,
     smallest: float,
     reading: str,
     gain: Gain | None = None,
 ) -> Finding:
     """How much higher scores are than others of the same seeds, each over `count` examples, as a finding."""
-    found = paired(one, other, examples=count)
+    found = paired(one, other, examples=count, shared=shared)
     return Finding(
         reading=reading,
         quantity="difference",
@@ -197,17 +210,17 @@ def _difference(
         p=found.p,
         seeds=found.seeds,
         spread=deviation(np.subtract(other, one)),
-        blur=_blur(count, one, other),
+        blur=examples_blur(found.difference.estimate, count, shared),
         gain=gain,
     )
 
 
-def _blur(count: int, *scores: Sequence[float]) -> float:
-    """What `count` held-out examples leave open of a score, or of the difference of two."""
+def _blur(count: int, score: float) -> float:
+    """What `count` held-out examples leave open of a score."""
     if not count:
         return 0.0
-    each = [wilson(round(float(np.mean(score)) * count), count) for score in scores]
-    return math.hypot(*((interval.high - interval.low) / 2 for interval in each))
+    interval = wilson(round(score * count), count)
+    return (interval.high - interval.low) / 2
 
 
 FORMS: dict[str, Callable[..., Finding]] = {

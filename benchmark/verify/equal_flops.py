@@ -17,7 +17,7 @@ import polars as pl
 from benchmark import learning_curve, rows
 from benchmark.statistics import Interval, paired, unpaired
 from benchmark.studies import Study
-from benchmark.verify.evidence import Gain, Scores, aligned, examples, named, scores
+from benchmark.verify.evidence import Gain, Scores, aligned, common, examples, named, scores
 
 FREE = ("tokens", "evaluations")
 """Settings in which a run trained for longer may differ: the rate is constant, so its first part is the shorter run."""
@@ -204,7 +204,7 @@ def rivals(study: Study, gain: Gain, every: Sequence[Study]) -> str:
         by_name = {str(each.variant): scores(each.final, each.passes[0], [depth]) for each in rivals}
         where, passes = sleep.label(depth), sleep.passes[0]
         count = examples(sleep.final, sleep.passes, [depth])
-    own = by_name.pop("sleep", {})
+    own = by_name.pop("sleep", Scores())
     best = sorted((name for name in by_name if by_name[name]), key=lambda name: (-_mean(by_name[name]), name))[:_NAMED]
     if not own or not best:
         return ""
@@ -270,15 +270,14 @@ def _compared(
 
 def _difference(one: Scores, other: Scores, count: int) -> tuple[Interval, tuple[float, float], int]:
     """The second minus the first set of scores with both means and the number of seeds; paired where seeds allow."""
-    common = one.keys() & other.keys()
-    single = min(len(one), len(other)) == 1
+    pairs, single = common(one, other), min(len(one), len(other)) == 1
     first, second = (
         aligned(one, other)
-        if len(common) > 1 or (single and common)
+        if len(pairs) > 1 or (single and pairs)
         else tuple([each[seed] for seed in sorted(each)] for each in (one, other))
     )
     means = float(np.mean(first)), float(np.mean(second))
-    if len(common) > 1:
+    if len(pairs) > 1:
         difference = paired(first, second, examples=count).difference
     elif not single:
         difference = unpaired(first, second, examples=count).difference

@@ -13,7 +13,7 @@ import polars as pl
 from benchmark import learning_curve
 from benchmark.statistics import paired, trend
 from benchmark.studies import Study, values, words
-from benchmark.verify.evidence import Gain, LackingError, Scores, aligned, chance, deviation, passes, scores
+from benchmark.verify.evidence import Gain, LackingError, Scores, aligned, chance, common, deviation, passes, scores
 from benchmark.verify.finding import Finding
 from benchmark.verify.floors import Floor, floors
 
@@ -28,7 +28,8 @@ def falls(study: Study, *, n: int | str, smallest: float) -> Finding:
     count = passes(study, n)
 
     def lift(depth: int, floor: Floor) -> Scores:
-        return {seed: floor.lift(score) for seed, score in scores(study.final, count, [depth]).items()}
+        found = scores(study.final, count, [depth])
+        return Scores({seed: floor.lift(score) for seed, score in found.items()}, found.processors)
 
     def finding(depths: Sequence[int], table: np.ndarray) -> Finding:
         return trend_finding(-table, depths, smallest=smallest, reading=_along(study, depths, table))
@@ -52,10 +53,11 @@ def later(study: Study, *, n: int | str, lift: float, smallest: float) -> Findin
         lifts = curves.with_columns(lift=(pl.col("exact_match") - floor.share) / (1 - floor.share))
         budgets = dict(curves.group_by("seed").agg(pl.col("tokens_seen").max()).iter_rows())
         needed = learning_curve.tokens_to(lifts, lift)
-        return {
+        shares = {
             seed: 1.0 if tokens is None else tokens / budgets[seed]
             for seed, tokens in needed.select("seed", "tokens").iter_rows()
         }
+        return Scores(shares, finished.processors)
 
     def finding(depths: Sequence[int], table: np.ndarray) -> Finding:
         return trend_finding(table, depths, smallest=smallest, reading=_along(study, depths, table))
@@ -75,7 +77,7 @@ def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float
 
     def gain(depth: int) -> Scores:
         one, other = scores(study.final, small, [depth]), scores(study.final, large, [depth])
-        return {seed: other[seed] - one[seed] for seed in one.keys() & other.keys()}
+        return Scores({seed: other[seed] - one[seed] for seed in common(one, other)}, one.processors)
 
     depths, table = _by_depth(study, gain)
     top = int(table.mean(axis=0).argmax())
@@ -114,7 +116,7 @@ def _over_floors(
     if not higher:
         return over_chance
     try:
-        by_depth = _by_depth(study, lambda depth: {} if known[depth].passes else score(depth, known[depth]))
+        by_depth = _by_depth(study, lambda depth: Scores() if known[depth].passes else score(depth, known[depth]))
     except LackingError as error:
         raise LackingError(f"over the best known shortcuts {error}") from error
     over_shortcuts = finding(*by_depth)
