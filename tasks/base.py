@@ -97,6 +97,7 @@ class Task(ABC):
     version: ClassVar[int]
     axis: ClassVar[str]  # the quantity that is the difficulty, as in `Episode.difficulty`
     joint: ClassVar[bool] = True  # an example is right when all its answers are; False: each answer counts alone
+    variations: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # settings that the gallery draws, each on the defaults
 
     @property
     @abstractmethod
@@ -175,8 +176,8 @@ class Task(ABC):
     def held_out(self, difficulty: int) -> str:
         """What fixes an answer and is in one split alone, in words: "light cones of 13 cells".
 
-        Empty where that part is in every split, so that a table of it passes: such a task asks for storage, or for a
-        table, and `shortcuts` gives what the table scores.
+        Empty where that part is in every split, so that a table of it passes: there a task asks for storage alone, or
+        `shortcuts` gives what the table scores.
         """
         return ""
 
@@ -225,6 +226,7 @@ class Task(ABC):
             f"{self.name} version {self.version}: {config}",
             f"{split} example {index}, seed {seed}: {self.seq_len} tokens in windows of {self.window}, "
             f"chance {self.chance(hardest):.3g} at {self.axis} {hardest}",
+            *self._held_out_line(episode, hardest),
             "",
         ]
         drawn = [self.word(int(token)) for token in inputs]
@@ -240,6 +242,14 @@ class Task(ABC):
                 if any(wanted[part]):
                     lines.append(f"{'targets':>{len(head)}}  {_row(wanted[part], width)}")
         return "\n".join(lines)
+
+    def _held_out_line(self, episode: Episode, difficulty: int) -> list[str]:
+        """What is held out at a difficulty in a line; none where a task does not say."""
+        if owned := self.held_out(difficulty):
+            return [f"held out: {owned}"]
+        if self.determinants(episode) is None:
+            return []
+        return ["held out: nothing that fixes an answer by itself, so it asks for storage or a table, not computation"]
 
     def records(self, split: str, indices: ArrayLike, seed: int = 0) -> list[dict[str, Any]]:
         """The examples of `episodes` as plain data, a row each, as `bench data` writes them.
