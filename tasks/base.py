@@ -59,6 +59,15 @@ def changed(settings: object) -> dict[str, Any]:
     return {f.name: value for f in fields(settings) if (value := getattr(settings, f.name)) != f.default}  # type: ignore[arg-type]
 
 
+def strongest(known: Mapping[str, float]) -> tuple[str, float] | None:
+    """The shortcut that scores highest and its score; of equals the first by name; None if none is known.
+
+    What a score has to be above at one difficulty. Of `cells_w` of Rule 110 it is the widest, which sees all cells that
+    matter but two.
+    """
+    return max(sorted(known.items()), key=lambda item: item[1]) if known else None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Episode:
     """A batch of B examples of T tokens, in consecutive windows of L tokens (the last may be shorter).
@@ -98,6 +107,7 @@ class Task(ABC):
     axis: ClassVar[str]  # the quantity that is the difficulty, as in `Episode.difficulty`
     joint: ClassVar[bool] = True  # an example is right when all its answers are; False: each answer counts alone
     variations: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # settings that the gallery draws, each on the defaults
+    history: ClassVar[Mapping[int, str]] = {}  # in a few words, what examples of an older version were
 
     @property
     @abstractmethod

@@ -56,6 +56,7 @@ class Rule110(Task):
     name: ClassVar[str] = "rule110"
     version: ClassVar[int] = 2
     axis: ClassVar[str] = "rollout_steps"
+    history: ClassVar[Mapping[int, str]] = {1: "whole strings held out"}
     variations: ClassVar[tuple[Mapping[str, Any], ...]] = ({}, {"asked": "any"})
 
     cells: int = 24

@@ -24,7 +24,7 @@ from tasks.automaton import evolve, packed
 from tasks.base import check_whole
 
 LEAST = 7
-"""Cells of the smallest light cone that is held out: there are 128 of that size, 16 of them for the test."""
+"""Cells of the smallest light cone that is held out: there are 128 of that size, about 16 of them for the test."""
 
 _AT_ONCE = 1 << 18  # cones sorted together, so that the table is all the memory there is need for
 

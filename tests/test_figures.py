@@ -35,7 +35,7 @@ def cell_rows(depth: int, n: int, seed: int, *, answers: int = 1, until: int = E
     budget = settings.get("tokens", 6_000_000)
     facts: rows.Row = {
         "schema_version": rows.SCHEMA_VERSION, "suite": "passes", "scale": "cpu", "status": "ok",
-        "cell_id": f"{depth}-{n}-{seed}-{sorted(settings.items())}", "task": "rule110", "task_version": 1,
+        "cell_id": f"{depth}-{n}-{seed}-{sorted(settings.items())}", "task": "rule110", "task_version": 9,
         "model": "hybrid", "model_version": 1, "seed": seed, "axis": "rollout_steps", "rollout_steps": depth,
         "sleep_passes": n, "strings": answers, "cells": 16, "tokens": budget, "test_passes": [],
         "window_embedding": True, "device": "cpu", "split": "test", "tested_passes": n, "difficulty": depth,

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from benchmark.statistics import Interval, over_seeds
-from benchmark.studies import Study, values
+from benchmark.studies import Study, task_words, values
 
 Scores = dict[int, float]
 """A score by seed."""
@@ -173,6 +173,7 @@ def smallest_level(holds: Callable[[float], bool]) -> float:
 
 
 def about(study: Study) -> str:
-    """Which rows these are: scale, task, model and what else is in the name of the study."""
+    """Which rows these are: suite, scale, task and model; of a task that has a newer version, which."""
     first = study.final.row(0, named=True)
-    return f"{first['suite']}-{first['scale']}: {first['task']}, {first['model']}"
+    task = task_words(first["task"], first["task_version"])
+    return f"{first['suite']}-{first['scale']}: {task}, {first['model']}"
