@@ -8,8 +8,8 @@ Where `Task.joint` holds, every answer is predicted from training answers of its
 all are; elsewhere all answers of a difficulty are one population, and each counts alone.
 
 A third predictor has read, but computes nothing: a table of the smallest part that fixes an answer
-(`Task.determinants`), made of as many training examples as a suite trains on. What it has met it answers rightly, of the
-rest it gives the most frequent answer.
+(`Task.determinants`), made of as many training examples as a suite trains on. What it has met it answers rightly, and
+the rest with the most frequent answer.
 """
 
 import csv
@@ -37,10 +37,10 @@ MEASURES = {
     "test_in_train": "share of contents of test found among those of training",
     "validation_in_train": "share of contents of validation found among those of training",
     "test_in_validation": "share of contents of test found among those of validation",
-    "training_examples": "training examples that a table is made of: the budget of the task's largest cpu suite, or given",
+    "training_examples": "training examples that a table is made of: given, or the budget of the largest cpu suite",
     "determinants_in_train": "share of answers of test whose smallest part that fixes them is in one of those examples",
-    "table": "exact match of that table: right where the part was met, else the most frequent answer of training; where "
-    "it is 1, a difficulty asks for storage or a table, not for computation",
+    "table": "exact match of that table: right where the part was met, else the most frequent answer of training; "
+    "where it is 1, a difficulty asks for storage or a table, not for computation",
     "repeated_in_train": "share of contents of training met before in training",
     "repeated_in_test": "share of contents of test met before in test",
     "mean_...": "mean over the examples of test of what the task records of their structure",
@@ -266,7 +266,7 @@ def _by_table(table: Met, train: Sample, test: Sample, *, joint: bool) -> dict[s
     guessed = _right(nothing[0], train, nothing[1], test, joint=joint)
     return {
         "training_examples": table.examples,
-        "determinants_in_train": np.count_nonzero(seen) / max(1, np.count_nonzero(test.asked)),
+        "determinants_in_train": float(seen.sum() / max(1, int(test.asked.sum()))),
         "table": _exact(seen | guessed, test, joint=joint),
     }
 

@@ -101,10 +101,11 @@ class Comparison:
     Attributes:
         name: The condition in words.
         group: Its task and model.
-        verdict: "incomparable": the task's versions differ, and so do examples. "identical": rows equal bit for bit. "regressed", "improved": some number of the curve differs by more
-            than the tolerance, beyond doubt. "changed": neither, but FLOPs, bytes or parameters, which are counted, are
-            others. "pass": no number is worse by as much. "inconclusive": too few seeds to tell.
-            "missing", "new": only the reference, only the rows have it.
+        verdict: "incomparable": the versions of the task differ, and so do the examples. "identical": rows equal bit for
+            bit. "regressed", "improved": some number of the curve differs by more than the tolerance, beyond doubt.
+            "changed": neither, but FLOPs, bytes or parameters, which are counted, are others. "pass": no number is
+            worse by as much. "inconclusive": too few seeds to tell. "missing", "new": only the reference, only the rows
+            have it.
         reading: Why, in a sentence.
         seeds: Of the rows.
         reference_seeds: Of the reference.

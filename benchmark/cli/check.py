@@ -33,7 +33,7 @@ def check_(
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML for a CI service.")] = None,
     json_: Json = False,
 ) -> None:
-    """Compare learning curves with those of a reference; exit code 1 if any regressed, is missing or of other examples."""
+    """Compare learning curves with those of a reference; exit code 1 if any regressed or cannot be compared."""
     from benchmark import rows
     from benchmark.check import checked, compare
     from benchmark.check.aligned import remarks
