@@ -101,7 +101,7 @@ class Comparison:
     Attributes:
         name: The condition in words.
         group: Its task and model.
-        verdict: "incomparable": the versions of the task differ, and so do the examples. "identical": rows equal bit for
+        verdict: "incomparable": the task's versions differ, and so do the examples. "identical": rows equal bit for
             bit. "regressed", "improved": some number of the curve differs by more than the tolerance, beyond doubt.
             "changed": neither, but FLOPs, bytes or parameters, which are counted, are others. "pass": no number is
             worse by as much. "inconclusive": too few seeds to tell. "missing", "new": only the reference, only the rows
