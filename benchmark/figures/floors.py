@@ -43,11 +43,15 @@ def handles(study: Study, depths: Iterable[int]) -> list[Line2D]:
 
 def note(study: Study, depths: Iterable[int], how: str = "Shortcut") -> str:
     """Which shortcut it is at which difficulty, for the line under a figure; `how` it is drawn."""
-    known: dict[str, list[str]] = {}
+    known: dict[str, list[int]] = {}
     for depth in depths:
         if found := study.shortcut(depth):
-            known.setdefault(found[0], []).append(study.label(depth))
+            known.setdefault(found[0], []).append(depth)
     if not known:
         return ""
-    told = [name if len(known) == 1 else f"{name} at {', '.join(at)}" for name, at in known.items()]
+    several = len(known) > 1
+    told = [
+        f"{name} at {', '.join([study.label(at[0]), *map(str, at[1:])])}" if several else name
+        for name, at in known.items()
+    ]
     return f"{how}: best known of what reads but does not compute, {'; '.join(told)}. "
