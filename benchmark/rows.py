@@ -79,6 +79,12 @@ COLUMNS: dict[str, Column] = {
     "chance": Column(kind="float", about="exact_match of a guess without computation on what was read, from the task"),
     "majority": Column(kind="float", about="exact_match of always the most frequent answer, from the task"),
     "question_only": Column(kind="float", about="exact_match of the best guess from the question alone, from the task"),
+    "shortcut": Column(
+        kind="float",
+        about="exact_match of the best predictor known that reads but does not compute what is asked, from the task; "
+        "null if it knows none, and for one of several answers that must be right together",
+    ),
+    "shortcut_name": Column(kind="str", about="what the task calls that predictor, or null"),
     "lift": Column(kind="float", about="(exact_match - chance) / (1 - chance): 0 is guessing, 1 is perfect"),
     "wall_s": Column(kind="float", about="seconds of training and testing up to here, over all restarts"),
     "device": Column(kind="str", about="device type"),
@@ -91,8 +97,8 @@ COLUMNS: dict[str, Column] = {
 }
 """Columns of every task and model, in order. The settings of task, model and training follow, one column each."""
 
-_FOURTH = ("cache_bytes", "processor")
-"""Columns that version 4 brought; null in older rows."""
+LATER = ("variant", "cache_bytes", "shortcut", "shortcut_name", "processor")
+"""Columns that versions before this one did not have: null in their rows."""
 
 WALL_COLUMNS = ("wall_s",)
 """Columns that differ between two runs of the same cell on the same machine; every other is bit-for-bit equal."""
@@ -176,8 +182,7 @@ def table(rows: Sequence[Row]) -> "pl.DataFrame":
     """Rows as a table: the columns of `COLUMNS` first, then every setting; sorted, so that order tells nothing."""
     import polars as pl
 
-    kinds = {"str": pl.String, "int": pl.Int64, "float": pl.Float64}
-    schema: dict[str, Any] = {name: kinds[column.kind] for name, column in COLUMNS.items()}
+    schema: dict[str, Any] = _kinds()
     settings = sorted({name for row in rows for name in row} - schema.keys())
     frame = pl.DataFrame(rows, schema_overrides=schema, infer_schema_length=None, orient="row")
     frame = frame.with_columns(
@@ -189,6 +194,14 @@ def table(rows: Sequence[Row]) -> "pl.DataFrame":
     return frame.select(*schema, *settings).sort(
         *order, "seed", "step", "tested_passes", "difficulty", "answer", maintain_order=True, nulls_last=True
     )
+
+
+def _kinds() -> dict[str, Any]:
+    """The type of every column in a table."""
+    import polars as pl
+
+    kinds = {"str": pl.String, "int": pl.Int64, "float": pl.Float64}
+    return {name: kinds[column.kind] for name, column in COLUMNS.items()}
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
@@ -250,21 +263,20 @@ def tables_in(source: Path) -> list[Path]:
 def _migrated(frame: "pl.DataFrame") -> "pl.DataFrame":
     """A table of an older schema as it would be written now.
 
-    Version 2 brought `majority` and `question_only`, which are the chance for every task of version 1; version 3
-    brought `variant`; version 4 the columns of `_FOURTH`.
+    Version 2 brought `majority` and `question_only`, which are the chance for every task of version 1; then came those
+    of `LATER`.
     """
     import polars as pl
 
-    older = list(range(1, SCHEMA_VERSION))
-    if not {"schema_version", "chance"} <= set(frame.columns) or not set(frame["schema_version"]) & set(older):
+    older = range(1, SCHEMA_VERSION)
+    if not {"schema_version", "chance"} <= set(frame.columns) or not set(frame["schema_version"]) & {*older}:
         return frame
     version, chance = pl.col("schema_version"), pl.col("chance")
     floors = [
         pl.when(version == 1).then(chance).otherwise(pl.col(name) if name in frame.columns else None).alias(name)
         for name in ("majority", "question_only")
     ]
-    kinds = {"str": pl.String, "int": pl.Int64, "float": pl.Float64}
-    null = [pl.lit(None, kinds[COLUMNS[c].kind]).alias(c) for c in ("variant", *_FOURTH) if c not in frame.columns]
-    newest = pl.when(version.is_in(older)).then(SCHEMA_VERSION).otherwise(version).cast(pl.Int64)
-    frame = frame.with_columns(*floors, *null, schema_version=newest)
+    later = [pl.lit(None, dtype=_kinds()[name]).alias(name) for name in LATER if name not in frame.columns]
+    newest = pl.when(version.is_in([*older])).then(SCHEMA_VERSION).otherwise(version).cast(pl.Int64)
+    frame = frame.with_columns(*floors, *later, schema_version=newest)
     return frame.select(*(c for c in COLUMNS if c in frame.columns), *(c for c in frame.columns if c not in COLUMNS))

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from benchmark import latex, learning_curve, rows, statistics
-from benchmark.studies import Study, processors, studies, words
+from benchmark.studies import Study, processors, studies, task_words, words
 
 LIFT = 0.8
 """Threshold of the column of tokens needed: four fifths of the way from chance to perfect."""
@@ -141,9 +141,9 @@ def in_latex(table: pl.DataFrame, caption: str) -> str:
 
 def caption(frame: pl.DataFrame) -> str:
     """What a summary of rows is of: suite, scale, seeds, and what its numbers are."""
-    named = [
-        f"{c} {', '.join(str(v) for v in frame[c].unique().drop_nulls().sort())}" for c in ("suite", "scale", "task")
-    ]
+    tasks = frame.select("task", "task_version").unique().drop_nulls().sort("task", "task_version").rows()
+    named = [f"{c} {', '.join(str(v) for v in frame[c].unique().drop_nulls().sort())}" for c in ("suite", "scale")]
+    named.append(f"task {', '.join(task_words(*each) for each in tasks)}")
     seeds = frame["seed"].n_unique()
     text = (
         f"{', '.join(named)}; {seeds} seed{'s' * (seeds != 1)}. Exact match: mean over seeds at the end of training, "

@@ -4,6 +4,7 @@ Nothing but parameters, optimizer state and the step number is needed to go on: 
 of s, so a resumed cell gives the rows of an uninterrupted one, bit for bit on a CPU.
 """
 
+import functools
 import itertools
 import math
 import time
@@ -23,7 +24,7 @@ from benchmark.cost import cost
 from benchmark.evaluate import evaluate
 from benchmark.forward import Batch, autocast, predict, token_losses
 from benchmark.optimizer import MuonAdamW
-from tasks.base import IGNORE
+from tasks.base import IGNORE, Task, strongest
 
 CHECKPOINT_EVERY_S = 20.0
 """Most training time that a kill can cost, in seconds."""
@@ -166,6 +167,7 @@ class Trainer:
                 self.new_outcomes += outcomes.lines(self.cell.id, self.step, passes, scores)
             for score in scores:
                 chance = tested.chance(score.difficulty, score.answer)
+                name, shortcut = best_shortcut(tested, score.difficulty, score.answer)
                 yield (
                     self.facts
                     | score.columns
@@ -183,6 +185,8 @@ class Trainer:
                         "train_loss": train_loss,
                         "chance": chance,
                         **tested.floors(score.difficulty, score.answer),
+                        "shortcut": shortcut,
+                        "shortcut_name": name,
                         "lift": (score.exact_match - chance) / (1 - chance),
                     }
                 )
@@ -221,6 +225,14 @@ class Trainer:
         if self.outcomes_path.exists():
             written = outcomes.read_lines(self.outcomes_path)
             rows.rewrite(self.outcomes_path, [line for line in written if line["step"] <= self.step])
+
+
+@functools.lru_cache(maxsize=256)
+def best_shortcut(task: Task, difficulty: int, answer: int | None) -> tuple[str, float] | tuple[None, None]:
+    """The strongest shortcut at a difficulty and its exact match; nothing for one of answers that count together."""
+    if answer is not None and task.joint and task.answers > 1:
+        return None, None
+    return strongest(task.shortcuts(difficulty)) or (None, None)
 
 
 def made_ahead(make: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:

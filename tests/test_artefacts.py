@@ -18,9 +18,10 @@ from tests.planted import Curve, flat, planted, study, table
 
 GAIN = Gain(low=1, high=2, depths=(2,))
 AUTOMATON = {
-    "task": "rule110", "task_version": 1, "cells": 7, "strings": 1, "boundary": "periodic", "window_tokens": 0,
-    "chance": 0.53125,
+    "task": "rule110", "task_version": Rule110.version, "cells": 8, "strings": 1, "boundary": "periodic",
+    "window_tokens": 0, "asked": "first", "chance": 0.515625,
 }  # fmt: skip
+DEEP = Gain(low=1, high=2, depths=(3,))
 BETTER = flat(n1=0.6, n2=0.9)
 
 
@@ -101,19 +102,45 @@ class Leaky(Rule110):
         return super().generate("train", indices, key)
 
 
-def test_strings_that_are_held_out_survive() -> None:
-    found = one("c", study(planted(BETTER, **AUTOMATON)))
+def automaton(**how: Any) -> Study:
+    return study(planted(how.pop("curve", BETTER), **{"depths": (3,)} | AUTOMATON | how))
+
+
+def test_cones_that_are_held_out_survive() -> None:
+    found = one("c", automaton(), gain=DEEP)
     assert found.status == "survives"
-    assert found.reading.startswith("test: 0 of ")
+    assert found.reading == "test: 0 of 17 parts that fix an answer are among those of 2,048 examples of training"
+
+
+def test_cones_met_in_training_fail_though_strings_are_new() -> None:
+    """Two steps: 32 cones, in every split; of three steps, none."""
+    found = one("c", automaton(depths=(2, 3)), gain=Gain(low=1, high=2, depths=(2, 3)))
+    assert found.status == "fails"
+    assert " at t = 2, 0 of 17 parts that fix an answer at t = 3 are among" in found.reading
+
+
+def test_a_task_that_does_not_say_is_asked_for_whole_contents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rule110, "determinants", lambda self, episode: None)
+    artefacts._overlap.cache_clear()
+    found = one("c", automaton(depths=(2,)), gain=GAIN)
+    assert found.status == "survives" and " contents are among" in found.reading
 
 
 def test_strings_met_in_training_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "load", lambda name: Leaky)
-    assert one("c", study(planted(BETTER, **AUTOMATON))).status == "fails"
+    assert one("c", automaton(), gain=DEEP).status == "fails"
+
+
+def test_rows_of_an_older_version_say_what_that_was() -> None:
+    older = automaton(task_version=1)
+    found = one("c", older, gain=DEEP)
+    assert found.status == "not tested"
+    assert "the rows are of rule110 v1 (whole strings held out; now v2)" in found.reading
+    assert "shortcuts of rule110 version 2, rows of 1" in one("d", older, gain=DEEP).reading
 
 
 def test_a_test_on_training_examples_fails() -> None:
-    assert one("c", study(planted(BETTER, **AUTOMATON | {"split": "train"}))).status == "fails"
+    assert one("c", automaton(split="train"), gain=DEEP).status == "fails"
 
 
 @pytest.mark.parametrize("facts", [{}, AUTOMATON | {"task_version": 99}, AUTOMATON | {"cells": 99}])
@@ -138,13 +165,19 @@ def test_lists_of_settings_come_back_from_rows() -> None:
 
 @pytest.mark.parametrize(
     ("score", "noise", "status"),
-    [(0.6, 0.002, "fails"), (0.95, 0.01, "survives"), (0.7, 0.15, "not tested")],
+    [(0.6, 0.002, "fails"), (0.95, 0.01, "survives"), (0.75, 0.15, "not tested")],
 )
 def test_a_score_has_to_be_above_the_best_shortcut(score: float, noise: float, status: str) -> None:
-    """Two steps on a ring of 7: who sees 3 of the 5 cells that matter is right in 0.656."""
-    found = one("d", study(planted(flat(n1=0.55, n2=score), noise=noise, draw=1, **AUTOMATON)))
+    """Three steps on a ring of 8: who sees 5 of the 7 cells that matter is right in 0.703."""
+    found = one("d", automaton(curve=flat(n1=0.55, n2=score), noise=noise, draw=1), gain=DEEP)
     assert found.status == status
-    assert "strongest shortcut cells_3 0.656" in found.reading
+    assert "strongest shortcut cells_5 0.703" in found.reading
+
+
+def test_where_nothing_is_held_out_no_score_is_above_the_table() -> None:
+    found = one("d", automaton(curve=flat(n1=0.5, n2=1.0), depths=(2,)), gain=GAIN)
+    assert found.status == "fails"
+    assert "strongest shortcut table 1.000" in found.reading
 
 
 def test_floors_of_rows_count_as_shortcuts() -> None:

@@ -54,7 +54,7 @@ def cell(
     budget = settings.get("tokens", 1_000_000)
     facts: rows.Row = {
         "schema_version": rows.SCHEMA_VERSION, "suite": suite, "scale": "cpu", "status": "ok", "task": "rule110",
-        "task_version": 1, "model": "hybrid", "model_version": 1, "seed": seed, "axis": axis, axis: depth,
+        "task_version": 9, "model": "hybrid", "model_version": 1, "seed": seed, "axis": axis, axis: depth,
         "sleep_passes": n, "tokens": budget, "test_passes": list(tested), "test_at": list(levels), "device": "cpu",
         "split": "test", "layout": "attn gdn", "eviction": "hard", "hard_share": 0.0, "wake_passes": 1,
         "parameters": 20_000, "state_bytes": 2048,

@@ -36,7 +36,7 @@ def cell_rows(depth: int, n: int, seed: int, *, answers: int = 1, until: int = E
     budget = settings.get("tokens", 6_000_000)
     facts: rows.Row = {
         "schema_version": rows.SCHEMA_VERSION, "suite": "passes", "scale": "cpu", "status": "ok",
-        "cell_id": f"{depth}-{n}-{seed}-{sorted(settings.items())}", "task": "rule110", "task_version": 1,
+        "cell_id": f"{depth}-{n}-{seed}-{sorted(settings.items())}", "task": "rule110", "task_version": 9,
         "model": "hybrid", "model_version": 1, "seed": seed, "axis": "rollout_steps", "rollout_steps": depth,
         "sleep_passes": n, "strings": answers, "cells": 16, "tokens": budget, "test_passes": [],
         "window_embedding": True, "device": "cpu", "split": "test", "tested_passes": n, "difficulty": depth,
@@ -416,3 +416,35 @@ def test_other_difficulties_get_their_own_words() -> None:
     assert "k = 4" in texts("accuracy_by_passes", only(rows.table(hops)))
     pairs = [row | {"axis": "key_pairs"} for row in cell_rows(4, 1, 0) + cell_rows(4, 2, 0)]
     assert "key pairs = 4" in texts("accuracy_by_passes", only(rows.table(pairs)))
+
+
+# --- floors ---
+
+
+def with_shortcuts(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows that know a shortcut of 0.7 from t = 6 on, called cells_9, and a table of everything at t = 0."""
+    depth = pl.col("difficulty")
+    known = pl.when(depth >= 6).then(0.7).when(depth == 0).then(1.0)
+    named = pl.when(depth >= 6).then(pl.lit("cells_9")).when(depth == 0).then(pl.lit("table"))
+    whole = pl.col("answer").is_null() & (pl.col("status") == "ok")
+    return frame.with_columns(shortcut=pl.when(whole).then(known), shortcut_name=pl.when(whole).then(named))
+
+
+@pytest.mark.parametrize("name", ["accuracy_by_depth", "accuracy_by_passes", "accuracy_by_level", "frontier"])
+def test_the_strongest_shortcut_is_drawn_and_named(name: str) -> None:
+    plain, known = only(table(grid(2, depths=(0, 4, 6)))), only(with_shortcuts(table(grid(2, depths=(0, 4, 6)))))
+    assert (known.shortcut(0), known.shortcut(4), known.shortcut(6)) == (("table", 100), None, ("cells_9", 70))
+    told = " ".join(texts(name, known)).replace("\n", " ")
+    assert "best known of what reads but does not compute, table at t = 0; cells_9 at t = 6" in told
+    with style.context():
+        drawn = {study.name or i: FIGURES[name](study) for i, study in enumerate((plain, known))}
+        heights = [
+            [round(float(line.get_ydata()[0]), 6) for line in figure.findobj(matplotlib.lines.Line2D)
+             if line.get_linestyle() != "-" and len(line.get_ydata()) == 2 and line.get_linewidth() == 0.8]
+            for figure in drawn.values()
+        ]  # fmt: skip
+    assert "does not compute" not in " ".join(texts(name, plain))
+    if name == "frontier":  # in numbers, under those of chance
+        assert {"100.0", "70.0", "shortcut"} <= set(texts(name, known)) and "shortcut" not in texts(name, plain)
+    else:
+        assert not heights[0] and {100, 70} <= set(heights[1])

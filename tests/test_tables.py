@@ -11,7 +11,8 @@ from harness import bench
 
 from benchmark import dictionary, figures, latex, rows, statistics, tables
 from benchmark.config import Training
-from benchmark.tables import in_latex, markdown, summary
+from benchmark.studies import studies
+from benchmark.tables import caption, in_latex, markdown, summary
 
 OLD = Path(__file__).parent / "data" / "rows-v1.parquet"
 """Every fourth test of four cells of `results/reference/muon-rate-cpu`, as the code of schema version 1 wrote them."""
@@ -23,7 +24,7 @@ def cell(
     """A cell tested every 100 tokens; a pass more costs as many FLOPs again."""
     facts = {
         "schema_version": 1, "suite": "passes", "scale": "tiny", "status": "ok",
-        "cell_id": f"{n}-{seed}-{depth}-{more}", "task": "rule110", "task_version": 1,
+        "cell_id": f"{n}-{seed}-{depth}-{more}", "task": "rule110", "task_version": 9,
         "model": "hybrid", "model_version": 1, "seed": seed, "device": "cpu",
         "axis": "rollout_steps", "difficulty": depth, "rollout_steps": depth, "sleep_passes": n, "tested_passes": n,
         "test_passes": [], "tokens": 400, "split": "test", "chance": 0.5,
@@ -226,10 +227,13 @@ def test_rows_of_version_1_read_table_and_draw_as_if_written_now(tmp_path: Path)
     assert frame.columns[: len(rows.COLUMNS)] == list(rows.COLUMNS)
     assert frame["majority"].to_list() == written["chance"].to_list()
     table = summary(frame)
-    assert table["setting"].to_list() == ["muon lr 0.005", "muon lr 0.01"]
+    older = "rule110 v1 (whole strings held out; now v2)"
+    settings = [f"{older}, muon lr {rate}" for rate in (0.005, 0.01)]
+    assert table["setting"].to_list() == settings
+    assert older in caption(frame) and all(older in study.about for study in studies(frame))
     assert table["exact_match"].to_list() == pytest.approx([0.9307, 0.9756], abs=0.05)
     last = written.filter((pl.col("step") == 1149) & pl.col("answer").is_null())
-    for setting, rate in (("muon lr 0.005", 0.005), ("muon lr 0.01", 0.01)):
+    for setting, rate in zip(settings, (0.005, 0.01), strict=True):
         (line,) = table.filter(pl.col("setting") == setting).to_dicts()
         assert line["exact_match"] == last.filter(pl.col("muon_lr") == rate)["exact_match"].mean()
         assert line["seeds"] == 2 and line["ci_low"] < line["lowest"] <= line["highest"] < line["ci_high"]

@@ -55,7 +55,9 @@ OWN_SPREAD = 5
 HALFWAY = 0.5
 """The lift whose cost in tokens is told."""
 
-Verdict = Literal["regressed", "missing", "improved", "changed", "inconclusive", "pass", "identical", "new"]
+Verdict = Literal[
+    "regressed", "incomparable", "missing", "improved", "changed", "inconclusive", "pass", "identical", "new"
+]
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 """Every verdict, the worst first."""
@@ -116,10 +118,11 @@ class Comparison:
     Attributes:
         name: The condition in words.
         group: Its task and model.
-        verdict: "identical": rows equal bit for bit. "regressed", "improved": some number of the curve differs by more
-            than the tolerance, beyond doubt. "changed": neither, but FLOPs, bytes or parameters, which are counted, are
-            others. "pass": no number is worse by as much. "inconclusive": too few seeds to tell.
-            "missing", "new": only the reference, only the rows have it.
+        verdict: "incomparable": the task's versions differ, and so do the examples. "identical": rows equal bit for
+            bit. "regressed", "improved": some number of the curve differs by more than the tolerance, beyond doubt.
+            "changed": neither, but FLOPs, bytes or parameters, which are counted, are others. "pass": no number is
+            worse by as much. "inconclusive": too few seeds to tell. "missing", "new": only the reference, only the rows
+            have it.
         reading: Why, in a sentence.
         seeds: Of the rows.
         reference_seeds: Of the reference.
@@ -177,7 +180,7 @@ def judge(pairs: Sequence[Pair], *, tolerance: float = TOLERANCE, alpha: float =
 def _differences(pair: Pair, tolerance: float) -> list[Difference]:
     """The numbers of a pair of curves compared, p values not adjusted yet; none if a side has no seed."""
     here, there = pair.curves, pair.reference
-    if here is None or there is None or pair.identical or not here.seeds or not there.seeds:
+    if here is None or there is None or pair.identical or pair.unlike or not here.seeds or not there.seeds:
         return []
     found = []
     for measure, one, other in zip((AREA, FINAL, LOSS, FINAL_LOSS, TOKENS), numbers(here), numbers(there), strict=True):
@@ -260,6 +263,8 @@ def _judged(pair: Pair, judged: Sequence[Difference], tolerance: float, alpha: f
         return "missing", "no finished cell in the rows that are checked"
     if pair.reference is None:
         return "new", "not in the reference"
+    if pair.unlike:
+        return "incomparable", f"{pair.unlike}; train the reference anew"
     if pair.identical:
         return "identical", "the same cells, equal bit for bit"
     if not judged:

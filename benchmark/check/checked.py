@@ -23,6 +23,7 @@ def fails(
     """
     failing = {
         "regressed",
+        "incomparable",
         *(["inconclusive"] * strict),
         *(["improved", "changed"] * either_way),
         *(["missing"] * (not allow_missing)),

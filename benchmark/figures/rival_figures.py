@@ -8,7 +8,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.figures import marks, style
+from benchmark.figures import floors, marks, style
 from benchmark.figures.style import DOT, LONG, SHORT, Look
 from benchmark.progress import amount, duration
 from benchmark.studies import Study, values
@@ -66,7 +66,7 @@ def _curves(study: Study, x: str, against: str, x_label: str) -> Figure | None:
         title=f"Exact match of sleep and its rivals, against {against}",
         about=study.about,
         note=f"{'Line: mean over seeds; band: lowest to highest, of sleep. ' if seeds and SLEEP in found else ''}"
-        f"{_loops_note(found)}{study.note}",
+        f"{_loops_note(found)}{floors.note(study, depths, 'Thin dashes')}{study.note}",
         panels=len(depths),
         size=size,
     )
@@ -79,6 +79,7 @@ def _curves(study: Study, x: str, against: str, x_label: str) -> Figure | None:
             if end is not None:
                 ends.append((name, end, looks[name]))
         ax.axhline(study.chance(depth), **style.CHANCE_LINE)
+        floors.line(ax, study, depth)
         style.name_panel(ax, study.label(depth), [study.chance(depth)])
         marks.exact_axis(ax, (low, high))
         marks.label_ends(ax, ends, gap=(high - low) * 0.15 / size[1])
@@ -104,13 +105,14 @@ def rivals_final(study: Study) -> Figure | None:
     figure, axes = style.sheet(
         title="Exact match of sleep and its rivals, at the end of training",
         about=study.about,
-        note=f"{ranges}{_COSTS_NOTE}{_loops_note(every)}{study.note}",
+        note=f"{ranges}{_COSTS_NOTE}{_loops_note(every)}{floors.note(study, depths, 'Thin dashes')}{study.note}",
         panels=len(depths),
         size=((5.6 if len(depths) == 1 else 1.6 + 2.2 / len(depths)), 0.2 * len(names) + 0.75),
         columns=len(depths),
     )
     for ax, depth in zip(axes, depths, strict=True):
         ax.axvline(study.chance(depth), **style.CHANCE_LINE)
+        floors.line(ax, study, depth, across=True)
         for place, name in enumerate(names):
             if _is_sleep(name):
                 ax.axhspan(place - 0.5, place + 0.5, color=looks[name].color, alpha=0.12, linewidth=0)

@@ -13,7 +13,7 @@ from benchmark.progress import amount, duration
 from benchmark.report import inventory, pictures
 from benchmark.report.claims import definitions
 from benchmark.report.markup import Cell, Html, element, join, table
-from benchmark.studies import words
+from benchmark.studies import outdated, words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,7 @@ def section(source: Source, chart: dict[str, Any] | None) -> Html:
         "section",
         element("h2", source.name, id=source.id),
         join(*(_about(source, found) for found in lacking)),
+        *(element("p", f"Rows of {task}.", class_="quiet") for task in outdated(source.frame)),
         _figures(source),
         _curves(source, chart) if chart else "",
         element("h3", "Scores"),

@@ -1,8 +1,8 @@
 """Controls: what else could look like a gain in depth. A gain of N counts as one only if it survives them.
 
 (a) it is there at every answer of an example; (b) it does not vanish when the model is told which window it reads; (c)
-what is asked was never met in training; (d) the better N is above what shortcuts get; (e) it is left at equal training
-FLOPs. They are judged from rows; of a task its own truths are asked, examples and shortcuts.
+what fixes the answers was never met in training; (d) the better N is above what shortcuts get; (e) it is left at equal
+training FLOPs. They are judged from rows; of a task its own truths are asked, examples and shortcuts.
 
 A control is survived if what it leaves is more than nothing by a 95 % interval over seeds, and failed if it leaves less
 than half of the gain and no more than nothing for sure. Between the two the seeds are too few to say: not tested. Which
@@ -19,7 +19,7 @@ import polars as pl
 
 import tasks
 from benchmark.statistics import paired
-from benchmark.studies import Study, values
+from benchmark.studies import Study, task_words, values
 from benchmark.verify.equal_flops import (
     Comparison,
     Status,
@@ -43,12 +43,12 @@ from benchmark.verify.evidence import (
     scores,
     shared,
 )
-from tasks.base import Task
+from tasks.base import Task, strongest
 
 NAMES = {
     "a": "every answer position",
     "b": "window index given",
-    "c": "contents held out",
+    "c": "what fixes answers held out",
     "d": "above chance and shortcuts",
     "e": "equal training FLOPs",
 }
@@ -57,13 +57,13 @@ NAMES = {
 FAILED = {
     "a": "not at every answer",
     "b": "not with a window index",
-    "c": "not on held-out contents",
+    "c": "not on held-out answers",
     "d": "not above the shortcuts",
     "e": "not at equal FLOPs",
 }
 """How a claim is qualified whose gain fails a control."""
 
-_TRAINING, _HELD_OUT = 2048, 1024  # examples whose contents are compared
+_TRAINING, _HELD_OUT = 2048, 1024  # examples that are compared
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +123,7 @@ def examine(letters: Sequence[str], study: Study, gain: Gain, every: Sequence[St
         elif letter == "b":
             found[letter] = _window_index(study, gain, whole, every)
         elif letter == "c":
-            found[letter] = _held_out(study)
+            found[letter] = _held_out(study, gain)
         elif letter == "d":
             found[letter] = _shortcuts(study, gain)
         else:
@@ -192,38 +192,52 @@ def _window_index(study: Study, gain: Gain, whole: float, every: Sequence[Study]
     return "not tested", f"{consolidated} windows are consolidated without an index; no rows with one at this setting"
 
 
-def _held_out(study: Study) -> tuple[Status, str]:
-    """(c) Contents of the split that was tested are not among those of training, counted at the rows' own settings."""
-    first = study.final.row(0, named=True)
-    split = first["split"]
-    try:
-        task = task_of(first)
-    except (ValueError, TypeError) as error:
-        return "not tested", f"the task cannot be asked: {error}"
-    if split == "train":
-        return "fails", "tested on the examples of training"
-    found, distinct = _overlap(task, split)
-    said = f"{split}: {found} of {distinct:,} contents are among those of {_TRAINING:,} examples of training"
-    return ("fails" if found else "survives"), said
+def _held_out(study: Study, gain: Gain) -> tuple[Status, str]:
+    """(c) What fixes the answers that were tested is in no example of training, at the rows' own settings.
+
+    That is the smallest part which does (`Task.determinants`): a content may be new and all that is asked of it known.
+    Of a task that does not say, whole contents are compared.
+    """
+    found = []
+    for depth in gain.depths:
+        row = study.final.filter(pl.col("depth") == depth).row(0, named=True)
+        if row["split"] == "train":
+            return "fails", "tested on the examples of training"
+        try:
+            task = task_of(row)
+            seen, distinct, what = _overlap(task, task.at(depth), row["split"])
+        except (ValueError, TypeError) as error:
+            return "not tested", f"the task cannot be asked: {error}"
+        found.append(
+            (seen, f"{seen} of {distinct:,} {what}{f' at {study.label(depth)}' if len(gain.depths) > 1 else ''}")
+        )
+    said = f"{study.final['split'][0]}: {', '.join(told for _, told in found)} are among those of "
+    return ("fails" if any(seen for seen, _ in found) else "survives"), f"{said}{_TRAINING:,} examples of training"
 
 
-@lru_cache(maxsize=64)
-def _overlap(task: Task, split: str) -> tuple[int, int]:
-    """How many contents of held-out examples are among those of training examples, and how many there are."""
-    training = task.episodes("train", np.arange(_TRAINING)).content
-    held_out = np.unique(task.episodes(split, np.arange(_HELD_OUT)).content)
-    return int(np.isin(held_out, training).sum()), len(held_out)
+@lru_cache(maxsize=256)
+def _overlap(trained: Task, tested: Task, split: str) -> tuple[int, int, str]:
+    """How many of what fixes answers of held-out examples training examples have, how many there are, and of what."""
+    training = trained.episodes("train", np.arange(_TRAINING))
+    held_out = tested.episodes(split, np.arange(_HELD_OUT))
+    known, asked = trained.determinants(training), tested.determinants(held_out)
+    if known is None or asked is None:
+        contents = np.unique(held_out.content)
+        return int(np.isin(contents, training.content).sum()), len(contents), "contents"
+    parts = np.unique(asked[asked != 0])  # 0: an answer that an example does not have
+    return int(np.isin(parts, known).sum()), len(parts), "parts that fix an answer"
 
 
-def task_of(row: dict[str, Any], *, any_version: bool = False) -> Task:
+def task_of(row: dict[str, Any], *, of_any_version: bool = False) -> Task:
     """The task of a row, with the row's settings; of lists as studies write them, in words, too.
 
     Raises:
-        ValueError: no such task, one of another version (unless any will do), or one that refuses the settings.
+        ValueError: no such task, one that refuses the settings or, unless `of_any_version`, one of another version.
     """
     kind = tasks.load(row["task"])
-    if kind.version != row["task_version"] and not any_version:
-        raise ValueError(f"the rows are of version {row['task_version']} of {row['task']}, the code of {kind.version}")
+    if kind.version != row["task_version"] and not of_any_version:
+        named = task_words(row["task"], row["task_version"])
+        raise ValueError(f"the rows are of {named}, the code of version {kind.version}")
     settings = {f.name: row[f.name] for f in fields(kind) if row.get(f.name) is not None}
     for f in fields(kind):
         if isinstance(f.default, tuple) and f.name in settings:
@@ -242,24 +256,26 @@ def _shortcuts(study: Study, gain: Gain) -> tuple[Status, str]:
         rows = study.final.filter(pl.col("depth").is_in(list(gain.depths)) & pl.col("answer").is_null())
         means = rows.group_by("depth").agg(pl.col(name).mean()).sort("depth")[name].drop_nulls().to_list()
         known[name] = float(np.mean(means)) if means else floor
+    first = study.final.row(0, named=True)
     try:
-        task = task_of(study.final.row(0, named=True))
+        task = task_of(first, of_any_version=True)
         each = [task.shortcuts(depth) for depth in gain.depths]
     except (ValueError, TypeError) as error:
         each, unknown = [], f"; the task's shortcuts cannot be asked: {error}"
     else:
         unknown = "" if any(each) else "; the task names no shortcut"
+        if task.version != first["task_version"]:
+            unknown += f"; shortcuts of {task.name} version {task.version}, rows of {first['task_version']}"
     for name in set.intersection(*(set(shortcuts) for shortcuts in each)) if each else ():
         known[name] = float(np.mean([shortcuts[name] for shortcuts in each]))
-    strongest = max(sorted(known), key=lambda name: known[name])
+    best, most = strongest(known) or ("chance", floor)
     lift = (score.estimate - floor) / (1 - floor)
-    said = f"N = {gain.high} {score}, a lift of {lift:.2f}; strongest shortcut {strongest} {known[strongest]:.3f}"
-    if score.estimate <= known[strongest]:
-        below = [name for name in known if known[name] < score.estimate]
-        passed = max(sorted(below), key=lambda name: known[name], default=None)
-        beaten = f", above {passed} {known[passed]:.3f}" if passed else ""
+    said = f"N = {gain.high} {score}, a lift of {lift:.2f}; strongest shortcut {best} {most:.3f}"
+    if score.estimate <= most:
+        passed = strongest({name: value for name, value in known.items() if value < score.estimate})
+        beaten = f", above {passed[0]} {passed[1]:.3f}" if passed else ""
         return "fails", f"{said}{beaten}{unknown}"
-    sure = score.low > known[strongest] and len(found) > 1
+    sure = score.low > most and len(found) > 1
     return ("survives" if sure else "not tested"), f"{said}{unknown}"
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.outcomes import Key, Outcome
 from benchmark.statistics import Interval, over_seeds, shared_variance
-from benchmark.studies import Study, values
+from benchmark.studies import Study, task_words, values
 
 
 class Scores(dict[int, float]):
@@ -221,6 +221,7 @@ def smallest_level(holds: Callable[[float], bool]) -> float:
 
 
 def about(study: Study) -> str:
-    """Which rows these are: scale, task, model and what else is in the name of the study."""
+    """Which rows these are: suite, scale, task and model; of a task that has a newer version, which."""
     first = study.final.row(0, named=True)
-    return f"{first['suite']}-{first['scale']}: {first['task']}, {first['model']}"
+    task = task_words(first["task"], first["task_version"])
+    return f"{first['suite']}-{first['scale']}: {task}, {first['model']}"

@@ -54,6 +54,6 @@ def _floor(study: Study, depth: int) -> Floor:
         known[str(first.get("shortcut_name"))] = float(first["shortcut"])
     else:
         with suppress(ValueError, TypeError):  # of a task that is not here, the rows' own floors are what is known
-            known |= task_of(first, any_version=True).shortcuts(depth)
+            known |= task_of(first, of_any_version=True).shortcuts(depth)
     name = max(known, key=lambda name: known[name])
     return Floor(name=name, share=known[name])
