@@ -120,7 +120,7 @@ def _over_floors(
     except LackingError as error:
         raise LackingError(f"over the best known shortcuts {error}") from error
     over_shortcuts = finding(*by_depth)
-    names = ", ".join(dict.fromkeys(floor.name for floor in higher.values()))
+    names = ", ".join(dict.fromkeys(floor.name for floor in higher.values() if not floor.passes))
     worse = min(over_chance, over_shortcuts, key=lambda each: (each.effect.high >= each.smallest, each.effect.low))
     decides = "the first" if worse is over_chance else "the second"
     reading = f"{over_chance.reading} over chance; {over_shortcuts.reading} over the best of {names}; {decides} decides"
