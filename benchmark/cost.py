@@ -1,4 +1,4 @@
-"""What a cell costs: FLOPs counted by torch's own counter, state in bytes, parameters."""
+"""What a cell costs: FLOPs counted by torch's own counter, parameters, bytes of state and of what it replaces."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,7 +8,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from baselines.attention import WindowAttention
 from baselines.base import Model, ModelConfig, State
+from baselines.sleeper import Sleeper
 from benchmark.config import Cell
 from benchmark.forward import Batch, Windows, predict, split_windows, token_losses
 
@@ -23,6 +25,9 @@ class Cost:
         sleep_flops: Forward of consolidating all windows of one sequence, at the trained N.
         wake_flops: Forward of all predicted windows of one sequence; the same for every N.
         state_bytes: State kept per sequence between windows.
+        cache_bytes: What that state replaces: keys and values, in every attention block, of all windows of one sequence
+            that are consolidated rather than predicted, as a cache that keeps them to the end would take. 0 without
+            attention; None for a model whose attention is not this project's.
     """
 
     parameters: int
@@ -30,6 +35,7 @@ class Cost:
     sleep_flops: int
     wake_flops: int
     state_bytes: int
+    cache_bytes: int | None
 
 
 def cost(cell: Cell) -> Cost:
@@ -59,13 +65,27 @@ def _cost(config: ModelConfig, vocab_size: int, window: int, windows: Windows, p
         token_losses(predict(model, batch, passes), batch.targets).sum().backward()  # type: ignore[no-untyped-call]
 
     sleep_flops, wake_flops, state = forward_flops(model, windows, passes)
+    evicted = sum(stop - start for start, stop, asked in windows if not asked)
     return Cost(
         parameters=sum(p.numel() for p in model.parameters()),
         train_flops=train.get_total_flops(),
         sleep_flops=sleep_flops,
         wake_flops=wake_flops,
         state_bytes=model.state_bytes(state),
+        cache_bytes=kv_bytes(model, evicted),
     )
+
+
+def kv_bytes(model: Model, tokens: int) -> int | None:
+    """Bytes of the keys and values of so many tokens of one sequence, of all attention blocks, as the weights' numbers.
+
+    0 without attention; None for a model whose attention is not this project's.
+    """
+    attention = [m for m in model.modules() if isinstance(m, WindowAttention)]
+    if not attention and not isinstance(model, Sleeper):
+        return None
+    # One projection makes queries, keys and values: two thirds of it are keys and values.
+    return sum(tokens * 2 * (m.qkv.out_features // 3) * m.qkv.weight.element_size() for m in attention)
 
 
 def forward_flops(model: Model, windows: Windows, passes: int) -> tuple[int, int, State]:

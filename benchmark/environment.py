@@ -43,12 +43,13 @@ def describe() -> dict[str, object]:
         "packages": packages,
         "system": platform.system(),
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
     }
 
 
-def _processor() -> str:
+@lru_cache(maxsize=1)
+def processor() -> str:
     """The processor's name where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

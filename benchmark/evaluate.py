@@ -1,7 +1,8 @@
 """Scores of a model on held-out examples: per difficulty, for each answer of the episode and for all of them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,14 +24,27 @@ class Score:
     """How one difficulty, and one answer (None: all of them), was solved.
 
     All answers are right or wrong together if the task's are joint; else each counts as an example.
+
+    Attributes:
+        loss: Nats per target token.
+        asked: Which of the held-out examples this score is of [examples]; None where each answer counts by itself and
+            this is of all of them.
+        right: Which of those are right [examples]; None as `asked`.
     """
 
     difficulty: int
     answer: int | None
     n_examples: int
-    loss: float  # nats per target token
+    loss: float
     token_accuracy: float
     exact_match: float
+    asked: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+    right: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What of it is a column of rows."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("asked", "right")}
 
 
 @torch.no_grad()
@@ -67,18 +81,22 @@ def _scores(
 ) -> Iterator[Score]:
     """Scores from per-token results, all [examples, P]."""
 
-    def exact(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Of the examples that have tokens in the mask, which have all of them right."""
-        matches = np.logical_and.reduce(right | ~mask, axis=1)
-        found: NDArray[np.bool_] = matches[mask.any(axis=1)]
-        return found
+    def solved(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which examples have tokens in the mask, and which of those have all of them right."""
+        asked: NDArray[np.bool_] = np.logical_or.reduce(mask, axis=1)
+        return asked, asked & np.logical_and.reduce(right | ~mask, axis=1)
 
     for level in np.unique(difficulty[difficulty >= 0]):
         at_level = difficulty == level
         answers = {int(which): at_level & (answer == which) for which in np.unique(answer[at_level])}
-        matches = {which: exact(mask) for which, mask in answers.items()}
-        together = exact(at_level) if joint else np.concatenate(list(matches.values()))
-        for name, mask, match in [(None, at_level, together), *((a, answers[a], matches[a]) for a in answers)]:
+        each = {which: solved(mask) for which, mask in answers.items()}
+        together = solved(at_level) if joint else (None, None)
+        for name, mask in [(None, at_level), *answers.items()]:
+            asked, correct = together if name is None else each[name]
+            if asked is None or correct is None:
+                match = np.concatenate([of_answer[wanted] for wanted, of_answer in each.values()])
+            else:
+                match = correct[asked]
             yield Score(
                 difficulty=int(level),
                 answer=name,
@@ -86,4 +104,6 @@ def _scores(
                 loss=float(losses[mask].mean()),
                 token_accuracy=float(right[mask].mean()),
                 exact_match=float(match.mean()),
+                asked=asked,
+                right=correct,
             )

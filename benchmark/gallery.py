@@ -10,13 +10,20 @@ PATH: Path = ROOT / "tasks" / "GALLERY.md"
 
 
 def page(names: Iterable[str] = tasks.TASKS) -> str:
-    """The gallery of the tasks `names` in Markdown: contents, then example 0 of training at every difficulty."""
+    """The gallery of the tasks `names` in Markdown: contents, then example 0 of training at every difficulty.
+
+    Once for each of the variations that a task names.
+    """
     head = ["# Gallery", "", "One worked example per task and difficulty. Written by `bench gallery`; do not edit.", ""]
     body: list[str] = []
     for name in names:
-        task = tasks.load(name)()
-        about = (type(task).__doc__ or "").partition("\n")[0]
-        shown = {f"{name}, {task.axis} {level}": task.at(level).example() for level in task.landmarks}
+        kind = tasks.load(name)
+        about = (kind.__doc__ or "").partition("\n")[0]
+        shown = {}
+        for settings in kind.variations:
+            task = kind(**settings)
+            of = "".join(f", {setting} {value}" for setting, value in settings.items())
+            shown |= {f"{name}{of}, {task.axis} {level}": task.at(level).example() for level in task.landmarks}
         head += [f"- {_link(name)}: {about}", *(f"  - {_link(title)}" for title in shown)]
         body += ["", f"## {name}", "", about]
         for title, drawn in shown.items():

@@ -6,6 +6,10 @@ never asked it). Beside them stand the exact values that the task itself declare
 
 Where `Task.joint` holds, every answer is predicted from training answers of its own number and an example is right when
 all are; elsewhere all answers of a difficulty are one population, and each counts alone.
+
+A third predictor has read, but computes nothing: a table of the smallest part that fixes an answer
+(`Task.determinants`), made of as many training examples as a suite trains on. What it has met it answers rightly, and
+the rest with the most frequent answer.
 """
 
 import csv
@@ -19,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmark.data import chunks
 from tasks import rng
-from tasks.base import SPLITS, Episode, Task
+from tasks.base import SPLITS, Episode, Task, changed
 
 QUESTION = "question"
 """The fact that says what is asked, for tasks that do not put the question just before the answer."""
@@ -33,11 +37,18 @@ MEASURES = {
     "test_in_train": "share of contents of test found among those of training",
     "validation_in_train": "share of contents of validation found among those of training",
     "test_in_validation": "share of contents of test found among those of validation",
+    "training_examples": "training examples that a table is made of: given, or the budget of the largest cpu suite",
+    "determinants_in_train": "share of answers of test whose smallest part that fixes them is in one of those examples",
+    "table": "exact match of that table: right where the part was met, else the most frequent answer of training; "
+    "where it is 1, a difficulty asks for storage or a table, not for computation",
     "repeated_in_train": "share of contents of training met before in training",
     "repeated_in_test": "share of contents of test met before in test",
     "mean_...": "mean over the examples of test of what the task records of their structure",
 }
 """What the rows measure."""
+
+TOKENS = 10_000_000
+"""Training budget of a task that no cpu suite trains on."""
 
 _NUMBERED = np.uint64(32)  # bits below the place of a token in its word: token ids are smaller
 _NONE = np.uint64(0)
@@ -54,6 +65,7 @@ class Sample:
         answers: Code [B, answers] of the answer; whole words are one code.
         asked: [B, answers] Whether the example has that answer.
         content: [B * C] Hashes of what a split owns.
+        determinants: [B, answers] Hashes of what fixes each answer; None where the task does not say.
         facts: Mean of every numeric fact.
     """
 
@@ -61,14 +73,70 @@ class Sample:
     answers: rng.Words
     asked: NDArray[np.bool_]
     content: rng.Words
+    determinants: rng.Words | None
     facts: dict[str, float]
 
 
-def measure(task: Task, level: int, examples: int, advance: Callable[[int], object] = lambda count: None) -> list[Row]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Met:
+    """All that fixes an answer in so many training examples: what a table of them holds.
+
+    Attributes:
+        determinants: Different hashes.
+        examples: How many examples.
+    """
+
+    determinants: rng.Words
+    examples: int
+
+
+def measure_all(
+    task: Task, examples: int, training: int, advance: Callable[[int], object] = lambda count: None
+) -> Iterator[Row]:
+    """The rows of `measure` at every difficulty that tables show, with a table of `training` training examples.
+
+    A task that mixes difficulties in training is met once, as it is; of another, the training is that of each level.
+    """
+    found: Met | None = None
+    for level in task.landmarks:
+        if found is None or len(task.levels) == 1:
+            found = met(task if len(task.levels) > 1 else task.at(level), training, advance)
+        yield from measure(task, level, examples, advance, found)
+
+
+def met(task: Task, examples: int, advance: Callable[[int], object] = lambda count: None) -> Met | None:
+    """What a table of the first training examples holds; None where the task does not say what fixes an answer."""
+    parts = []
+    for indices in chunks(task, examples):
+        found = task.determinants(task.episodes("train", indices))
+        if found is None:
+            return None
+        parts.append(np.unique(found))
+        advance(len(indices))
+    every = np.unique(np.concatenate(parts))
+    return Met(determinants=every[every != _NONE], examples=examples)
+
+
+def training_examples(task: Task) -> int:
+    """Examples of the largest training budget that a suite of scale `cpu` has for this task, in tokens."""
+    from benchmark.suites import SUITES, suite
+
+    bases = [base for name in SUITES for base in suite(name, "cpu").bases]
+    budgets = [base.training.tokens for base in bases if base.task.name == task.name]
+    return max(1, max(budgets, default=TOKENS) // task.seq_len)
+
+
+def measure(
+    task: Task,
+    level: int,
+    examples: int,
+    advance: Callable[[int], object] = lambda count: None,
+    table: Met | None = None,
+) -> list[Row]:
     """One row per measure, of `examples` examples of each split with all answers at one difficulty.
 
     Every measure is a share or a mean; `test_in_train` is the share of contents of test found among those of training.
-    `advance` is told the number of examples after each piece.
+    Those of `table` are left out where there is none. `advance` is told the number of examples after each piece.
     """
     at = task.at(level)
     samples = {split: _sample(at, split, examples, advance) for split in SPLITS}
@@ -84,21 +152,27 @@ def measure(task: Task, level: int, examples: int, advance: Callable[[int], obje
         "test_in_train": _share_in(test.content, train.content),
         "validation_in_train": _share_in(validation.content, train.content),
         "test_in_validation": _share_in(test.content, validation.content),
+        **(_by_table(table, train, test, joint=task.joint) if table else {}),
         "repeated_in_train": _repeated(train.content),
         "repeated_in_test": _repeated(test.content),
         **{f"mean_{name}": mean for name, mean in test.facts.items()},
     }
-    same = {"task": task.name, "version": task.version, "axis": task.axis, "difficulty": level, "examples": examples}
+    settings = " ".join(f"{name}={value}" for name, value in changed(task).items())
+    same: Row = {"task": task.name, "version": task.version, "settings": settings, "axis": task.axis}
+    same |= {"difficulty": level, "examples": examples}
     return [same | {"measure": name, "value": float(value)} for name, value in values.items()]
 
 
 def _sample(task: Task, split: str, examples: int, advance: Callable[[int], object]) -> Sample:
     parts: list[tuple[NDArray[Any], ...]] = []
+    fixing: list[rng.Words] = []
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
     for indices in chunks(task, examples):
         episode = task.episodes(split, indices)
         parts.append((*_codes(episode, task.answers), episode.content))
+        if (found := task.determinants(episode)) is not None:
+            fixing.append(found)
         for name, fact in episode.facts.items():
             if name != QUESTION and fact.dtype.kind in "biuf":
                 sums[name] = sums.get(name, 0) + fact.sum(dtype=np.float64).item()
@@ -106,7 +180,14 @@ def _sample(task: Task, split: str, examples: int, advance: Callable[[int], obje
         advance(len(indices))
     questions, answers, asked, content = (np.concatenate(part) for part in zip(*parts, strict=True))
     means = {name: sums[name] / counts[name] for name in sums}
-    return Sample(questions=questions, answers=answers, asked=asked, content=content.reshape(-1), facts=means)
+    return Sample(
+        questions=questions,
+        answers=answers,
+        asked=asked,
+        content=content.reshape(-1),
+        determinants=np.concatenate(fixing) if fixing else None,
+        facts=means,
+    )
 
 
 def _codes(episode: Episode, answers: int) -> tuple[rng.Words, rng.Words, NDArray[np.bool_]]:
@@ -157,14 +238,37 @@ def _accuracy(known: rng.Words, train: Sample, asked: rng.Words, test: Sample, *
 
     The table is made with the keys `known` [B, answers] of training and asked with the keys `asked` of test.
     """
-    right = np.zeros_like(test.asked)
+    return _exact(_right(known, train, asked, test, joint=joint), test, joint=joint)
+
+
+def _right(known: rng.Words, train: Sample, asked: rng.Words, test: Sample, *, joint: bool) -> NDArray[np.bool_]:
+    """Which answers [B, answers] of test that table gets right."""
+    right: NDArray[np.bool_] = np.zeros_like(test.asked)
     for columns in np.arange(right.shape[1])[:, None] if joint else [np.arange(right.shape[1])]:
         there = train.asked[:, columns]
         keys, best = _most_frequent(known[:, columns][there], train.answers[:, columns][there])
         _, fallback = _most_frequent(np.zeros(there.sum(), np.uint64), train.answers[:, columns][there])
         right[:, columns] = _looked_up(keys, best, fallback, asked[:, columns]) == test.answers[:, columns]
+    return right
+
+
+def _exact(right: NDArray[np.bool_], test: Sample, *, joint: bool) -> float:
+    """Share of answers of test, of whole examples if `joint`, that are right."""
     hits = (right | ~test.asked).all(axis=1) if joint else right[test.asked]
     return np.count_nonzero(hits) / max(1, hits.size)
+
+
+def _by_table(table: Met, train: Sample, test: Sample, *, joint: bool) -> dict[str, float]:
+    """How many answers of test a table of what fixes them has met, and its exact match."""
+    assert test.determinants is not None
+    seen: NDArray[np.bool_] = np.isin(test.determinants, table.determinants) & test.asked
+    nothing = np.zeros_like(train.questions), np.zeros_like(test.questions)
+    guessed = _right(nothing[0], train, nothing[1], test, joint=joint)
+    return {
+        "training_examples": table.examples,
+        "determinants_in_train": float(seen.sum() / max(1, int(test.asked.sum()))),
+        "table": _exact(seen | guessed, test, joint=joint),
+    }
 
 
 def _most_frequent(keys: rng.Words, values: rng.Words) -> tuple[rng.Words, rng.Words]:
@@ -203,10 +307,11 @@ def tidy(rows: Iterable[Row]) -> str:
 
 
 def tables(rows: Sequence[Row]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    """A table per task: its title, columns (one per difficulty) and lines (one per measure)."""
-    for name in dict.fromkeys(row["task"] for row in rows):
-        mine = [row for row in rows if row["task"] == name]
-        title = f"{name} version {mine[0]['version']}, {mine[0]['examples']} examples of each split"
+    """A table per task and settings: its title, columns (one per difficulty) and lines (one per measure)."""
+    for name, settings in dict.fromkeys((row["task"], row["settings"]) for row in rows):
+        mine = [row for row in rows if (row["task"], row["settings"]) == (name, settings)]
+        of_settings = f" with {settings}" if settings else ""
+        title = f"{name} version {mine[0]['version']}{of_settings}, {mine[0]['examples']} examples of each split"
         levels = list(dict.fromkeys(row["difficulty"] for row in mine))
         values = {(row["measure"], row["difficulty"]): _shown(row["value"]) for row in mine}
         measures = dict.fromkeys(row["measure"] for row in mine)

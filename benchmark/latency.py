@@ -19,10 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.attention import WindowAttention
 from baselines.base import Model, ModelConfig
 from baselines.sleeper import Sleeper
-from benchmark.cost import count, forward_flops
+from benchmark.cost import count, forward_flops, kv_bytes
 from benchmark.forward import Windows
 from tasks.base import changed, check_whole, nearest
 
@@ -105,7 +104,7 @@ def counts(config: ModelConfig, *, window: int, passes: int) -> Counts:
         fast_weight_bytes=fast_weights,
         kv_bytes=cache,
         other_state_bytes=model.state_bytes(state) - fast_weights - cache,
-        window_kv_bytes=_window_kv_bytes(model, window, passes),
+        window_kv_bytes=kv_bytes(model, _read_at_once(model, window, passes)),
         wake_passes=model.wake_passes,
     )
 
@@ -246,13 +245,9 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
     return sum(t.element_size() * t[0].numel() for t in tensors)
 
 
-def _window_kv_bytes(model: Model, window: int, passes: int) -> int | None:
-    attention = [m for m in model.modules() if isinstance(m, WindowAttention)]
-    if not attention and not isinstance(model, Sleeper):
-        return None
-    tokens = window * (passes if isinstance(model, Sleeper) and model.config.reread else 1)
-    # One projection makes queries, keys and values: two thirds of it are keys and values.
-    return sum(tokens * 2 * (m.qkv.out_features // 3) * m.qkv.weight.element_size() for m in attention)
+def _read_at_once(model: Model, window: int, passes: int) -> int:
+    """Tokens that a window is while it is read: N copies for a model that reads them."""
+    return window * (passes if isinstance(model, Sleeper) and model.config.reread else 1)
 
 
 def check(**values: int | Sequence[int]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark import rows
+from benchmark import outcomes, rows
 from benchmark.config import Cell
 from benchmark.request import Request
 from benchmark.rows import Row
@@ -146,8 +146,24 @@ def run_folder(name: str) -> Path:
     return Path("results") / "runs" / "reference" / name
 
 
+def _publish_outcomes(folder: Path, run: Path, kept: set[str], trained: set[str]) -> None:
+    """Write the outcomes that there are of a study's cells: those that lie beside rows, and those of its run."""
+    import polars as pl
+
+    places = [folder, *(path.parent for path in sorted(folder.parent.glob(f"*/{outcomes.FILE}")))]
+    before = pl.concat([outcomes.read_table(place).filter(pl.col("cell_id").is_in(kept)) for place in places])
+    new = outcomes.table(
+        [line for id_ in sorted(trained) for line in outcomes.read_lines(run / "cells" / id_ / outcomes.LINES)]
+    )
+    table = (
+        pl.concat([before, new]).unique(outcomes.Key._fields, keep="first").sort(outcomes.Key._fields, nulls_last=True)
+    )
+    if table.height:
+        outcomes.write_table(folder / outcomes.FILE, table)
+
+
 def publish(folder: Path, name: str, kept: Sequence[Row]) -> None:
-    """Write a study's table: the rows that were there, and those its run has of the other cells.
+    """Write a study's table: the rows that were there, and those its run has of the other cells; and their outcomes.
 
     `environment.json` tells where the new rows come from and, under `earlier`, where the others did.
     """
@@ -157,6 +173,7 @@ def publish(folder: Path, name: str, kept: Sequence[Row]) -> None:
         row for id_ in STUDIES[name].cells() if id_ not in done for row in rows.read(run / "cells" / id_ / "rows.jsonl")
     ]
     rows.write_table(folder / "rows.parquet", [*kept, *trained])
+    _publish_outcomes(folder, run, {row["cell_id"] for row in kept}, {row["cell_id"] for row in trained})
     if trained:
         place = folder / "environment.json"
         described: dict[str, Any] = json.loads((run / "environment.json").read_text(encoding="utf-8"))

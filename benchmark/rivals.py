@@ -32,8 +32,8 @@ def matched(sleep: Cell, by: str = "train_flops", *, only: Sequence[str] | None 
     - "reread": N copies of the window read as tokens, in one pass.
     - "reembed": every pass starts from the embeddings, so fast weights recur and features do not.
     - "reset-state": every pass starts from the fast weights of before, so features recur and fast weights do not.
-    - "wake-loop": N = 1 in sleep, and N passes in every prediction. It breaks the latency constraint
-      (`breaks_latency`), which is what sleep is for: a rival in accuracy, not in use.
+    - "wake-loop": N = 1 in sleep, and N passes in every prediction. It breaks the latency constraint, which
+      is what sleep is for: a rival in accuracy, not in use.
 
     Sizes that are free, those of "wider" and "bigger-state", are brought as near as they come to the cost of the sleep
     model per sequence. Rivals are tested with the passes they were trained with.
@@ -91,40 +91,6 @@ def excluded(sleep: Cell, by: str = "train_flops") -> dict[str, str]:
             "size is free, for it keeps the parameters of the sleep model"
         )
     return reasons
-
-
-def breaks_latency(cell: Cell) -> bool:
-    """Whether a prediction takes more than one pass, which the paper's latency constraint forbids."""
-    passes: int = getattr(cell.model, "wake_passes", 1)
-    return passes > 1
-
-
-def ledger(cells: dict[str, Cell]) -> list[dict[str, Any]]:
-    """What each cell costs, measured, one row per cell.
-
-    A row has `variant`, `parameters`, `tokens` (of the whole training, in whole steps), `train_flops` (of the whole
-    training), `sleep_flops` and `wake_flops` (forward, per sequence), `state_bytes`, `breaks_latency`, and the ratios
-    `train_flops_ratio`, `sleep_flops_ratio` and `tokens_ratio` to the cell "sleep".
-
-    Raises:
-        ValueError: no cell "sleep" to compare with.
-    """
-    if "sleep" not in cells:
-        raise ValueError(f"a ledger compares with the cell 'sleep'; given {', '.join(cells) or 'none'}")
-    return [
-        {
-            "variant": name,
-            "parameters": cost(cell).parameters,
-            "tokens": _measured(cell, "tokens"),
-            "train_flops": _measured(cell, "train_flops"),
-            "sleep_flops": cost(cell).sleep_flops,
-            "wake_flops": cost(cell).wake_flops,
-            "state_bytes": cost(cell).state_bytes,
-            "breaks_latency": breaks_latency(cell),
-            **{f"{by}_ratio": 1 + _off(cell, cells["sleep"], by) for by in MATCHES},
-        }
-        for name, cell in cells.items()
-    ]
 
 
 def _check(sleep: Cell, by: str) -> Hybrid:

@@ -56,6 +56,10 @@ COLUMNS: dict[str, Column] = {
     "sleep_flops": Column(kind="float", about="forward FLOPs of consolidating all windows of one sequence"),
     "wake_flops": Column(kind="float", about="forward FLOPs of predicting one sequence's answers"),
     "state_bytes": Column(kind="int", about="bytes of state kept per sequence between windows"),
+    "cache_bytes": Column(
+        kind="int",
+        about="bytes (fp32) of keys and values of a sequence's consolidated windows, which state replaces, or null",
+    ),
     "parameters": Column(kind="int", about="trained parameters"),
     "split": Column(kind="str", about="split the scores are of"),
     "tested_passes": Column(
@@ -75,9 +79,19 @@ COLUMNS: dict[str, Column] = {
     "chance": Column(kind="float", about="exact_match of a guess without computation on what was read, from the task"),
     "majority": Column(kind="float", about="exact_match of always the most frequent answer, from the task"),
     "question_only": Column(kind="float", about="exact_match of the best guess from the question alone, from the task"),
+    "shortcut": Column(
+        kind="float",
+        about="exact_match of the best predictor known that reads but does not compute what is asked, from the task; "
+        "null if it knows none, and for one of several answers that must be right together",
+    ),
+    "shortcut_name": Column(kind="str", about="what the task calls that predictor, or null"),
     "lift": Column(kind="float", about="(exact_match - chance) / (1 - chance): 0 is guessing, 1 is perfect"),
     "wall_s": Column(kind="float", about="seconds of training and testing up to here, over all restarts"),
     "device": Column(kind="str", about="device type"),
+    "processor": Column(
+        kind="str",
+        about="CPU or GPU, as the system calls it; another rounds differently, so that a seed gives other numbers",
+    ),
     "torch": Column(kind="str", about="torch version"),
     "audit": Column(
         kind="str",
@@ -87,8 +101,8 @@ COLUMNS: dict[str, Column] = {
 }
 """Columns of every task and model, in order. The settings of task, model and training follow, one column each."""
 
-LATER = ("variant", "audit")
-"""Columns that came with schema 3 or later: null in older rows."""
+LATER = ("variant", "cache_bytes", "shortcut", "shortcut_name", "processor", "audit")
+"""Columns that versions before this one did not have: null in their rows."""
 
 WALL_COLUMNS = ("wall_s",)
 """Columns that differ between two runs of the same cell on the same machine; every other is bit-for-bit equal."""
@@ -115,8 +129,12 @@ def append(path: Path, rows: Iterable[Row]) -> None:
         os.fsync(file.fileno())
 
 
-def read(path: Path) -> list[Row]:
+def read(path: Path, keys: Sequence[str] = ("cell_id", "step", "status")) -> list[Row]:
     """The rows of a JSON-lines file; none if there is no file. An unfinished last line is a torn write: left out.
+
+    Args:
+        path: The file.
+        keys: What every row has.
 
     Raises:
         DamagedFileError: any other line that is not a row.
@@ -129,7 +147,7 @@ def read(path: Path) -> list[Row]:
             row = json.loads(line)
         except ValueError as error:
             raise DamagedFileError(f"{path}, line {number}: not JSON ({error})") from error
-        if not isinstance(row, dict) or not {"cell_id", "step", "status"} <= row.keys():
+        if not isinstance(row, dict) or not set(keys) <= row.keys():
             raise DamagedFileError(f"{path}, line {number}: not a row of sleepbench")
         rows.append(row)
     return rows
@@ -168,8 +186,7 @@ def table(rows: Sequence[Row]) -> "pl.DataFrame":
     """Rows as a table: the columns of `COLUMNS` first, then every setting; sorted, so that order tells nothing."""
     import polars as pl
 
-    kinds = {"str": pl.String, "int": pl.Int64, "float": pl.Float64}
-    schema: dict[str, Any] = {name: kinds[column.kind] for name, column in COLUMNS.items()}
+    schema: dict[str, Any] = _kinds()
     settings = sorted({name for row in rows for name in row} - schema.keys())
     frame = pl.DataFrame(rows, schema_overrides=schema, infer_schema_length=None, orient="row")
     frame = frame.with_columns(
@@ -181,6 +198,14 @@ def table(rows: Sequence[Row]) -> "pl.DataFrame":
     return frame.select(*schema, *settings).sort(
         *order, "seed", "step", "tested_passes", "difficulty", "answer", maintain_order=True, nulls_last=True
     )
+
+
+def _kinds() -> dict[str, Any]:
+    """The type of every column in a table."""
+    import polars as pl
+
+    kinds = {"str": pl.String, "int": pl.Int64, "float": pl.Float64}
+    return {name: kinds[column.kind] for name, column in COLUMNS.items()}
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
@@ -242,21 +267,20 @@ def tables_in(source: Path) -> list[Path]:
 def _migrated(frame: "pl.DataFrame") -> "pl.DataFrame":
     """A table of an older schema as it would be written now.
 
-    Version 2 brought `majority` and `question_only`, which are the chance for every task of version 1; later ones
-    brought columns that are null in older rows.
+    Version 2 brought `majority` and `question_only`, which are the chance for every task of version 1; then came those
+    of `LATER`.
     """
     import polars as pl
 
-    older = set(range(1, SCHEMA_VERSION))
-    if not {"schema_version", "chance"} <= set(frame.columns) or not set(frame["schema_version"]) & older:
+    older = range(1, SCHEMA_VERSION)
+    if not {"schema_version", "chance"} <= set(frame.columns) or not set(frame["schema_version"]) & {*older}:
         return frame
     version, chance = pl.col("schema_version"), pl.col("chance")
     floors = [
         pl.when(version == 1).then(chance).otherwise(pl.col(name) if name in frame.columns else None).alias(name)
         for name in ("majority", "question_only")
     ]
-    kinds = {"str": pl.String, "int": pl.Int64, "float": pl.Float64}
-    later = [pl.lit(None, dtype=kinds[COLUMNS[name].kind]).alias(name) for name in LATER if name not in frame.columns]
-    newest = pl.when(version.is_in(list(older))).then(SCHEMA_VERSION).otherwise(version).cast(pl.Int64)
+    later = [pl.lit(None, dtype=_kinds()[name]).alias(name) for name in LATER if name not in frame.columns]
+    newest = pl.when(version.is_in([*older])).then(SCHEMA_VERSION).otherwise(version).cast(pl.Int64)
     frame = frame.with_columns(*floors, *later, schema_version=newest)
     return frame.select(*(c for c in COLUMNS if c in frame.columns), *(c for c in frame.columns if c not in COLUMNS))

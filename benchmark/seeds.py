@@ -9,6 +9,7 @@ import polars as pl
 from benchmark.power import LIKELY, sd_limit, seeds_needed
 from benchmark.statistics import paired
 from benchmark.studies import studies, values
+from benchmark.verify.evidence import Scores, common, scores
 
 
 def needed(frame: pl.DataFrame, difference: float, power: float = 0.8, level: float = 0.95) -> list[dict[str, Any]]:
@@ -21,34 +22,28 @@ def needed(frame: pl.DataFrame, difference: float, power: float = 0.8, level: fl
         level: 1 minus the rate of false alarms.
 
     Returns:
-        Plain data. `seeds`: those that both N have; `difference` with `low` and `high`: of the mean exact match, the
-        larger N minus the smaller, for new examples too; `sd` and `other_sd`: over seeds, of the exact match of the
-        smaller and the larger N; `sd_of_differences`: of the same seeds; `needed`: seeds of a paired comparison if
-        that is the true spread; `needed_likely`: if it is the upper 80 % limit of what so few seeds tell of it;
-        `needed_unpaired`: seeds of each N if they were not the same. Null where there are fewer than two seeds, and
-        where all agree (as at the ceiling), which tells nothing of the spread elsewhere.
+        Plain data. `seeds`: those that both N have, trained on one processor where that is known; `difference` with
+        `low` and `high`: of the mean exact match, the larger N minus the smaller, for new examples too; `sd` and
+        `other_sd`: over seeds, of the exact match of the smaller and the larger N; `sd_of_differences`: of the same
+        seeds; `needed`: seeds of a paired comparison if that is the true spread; `needed_likely`: if it is the upper
+        80 % limit of what so few seeds tell of it; `needed_unpaired`: seeds of each N if they were not the same. Null
+        where there are fewer than two seeds, and where all agree (as at the ceiling), which tells nothing of the
+        spread elsewhere.
     """
     found = []
     for study in studies(frame):
         for depth in values(study.final["depth"]):
-            scores = {n: _by_seed(study.whole(study.final, n, depth)) for n in study.passes}
+            by_n = {n: scores(study.final, n, [depth]) for n in study.passes}
             examples = int(study.final.filter(pl.col("depth") == depth)["n_examples"].min() or 0)  # type: ignore[arg-type]
-            for n, other in pairwise(n for n in scores if scores[n]):
+            for n, other in pairwise(n for n in by_n if by_n[n]):
                 facts = {"study": study.name, "at": study.label(depth), "n": n, "other_n": other}
-                found.append(facts | _line(scores[n], scores[other], examples, difference, power, level))
+                found.append(facts | _line(by_n[n], by_n[other], examples, difference, power, level))
     return found
 
 
-def _by_seed(scores: pl.DataFrame) -> dict[int, float]:
-    """Final exact match by seed."""
-    return dict(scores.select("seed", "exact_match").sort("seed").iter_rows())
-
-
-def _line(
-    one: dict[int, float], other: dict[int, float], examples: int, difference: float, power: float, level: float
-) -> dict[str, Any]:
+def _line(one: Scores, other: Scores, examples: int, difference: float, power: float, level: float) -> dict[str, Any]:
     """The facts of one comparison."""
-    seeds = sorted(one.keys() & other.keys())
+    seeds = common(one, other)
     low, high = [one[seed] for seed in seeds], [other[seed] for seed in seeds]
     gain = (
         paired(low, high, level, examples=examples).difference.as_dict()

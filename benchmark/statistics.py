@@ -1,31 +1,33 @@
 """Statistics of scores over seeds: comparisons, trends, many tests at once, verdicts; with `intervals` and `power`.
 
 Differences are of scores, accuracies from 0 to 1 unless told otherwise. A comparison of scores of held-out examples
-counts the spread of examples too if it is told how many there are; see `benchmark.intervals`. How often the intervals
-cover and the tests err is measured in `tests/test_statistics.py`.
+counts what examples add to the spread of seeds if it is told how many there are, exactly where outcomes per example
+are known; see `benchmark.intervals`. How often the intervals cover and the tests err is measured in
+`tests/test_statistics.py`.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from benchmark.intervals import (
     Floats,
     Interval,
     checked,
+    examples_reach,
     hierarchical_bootstrap,
     over_seeds,
+    shared_variance,
     standard_error,
     students_reach,
     tail,
     wilson,
-    wilson_reach,
 )
 from benchmark.power import seeds_needed
 
@@ -35,11 +37,15 @@ __all__ = [
     "Trend",
     "Verdict",
     "equivalent",
+    "examples_blur",
     "hierarchical_bootstrap",
     "holm",
+    "mcnemar",
     "over_seeds",
     "paired",
+    "paired_outcomes",
     "seeds_needed",
+    "shared_variance",
     "trend",
     "unpaired",
     "verdict",
@@ -84,19 +90,33 @@ class Trend:
 
 
 def paired(
-    low_scores: Sequence[float], high_scores: Sequence[float], level: float = 0.95, *, examples: int = 0
+    low_scores: Sequence[float],
+    high_scores: Sequence[float],
+    level: float = 0.95,
+    *,
+    examples: int = 0,
+    shared: float | None = None,
 ) -> Paired:
     """Compare two settings on the same seeds and data, by the paired t test; the difference is high minus low.
 
     Without `examples` the question is about these held-out examples: seeds alone vary. With them it is about new
-    examples as well: their spread is added as if both settings erred independently of each other, which is the most
-    it can be unless one errs where the other does not.
+    examples as well. What the luck of a run does to an example is in the spread of the seeds already; what is added is
+    the variance of the difference that all seeds share, as `shared` tells, see `paired_outcomes`.
+
+    Scores alone do not tell that variance. If no example is harder for the better setting than for the other it is at
+    most d (1 - d), for a difference of d; a quarter of that is assumed. That is what examples whose difficulties differ
+    by a standard deviation of 3 logits give for the same advantage on all; it is 0 for settings that are equal, and
+    too little for two that find different examples hard, whatever the seed.
+
+    Coverage of the 95 % interval in the simulation of the tests (3 and 5 seeds, 2048 examples, means 0.55 to 0.99,
+    equal and different settings): 94.6 to 96.8 % with `shared` as without. Where seeds hardly vary, 93 to 97.5 %.
 
     Args:
         low_scores: One per seed.
         high_scores: One per seed, in the same order.
         level: As in `Interval`.
         examples: How many held-out examples every score is of; 0 to leave their spread out.
+        shared: Variance over examples of the difference that all seeds share (`shared_variance`); None: unknown.
 
     Returns:
         A single seed tells nothing about the spread, and neither do differences that are all the same if their
@@ -113,22 +133,81 @@ def paired(
         )
     differences = other - one
     error = standard_error(differences, float(np.abs([one, other]).max()))
-    return _compared(float(differences.mean()), error, len(one) - 1, (one, other), examples, level)
+    difference = float(differences.mean())
+    return _compared(difference, error, len(one) - 1, seeds=len(one), examples=examples, shared=shared, level=level)
+
+
+def paired_outcomes(low_right: NDArray[Any], high_right: NDArray[Any], level: float = 0.95) -> Paired:
+    """Compare two settings by what each seed got right, on the same seeds and examples: `paired`, with nothing assumed.
+
+    Args:
+        low_right: [seeds, examples], booleans, or shares of what each example asks.
+        high_right: The same seeds and examples in the same order.
+        level: As in `Interval`.
+
+    Raises:
+        ValueError: shapes that differ, or fewer than 2 seeds or examples.
+    """
+    if low_right.shape != high_right.shape:
+        raise ValueError(f"the same seeds and examples twice, given {low_right.shape} and {high_right.shape}")
+    low, high = np.asarray(low_right, dtype=np.float64), np.asarray(high_right, dtype=np.float64)
+    shared = shared_variance(high - low)
+    return paired(list(low.mean(axis=1)), list(high.mean(axis=1)), level, examples=low.shape[1], shared=shared)
 
 
 def unpaired(one: Sequence[float], other: Sequence[float], level: float = 0.95, *, examples: int = 0) -> Paired:
     """Compare two settings on different seeds, by Welch's t test (Biometrika 34:28, 1947); other minus one.
 
-    Arguments, result and errors as `paired`, but the numbers of seeds may differ. At least one more seed than one is
-    needed on both sides.
+    Arguments, result and errors as `paired`, held-out examples included, which both settings have in common; but the
+    numbers of seeds may differ. At least one more seed than one is needed on both sides.
+    It covers in 94 to 97 % where `paired` does in the same simulation.
     """
     a, b = checked(one, examples), checked(other, examples)
-    errors = [standard_error(found, max(np.abs(a).max(), np.abs(b).max())) for found in (a, b)]
+    errors = [standard_error(scores, max(np.abs(a).max(), np.abs(b).max())) for scores in (a, b)]
     freedom = 0.0
     if min(len(a), len(b)) > 1 and any(errors):
         parts = [error**2 for error in errors]
         freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(a) - 1) + parts[1] ** 2 / (len(b) - 1))
-    return _compared(float(b.mean() - a.mean()), math.hypot(*errors), freedom, (a, b), examples, level)
+    difference, seeds = float(b.mean() - a.mean()), min(len(a), len(b))
+    return _compared(difference, math.hypot(*errors), freedom, seeds=seeds, examples=examples, shared=None, level=level)
+
+
+def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_], level: float = 0.95) -> Paired:
+    """Compare two runs by what each got right of the same examples: examples are all that varies; other minus one.
+
+    p is McNemar's (Psychometrika 12:153, 1947), exact: examples that only one run has right are its or the other's
+    with equal chance. The interval is Agresti & Min's (Statistics in Medicine 24:729, 2005): Wald's with half an
+    example more of each of the four kinds.
+
+    Args:
+        one: [examples], booleans.
+        other: Of the same examples in the same order.
+        level: As in `Interval`.
+
+    Raises:
+        ValueError: shapes that differ, no example, or no booleans.
+    """
+    if one.shape != other.shape or one.ndim != 1 or not len(one) or {one.dtype, other.dtype} != {np.dtype(np.bool_)}:
+        raise ValueError(
+            f"booleans of the same examples twice, given {one.dtype} {one.shape}, {other.dtype} {other.shape}"
+        )
+    lost, won, total = int((one & ~other).sum()), int((other & ~one).sum()), len(one)
+    p = min(1.0, 2 * float(special.bdtr(min(lost, won), lost + won, 0.5))) if lost + won else 1.0
+    centre = (won - lost) / (total + 2)
+    half = float(special.ndtri(1 - tail(level) / 2)) * math.sqrt(
+        max(0.0, (lost + won + 1) / (total + 2) - centre**2) / (total + 2)
+    )
+    estimate = (won - lost) / total
+    low, high = min(estimate, centre - half), max(estimate, centre + half)
+    interval = Interval(estimate=estimate, low=max(-1.0, low), high=min(1.0, high), level=level)
+    return Paired(difference=interval, p=p, seeds=1)
+
+
+def examples_blur(difference: float, examples: int, shared: float | None = None, level: float = 0.95) -> float:
+    """How far held-out examples alone leave a difference open, as `paired` counts them; 0 without examples."""
+    if not examples:
+        return 0.0
+    return examples_reach(0.0, _shared(difference, shared), examples, tail(level))
 
 
 def trend(scores: ArrayLike, x: Sequence[float], level: float = 0.95) -> Trend:
@@ -191,8 +270,9 @@ def holm(p: Sequence[float]) -> list[float]:
 def verdict(effect: Interval, p: float, *, smallest: float, alpha: float = 0.05) -> Verdict:
     """What an effect in the claimed direction (positive) amounts to.
 
-    Reproduced: p is below alpha and the interval above 0; how large the effect is stands in the interval. Not
-    reproduced: the interval excludes an effect of `smallest`. Anything else, and a p of NaN, is not enough evidence.
+    Reproduced: p is below alpha, the interval above 0 and the estimate at least `smallest`. Not reproduced: the
+    interval excludes an effect of `smallest`. Anything else, and a p of NaN, is not enough evidence: so is an effect
+    that is clear of 0 but, as it is estimated, smaller than what would matter.
 
     Args:
         effect: The claimed direction is positive.
@@ -205,7 +285,7 @@ def verdict(effect: Interval, p: float, *, smallest: float, alpha: float = 0.05)
     """
     if not smallest > 0:
         raise ValueError(f"the smallest effect worth having is positive, given {smallest}")
-    if p < alpha and effect.low > 0:
+    if p < alpha and effect.low > 0 and effect.estimate >= smallest:
         return "reproduced"
     return "not reproduced" if effect.high < smallest else "not enough evidence"
 
@@ -239,31 +319,30 @@ def _page(ranks: Floats) -> float:
     return min(1.0, float(chance[(twice @ places).sum() :].sum()))
 
 
-def _compared(
-    difference: float, error: float, freedom: float, scores: tuple[Floats, Floats], examples: int, level: float
-) -> Paired:
-    """The comparison with standard error and degrees of freedom over seeds; `scores` of both for their examples."""
-    one, other = (float(found.mean()) for found in scores)
-    seeds = min(map(len, scores))
+def _shared(difference: float, known: float | None) -> float:
+    """The variance over examples of a difference: what is known of it, else as `paired` says."""
+    return abs(difference) * (1 - abs(difference)) / 4 if known is None else known
 
-    def reach(alpha: float) -> tuple[float, float]:
-        """How far the limits are below and above the difference."""
+
+def _compared(
+    difference: float, error: float, freedom: float, *, seeds: int, examples: int, shared: float | None, level: float
+) -> Paired:
+    """The comparison with standard error and degrees of freedom over seeds; `seeds` of the smaller set."""
+
+    def reach(alpha: float) -> float:
+        """How far the limits are from the difference."""
         spread = students_reach(error, freedom, alpha)
-        if not examples:
-            return spread, spread
-        one_below, one_above = wilson_reach(one, examples, alpha)
-        below, above = wilson_reach(other, examples, alpha)
-        return math.hypot(spread, below, one_above), math.hypot(spread, above, one_below)
+        return examples_reach(spread, _shared(difference, shared), examples, alpha) if examples else spread
 
     known = seeds > 1 and (error > 0 or examples > 0)
-    below, above = reach(tail(level)) if known else (math.inf, math.inf)
-    interval = Interval(estimate=difference, low=difference - below, high=difference + above, level=level)
+    half = reach(tail(level)) if known else math.inf
+    interval = Interval(estimate=difference, low=difference - half, high=difference + half, level=level)
     if not known:
         return Paired(difference=interval, p=math.nan, seeds=seeds)
     if not examples:
         p = 2 * float(special.stdtr(freedom, -abs(difference) / error))
     else:
-        p = _level_of_zero(lambda alpha: reach(alpha)[difference < 0] < abs(difference))
+        p = _level_of_zero(lambda alpha: reach(alpha) < abs(difference))
     return Paired(difference=interval, p=p, seeds=seeds)
 
 

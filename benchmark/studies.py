@@ -5,13 +5,16 @@ cell that failed is left out of the scores and named in the note.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import polars as pl
 
+import tasks
 from benchmark import rows
+from benchmark.outcomes import Key, Outcome
 
 IDENTITY = ("variant", "suite", "scale", "task", "task_version", "model", "model_version", "device")
 """Columns whose values never share a study; each names a study only where those before it do not tell."""
@@ -30,14 +33,15 @@ class Study:
     Attributes:
         name: What tells this study from the others of the same rows; empty if it is the only one.
         variant: What the suite calls its cells; None if nothing, or if this is a comparison.
-        setting: Its name without the variant and the N of the test.
-        about: What was trained, for the line under the title.
+        setting: Its name without the variant and the N of the test, after the version of a task that has a newer one.
+        about: What was trained, for the line under the title; it names the version of a task that has a newer one.
         note: Seeds, failed and unfinished cells, for the line under the figure.
         axis: Name of the difficulty; "difficulty" if tasks with several share a comparison.
         scores: Test rows of every cell that did not fail; beside the columns of rows, `n` is the N of training and
             `depth` the difficulty.
         final: Those of the last step of every finished cell.
         failed: One row per failed cell; its `depth` may be null.
+        outcomes: Which examples were right in those of its tests whose outcomes were kept and read.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Study:
     scores: pl.DataFrame
     final: pl.DataFrame
     failed: pl.DataFrame
+    outcomes: Mapping[Key, Outcome] = field(default_factory=dict, repr=False)
 
     def label(self, depth: int) -> str:
         """A difficulty in words, such as "t = 4"."""
@@ -72,6 +77,11 @@ class Study:
     def whole(self, scores: pl.DataFrame, n: int, depth: int) -> pl.DataFrame:
         """The rows, out of `scores` or `final`, of one N and difficulty, all answers together."""
         return scores.filter((pl.col("n") == n) & (pl.col("depth") == depth) & pl.col("answer").is_null())
+
+    def shortcut(self, depth: int) -> tuple[str, float] | None:
+        """The strongest shortcut known at a difficulty and its exact match of the whole example, in percent."""
+        found = self.scores.filter((pl.col("depth") == depth) & pl.col("answer").is_null()).drop_nulls("shortcut")
+        return (str(found["shortcut_name"][0]), 100 * float(found["shortcut"][0])) if found.height else None
 
     def chance(self, depth: int) -> float:
         """Chance of the whole example at a difficulty, in percent; NaN where no cell was tested."""
@@ -178,7 +188,7 @@ def _study(
     last = scores.filter(pl.col("step") == pl.col("step").max().over("cell_id"))
     final = last.filter(pl.col("tokens_seen") >= pl.col("tokens")) if "tokens" in part.columns else last
     axes = values(part["axis"])
-    trained = [_listed(part, "task"), _listed(part, "model"), *(f"{c} {part[c][0]}" for c in ("suite", "scale"))]
+    trained = [_tasks(part), _listed(part, "model"), *(f"{c} {part[c][0]}" for c in ("suite", "scale"))]
     note = []
     if scores.height:
         seeds = scores.group_by(*by, "n", "depth").agg(pl.col("seed").n_unique())["seed"].to_list()
@@ -189,12 +199,14 @@ def _study(
         note.append(f"{_cells(len(cells))} failed, left out: {'; '.join(cells[:MOST_NAMED])}{more}.")
     if unfinished := scores["cell_id"].n_unique() - final["cell_id"].n_unique():
         note.append(f"{_cells(unfinished)} unfinished: in curves as far as trained, not in final scores.")
+    if len(trained_on := processors(scores)) > 1:
+        note.append(f"Trained on {len(trained_on)} processors: {', '.join(trained_on)}.")
     if differing := [words(c) for c in settings if c not in axes and part[c].n_unique() > 1]:
         note.append(f"Not the same at every difficulty: {', '.join(differing)}.")
     return Study(
         name=name,
         variant=variant,
-        setting=setting,
+        setting=", ".join([*outdated(part), *([setting] if setting else [])]),
         about=f"{', '.join(trained)}\n{name}".strip(),
         note=" ".join(note),
         axis=axes[0] if len(axes) == 1 else "difficulty",
@@ -207,6 +219,33 @@ def _study(
 def _named(row: dict[str, Any], columns: Iterable[str]) -> str:
     """What a row has in some columns, in words."""
     return ", ".join(f"{words(c)} {row[c]}" for c in columns if row[c] is not None)
+
+
+@cache
+def task_words(task: str, version: int) -> str:
+    """A task in words: its name and, of rows that are of an older version than the code, which one and what it was."""
+    try:
+        kind = tasks.load(task)
+    except ValueError:
+        return task  # a task of someone else, not installed here
+    if version >= kind.version:
+        return task
+    was = f"{kind.history[version]}; " if version in kind.history else ""
+    return f"{task} v{version} ({was}now v{kind.version})"
+
+
+def outdated(part: pl.DataFrame) -> list[str]:
+    """The tasks of rows that the code has in a newer version, in words."""
+    found = part.select("task", "task_version").unique().drop_nulls().sort("task", "task_version").rows()
+    return [words for task, version in found if (words := task_words(task, version)) != task]
+
+
+def _tasks(part: pl.DataFrame) -> str:
+    """The tasks, each with its version if there is a newer one, or how many there are."""
+    found = part.select("task", "task_version").unique().sort("task", "task_version").rows()
+    if len(found) < MOST_NAMED:
+        return " + ".join(dict.fromkeys(task_words(*each) for each in found))
+    return "; ".join([_listed(part, "task"), *outdated(part)])
 
 
 def _listed(part: pl.DataFrame, column: str) -> str:
@@ -224,6 +263,11 @@ def _failure(row: dict[str, Any], by: Sequence[str]) -> str:
     ]
     depth = [] if row["depth"] is None or row["axis"] in by else [label(row["axis"], row["depth"])]
     return ", ".join([*told, f"N = {row['n']}", *depth, f"seed {row['seed']} ({row['status']})"])
+
+
+def processors(frame: pl.DataFrame) -> list[str]:
+    """The processors that rows were trained on, as far as they say so; the same seed gives other numbers on another."""
+    return values(frame["processor"]) if "processor" in frame.columns else []
 
 
 def label(axis: str, value: int) -> str:

@@ -51,6 +51,15 @@ def passes(scale: str) -> Grid:
     )
 
 
+def any_cell(scale: str) -> Grid:
+    """Rollout depth against sleep passes N where any cell may be asked: S must serve all, and only depth varies with t.
+
+    As `passes`, where the one cell that is ever asked is known in training, so that at t = 0 one bit is enough.
+    """
+    known = passes(scale)
+    return replace(known, base=known.base.with_settings({"asked": "any"}), axes=known.axes | {"seed": seeds(scale)})
+
+
 def addressing(scale: str) -> Grid:
     """The artefact that looks like depth: two windows that look alike, with and without a window index."""
     cells = {"tiny": 8, "cpu": 12, "gpu": 24, "paper": 24}[scale]
@@ -196,6 +205,7 @@ SUITES: dict[str, Callable[[str], Grid | Plan]] = {
     "quick": quick,
     "rollouts": rollouts,
     "passes": passes,
+    "any-cell": any_cell,
     "addressing": addressing,
     "hops": hops,
     "operations": operations,

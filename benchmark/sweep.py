@@ -1,7 +1,7 @@
 """A sweep: run the cells of a grid in one folder, skipping what is done, recording what fails.
 
-The folder: `rows.parquet` (all rows), `environment.json`, `cells/<id>/` with each cell's `cell.json`, `rows.jsonl`,
-`checkpoint.pt`, `finished.json` and `log.txt`.
+The folder: `rows.parquet` (all rows), `outcomes.parquet` (which examples were right), `environment.json`, `cells/<id>/`
+with each cell's `cell.json`, `rows.jsonl`, `outcomes.jsonl`, `checkpoint.pt`, `finished.json` and `log.txt`.
 """
 
 import fcntl
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmark import checkpoint, environment, rows
+from benchmark import checkpoint, environment, outcomes, rows
 from benchmark.config import Cell
 from benchmark.executors import Event, run_local
 from benchmark.trainer import cell_facts, failure_row
@@ -117,35 +117,40 @@ def set_damaged_aside(out: Path) -> None:
     moved = []
     for folder in sorted(path.parent for path in out.glob("cells/*/cell.json")):
         rows_path, checkpoint_path, finished = (folder / n for n in ("rows.jsonl", "checkpoint.pt", "finished.json"))
-        try:
-            rows.read(rows_path)
-        except rows.DamagedFileError as error:
-            moved.append((error, rows.set_aside(rows_path)))
-            # Rows lost from the middle come back only by training again from the start.
-            for path in (checkpoint_path, finished):
-                if path.exists():
-                    rows.set_aside(path)
+        for path, read in ((rows_path, rows.read), (folder / outcomes.LINES, outcomes.read_lines)):
+            try:
+                read(path)
+            except rows.DamagedFileError as error:
+                moved.append((error, rows.set_aside(path)))
+                # What is lost from the middle comes back only by training again from the start.
+                for later in (checkpoint_path, finished):
+                    if later.exists():
+                        rows.set_aside(later)
         if checkpoint_path.exists() and not finished.exists():
             try:
                 checkpoint.verify(checkpoint_path)
             except rows.DamagedFileError as error:
                 moved.append((error, rows.set_aside(checkpoint_path)))
-    table = out / "rows.parquet"
-    if table.exists():
-        try:
-            rows.read_table(table)
-        except rows.DamagedFileError as error:
-            moved.append((error, rows.set_aside(table)))
+    for table, read_table in ((out / "rows.parquet", rows.read_table), (out / outcomes.FILE, outcomes.read_table)):
+        if table.exists():
+            try:
+                read_table(table)
+            except rows.DamagedFileError as error:
+                moved.append((error, rows.set_aside(table)))
     if moved:
         said = "\n".join(f"{error}\n  set aside as {path}" for error, path in moved)
         raise rows.DamagedFileError(f"{said}\nThe same command again trains the affected cells from their start.")
 
 
 def gather(out: Path) -> None:
-    """Collect the rows of every cell in the folder into `rows.parquet`."""
+    """Collect the rows of every cell in the folder into `rows.parquet`, and their outcomes into `outcomes.parquet`."""
     collected = [row for path in sorted(out.glob("cells/*/rows.jsonl")) for row in rows.read(path)]
     if collected:
         rows.write_table(out / "rows.parquet", collected)
+    tested = {(row["cell_id"], row["step"]) for row in collected}  # a cell that was killed may not have its rows yet
+    lines = [line for path in sorted(out.glob(f"cells/*/{outcomes.LINES}")) for line in outcomes.read_lines(path)]
+    if kept := [line for line in lines if (line["cell_id"], line["step"]) in tested]:
+        outcomes.write_table(out / outcomes.FILE, outcomes.table(kept))
 
 
 def cells_in(out: Path) -> list[Cell]:

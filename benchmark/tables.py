@@ -1,18 +1,18 @@
-"""The summary of a suite: a line per variant, setting, difficulty and N, at equal tokens and at equal compute."""
+"""The summary of a suite: a line per variant, setting, difficulty and N, at equal tokens and at both equal budgets."""
 
 import math
 from pathlib import Path
 
 import polars as pl
 
-from benchmark import latex, rows, statistics
-from benchmark.studies import Study, studies, words
+from benchmark import latex, learning_curve, rows, statistics
+from benchmark.studies import Study, processors, studies, task_words, words
 
 LIFT = 0.8
 """Threshold of the column of tokens needed: four fifths of the way from chance to perfect."""
 
-COSTS = ("parameters", "state_bytes", "train_flops")
-"""What variants differ in, beside their scores."""
+COSTS = ("parameters", "state_bytes", "cache_bytes", "train_flops", "wall_s")
+"""What a line costs, means over its cells; columns of rows."""
 
 
 def summary(frame: pl.DataFrame) -> pl.DataFrame:
@@ -23,10 +23,12 @@ def summary(frame: pl.DataFrame) -> pl.DataFrame:
     its own name, or in words as `difficulty` where tasks have several; `N`; `tested_N`, the N of the test (null if it
     is the trained one in all rows); `seeds`; `chance`; `exact_match`, the mean over seeds at the end of the budget,
     with `lowest` and `highest`; `ci_low` and `ci_high`, the 95 % interval of that mean for other seeds and other
-    held-out examples (`benchmark.statistics.over_seeds`; of one seed for other examples alone); `at_equal_flops`, the
-    mean at the last test within the training FLOPs of the cheapest N, or variant; `reached`, how many seeds ever came
-    to a lift of 0.8, and `tokens_needed`, the mean of the training tokens that took (null if none did); for variants,
-    `parameters`, `state_bytes` and `train_flops`.
+    held-out examples (`benchmark.statistics.over_seeds`; of one seed for other examples alone); `at_smaller_budget` and
+    `at_larger_budget`, the means at the training FLOPs of the N, or variant, that spent least and of the one that spent
+    most (`benchmark.learning_curve`; null where the rows end before); `reached`, how many seeds ever came to a lift of
+    0.8, and `tokens_needed`, the mean of the training tokens that took (null if none did); what it costs: `parameters`,
+    `state_bytes` and the `cache_bytes` that state replaces, `train_flops`, and `wall_s`, seconds of training and its
+    tests on the machine of the rows.
 
     Variants are sorted by their scores, all else by setting, difficulty, N and tested N.
     """
@@ -45,15 +47,16 @@ def summary(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _study(study: Study, every: list[Study]) -> pl.DataFrame:
-    """The lines of one study; `every`: all that there are, of which variants share the budget at equal FLOPs."""
+    """The lines of one study; `every`: all that there are, of which variants share the budgets at equal FLOPs."""
     last = study.final.filter(pl.col("answer").is_null())
-    scores = study.scores.filter(pl.col("answer").is_null() & pl.col("cell_id").is_in(last["cell_id"].to_list()))
+    scores = study.scores.filter(pl.col("cell_id").is_in(last["cell_id"].to_list()))
     rivals = [s for s in every if s.variant and s.setting == study.setting] if study.variant else [study]
-    affordable = at_equal_flops(scores, pl.concat([rival.final.select("depth", "train_flops") for rival in rivals]))
-    reached = scores.filter(pl.col("lift") >= LIFT).group_by("depth", "n", "seed").agg(pl.col("tokens_seen").min())
+    finals = pl.concat([rival.final.select("depth", "train_flops") for rival in rivals])
+    smaller = learning_curve.at_flops(scores, learning_curve.least(finals))
+    larger = learning_curve.at_flops(scores, learning_curve.most(finals))
+    needed = learning_curve.tokens_to(scores, LIFT).drop_nulls("tokens")
     by = ["depth", "n"]
     score = pl.col("exact_match")
-    costs = [pl.col(c).mean() if study.variant else pl.lit(None, pl.Float64).alias(c) for c in COSTS]
     return (
         last.group_by(by, maintain_order=True)
         .agg(
@@ -65,15 +68,12 @@ def _study(study: Study, every: list[Study]) -> pl.DataFrame:
             score.max().alias("highest"),
             score.alias("scores"),
             pl.col("n_examples").min().alias("examples"),
-            *costs,
+            pl.col(COSTS).mean(),
         )
         .pipe(_with_intervals)
-        .join(affordable.group_by(by).agg(score.mean().alias("at_equal_flops")), on=by, how="left")
-        .join(
-            reached.group_by(by).agg(pl.len().alias("reached"), pl.col("tokens_seen").mean().alias("tokens_needed")),
-            on=by,
-            how="left",
-        )
+        .join(smaller.group_by(by).agg(score.mean().alias("at_smaller_budget")), on=by, how="left")
+        .join(larger.group_by(by).agg(score.mean().alias("at_larger_budget")), on=by, how="left")
+        .join(needed.group_by(by).agg(reached=pl.len(), tokens_needed=pl.col("tokens").mean()), on=by, how="left")
         .select(
             pl.lit(study.variant, dtype=pl.String).alias("variant"),
             pl.lit(study.setting or None, dtype=pl.String).alias("setting"),
@@ -88,29 +88,13 @@ def _study(study: Study, every: list[Study]) -> pl.DataFrame:
             "highest",
             "ci_low",
             "ci_high",
-            "at_equal_flops",
+            "at_smaller_budget",
+            "at_larger_budget",
             pl.col("reached").fill_null(0),
             "tokens_needed",
             *COSTS,
         )
     )
-
-
-def at_equal_flops(scores: pl.DataFrame, final: pl.DataFrame) -> pl.DataFrame:
-    """The last test of each cell within what the cheapest finished cell of its difficulty spent on its training.
-
-    Args:
-        scores: Rows of whole answers, with `depth`, as of a study.
-        final: The `depth` and `train_flops` of the finished cells.
-
-    Returns:
-        Those of `scores`; a cell whose first test was past that budget has none.
-    """
-    budgets = final.group_by("depth", maintain_order=True).agg(pl.col("train_flops").min().alias("budget"))
-    affordable = scores.join(budgets, on="depth", maintain_order="left").filter(
-        pl.col("train_flops") <= pl.col("budget")
-    )
-    return affordable.filter(pl.col("step") == pl.col("step").max().over("cell_id")).drop("budget")
 
 
 def _with_intervals(table: pl.DataFrame) -> pl.DataFrame:
@@ -157,16 +141,19 @@ def in_latex(table: pl.DataFrame, caption: str) -> str:
 
 def caption(frame: pl.DataFrame) -> str:
     """What a summary of rows is of: suite, scale, seeds, and what its numbers are."""
-    named = [
-        f"{c} {', '.join(str(v) for v in frame[c].unique().drop_nulls().sort())}" for c in ("suite", "scale", "task")
-    ]
+    tasks = frame.select("task", "task_version").unique().drop_nulls().sort("task", "task_version").rows()
+    named = [f"{c} {', '.join(str(v) for v in frame[c].unique().drop_nulls().sort())}" for c in ("suite", "scale")]
+    named.append(f"task {', '.join(task_words(*each) for each in tasks)}")
     seeds = frame["seed"].n_unique()
     text = (
         f"{', '.join(named)}; {seeds} seed{'s' * (seeds != 1)}. Exact match: mean over seeds at the end of training, "
-        "its 95 % interval for other seeds and other held-out examples, lowest and highest seed. At equal flops: at "
-        f"the training FLOPs of the cheapest. Reached: seeds that came to a lift of {LIFT}, and the mean of the tokens "
-        "that took."
+        "its 95 % interval for other seeds and other held-out examples, lowest and highest seed. At smaller and larger "
+        "budget: at the training FLOPs of the line of its difficulty that spent least, and most. Reached: seeds that "
+        f"came to a lift of {LIFT}, and the mean of the tokens that took. State bytes: kept of a sequence between "
+        "windows; cache bytes: keys and values of the windows it has evicted, fp32. Wall s: of training and its tests."
     )
+    if len(trained_on := processors(frame)) > 1:
+        text += f" Trained on {len(trained_on)} processors, {', '.join(trained_on)}: seeds are paired within one only."
     return text[0].upper() + text[1:]
 
 

@@ -4,26 +4,27 @@ Nothing but parameters, optimizer state and the step number is needed to go on: 
 of s, so a resumed cell gives the rows of an uninterrupted one, bit for bit on a CPU.
 """
 
+import functools
 import itertools
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from baselines.base import Model
-from benchmark import checkpoint, rows
+from benchmark import checkpoint, environment, outcomes, rows
 from benchmark.config import Cell
 from benchmark.cost import cost
 from benchmark.evaluate import evaluate
 from benchmark.forward import Batch, autocast, predict, token_losses
 from benchmark.optimizer import MuonAdamW
-from tasks.base import IGNORE
+from tasks.base import IGNORE, Task, strongest
 
 CHECKPOINT_EVERY_S = 20.0
 """Most training time that a kill can cost, in seconds."""
@@ -44,13 +45,15 @@ class Trainer:
     """Trains one cell in its folder, from wherever the last attempt stopped.
 
     Attributes:
-        folder: Holds `rows.jsonl` and `checkpoint.pt` of this cell alone.
+        folder: Holds `rows.jsonl`, `outcomes.jsonl` and `checkpoint.pt` of this cell alone.
         facts: Columns that are the same in every row of this cell.
     """
 
     def __init__(self, cell: Cell, folder: Path, *, device: str = "cpu", context: rows.Row | None = None) -> None:
         self.cell, self.folder, self.device = cell, folder, torch.device(device)
         self.rows_path, self.checkpoint_path = folder / "rows.jsonl", folder / "checkpoint.pt"
+        self.outcomes_path = folder / outcomes.LINES
+        self.new_outcomes: list[rows.Row] = []  # of the test just made
         torch.manual_seed(cell.seed)
         # Drawn on the CPU whatever the device: the same seed is the same network everywhere.
         self.model: Model = cell.model.build(
@@ -80,6 +83,8 @@ class Trainer:
             new_rows: list[rows.Row] = []
             if self.step in evaluation_steps:
                 new_rows = self.evaluated()
+                if self.new_outcomes and new_rows[-1]["status"] == "ok":
+                    rows.append(self.outcomes_path, self.new_outcomes)
                 rows.append(self.rows_path, new_rows)
                 if new_rows[-1]["status"] != "ok":
                     return str(new_rows[-1]["status"])
@@ -144,8 +149,9 @@ class Trainer:
         return map(make, steps) if self.device.type == "cpu" else made_ahead(make, steps)
 
     def test(self, train_loss: float) -> Iterator[rows.Row]:
-        """Rows of the held-out scores at the present step."""
+        """Rows of the held-out scores at the present step; outcomes that are to be kept go to `new_outcomes`."""
         training, task = self.cell.training, self.cell.task
+        self.new_outcomes = []
         tests = [task.at(difficulty) for difficulty in training.test_at] or [task]
         for passes, tested in itertools.product(training.test_passes or (training.sleep_passes,), tests):
             scores = evaluate(
@@ -157,11 +163,14 @@ class Trainer:
                 precision=training.precision,
                 split=training.test_split,
             )
+            if self.step in outcomes.tests_kept(self.cell.evaluation_steps):
+                self.new_outcomes += outcomes.lines(self.cell.id, self.step, passes, scores)
             for score in scores:
                 chance = tested.chance(score.difficulty, score.answer)
+                name, shortcut = best_shortcut(tested, score.difficulty, score.answer)
                 yield (
                     self.facts
-                    | asdict(score)
+                    | score.columns
                     | {
                         "step": self.step,
                         "tokens_seen": self.step * self.tokens_per_step,
@@ -169,12 +178,15 @@ class Trainer:
                         "sleep_flops": float(self.cost.sleep_flops),
                         "wake_flops": float(self.cost.wake_flops),
                         "state_bytes": self.cost.state_bytes,
+                        "cache_bytes": self.cost.cache_bytes,
                         "parameters": self.cost.parameters,
                         "split": training.test_split,
                         "tested_passes": passes,
                         "train_loss": train_loss,
                         "chance": chance,
                         **tested.floors(score.difficulty, score.answer),
+                        "shortcut": shortcut,
+                        "shortcut_name": name,
                         "lift": (score.exact_match - chance) / (1 - chance),
                     }
                 )
@@ -192,10 +204,10 @@ class Trainer:
         checkpoint.save(self.checkpoint_path, state)
 
     def resume(self) -> None:
-        """Load the checkpoint, if there is one, and drop rows written after it: they will be written again, equal.
+        """Load the checkpoint, if there is one, and drop what was written after it: it will be written again, equal.
 
         Raises:
-            DamagedFileError: the checkpoint or the rows are not what was written, or belong to another cell.
+            DamagedFileError: checkpoint, rows or outcomes are not what was written, or belong to another cell.
         """
         if self.checkpoint_path.exists():
             state = checkpoint.load(self.checkpoint_path, self.device)
@@ -210,6 +222,17 @@ class Trainer:
         kept = [row for row in written if row["status"] == "ok" and row["step"] <= self.step]
         if self.rows_path.exists():
             rows.rewrite(self.rows_path, kept)
+        if self.outcomes_path.exists():
+            written = outcomes.read_lines(self.outcomes_path)
+            rows.rewrite(self.outcomes_path, [line for line in written if line["step"] <= self.step])
+
+
+@functools.lru_cache(maxsize=256)
+def best_shortcut(task: Task, difficulty: int, answer: int | None) -> tuple[str, float] | tuple[None, None]:
+    """The strongest shortcut at a difficulty and its exact match; nothing for one of answers that count together."""
+    if answer is not None and task.joint and task.answers > 1:
+        return None, None
+    return strongest(task.shortcuts(difficulty)) or (None, None)
 
 
 def made_ahead(make: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
@@ -242,10 +265,18 @@ def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
         "window": cell.task.window,
         "axis": cell.task.axis,
         "device": device,
+        "processor": _processor(device),
         "torch": torch.__version__,
         **settings,
         **context,
     }
+
+
+def _processor(device: str) -> str | None:
+    """What a cell is trained on; None of a GPU that is not here."""
+    if device == "cpu":
+        return environment.processor()
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def failure_row(facts: rows.Row, status: str, reason: str, *, step: int | None, wall_s: float | None) -> rows.Row:

@@ -59,6 +59,15 @@ def changed(settings: object) -> dict[str, Any]:
     return {f.name: value for f in fields(settings) if (value := getattr(settings, f.name)) != f.default}  # type: ignore[arg-type]
 
 
+def strongest(known: Mapping[str, float]) -> tuple[str, float] | None:
+    """The shortcut that scores highest and its score; of equals the first by name; None if none is known.
+
+    What a score has to be above at one difficulty. Of `cells_w` of Rule 110 it is the widest, which sees all cells that
+    matter but two.
+    """
+    return max(sorted(known.items()), key=lambda item: item[1]) if known else None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Episode:
     """A batch of B examples of T tokens, in consecutive windows of L tokens (the last may be shorter).
@@ -97,6 +106,8 @@ class Task(ABC):
     version: ClassVar[int]
     axis: ClassVar[str]  # the quantity that is the difficulty, as in `Episode.difficulty`
     joint: ClassVar[bool] = True  # an example is right when all its answers are; False: each answer counts alone
+    variations: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # settings that the gallery draws, each on the defaults
+    history: ClassVar[Mapping[int, str]] = {}  # in a few words, what examples of an older version were
 
     @property
     @abstractmethod
@@ -175,8 +186,8 @@ class Task(ABC):
     def held_out(self, difficulty: int) -> str:
         """What fixes an answer and is in one split alone, in words: "light cones of 13 cells".
 
-        Empty where that part is in every split, so that a table of it passes: such a task asks for storage, or for a
-        table, and `shortcuts` gives what the table scores.
+        Empty where that part is in every split, so that a table of it passes: there a task asks for storage alone, or
+        `shortcuts` gives what the table scores.
         """
         return ""
 
@@ -225,6 +236,7 @@ class Task(ABC):
             f"{self.name} version {self.version}: {config}",
             f"{split} example {index}, seed {seed}: {self.seq_len} tokens in windows of {self.window}, "
             f"chance {self.chance(hardest):.3g} at {self.axis} {hardest}",
+            *self._held_out_line(episode, hardest),
             "",
         ]
         drawn = [self.word(int(token)) for token in inputs]
@@ -240,6 +252,14 @@ class Task(ABC):
                 if any(wanted[part]):
                     lines.append(f"{'targets':>{len(head)}}  {_row(wanted[part], width)}")
         return "\n".join(lines)
+
+    def _held_out_line(self, episode: Episode, difficulty: int) -> list[str]:
+        """What is held out at a difficulty in a line; none where a task does not say."""
+        if owned := self.held_out(difficulty):
+            return [f"held out: {owned}"]
+        if self.determinants(episode) is None:
+            return []
+        return ["held out: nothing that fixes an answer by itself, so it asks for storage or a table, not computation"]
 
     def records(self, split: str, indices: ArrayLike, seed: int = 0) -> list[dict[str, Any]]:
         """The examples of `episodes` as plain data, a row each, as `bench data` writes them.

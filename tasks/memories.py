@@ -48,19 +48,22 @@ class Memory:
             raise ValueError(f"values must be below {self.classes}; given {self.values.max()}")
 
 
-def rollouts(strings: Tokens, chances: Sequence[float]) -> tuple[Memory, ...]:
-    """The first cell of each string, and every cell, after 0, 1, ... steps of Rule 110.
+def rollouts(strings: Tokens, chances: Sequence[float], *, first: bool) -> tuple[Memory, ...]:
+    """Every cell of each string after 0, 1, ... steps of Rule 110, and the first one by itself if that is asked.
 
     Args:
         strings: Cells [B, S, C] of the strings as they were read.
         chances: Of the best constant guess at a cell, per step from 0; all cells of a ring are alike.
+        first: Whether the first cell is what is asked; else any is.
     """
     found, state = [], strings
     for step, chance in enumerate(chances):
         both = {"step": step, "classes": 2, "chance": chance, "stored": step == 0}
-        found.append(Memory(kind="first cell", values=state[..., 0], asked=step, **both))  # type: ignore[arg-type]
+        if first:
+            found.append(Memory(kind="first cell", values=state[..., 0], asked=step, **both))  # type: ignore[arg-type]
         every = state.reshape(len(state), state.shape[1] * state.shape[2])
-        found.append(Memory(kind="every cell", values=every, asked=None, **both))  # type: ignore[arg-type]
+        asked = None if first else step
+        found.append(Memory(kind="every cell", values=every, asked=asked, **both))  # type: ignore[arg-type]
         left, right = np.roll(state, 1, axis=-1), np.roll(state, -1, axis=-1)
         state = (state | right) & ~(left & state & right)
     return tuple(found)

@@ -122,6 +122,12 @@ class Recall(Task):
         pairs = episode.inputs[:, asking - 2 * self.pairs : asking].reshape(-1, self.pairs, 2)
         return values_of_keys(pairs - np.array([1, 1 + self.keys]), self.keys, self.values, self.levels[0])
 
+    def determinants(self, episode: Episode) -> rng.Words:
+        """Hashes [B, queries] of the key asked and its value: this asks for storage, so a pair is its own answer."""
+        asking = slice(self._read_windows * self.window, None, 2)
+        keys, values = episode.inputs[:, asking] - 1, episode.targets[:, asking] - 1 - self.keys
+        return rng.content_hash((keys << 32 | values)[..., None])
+
     def word(self, token: int) -> str:
         """k0, k1, ... v0, v1, ... and an underscore for padding."""
         if token == PAD:

@@ -1,4 +1,4 @@
-"""Rule 110: read binary strings, then tell the first cell of each after t steps of the automaton.
+"""Rule 110: read binary strings, then tell one cell of each after t steps of the automaton.
 
 Source: arXiv 2605.26099, Figure 2. An example of `cells` = 4, `strings` = 2, one row per window:
 
@@ -6,51 +6,65 @@ Source: arXiv 2605.26099, Figure 2. An example of `cells` = 4, `strings` = 2, on
     1 0 0 1      string 2: consolidated, then evicted
     ? y1         predicted: targets y1 y2, the first cell of each string after `rollout_steps` steps
 
-The prediction window starts with a query token and goes on with the labels so far, so every consolidated
-window is exactly one string. At 0 steps the task is pure storage; each step adds a round of computation.
-Packed strings are integers whose highest bit (of `cells`) is the first, leftmost cell.
+The prediction window starts with a query token and goes on with the labels so far, so every consolidated window is
+exactly one string. Which cell will be asked is known in training, so at 0 steps one bit of each string is enough to
+keep. With `asked` = "any" that is told after the strings are gone, by the number of a cell before each label, and all
+cells have to be kept, whatever t is:
+
+    c2 y1 c0     predicted: targets y1 at c2, y2 at c0
+
+What fixes an answer is held out (`tasks.rule110_views`), so different t read different strings. Packed strings are
+integers whose highest bit (of `cells`) is the first, leftmost cell.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from tasks import rng
-from tasks.base import IGNORE, Episode, Task, Tokens, check_whole
+from tasks import rng, rule110_views
+from tasks.automaton import evolve as evolve
+from tasks.automaton import first_cell_ones as first_cell_ones
+from tasks.automaton import unpack
+from tasks.base import IGNORE, Episode, Task, Tokens, check_whole, nearest
 from tasks.memories import Memory, rollouts
+from tasks.rule110_shortcuts import seen_cells
+from tasks.rule110_views import split_of as split_of
 
-QUERY = 2  # the token that opens the prediction window; 0 and 1 are cells
-
-_BLOCK = 1 << 15  # strings evolved together: the four work arrays of this many words fit in a core's cache
+QUERY = 2  # the token that opens the prediction window; 0 and 1 are cells, those from 3 on name a cell
+ASKED = ("first", "any")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule110(Task):
-    """First cell of each of several binary strings after t steps of Rule 110.
+    """One cell of each of several binary strings after t steps of Rule 110.
 
-    The strings of an example are independent and uniform over the strings their split owns: whole strings are
-    held out, so a table of the strings seen in training cannot pass the test.
+    The strings of an example are independent; a split owns the light cones that fix the asked cells, or whole strings
+    where t is so large that the cone closes the ring, and also where t is at most 2 and the cones are too few. There
+    every cone is in every split, and the task is no test of computation: `held_out` says which it is.
 
     Attributes:
         cells: Cells of a string, a token each.
         strings: Strings of an example, and its answers.
-        rollout_steps: t: the first cell after this many steps is asked.
+        rollout_steps: t: a cell after this many steps is asked.
         boundary: "periodic": the string is a ring.
         window_tokens: L in whole strings; 0 for one string.
+        asked: "first": always the first cell, as in the paper; "any": one drawn for each string, told after eviction.
     """
 
     name: ClassVar[str] = "rule110"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     axis: ClassVar[str] = "rollout_steps"
+    history: ClassVar[Mapping[int, str]] = {1: "whole strings held out"}
+    variations: ClassVar[tuple[Mapping[str, Any], ...]] = ({}, {"asked": "any"})
 
     cells: int = 24
     strings: int = 4
     rollout_steps: int = 4
     boundary: str = "periodic"
     window_tokens: int = 0
+    asked: str = "first"
 
     def __post_init__(self) -> None:
         """Refuse what has no exact chance, does not fit, or is trivial."""
@@ -62,6 +76,8 @@ class Rule110(Task):
                 f"boundary must be 'periodic'; given {self.boundary!r} (with a fixed-zero edge the first "
                 "cell after t steps is the OR of cells 0..t, and a constant guess of 1 is nearly always right)"
             )
+        if self.asked not in ASKED:
+            raise ValueError(nearest(self.asked, ASKED, kind="value of asked"))
         check_whole("window_tokens", self.window_tokens, 0)
         if self.cells > self.window:
             raise ValueError(f"a string of {self.cells} cells does not fit in a window of {self.window} tokens")
@@ -75,11 +91,17 @@ class Rule110(Task):
                 f"{self.strings} strings of {self.cells} cells do not fill whole windows of {self.window} tokens: "
                 "the labels would share a window with a string"
             )
+        if self._asking > self.window:
+            raise ValueError(
+                f"{self.strings} strings take {self._asking} tokens to ask with asked='any', a cell and a label each "
+                f"but for the last label, and must fit in one window of {self.window} tokens; allowed here: "
+                f"1..{(self.window + 1) // 2} strings"
+            )
 
     @property
     def vocab_size(self) -> int:
-        """Two cell values and the query token."""
-        return 3
+        """Two cell values and the query token; with `asked` = "any" also the name of every cell."""
+        return 3 + self.cells * (self.asked == "any")
 
     @property
     def window(self) -> int:
@@ -87,9 +109,19 @@ class Rule110(Task):
         return self.window_tokens or self.cells
 
     @property
+    def _read(self) -> int:
+        """Tokens of the strings."""
+        return self.strings * self.cells
+
+    @property
+    def _asking(self) -> int:
+        """Tokens of the prediction: the query and all labels but the last, or as many names of cells as labels."""
+        return self.strings if self.asked == "first" else 2 * self.strings - 1
+
+    @property
     def seq_len(self) -> int:
-        """T: the strings, then one token per label."""
-        return self.strings * self.cells + self.strings
+        """T: the strings, then what asks for their cells, and all labels but the last."""
+        return self._read + self._asking
 
     @property
     def answers(self) -> int:
@@ -99,18 +131,19 @@ class Rule110(Task):
     @property
     def windows_alike(self) -> bool:
         """Nothing in a string says which one it is."""
-        return self.strings * self.cells > self.window
+        return self._read > self.window
 
     @property
     def landmarks(self) -> tuple[int, ...]:
-        """Storage alone, and the doublings up to the paper's deepest."""
+        """No step, and the doublings up to the paper's deepest."""
         return 0, 1, 2, 4, 8, 16, 32
 
     def chance(self, difficulty: int, answer: int | None = None) -> float:
         """Best constant guess after `difficulty` steps: max(p, 1 - p) per string, its power for all.
 
-        p is the share of first cells that are 1 over *all* strings; over those of one split it differs by
-        sampling only (below 0.001 for 24 cells, more for a handful of cells).
+        p is the share of cells that are 1 over all strings, which is exactly how often examples have a 1 for an answer
+        where light cones are held out; over the whole strings of one split it differs by sampling (below 0.001 for 24
+        cells, more for a handful of cells).
         """
         self.check_answer(answer)
         p = first_cell_ones(self.cells, difficulty) / (1 << self.cells)
@@ -118,178 +151,90 @@ class Rule110(Task):
         return one if answer is not None else float(one**self.strings)
 
     def shortcuts(self, difficulty: int) -> dict[str, float]:
-        """`cells_w`: the best predictor that sees only the w cells around each first one, exact by enumeration."""
-        from tasks.rule110_shortcuts import seen_cells  # needs this module
+        """`cells_w`: the best predictor that sees only the w cells around each asked one, exact by enumeration.
 
-        return {f"cells_{w}": float(p**self.strings) for w, p in seen_cells(self.cells, difficulty).items()}
+        `table`: one of the light cones met in training, right where all of them can be met: where none is held out.
+        """
+        found = {f"cells_{w}": float(p**self.strings) for w, p in seen_cells(self.cells, difficulty).items()}
+        return found if self.held_out(difficulty) else found | {"table": 1.0}
+
+    def held_out(self, difficulty: int) -> str:
+        """Light cones, or whole strings where those close the ring; empty up to 2 steps, for want of cones."""
+        if not rule110_views.are_held_out(self.cells, difficulty):
+            return ""
+        width = rule110_views.heard(self.cells, difficulty)
+        return f"{'whole strings' if width == self.cells else 'light cones'} of {width} cells"
+
+    def determinants(self, episode: Episode) -> rng.Words:
+        """Hashes [B, strings] of t and of the cells around the asked one that fix it."""
+        return rule110_views.codes(self._rings(episode.inputs), self.cells, self.rollout_steps, owned=False)
 
     def memories(self, episode: Episode) -> tuple[Memory, ...]:
-        """The first cell of each string, and all of its cells, after 0..t steps."""
-        strings = episode.inputs[:, : -self.strings].reshape(-1, self.strings, self.cells)
-        return rollouts(strings, [self.chance(step, 0) for step in range(self.rollout_steps + 1)])
+        """Every cell of each string, and where that is what is asked the first one by itself, after 0..t steps."""
+        strings = episode.inputs[:, : self._read].reshape(-1, self.strings, self.cells)
+        chances = [self.chance(step, 0) for step in range(self.rollout_steps + 1)]
+        return rollouts(strings, chances, first=self.asked == "first")
 
     def word(self, token: int) -> str:
-        """The query token is a question mark."""
-        return "?" if token == QUERY else str(token)
+        """The query token is a question mark; c0, c1, ... name cells."""
+        if token <= QUERY:
+            return "?" if token == QUERY else str(token)
+        return f"c{token - 1 - QUERY}"
 
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
-        """Examples `indices` [B]: inputs [B, T] = the strings, the query, all labels but the last."""
-        strings = _draw(rng.words(key, indices, self.strings), split, self.cells)  # [B, strings]
-        labels = evolve(strings, self.cells, self.rollout_steps) >> np.uint64(self.cells - 1)
-        query = np.full((len(indices), 1), QUERY)
-        cells = _unpack(strings, self.cells).reshape(len(indices), self.strings * self.cells)
-        inputs = np.concatenate([cells, query, labels[:, :-1]], axis=1).astype(np.int64)
+        """Examples `indices` [B]: inputs [B, T] = the strings, then what asks for cells and all labels but the last."""
+        words = rng.words(key, indices, 4 * self.strings).reshape(len(indices), self.strings, 4)
+        rings = rule110_views.draw(words[..., :3], split, self.cells, self.rollout_steps)  # [B, strings]
+        labels = (evolve(rings, self.cells, self.rollout_steps) >> np.uint64(self.cells - 1)).astype(np.int64)
+        inputs = np.empty((len(indices), self.seq_len), dtype=np.int64)
+        asking = inputs[:, self._read :]
+        if self.asked == "any":
+            cells = rng.integers(words[..., 3], self.cells)
+            rings_at, places = rule110_views.turned(rings, -cells, self.cells), slice(None, None, 2)
+            asking[:, ::2] = 1 + QUERY + cells
+            asking[:, 1::2] = labels[:, :-1]
+        else:
+            rings_at, places = rings, slice(None)
+            asking[:, 0], asking[:, 1:] = QUERY, labels[:, :-1]
+        inputs[:, : self._read] = unpack(rings_at, self.cells).reshape(len(indices), self._read)
         targets = np.full_like(inputs, IGNORE)
         answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
-        targets[:, -self.strings :] = labels
-        answer[:, -self.strings :] = np.arange(self.strings)
-        difficulty[:, -self.strings :] = self.rollout_steps
-        content = rng.content_hash(strings[..., None])
+        targets[:, self._read :][:, places] = labels
+        answer[:, self._read :][:, places] = np.arange(self.strings)
+        difficulty[:, self._read :][:, places] = self.rollout_steps
         return Episode(
-            inputs=inputs, targets=targets, window=self.window, difficulty=difficulty, answer=answer, content=content
+            inputs=inputs,
+            targets=targets,
+            window=self.window,
+            difficulty=difficulty,
+            answer=answer,
+            content=rule110_views.codes(rings, self.cells, self.rollout_steps, owned=True),
         )
+
+    def _rings(self, inputs: Tokens) -> rng.Words:
+        """The packed strings [B, strings] of tokens [B, T], each read from its asked cell on."""
+        cells = inputs[:, : self._read].reshape(-1, self.strings, self.cells)
+        strings = (cells @ (1 << np.arange(self.cells)[::-1])).astype(np.uint64)
+        if self.asked == "first":
+            return strings
+        return rule110_views.turned(strings, inputs[:, self._read :: 2] - 1 - QUERY, self.cells)
 
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
         """One example drawn for a human: its windows, then the roll-outs of its strings side by side."""
         lines = [super().example(index, split, seed), ""]
-        tokens = self.episodes(split, [index], seed).inputs[0, : -self.strings]
-        states = tokens.reshape(self.strings, self.cells) @ (1 << np.arange(self.cells)[::-1])
+        tokens = self.episodes(split, [index], seed).inputs[0]
+        states = tokens[: self._read].reshape(self.strings, self.cells) @ (1 << np.arange(self.cells)[::-1])
+        width = len(str(self.rollout_steps))
         for step in range(self.rollout_steps + 1):
-            rows = _unpack(states, self.cells)
+            rows = unpack(states, self.cells)
             art = "  ".join("".join(".#"[cell] for cell in row) for row in rows)
-            lines.append(f"step {step:<{len(str(self.rollout_steps))}}  {art}")
+            lines.append(f"step {step:<{width}}  {art}")
             states = evolve(states, self.cells, 1)
+        if self.asked == "any":
+            asked = tokens[self._read :: 2] - 1 - QUERY
+            marks = "  ".join(f"{'^':>{cell + 1}}".ljust(self.cells) for cell in asked)
+            lines.append(f"{'asked':<{7 + width}}{marks}".rstrip())
         return "\n".join(lines)
-
-
-@overload
-def evolve(states: int, cells: int, steps: int) -> int: ...
-@overload
-def evolve(states: ArrayLike, cells: int, steps: int) -> NDArray[Any]: ...
-def evolve(states: ArrayLike, cells: int, steps: int) -> Any:
-    """Packed Rule 110 states after `steps` steps on a ring of `cells` cells.
-
-    Args:
-        states: integers in [0, 2^cells), any shape and integer dtype; the highest of the `cells` bits is the
-            first cell.
-        cells: 1 to 64.
-        steps: >= 0.
-
-    Returns:
-        Same shape; the dtype of `states` where it holds `cells` bits, else uint32 or uint64; int for an int.
-
-    Raises:
-        ValueError: a state, `cells` or `steps` out of range, or states that are not integers.
-    """
-    cells, steps = check_whole("cells", cells, 1, 64), check_whole("steps", steps, 0)
-    flat = _packed(states, cells)
-    word = np.dtype(np.uint32 if cells <= 32 else np.uint64)
-    out = np.empty(flat.size, dtype=flat.dtype if np.iinfo(flat.dtype).max >> cells - 1 else word)
-    one, last, mask = word.type(1), word.type(cells - 1), word.type((1 << cells) - 1)
-    # In place, block by block: whole-array temporaries would go through main memory eleven times per step.
-    for start in range(0, flat.size, _BLOCK):
-        centre = flat[start : start + _BLOCK].astype(word)
-        left, right, wrapped = np.empty_like(centre), np.empty_like(centre), np.empty_like(centre)
-        for _ in range(steps):
-            np.right_shift(centre, one, out=left)
-            np.left_shift(centre, last, out=wrapped)
-            left |= wrapped
-            np.left_shift(centre, one, out=right)
-            np.right_shift(centre, last, out=wrapped)
-            right |= wrapped
-            # The rule: a cell lives if it or its right neighbour does, unless all three do.
-            left &= centre
-            left &= right
-            centre |= right
-            centre ^= left
-            centre &= mask  # the shifts have left cells beyond the ring
-        out[start : start + _BLOCK] = centre
-    return int(out[0]) if isinstance(states, int) else out.reshape(np.shape(states))[()]
-
-
-@cache
-def first_cell_ones(cells: int, steps: int) -> int:
-    """Number of the 2^cells strings whose first cell is 1 after `steps` steps; cells 1..24.
-
-    By enumeration, about a second for 24 cells and 32 steps, once per process. Within `steps` steps a cell
-    hears of 2 * steps + 1 cells only, and on a ring all cells are alike: a ring of that size is enough.
-    """
-    cells = check_whole("cells", cells, 1, 24, "more are too many to enumerate")
-    steps = check_whole("steps", steps, 0)
-    heard = min(cells, 2 * steps + 1)
-    ones = 0
-    for start in range(0, 1 << heard, 1 << 20):
-        states = np.arange(start, min(start + (1 << 20), 1 << heard), dtype=np.uint32)
-        ones += int(np.count_nonzero(evolve(states, heard, steps) >> np.uint32(heard - 1)))
-    return ones << cells - heard
-
-
-def split_of(states: ArrayLike, cells: int) -> NDArray[np.str_]:
-    """The split that owns each string (packed, [...]), "train", "validation" or "test"; same shape.
-
-    Args:
-        states: integers in [0, 2^cells), any shape and integer dtype.
-        cells: 3 to 24.
-
-    Raises:
-        ValueError: a state or `cells` out of range, or states that are not integers.
-    """
-    cells = check_whole("cells", cells, 3, 24)
-    ranks = _rank(_packed(states, cells).astype(np.uint64), cells)
-    return rng.split_of(ranks).reshape(np.shape(states))
-
-
-# Every string has a rank: a fixed scrambling of the 2^cells integers, one to one and invertible. The rank
-# modulo 8 says which split owns the string. So a string of a split is drawn at once (draw a rank, take its
-# string), and the splits are disjoint by construction, however few the cells, with no draw ever rejected.
-_ODD = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03, 0xBF58476D1CE4E5B9)
-
-
-def _draw(words: rng.Words, split: str, cells: int) -> NDArray[np.uint32]:
-    """Strings [...] uniform over those `split` owns, from random words [...]."""
-    owned = rng.CLASSES[split]
-    share = np.uint64(len(owned))
-    pick = words % np.uint64(len(owned) << cells - 3)  # which of the split's strings
-    rank = pick // share * np.uint64(8) + np.uint64(owned.start) + pick % share
-    return _string(rank, cells).astype(np.uint32)
-
-
-def _string(rank: rng.Words, cells: int) -> rng.Words:
-    """The string of each rank: multiplications carry low bits upwards, shifts bring high bits down."""
-    half, mask = np.uint64((cells + 1) // 2), np.uint64((1 << cells) - 1)
-    for odd in _ODD:
-        rank = (rank ^ (rank >> half)) * np.uint64(odd) & mask
-    return rank ^ (rank >> half)
-
-
-def _rank(string: rng.Words, cells: int) -> rng.Words:
-    """The inverse of `_string`: a shift by half the bits undoes itself, an odd factor has an inverse."""
-    half, mask = np.uint64((cells + 1) // 2), np.uint64((1 << cells) - 1)
-    string = string ^ (string >> half)
-    for odd in reversed(_ODD):
-        string = string * np.uint64(pow(odd, -1, 1 << cells)) & mask
-        string = string ^ (string >> half)
-    return string
-
-
-def _unpack(states: NDArray[Any], cells: int) -> NDArray[Any]:
-    """Cells [..., cells], first cell first, of packed states [...]."""
-    shifts = np.arange(cells, dtype=states.dtype)[::-1]
-    bits: NDArray[Any] = states[..., None] >> shifts & states.dtype.type(1)
-    return bits
-
-
-def _packed(states: ArrayLike, cells: int) -> NDArray[Any]:
-    """`states` as a flat integer array, after a check that they are states of `cells` cells."""
-    flat: NDArray[Any] = np.asarray(states).reshape(-1)
-    if not flat.size:
-        return np.empty(0, dtype=np.uint64)  # an empty list has no integer dtype of its own
-    allowed = f"states must be integers that fit in {cells} cells (0..2^{cells} - 1); given"
-    if flat.dtype.kind not in "iu":
-        raise ValueError(f"{allowed} {flat.dtype} values")
-    if flat.min() < 0 or int(flat.max()) >> cells:
-        raise ValueError(f"{allowed} {flat.min()}..{flat.max()}")
-    return flat
 
 
 if __name__ == "__main__":

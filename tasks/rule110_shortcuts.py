@@ -8,8 +8,8 @@ from functools import cache
 
 import numpy as np
 
+from tasks.automaton import evolve
 from tasks.base import check_whole
-from tasks.rule110 import evolve
 
 
 @cache

@@ -18,9 +18,10 @@ from tests.planted import Curve, flat, planted, study, table
 
 GAIN = Gain(low=1, high=2, depths=(2,))
 AUTOMATON = {
-    "task": "rule110", "task_version": 1, "cells": 7, "strings": 1, "boundary": "periodic", "window_tokens": 0,
-    "chance": 0.53125,
+    "task": "rule110", "task_version": Rule110.version, "cells": 8, "strings": 1, "boundary": "periodic",
+    "window_tokens": 0, "asked": "first", "chance": 0.515625,
 }  # fmt: skip
+DEEP = Gain(low=1, high=2, depths=(3,))
 BETTER = flat(n1=0.6, n2=0.9)
 
 
@@ -101,19 +102,45 @@ class Leaky(Rule110):
         return super().generate("train", indices, key)
 
 
-def test_strings_that_are_held_out_survive() -> None:
-    found = one("c", study(planted(BETTER, **AUTOMATON)))
+def automaton(**how: Any) -> Study:
+    return study(planted(how.pop("curve", BETTER), **{"depths": (3,)} | AUTOMATON | how))
+
+
+def test_cones_that_are_held_out_survive() -> None:
+    found = one("c", automaton(), gain=DEEP)
     assert found.status == "survives"
-    assert found.reading.startswith("test: 0 of ")
+    assert found.reading == "test: 0 of 17 parts that fix an answer are among those of 2,048 examples of training"
+
+
+def test_cones_met_in_training_fail_though_strings_are_new() -> None:
+    """Two steps: 32 cones, in every split; of three steps, none."""
+    found = one("c", automaton(depths=(2, 3)), gain=Gain(low=1, high=2, depths=(2, 3)))
+    assert found.status == "fails"
+    assert " at t = 2, 0 of 17 parts that fix an answer at t = 3 are among" in found.reading
+
+
+def test_a_task_that_does_not_say_is_asked_for_whole_contents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rule110, "determinants", lambda self, episode: None)
+    artefacts._overlap.cache_clear()
+    found = one("c", automaton(depths=(2,)), gain=GAIN)
+    assert found.status == "survives" and " contents are among" in found.reading
 
 
 def test_strings_met_in_training_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "load", lambda name: Leaky)
-    assert one("c", study(planted(BETTER, **AUTOMATON))).status == "fails"
+    assert one("c", automaton(), gain=DEEP).status == "fails"
+
+
+def test_rows_of_an_older_version_say_what_that_was() -> None:
+    older = automaton(task_version=1)
+    found = one("c", older, gain=DEEP)
+    assert found.status == "not tested"
+    assert "the rows are of rule110 v1 (whole strings held out; now v2)" in found.reading
+    assert "shortcuts of rule110 version 2, rows of 1" in one("d", older, gain=DEEP).reading
 
 
 def test_a_test_on_training_examples_fails() -> None:
-    assert one("c", study(planted(BETTER, **AUTOMATON | {"split": "train"}))).status == "fails"
+    assert one("c", automaton(split="train"), gain=DEEP).status == "fails"
 
 
 @pytest.mark.parametrize("facts", [{}, AUTOMATON | {"task_version": 99}, AUTOMATON | {"cells": 99}])
@@ -138,13 +165,19 @@ def test_lists_of_settings_come_back_from_rows() -> None:
 
 @pytest.mark.parametrize(
     ("score", "noise", "status"),
-    [(0.6, 0.002, "fails"), (0.95, 0.01, "survives"), (0.7, 0.15, "not tested")],
+    [(0.6, 0.002, "fails"), (0.95, 0.01, "survives"), (0.75, 0.15, "not tested")],
 )
 def test_a_score_has_to_be_above_the_best_shortcut(score: float, noise: float, status: str) -> None:
-    """Two steps on a ring of 7: who sees 3 of the 5 cells that matter is right in 0.656."""
-    found = one("d", study(planted(flat(n1=0.55, n2=score), noise=noise, draw=1, **AUTOMATON)))
+    """Three steps on a ring of 8: who sees 5 of the 7 cells that matter is right in 0.703."""
+    found = one("d", automaton(curve=flat(n1=0.55, n2=score), noise=noise, draw=1), gain=DEEP)
     assert found.status == status
-    assert "strongest shortcut cells_3 0.656" in found.reading
+    assert "strongest shortcut cells_5 0.703" in found.reading
+
+
+def test_where_nothing_is_held_out_no_score_is_above_the_table() -> None:
+    found = one("d", automaton(curve=flat(n1=0.5, n2=1.0), depths=(2,)), gain=GAIN)
+    assert found.status == "fails"
+    assert "strongest shortcut table 1.000" in found.reading
 
 
 def test_floors_of_rows_count_as_shortcuts() -> None:
@@ -177,8 +210,11 @@ def test_a_gain_that_compute_explains_fails() -> None:
     assert found.reading.startswith("equal tokens +0.2")
 
 
-def test_a_gain_that_is_there_at_half_the_tokens_survives() -> None:
-    assert one("e", study(planted(by_passes, tests=4, noise=0.01))).status == "survives"
+def test_a_gain_at_the_smaller_budget_alone_is_not_settled() -> None:
+    found = one("e", study(planted(by_passes, tests=4, noise=0.01)))
+    assert found.status == "not tested"
+    assert "at the FLOPs of N = 2 (2.0e+06): rows of N = 1 end at 1.0e+06" in found.reading
+    assert qualification([found]) == "equal FLOPs not settled"
 
 
 def test_rows_without_costs_are_not_tested() -> None:
@@ -216,7 +252,62 @@ def test_rivals_of_the_same_flops_are_told() -> None:
     ]
     every = studies(table(planted(by_flops, tests=4, noise=0.01), *rivals))
     (found,) = (each for each in every if each.variant is None)
-    assert one("e", found, every).reading.endswith("at t = 2: deeper 0.910, longer 0.850, sleep 0.900")
+    reading = one("e", found, every).reading
+    assert "at t = 2, sleep (N = 1) minus rivals of its FLOPs: deeper -0.010 [-0.0" in reading
+    assert ", longer 0.050 [0.0" in reading and "plain" not in reading
+    elsewhere = one("e", found, every, Gain(low=1, high=2, depths=(4,)))
+    assert "rivals" not in elsewhere.reading  # they were trained at another difficulty
+
+
+def line(n: int, depth: int, share: float) -> float:
+    """On the line from chance: N = 1 to 0.6, N = 2 to 0.8, at t = 4 by 0.1 more."""
+    return 0.5 + share * (0.1 if n == 1 else 0.3) + (0.1 * share if depth == 4 else 0)
+
+
+def test_both_budgets_are_told_by_hand_as_larger_minus_smaller() -> None:
+    """N = 2 is half way at the FLOPs of N = 1: 0.65 and 0.7; N = 1 ends at 0.6 and 0.7, however long it is trained."""
+    every = studies(table(planted(line, tests=3, noise=0.0), planted(line, ns=(1,), tests=3, tokens=2000, seeds=3)))
+    (found,) = (each for each in every if set(each.passes) == {1, 2})
+    control = one("e", found, every, Gain(low=1, high=2, depths=(2, 4)))
+    said = [(c.budget, c.where, c.flops, c.seeds, round(c.difference.estimate, 6)) for c in control.comparisons]  # type: ignore[union-attr]
+    assert said == [
+        ("smaller", "t = 2, 4", 1e6, 5, 0.025), ("larger", "t = 2, 4", 2e6, 3, 0.2),
+        ("smaller", "t = 2", 1e6, 5, 0.05), ("larger", "t = 2", 2e6, 3, 0.2),
+        ("smaller", "t = 4", 1e6, 5, 0.0), ("larger", "t = 4", 2e6, 3, 0.2),
+    ]  # fmt: skip
+    assert control.comparisons[0].means == (pytest.approx(0.65), pytest.approx(0.675))
+    assert control.status == "survives"
+    plain = control.as_dict()["comparisons"][1]
+    assert (plain["of_low"], plain["of_high"], plain["difference"]) == pytest.approx((0.65, 0.85, 0.2))
+    assert 0 < plain["difference_low"] < 0.2 < plain["difference_high"] and plain["ends"] is None
+
+
+def test_a_gain_behind_at_the_smaller_budget_survives_at_the_larger_and_says_so() -> None:
+    short = planted(late, tests=5, noise=0.01)
+    every = studies(table(short, planted(flat(n1=0.7), ns=(1,), tests=5, tokens=2000, noise=0.01, draw=1)))
+    (found,) = (each for each in every if set(each.passes) == {1, 2})
+    ahead = one("e", found, every)
+    assert ahead.status == "survives"
+    behind = planted(lambda n, d, s: 0.5 + (0.3 * s if n == 1 else 0.45 * (s > 0.8)), tests=5, noise=0.01)
+    every = studies(table(behind, planted(flat(n1=0.8), ns=(1,), tests=5, tokens=2000, noise=0.01, draw=1)))
+    (found,) = (each for each in every if set(each.passes) == {1, 2})
+    control = one("e", found, every)
+    assert control.status == "survives"
+    smaller = control.reading.partition("at the FLOPs of N = 1")[2].partition(";")[0]
+    assert smaller.endswith("(5 seeds), clearly behind")
+
+
+def test_a_smaller_n_whose_rows_end_before_leaves_the_gain_open() -> None:
+    """N = 1 goes as far as N = 4 and is beaten; N = 2, with which the gain is compared, does not."""
+    whole = planted(lambda n, d, s: 0.6 + (0.35 if n == 4 and s > 0.7 else 0), ns=(1, 2, 4), tests=4, noise=0.01)
+    every = studies(table(whole, planted(flat(n1=0.6), ns=(1,), tests=4, tokens=4000, noise=0.01, draw=1)))
+    (found,) = (each for each in every if set(each.passes) == {1, 2, 4})
+    control = one("e", found, every, Gain(low=2, high=4, depths=(2,)))
+    assert control.status == "not tested"
+    assert "at the FLOPs of N = 4 (4.0e+06): rows of N = 2 end at 2.0e+06" in control.reading
+    assert [(c.budget, c.low) for c in control.comparisons] == [
+        ("smaller", 2), ("smaller", 1), ("larger", 2), ("larger", 1)
+    ]  # fmt: skip
 
 
 # Together
@@ -233,7 +324,8 @@ def test_a_claim_is_qualified_by_what_fails() -> None:
     assert qualification(found).startswith("not at every answer")
     assert qualification(()) == ""
     assert found[0].as_dict() == {
-        "letter": "a", "name": "every answer position", "status": "fails", "reading": found[0].reading
+        "letter": "a", "name": "every answer position", "status": "fails", "reading": found[0].reading,
+        "comparisons": [],
     }  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def cell(
     budget = settings.get("tokens", 1_000_000)
     facts: rows.Row = {
         "schema_version": rows.SCHEMA_VERSION, "suite": suite, "scale": "cpu", "status": "ok", "task": "rule110",
-        "task_version": 1, "model": "hybrid", "model_version": 1, "seed": seed, "axis": axis, axis: depth,
+        "task_version": 9, "model": "hybrid", "model_version": 1, "seed": seed, "axis": axis, axis: depth,
         "sleep_passes": n, "tokens": budget, "test_passes": list(tested), "test_at": list(levels), "device": "cpu",
         "split": "test", "layout": "attn gdn", "eviction": "hard", "hard_share": 0.0, "wake_passes": 1,
         "parameters": 20_000, "state_bytes": 2048,
@@ -272,6 +272,9 @@ def test_rivals_are_sorted_by_mean_and_show_what_they_cost() -> None:
     assert "0.50×" in told and "1.00×" in told and "4,096" in told and "20k" in told and "29k" in told
     (bold,) = (label.get_text() for label in ax.get_yticklabels() if label.get_fontweight() == "bold")
     assert bold == "sleep"
+    assert not {"cache", "time"} & set(told.splitlines())  # these rows count neither
+    counted = texts(drawn("rivals_final", controls(cache_bytes=1792, wall_s=63.0)))
+    assert {"cache", "1,792", "time", "63 s"} <= set(counted.splitlines())
 
 
 def test_rivals_that_failed_are_unfinished_or_have_fewer_seeds_are_said() -> None:

@@ -17,7 +17,14 @@ CONTROL = replace(CELL, task=Recall())
 
 # Every setting that has a default, at that default.
 DEFAULTS: dict[type, dict[str, Any]] = {
-    Rule110: {"cells": 24, "strings": 4, "rollout_steps": 4, "boundary": "periodic", "window_tokens": 0},
+    Rule110: {
+        "cells": 24,
+        "strings": 4,
+        "rollout_steps": 4,
+        "boundary": "periodic",
+        "window_tokens": 0,
+        "asked": "first",
+    },
     Recall: {"pairs": 8, "keys": 16, "values": 16, "queries": 4, "window_tokens": 8},
     Hybrid: {
         "layout": "attn gdn attn gdn",
@@ -53,7 +60,7 @@ DEFAULTS: dict[type, dict[str, Any]] = {
 
 # Another value of every setting that has one.
 OTHERS: dict[type, dict[str, Any]] = {
-    Rule110: {"cells": 12, "strings": 2, "rollout_steps": 5, "window_tokens": 48},
+    Rule110: {"cells": 12, "strings": 2, "rollout_steps": 5, "window_tokens": 48, "asked": "any"},
     Recall: {"pairs": 6, "keys": 20, "values": 17, "queries": 3, "window_tokens": 16},
     Hybrid: {
         "layout": "gdn",
@@ -102,9 +109,9 @@ def changed(kind: type, name: str) -> tuple[Cell, Cell]:
 @pytest.mark.parametrize(
     ("cell", "golden"),
     [
-        (CELL, "b4ea3f8e870a"),
+        (CELL, "b95cdba7672e"),
         (CONTROL, "7b879943fce9"),
-        (CELL.with_settings({"seed": 3, "sleep_passes": 4, "test_passes": (1, 2), "muon_lr": 0.002}), "13d471a9cee6"),
+        (CELL.with_settings({"seed": 3, "sleep_passes": 4, "test_passes": (1, 2), "muon_lr": 0.002}), "6872778e0de6"),
     ],
 )
 def test_ids_stand_still(cell: Cell, golden: str) -> None:
@@ -166,7 +173,7 @@ def test_json_brings_back_the_same_cell(kind: type, name: str) -> None:
     [
         ("task", "name", "rule111", "unknown task 'rule111'.*rule110, recall.*did you mean 'rule110'"),
         ("model", "name", "hybird", "unknown model 'hybird'.*did you mean 'hybrid'"),
-        ("task", "version", 7, "rule110 version 7 was asked for; here is version 1"),
+        ("task", "version", 7, "rule110 version 7 was asked for; here is version 2"),
         ("model", "version", 0, "hybrid version 0 was asked for; here is version 1"),
         ("task", "cell", 8, "unknown setting of Rule110 'cell'.*did you mean 'cells'"),
         ("model", "width", 8, "unknown setting of Hybrid 'width'; valid: d_model"),

@@ -11,6 +11,7 @@ from baselines.base import ModelConfig
 from baselines.hybrid import Hybrid
 from benchmark.config import Cell, Training
 from benchmark.cost import _cost, cost
+from benchmark.suites import suite
 from tasks.rule110 import Rule110
 
 TASK = Rule110(cells=5, strings=2, rollout_steps=1)
@@ -133,6 +134,7 @@ def test_parameters_and_state_by_hand() -> None:
 
 def test_counts_are_whole_numbers(registered: ModelConfig) -> None:
     counted = asdict(cost(cell(registered)))
+    assert counted.pop("cache_bytes") is None or isinstance(registered, Hybrid)
     assert all(type(count) is int for count in counted.values())
     assert all(count > 0 for name, count in counted.items() if name != "state_bytes")
 
@@ -158,3 +160,25 @@ def test_triangular_solves_are_counted(tokens: int) -> None:
     with FlopCounterMode(display=False) as counter:
         solved.sum().backward()
     assert counter.get_total_flops() >= by_hand  # its gradient is another solve
+
+
+@pytest.mark.parametrize(
+    ("config", "blocks"),
+    [
+        (HYBRID, 1),
+        (replace(HYBRID, layout="attn gdn attn gdn"), 2),
+        (replace(HYBRID, layout="gdn gdn"), 0),
+        (replace(HYBRID, eviction="sliding"), 1),
+        (replace(HYBRID, eviction="none"), 1),
+        (replace(HYBRID, reread=True), 1),
+    ],
+    ids=str,
+)
+def test_the_cache_that_the_state_replaces_by_hand(config: Hybrid, blocks: int) -> None:
+    """Two evicted windows of 5 tokens, keys and values of 8 numbers of 4 bytes, whatever else of them is kept."""
+    assert cost(cell(config, passes=3)).cache_bytes == blocks * 2 * 5 * 2 * 8 * 4
+
+
+def test_on_hops_the_state_is_larger_than_the_cache_it_replaces() -> None:
+    hops = suite("hops", "cpu").cells()[0]
+    assert (cost(hops).state_bytes, cost(hops).cache_bytes) == (8192, 7168)

@@ -21,6 +21,7 @@ from harness import ROOT, bench
 from benchmark import rows
 from benchmark.figures import COMPARISONS, FIGURES, draw, drawn, style
 from benchmark.figures.alts import ALTS
+from benchmark.learning_curve import tokens_to
 from benchmark.studies import Study, studies
 
 CHANCE = {0: 0.5, 2: 0.53125, 4: 0.535156, 6: 0.539, 8: 0.54056, 10: 0.5443}
@@ -35,7 +36,7 @@ def cell_rows(depth: int, n: int, seed: int, *, answers: int = 1, until: int = E
     budget = settings.get("tokens", 6_000_000)
     facts: rows.Row = {
         "schema_version": rows.SCHEMA_VERSION, "suite": "passes", "scale": "cpu", "status": "ok",
-        "cell_id": f"{depth}-{n}-{seed}-{sorted(settings.items())}", "task": "rule110", "task_version": 1,
+        "cell_id": f"{depth}-{n}-{seed}-{sorted(settings.items())}", "task": "rule110", "task_version": 9,
         "model": "hybrid", "model_version": 1, "seed": seed, "axis": "rollout_steps", "rollout_steps": depth,
         "sleep_passes": n, "strings": answers, "cells": 16, "tokens": budget, "test_passes": [],
         "window_embedding": True, "device": "cpu", "split": "test", "tested_passes": n, "difficulty": depth,
@@ -301,7 +302,7 @@ def test_curves_are_the_means_over_seeds(frame: pl.DataFrame) -> None:
         assert ratio == pytest.approx([10 ** round(math.log10(ratio[0]))] * EVALUATIONS)
 
 
-def test_tokens_to_a_threshold_are_those_of_the_first_test_above_it() -> None:
+def test_tokens_to_a_threshold_are_where_the_line_through_tests_comes_to_it() -> None:
     frame = table([cell_rows(4, n, 0) for n in (1, 2)] + [cell_rows(10, n, 0, tokens=1_000_000) for n in (1, 2)])
     with style.context():
         figure = FIGURES["tokens_to_threshold"](only(frame))
@@ -310,9 +311,8 @@ def test_tokens_to_a_threshold_are_those_of_the_first_test_above_it() -> None:
         marks = [li for li in ax.lines if li.get_marker() != "None"]
         filled = [np.asarray(li.get_ydata()).item() for li in marks if li.get_markerfacecolor() != "white"]
         hollow = [li for li in marks if li.get_markerfacecolor() == "white"]
-        passed = frame.filter((pl.col("lift") >= threshold) & pl.col("answer").is_null() & (pl.col("difficulty") == 4))
-        wanted = passed.group_by("sleep_passes").agg(pl.col("tokens_seen").min()).sort("sleep_passes")
-        assert filled == pytest.approx(list(wanted["tokens_seen"] / 1e6))
+        wanted = tokens_to(only(frame).scores.filter(pl.col("depth") == 4), threshold).sort("n")
+        assert filled == pytest.approx(list(wanted["tokens"] / 1e6))
         assert len(hollow) == 4 - len(filled) >= 2
 
 
@@ -416,3 +416,35 @@ def test_other_difficulties_get_their_own_words() -> None:
     assert "k = 4" in texts("accuracy_by_passes", only(rows.table(hops)))
     pairs = [row | {"axis": "key_pairs"} for row in cell_rows(4, 1, 0) + cell_rows(4, 2, 0)]
     assert "key pairs = 4" in texts("accuracy_by_passes", only(rows.table(pairs)))
+
+
+# --- floors ---
+
+
+def with_shortcuts(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows that know a shortcut of 0.7 from t = 6 on, called cells_9, and a table of everything at t = 0."""
+    depth = pl.col("difficulty")
+    known = pl.when(depth >= 6).then(0.7).when(depth == 0).then(1.0)
+    named = pl.when(depth >= 6).then(pl.lit("cells_9")).when(depth == 0).then(pl.lit("table"))
+    whole = pl.col("answer").is_null() & (pl.col("status") == "ok")
+    return frame.with_columns(shortcut=pl.when(whole).then(known), shortcut_name=pl.when(whole).then(named))
+
+
+@pytest.mark.parametrize("name", ["accuracy_by_depth", "accuracy_by_passes", "accuracy_by_level", "frontier"])
+def test_the_strongest_shortcut_is_drawn_and_named(name: str) -> None:
+    plain, known = only(table(grid(2, depths=(0, 4, 6)))), only(with_shortcuts(table(grid(2, depths=(0, 4, 6)))))
+    assert (known.shortcut(0), known.shortcut(4), known.shortcut(6)) == (("table", 100), None, ("cells_9", 70))
+    told = " ".join(texts(name, known)).replace("\n", " ")
+    assert "best known of what reads but does not compute, table at t = 0; cells_9 at t = 6" in told
+    with style.context():
+        drawn = {study.name or i: FIGURES[name](study) for i, study in enumerate((plain, known))}
+        heights = [
+            [round(float(line.get_ydata()[0]), 6) for line in figure.findobj(matplotlib.lines.Line2D)
+             if line.get_linestyle() != "-" and len(line.get_ydata()) == 2 and line.get_linewidth() == 0.8]
+            for figure in drawn.values()
+        ]  # fmt: skip
+    assert "does not compute" not in " ".join(texts(name, plain))
+    if name == "frontier":  # in numbers, under those of chance
+        assert {"100.0", "70.0", "shortcut"} <= set(texts(name, known)) and "shortcut" not in texts(name, plain)
+    else:
+        assert not heights[0] and {100, 70} <= set(heights[1])

@@ -1,9 +1,10 @@
 """The committed gallery is what the tasks draw now, and its contents list leads somewhere."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from harness import bench
@@ -18,6 +19,8 @@ class Fenced(Rule110):
     """A task whose examples hold a fence."""
 
     name: ClassVar[str] = "fenced"
+    variations: ClassVar[tuple[Mapping[str, Any], ...]] = ({}, {"cells": 5})
+
     cells: int = 4
     strings: int = 1
 
@@ -26,7 +29,7 @@ class Fenced(Rule110):
         return (0, 3)
 
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
-        return f"```\nafter {self.rollout_steps} steps\n```"
+        return f"```\nafter {self.rollout_steps} steps of {self.cells} cells\n```"
 
 
 @pytest.fixture
@@ -47,6 +50,7 @@ def test_every_level_has_an_example_and_a_link_to_it(page: str) -> None:
     assert headings == [
         *("Gallery", "recall", *(f"recall, pairs {pairs}" for pairs in tasks.load("recall")().landmarks)),
         *("fenced", "fenced, rollout_steps 0", "fenced, rollout_steps 3"),
+        *("fenced, cells 5, rollout_steps 0", "fenced, cells 5, rollout_steps 3"),
     ]
     anchors = [re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings[1:]]  # as GitHub does
     assert re.findall(r"\]\(#(.+?)\)", page) == anchors
@@ -56,8 +60,8 @@ def test_every_level_has_an_example_and_a_link_to_it(page: str) -> None:
 
 
 def test_an_example_cannot_end_its_block(page: str) -> None:
-    assert "\n````text\n```\nafter 0 steps\n```\n````\n" in page
-    assert "\n````text\n```\nafter 3 steps\n```\n````\n" in page
+    assert "\n````text\n```\nafter 0 steps of 4 cells\n```\n````\n" in page
+    assert "\n````text\n```\nafter 3 steps of 5 cells\n```\n````\n" in page
 
 
 def test_the_command_writes_and_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

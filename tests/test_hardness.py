@@ -14,6 +14,7 @@ import tasks
 from benchmark import data, hardness
 from benchmark.environment import ROOT
 from tasks.base import IGNORE, Episode, Task, Tokens
+from tasks.rule110 import Rule110
 
 COMMITTED = ROOT / "results" / "hardness"
 
@@ -179,6 +180,52 @@ def test_means_and_what_the_task_says_of_itself() -> None:
     assert (found["chance"], found["majority_floor"], found["question_only_floor"]) == (0.25, 0.5, 1.0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fixed(Fake):
+    """The fourth token, one of four kinds, fixes both answers: 2 2 for the first kind, else 1 1."""
+
+    name: ClassVar[str] = "fixed"
+
+    def determinants(self, episode: Episode) -> np.ndarray:
+        kind = episode.inputs[:, 3:4].astype(np.uint64)
+        return np.concatenate([kind, kind + np.uint64(100)], axis=1)
+
+
+@pytest.mark.parametrize(("kind", "score"), [(10, 1), (11, 3 / 4)])
+def test_a_table_knows_what_it_has_met_and_guesses_the_rest(kind: int, score: float) -> None:
+    """One kind in four is met, in both answers; guessing gets the three kinds whose answer is most frequent."""
+    table = hardness.Met(determinants=np.array([kind, kind + 100], dtype=np.uint64), examples=7)
+    found = {row["measure"]: row["value"] for row in hardness.measure(Fixed(), 1, 40, table=table)}
+    assert (found["training_examples"], found["determinants_in_train"], found["table"]) == (7, 1 / 4, score)
+    assert "table" not in measured(Fixed())
+
+
+@pytest.mark.parametrize(("count", "met"), [(1, {10, 110}), (3, {10, 11, 12, 110, 111, 112})])
+def test_a_table_is_made_of_the_first_training_examples(count: int, met: set[int]) -> None:
+    found = hardness.met(Fixed(), count)
+    assert found is not None and {*found.determinants.tolist()} == met
+    assert hardness.met(Fake(), count) is None
+    rows = list(hardness.measure_all(Fixed(), 40, count))
+    shares = [row["value"] for row in rows if row["measure"] == "determinants_in_train"]
+    assert shares == [count / 4] * 2
+
+
+def test_the_table_of_rule_110() -> None:
+    """With the training of the suite: up to two steps it has met everything, from then on nothing."""
+    task = Rule110(cells=8, strings=1)
+    assert hardness.training_examples(task) == 5_000_000 // task.seq_len
+    for steps, share in ((2, 1), (3, 0), (5, 0)):
+        deeper = task.at(steps)
+        found = hardness.measure(deeper, steps, 300, table=hardness.met(deeper, 3000))
+        values = {row["measure"]: row["value"] for row in found}
+        assert values["determinants_in_train"] == share
+        assert values["table"] == (1 if share else values["majority_measured"])
+
+
+def test_a_task_that_no_suite_trains_on_has_a_budget() -> None:
+    assert hardness.training_examples(Fake()) == hardness.TOKENS // Fake().seq_len
+
+
 def test_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, counted = hardness.measure(Fake(), 1, 20), list[int]()
     monkeypatch.setattr(data, "_CHUNK_TOKENS", 6 * Fake().seq_len)
@@ -218,8 +265,16 @@ def test_the_command_writes_both_files_and_prints(tmp_path: Path, monkeypatch: p
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
+def test_settings_are_named(tmp_path: Path) -> None:
+    arguments = ("--examples", 20, "--training", 30, "--set", "cells=8", "--set", "strings=1", "--out", tmp_path)
+    done = bench("hardness", "rule110", *arguments)
+    assert (done.code, done.err) == (0, "")
+    assert {row["settings"] for row in read(tmp_path)} == {"cells=8 strings=1"}
+    assert "## rule110 version 2 with cells=8 strings=1, 20 examples" in (tmp_path / "hardness.md").read_text()
+
+
 def test_little_is_told_from_none() -> None:
-    same = {"task": "fake", "version": 1, "axis": "level", "difficulty": 1, "examples": 9}
+    same = {"task": "fake", "version": 1, "settings": "", "axis": "level", "difficulty": 1, "examples": 9}
     rows = [same | {"measure": name, "value": value} for name, value in (("a", 0.0), ("b", 1e-5), ("c", 75.0))]
     ((_, columns, lines),) = hardness.tables(rows)
     assert (columns, lines) == (["level", "1"], [["a", "0"], ["b", "1.0e-05"], ["c", "75"]])
@@ -230,6 +285,8 @@ def test_little_is_told_from_none() -> None:
     [
         (["recal"], "unknown task 'recal'"),
         (["recall", "--examples", "0"], "--examples must be a whole number >= 1; given 0"),
+        (["recall", "--training", "0"], "--training must be a whole number >= 1; given 0"),
+        (["recall", "--set", "cells=8"], "unknown setting 'cells'"),
     ],
 )
 def test_bad_input(arguments: list[str], said: str, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ EXAMPLES = np.arange(40)
         {"cells": 3, "strings": 2, "rollout_steps": 4, "window_tokens": 6},
         {"cells": 24, "strings": 4, "rollout_steps": 2},
         {"cells": 8, "strings": 1, "rollout_steps": 0},
+        {"cells": 7, "strings": 3, "rollout_steps": 3, "asked": "any"},
     ],
 )
 def test_rollouts_are_those_of_evolve(settings: dict[str, Any]) -> None:
@@ -35,7 +36,8 @@ def test_rollouts_are_those_of_evolve(settings: dict[str, Any]) -> None:
     strings = episode.inputs[:, : task.strings * task.cells].reshape(-1, task.strings, task.cells)
     packed = strings @ (1 << np.arange(task.cells)[::-1])
     found = {(m.kind, m.step): m for m in task.memories(episode)}
-    assert sorted(found) == sorted((k, t) for k in ("first cell", "every cell") for t in range(task.rollout_steps + 1))
+    kinds = ("first cell", "every cell") if task.asked == "first" else ("every cell",)
+    assert sorted(found) == sorted((k, t) for k in kinds for t in range(task.rollout_steps + 1))
     for (kind, step), memory in found.items():
         state = evolve(packed, task.cells, step)
         bits = (state[..., None] >> np.arange(task.cells)[::-1]) & 1
@@ -43,9 +45,12 @@ def test_rollouts_are_those_of_evolve(settings: dict[str, Any]) -> None:
         np.testing.assert_array_equal(memory.values, wanted)
         assert (memory.classes, memory.stored) == (2, step == 0)
         assert memory.chance == task.chance(step, 0)
-    last = found["first cell", task.rollout_steps]
-    np.testing.assert_array_equal(last.values, episode.targets[:, -task.strings :])
-    assert last.asked == task.rollout_steps
+        assert memory.asked == (step if kind == kinds[0] else None)
+    last, labels = found[kinds[0], task.rollout_steps].values, episode.targets[episode.targets >= 0]
+    if task.asked == "any":
+        cells = episode.inputs[:, task.strings * task.cells :: 2] - 3
+        last = np.take_along_axis(last, cells + task.cells * np.arange(task.strings), axis=1)
+    np.testing.assert_array_equal(last.ravel(), labels)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -27,7 +27,7 @@ def planted(
             for seed in (0, 1):
                 facts = {
                     "schema_version": rows.SCHEMA_VERSION, "suite": "made", "scale": "paper", "status": "ok",
-                    "cell_id": f"{n}-{depth}-{seed}-{settings}", "task": task, "task_version": 1, "model": "hybrid",
+                    "cell_id": f"{n}-{depth}-{seed}-{settings}", "task": task, "task_version": 9, "model": "hybrid",
                     "model_version": 1, "seed": seed, "axis": axis, axis: depth, "difficulty": depth,
                     "sleep_passes": n, "tested_passes": n, "test_passes": [], "tokens": 2000, "device": "cpu",
                     "split": "test", "eviction": "hard", "chance": 0.1, "majority": 0.1, "question_only": 0.1,

@@ -11,7 +11,6 @@ import typer
 from benchmark import rows
 from benchmark.cli import app
 from benchmark.cli.console import numbers
-from benchmark.grids import Plan
 from benchmark.request import Request
 from benchmark.suites import SUITES
 from benchmark.verify import ALPHA, artefacts, claims, paper
@@ -30,8 +29,8 @@ def asked(command: str) -> Request:
     return Request(suite=given["suite"], scale=given["scale"], model=given["model"], seeds=seeds)
 
 
-def rows_of(plan: Plan) -> list[dict[str, object]]:
-    return [cell.axes | {"task": cell.task.name} for cell in plan.cells()]
+def rows_of(request: Request) -> list[dict[str, object]]:
+    return [cell.axes | {"task": cell.task.name, "scale": request.scale} for cell in request.plan().cells()]
 
 
 # Points
@@ -98,7 +97,7 @@ def test_every_claim_can_be_judged(claim: paper.Claim) -> None:
 def test_the_command_of_every_claim_trains_rows_that_can_judge_it(claim: paper.Claim) -> None:
     request = asked(claim.command)
     assert request.suite == claim.suite
-    trained = [row for row in rows_of(request.plan()) if all(row[c] == value for c, value in claim.where.items())]
+    trained = [row for row in rows_of(request) if all(row[c] == value for c, value in claim.where.items())]
     assert trained
     counts = {row["sleep_passes"] for row in trained}
     assert {claim.options.get(name, 1) for name in ("n", "low", "high")} - {"largest"} <= counts

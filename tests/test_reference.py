@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 from harness import bench, comparable
 
-from benchmark import estimate, figures, reference, rows
+import tasks
+from benchmark import estimate, figures, outcomes, reference, rows
 from benchmark.environment import REFERENCE
 from benchmark.reference import Study
 from benchmark.request import Request
@@ -57,6 +58,7 @@ def test_only_what_is_missing_is_trained(root: Path, monkeypatch: pytest.MonkeyP
     after = rows.read_table(root / "first")
     assert set(after["sleep_passes"]) == {1, 2}
     assert comparable(after.filter(pl.col("sleep_passes") == 1).to_dicts()) == comparable(before.to_dicts())
+    assert {key.cell_id for key in outcomes.read(root)} == set(after["cell_id"])
     both = json.loads((root / "first" / "environment.json").read_text())
     assert (both["command"], both["cells"], both["earlier"]) == (TWO.command, 1, [environment])
 
@@ -70,6 +72,7 @@ def test_a_cell_of_several_studies_is_trained_once(root: Path, monkeypatch: pyte
     out = run(root)
     assert "first: 2 cells trained" in out and "second: 0 cells trained" in out
     second = rows.read_table(root / "second")
+    assert outcomes.read_table(root / "second").equals(outcomes.read_table(root / "first"))
     assert set(second["suite"]) == {"passes"}
     assert second.drop("suite").equals(rows.read_table(root / "first").drop("suite"))
 
@@ -147,10 +150,16 @@ def test_unknown_names_are_refused(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", reference.STUDIES)
-def test_the_committed_evidence_is_whole(name: str) -> None:
+def test_the_committed_evidence_is_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the versions of tasks that its rows are of: an older one is named so wherever rows are shown."""
+    frame = rows.read_table(REFERENCE / name)
+    for task, version in frame.select("task", "task_version").unique().rows():
+        kind = tasks.load(task)
+        assert version <= kind.version
+        assert version == kind.version or kind.history[version], "what an older version was, in words"
+        monkeypatch.setattr(kind, "version", version)
     missing, kept = reference.stand(REFERENCE, name)
     assert not missing
-    frame = rows.read_table(REFERENCE / name)
     assert len(kept) == frame.height, "rows of cells that are not asked for"
     settings = [c for c in frame.columns if c not in COLUMNS]
     assert all(frame[c].null_count() == 0 for c in settings if frame["task"].n_unique() == 1)

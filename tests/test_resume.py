@@ -13,9 +13,10 @@ import pytest
 import torch
 from harness import bench, comparable, small, start
 
-from benchmark import checkpoint, rows
+from benchmark import checkpoint, outcomes, rows
 from benchmark.config import Cell
 from benchmark.trainer import Trainer
+from tasks.base import strongest
 
 CELLS = {
     "plain": small(),
@@ -93,6 +94,17 @@ def test_an_uninterrupted_run_tests_where_it_should(uninterrupted: dict[str, Res
     several = [(row["step"], row["tested_passes"], row["answer"]) for row in uninterrupted[list(CELLS)[1]][0]]
     points = CELLS[list(CELLS)[1]].evaluation_steps
     assert several == [(step, n, answer) for step in points for n in (1, 2, 3) for answer in (None, 0, 1)]
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_rows_name_the_strongest_shortcut(name: str, uninterrupted: dict[str, Result]) -> None:
+    """Of the whole example; of one answer alone only where an example has no other."""
+    task = CELLS[name].task
+    for row in uninterrupted[name][0]:
+        whole = row["answer"] is None or task.answers == 1
+        known = strongest(task.shortcuts(row["difficulty"])) if whole else None
+        assert (row["shortcut_name"], row["shortcut"]) == (known or (None, None))
+    assert any(row["shortcut"] for row in uninterrupted["plain"][0])
 
 
 def test_the_training_loss_is_the_mean_since_the_row_before(tmp_path: Path, uninterrupted: dict[str, Result]) -> None:
@@ -289,6 +301,7 @@ def test_interrupted_and_killed_and_run_again(tmp_path: Path) -> None:
     assert (done.code, done.err) == (0, "")
     assert states(broken) == ["ok", "ok"]
     assert table(broken).equals(table(whole))
+    assert outcomes.read_table(broken).equals(outcomes.read_table(whole))
 
 
 def states(folder: Path) -> list[str]:

@@ -12,7 +12,7 @@ from baselines.hybrid import Hybrid
 from baselines.sleeper import Sleeper
 from benchmark.config import Cell, Training
 from benchmark.cost import cost
-from benchmark.rivals import MATCHES, RIVALS, breaks_latency, excluded, ledger, matched
+from benchmark.rivals import MATCHES, RIVALS, excluded, matched
 from benchmark.settings import automaton, cycle
 from benchmark.trainer import Trainer
 from tasks.rule110 import Rule110
@@ -96,9 +96,8 @@ def test_every_rival_is_there_or_has_a_reason_not_to_be(base: str, by: str) -> N
     assert all(cell.variant == name for name, cell in cells.items())
     assert len({cell.id for cell in cells.values()}) == len(cells)
     assert cells["sleep"].id == BASES[base].id
-    assert [name for name, cell in cells.items() if breaks_latency(cell)] == (
-        ["wake-loop"] if "wake-loop" in cells else []
-    )
+    loops = [name for name, cell in cells.items() if isinstance(cell.model, Hybrid) and cell.model.wake_passes > 1]
+    assert loops == (["wake-loop"] if "wake-loop" in cells else [])  # it alone breaks the latency constraint
 
 
 @everywhere
@@ -173,22 +172,6 @@ def test_rivals_are_tested_as_trained() -> None:
     cells = matched(cell, "tokens")
     assert cells["sleep"].training.test_passes == (1, 2, 4)
     assert {c.training.test_passes for name, c in cells.items() if name != "sleep"} == {()}
-
-
-def test_the_ledger_is_what_is_measured() -> None:
-    cells = rivals("depo-4")
-    rows = {row["variant"]: row for row in ledger(cells)}
-    assert [*rows] == [*cells]
-    for name, cell in cells.items():
-        assert rows[name]["train_flops"] == paid(cell, "train_flops")
-        assert rows[name]["tokens"] == paid(cell, "tokens")
-        for by in MATCHES:
-            assert rows[name][f"{by}_ratio"] == pytest.approx(paid(cell, by) / paid(cells["sleep"], by))
-        for count in ("parameters", "sleep_flops", "wake_flops", "state_bytes"):
-            assert rows[name][count] == getattr(cost(cell), count)
-    assert rows["bigger-state"]["state_bytes"] > rows["wider"]["state_bytes"] > rows["sleep"]["state_bytes"]
-    with pytest.raises(ValueError, match="compares with the cell 'sleep'; given plain"):
-        ledger({"plain": cells["plain"]})
 
 
 @dataclass(frozen=True, kw_only=True)

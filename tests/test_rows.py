@@ -15,6 +15,9 @@ from benchmark.rows import COLUMNS, DamagedFileError
 CPU = torch.device("cpu")
 
 
+NOW = rows.SCHEMA_VERSION
+
+
 def row(step: int = 1, **values: Any) -> rows.Row:
     return {"schema_version": rows.SCHEMA_VERSION, "cell_id": "c0ffee", "status": "ok", "step": step, **values}
 
@@ -209,24 +212,27 @@ def test_rows_of_version_1_read_as_if_written_now(tmp_path: Path) -> None:
     """Alone, and in a file with newer ones; what else they say stays."""
     old = row(1, chance=0.25, exact_match=0.5) | {"schema_version": 1}
     new = row(2, chance=0.25, majority=0.1, question_only=0.2)
-    bare = rows.table([old]).drop("majority", "question_only", "variant")
+    bare = rows.table([old]).drop("majority", "question_only", *rows.LATER)
     bare.write_parquet(tmp_path / "alone.parquet")
     rows.write_table(tmp_path / "both.parquet", [old, new])
     alone, both = rows.read_table(tmp_path / "alone.parquet"), rows.read_table(tmp_path / "both.parquet")
     assert alone.columns[: len(rows.COLUMNS)] == list(rows.COLUMNS)
     assert alone.select(bare.columns).drop("schema_version").equals(bare.drop("schema_version"))
-    assert alone.select("schema_version", "majority", "question_only").rows() == [(rows.SCHEMA_VERSION, 0.25, 0.25)]
+    assert alone.select("schema_version", "majority", "question_only").rows() == [(NOW, 0.25, 0.25)]
     assert both.select("step", "schema_version", "majority", "question_only").rows() == [
-        (1, rows.SCHEMA_VERSION, 0.25, 0.25),
-        (2, rows.SCHEMA_VERSION, 0.1, 0.2),
+        (1, NOW, 0.25, 0.25),
+        (2, NOW, 0.1, 0.2),
     ]
 
 
-def test_rows_of_version_2_had_no_variants(tmp_path: Path) -> None:
-    old = row(1, majority=0.1, question_only=0.2, chance=0.25) | {"schema_version": 2}
-    rows.table([old]).drop("variant").write_parquet(tmp_path / "rows.parquet")
-    (read,) = rows.read_table(tmp_path / "rows.parquet").select("schema_version", "variant", "majority").rows()
-    assert read == (rows.SCHEMA_VERSION, None, 0.1)
+@pytest.mark.parametrize(("version", "variant"), [(2, None), (3, "wider")])
+def test_columns_that_came_later_are_null_before(version: int, variant: str | None, tmp_path: Path) -> None:
+    old = row(1, majority=0.1, question_only=0.2, chance=0.25, variant=variant) | {"schema_version": version}
+    later = [name for name in rows.LATER if name != "variant" or variant is None]
+    rows.table([old]).drop(later).write_parquet(tmp_path / "rows.parquet")
+    (read,) = rows.read_table(tmp_path / "rows.parquet").to_dicts()
+    assert (read["schema_version"], read["variant"], read["majority"]) == (NOW, variant, 0.1)
+    assert {read[name] for name in rows.LATER if name != "variant"} == {None}
 
 
 def test_another_schema_version_is_refused(tmp_path: Path) -> None:

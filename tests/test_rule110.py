@@ -8,7 +8,8 @@ import cellpylib
 import numpy as np
 import pytest
 
-from tasks import rule110
+from tasks import automaton, rule110, rule110_views
+from tasks.base import SPLITS
 from tasks.rule110 import Rule110, evolve, first_cell_ones, split_of
 
 # The rule's definition: (left, centre, right) -> next, the binary digits of 110 from 111 down to 000.
@@ -64,8 +65,8 @@ def test_every_state_of_small_rings(cells: int) -> None:
 
 
 def test_blocks_do_not_show() -> None:
-    states = np.random.default_rng(0).integers(0, 1 << 24, 2 * rule110._BLOCK + 7)
-    border = slice(rule110._BLOCK - 3, rule110._BLOCK + 3)
+    states = np.random.default_rng(0).integers(0, 1 << 24, 2 * automaton._BLOCK + 7)
+    border = slice(automaton._BLOCK - 3, automaton._BLOCK + 3)
     whole = evolve(states, 24, 5)
     np.testing.assert_array_equal(whole[border], evolve(states[border], 24, 5))
     assert evolve(int(states[-1]), 24, 5) == whole[-1]
@@ -168,100 +169,212 @@ def test_a_fixed_zero_edge_is_refused_for_a_reason() -> None:
 # --- examples ---
 
 
-@pytest.mark.parametrize(
-    "task",
-    [
-        Rule110(),
-        Rule110(rollout_steps=0),
-        Rule110(cells=3, strings=3, rollout_steps=7),
-        Rule110(cells=16, strings=1, rollout_steps=6),
-        Rule110(cells=12, strings=2, rollout_steps=2),
-    ],
-    ids=str,
-)
+TASKS = [
+    Rule110(),
+    Rule110(rollout_steps=0),
+    Rule110(cells=3, strings=3, rollout_steps=7),
+    Rule110(cells=16, strings=1, rollout_steps=6),
+    Rule110(cells=12, strings=2, rollout_steps=2),
+    Rule110(asked="any"),
+    Rule110(cells=9, strings=5, rollout_steps=4, asked="any"),
+    Rule110(cells=8, strings=3, rollout_steps=5, window_tokens=24, asked="any"),
+    Rule110(cells=16, strings=1, rollout_steps=0, asked="any"),
+]
+
+
+def read(task: Rule110, tokens: list[int]) -> tuple[list[list[int]], list[int], list[int]]:
+    """The strings of an example, the cell that is asked of each, and the labels that are given away."""
+    context = task.cells * task.strings
+    strings = [tokens[start : start + task.cells] for start in range(0, context, task.cells)]
+    asking = tokens[context:]
+    if task.asked == "first":
+        assert asking[0] == rule110.QUERY
+        return strings, [0] * task.strings, asking[1:]
+    return strings, [token - 3 for token in asking[::2]], asking[1::2]
+
+
+@pytest.mark.parametrize("task", TASKS, ids=str)
 def test_labels_solved_from_the_tokens(task: Rule110) -> None:
-    """One string per window, then the query and the labels so far; targets are the labels."""
+    """One string per window, then the query, or a cell per string, and the labels so far; targets are the labels."""
     episode = task.episodes("train", range(60))
-    for tokens, targets in zip(episode.inputs.tolist(), episode.targets.tolist(), strict=True):
-        strings = [tokens[task.cells * j : task.cells * (j + 1)] for j in range(task.strings)]
-        labels = [slow_evolve(string, task.rollout_steps)[0] for string in strings]
-        context = task.cells * task.strings
-        assert tokens[context:] == [rule110.QUERY, *labels[:-1]]
-        assert targets == [-100] * context + labels
     asked = episode.targets != -100
+    for tokens, targets in zip(episode.inputs.tolist(), episode.targets.tolist(), strict=True):
+        strings, cells, given = read(task, tokens)
+        assert all(0 <= cell < task.cells for cell in cells)
+        labels = [slow_evolve(s, task.rollout_steps)[c] for s, c in zip(strings, cells, strict=True)]
+        assert given == labels[:-1]
+        assert [t for t in targets if t != -100] == labels
+    context, every = task.cells * task.strings, 1 if task.asked == "first" else 2
+    assert (
+        np.flatnonzero(asked.any(axis=0)) == np.arange(context, task.seq_len, every)
+    ).all() and asked.sum() % 60 == 0
     assert (episode.difficulty[asked] == task.rollout_steps).all()
     assert (episode.answer[asked].reshape(-1, task.strings) == np.arange(task.strings)).all()
-    assert task.windows_alike == (task.strings > 1)
+    assert task.windows_alike == (task.strings * task.cells > task.window)
 
 
-def strings_of(task: Rule110, split: str, count: int, seed: int = 0) -> np.ndarray:
-    """Packed strings [count, strings], read back from the tokens."""
-    tokens = task.episodes(split, range(count), seed).inputs[:, : -task.strings]
-    return tokens.reshape(count, task.strings, task.cells) @ (1 << np.arange(task.cells)[::-1])
+def test_any_cell_is_asked_as_often_and_no_first_one_is_named() -> None:
+    task = Rule110(cells=12, strings=2, asked="any")
+    assert (task.vocab_size, Rule110().vocab_size, task.word(3), task.word(14)) == (15, 3, "c0", "c11")
+    named = task.episodes("test", range(6000)).inputs[:, 24::2] - 3
+    for cells in named.T:
+        counts = np.bincount(cells, minlength=12)
+        assert ((counts - 500) ** 2 / 500).sum() < 45  # 11 degrees of freedom: once in 200,000
+    assert abs(np.corrcoef(named.T)[0, 1]) < 0.06
 
 
-@pytest.mark.parametrize("cells", [3, 4, 7, 12, 24])
-def test_splits_are_disjoint(cells: int, record_property: Callable[[str, object], None]) -> None:
-    """Whole strings are held out: zero overlaps, for all seeds, however few the strings."""
-    task = Rule110(cells=cells, strings=min(cells, 4))
-    drawn = {
-        split: np.concatenate([strings_of(task, split, 20_000, seed).ravel() for seed in (0, 1)])
-        for split in ("train", "validation", "test")
-    }
-    for split, strings in drawn.items():
-        assert (split_of(strings, cells) == split).all()
-        record_property(f"repeated_{split}", 1 - len(np.unique(strings)) / len(strings))
-    assert not np.intersect1d(drawn["train"], drawn["validation"]).size
-    assert not np.intersect1d(drawn["train"], drawn["test"]).size
-    assert not np.intersect1d(drawn["validation"], drawn["test"]).size
-    if cells <= 7:  # and together they are all strings
-        assert np.unique(np.concatenate(list(drawn.values()))).size == 1 << cells
+# --- what is held out ---
+
+
+def views_of(task: Rule110, split: str, count: int, seed: int = 0) -> set[tuple[int, ...]]:
+    """The cells that fix each answer, read off the tokens: those around the asked one, or the ring from it on."""
+    found = set()
+    for tokens in task.episodes(split, range(count), seed).inputs.tolist():
+        strings, cells, _ = read(task, tokens)
+        t = task.rollout_steps
+        around = range(-t, t + 1) if 2 * t + 1 <= task.cells else range(task.cells)
+        found |= {tuple(s[(c + i) % task.cells] for i in around) for s, c in zip(strings, cells, strict=True)}
+    return found
+
+
+@pytest.mark.parametrize("asked", rule110.ASKED)
+@pytest.mark.parametrize(("cells", "steps"), [(c, t) for t in range(3, 9) for c in (8, 11, 16)])
+def test_what_fixes_an_answer_is_in_one_split(
+    cells: int, steps: int, asked: str, record_property: Callable[[str, object], None]
+) -> None:
+    task = Rule110(cells=cells, strings=4, rollout_steps=steps, asked=asked)
+    split = {name: views_of(task, name, 400) | views_of(task, name, 400, seed=1) for name in SPLITS}
+    record_property("views", {name: len(found) for name, found in split.items()})
+    assert not split["train"] & split["test"]
+    assert not split["train"] & split["validation"]
+    assert not split["validation"] & split["test"]
+    width = min(cells, 2 * steps + 1)
+    assert task.held_out(steps) == f"{'light cones' if width < cells else 'whole strings'} of {width} cells"
+    hashes = {name: task.determinants(task.episodes(name, range(400))) for name in SPLITS}
+    assert not np.isin(hashes["test"], hashes["train"]).any()
+    assert np.unique(hashes["test"]).size == len(views_of(task, "test", 400))
+
+
+@pytest.mark.parametrize("asked", rule110.ASKED)
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_too_few_cones_are_in_every_split(steps: int, asked: str) -> None:
+    """A table of them passes: the task says that it holds nothing out that matters, and what the table scores."""
+    task = Rule110(cells=8, rollout_steps=steps, asked=asked)
+    assert task.held_out(steps) == "" and task.shortcuts(steps)["table"] == 1
+    assert len(views_of(task, "train", 600)) == 1 << 2 * steps + 1
+    content = [task.episodes(split, range(300)).content for split in ("train", "test")]
+    assert not np.isin(*content).any()  # the strings as they are read from the asked cell differ
+
+
+@pytest.mark.parametrize("steps", [4, 5, 6])
+def test_holding_out_strings_does_not_hold_out_answers(steps: int) -> None:
+    """The rule of version 1: whole strings. With 16 cells all that fixes a test answer is in training."""
+    ranks = np.arange(1 << 16, dtype=np.uint64)
+    views = rule110_views.views(rule110_views._string(ranks, 16), 16, steps)
+    assert np.isin(views[ranks % 8 == 0], views[ranks % 8 > 1]).all()
+    owners = split_of(rule110_views._string(ranks, 16), 16, steps)
+    assert not np.isin(views[owners == "test"], views[owners == "train"]).any()
+
+
+@pytest.mark.parametrize(
+    ("cells", "steps"), [(3, 7), (6, 2), (7, 3), (8, 3), (9, 4), (12, 4), (16, 7), (16, 8), (24, 5)]
+)
+@pytest.mark.parametrize("asked", rule110.ASKED)
+def test_the_owner_of_a_string_is_known(cells: int, steps: int, asked: str) -> None:
+    task = Rule110(cells=cells, strings=2, rollout_steps=steps, asked=asked)
+    for split in SPLITS:
+        for tokens in task.episodes(split, range(40)).inputs.tolist():
+            strings, places, _ = read(task, tokens)
+            for string, cell in zip(strings, places, strict=True):
+                assert split_of(int("".join(map(str, string)), 2), cells, steps, cell) == split
+
+
+def test_a_cone_has_one_owner_whatever_else_is_set() -> None:
+    """However many cells there are and whichever is asked; where the cone closes the ring, too."""
+    cones = np.arange(1 << 9)
+    owner = split_of(cones, 9, 4, 4)
+    assert sorted(np.unique(owner, return_counts=True)[1].tolist()) == pytest.approx([64, 64, 384], abs=2)
+    first = (cones & 31) << 11 | 0b1011010 << 4 | cones >> 5  # what is left of the first cell is at the other end
+    for strings, cells, asked in ((cones << 3, 12, 4), (cones << 3 | 5, 12, 4), (first, 16, 0)):
+        np.testing.assert_array_equal(split_of(strings, cells, 4, asked), owner)
+    hashes = [task.episodes("test", range(9000)) for task in (Rule110(cells=9), Rule110(cells=16, asked="any"))]
+    assert len({frozenset(np.unique(episode.content).tolist()) for episode in hashes}) == 1
+    rings = [Rule110(cells=8, rollout_steps=t).episodes("test", range(2000)) for t in (5, 9)]
+    assert len({frozenset(np.unique(episode.content).tolist()) for episode in rings}) == 1  # whatever t is
+
+
+@pytest.mark.parametrize(("steps", "split"), [(t, split) for t in range(3, 12) for split in SPLITS])
+def test_answers_are_as_frequent_in_every_split(steps: int, split: str) -> None:
+    """Of light cones exactly, so that chance is; here counted over as many draws as there is time for."""
+    words = np.random.default_rng(steps).integers(0, 1 << 63, (60_000, 3)).astype(np.uint64)
+    rings = rule110_views.draw(words, split, 24, steps)
+    ones = (evolve(rings, 24, steps) >> np.uint64(23)).mean()
+    assert abs(ones - first_cell_ones(24, steps) / 2**24) < 4 * 0.5 / 60_000**0.5
 
 
 @pytest.mark.parametrize("cells", range(3, 25))
 def test_every_string_has_one_rank(cells: int) -> None:
     """The scrambling behind the split is a bijection, with an eighth of the strings held out for each use."""
     ranks = np.arange(min(1 << cells, 1 << 16), dtype=np.uint64)
-    strings = rule110._string(ranks, cells)
-    np.testing.assert_array_equal(rule110._rank(strings, cells), ranks)
+    strings = rule110_views._string(ranks, cells)
+    np.testing.assert_array_equal(rule110_views._rank(strings, cells), ranks)
     assert np.unique(strings).size == ranks.size
-    assert (np.count_nonzero(split_of(strings, cells) == "test")) * 8 == ranks.size
+    assert (np.count_nonzero(split_of(strings, cells, cells) == "test")) * 8 == ranks.size
 
 
 def test_no_split_is_easier() -> None:
     """All 2^21 test strings of 24 cells: cells, neighbours and labels as frequent as among all strings."""
-    strings = rule110._string(np.arange(0, 1 << 24, 8, dtype=np.uint64), 24).astype(np.uint32)
-    assert (split_of(strings[:1000], 24) == "test").all()
-    bits = rule110._unpack(strings, 24)
+    strings = rule110_views._string(np.arange(0, 1 << 24, 8, dtype=np.uint64), 24).astype(np.uint32)
+    assert (split_of(strings[:1000], 24, 12) == "test").all()
+    bits = automaton.unpack(strings, 24)
     sigma = 0.5 / len(strings) ** 0.5
     assert np.abs(bits.mean(axis=0) - 0.5).max() < 4 * sigma
     assert np.abs((bits ^ np.roll(bits, 1, axis=1)).mean(axis=0) - 0.5).max() < 4 * sigma
-    for steps in (1, 4, 8):
+    for steps in (12, 16):
         share = (evolve(strings, 24, steps) >> np.uint32(23)).mean()
         assert abs(share - first_cell_ones(24, steps) / 2**24) < 4 * sigma
 
 
+def strings_of(task: Rule110, split: str, count: int) -> np.ndarray:
+    """Packed strings [count, strings], read back from the tokens."""
+    tokens = task.episodes(split, range(count)).inputs[:, : task.strings * task.cells]
+    return tokens.reshape(count, task.strings, task.cells) @ (1 << np.arange(task.cells)[::-1])
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_strings_are_uniform_within_a_split(split: str) -> None:
-    """Chi-square over the strings of a split of 8 cells, and independence of the strings of an example."""
-    strings = strings_of(Rule110(cells=8, strings=2), split, 48_000)
-    owned = np.flatnonzero(split_of(np.arange(256), 8) == split)
-    counts = np.searchsorted(owned, strings)
-    expected = strings.size / owned.size
-    chi2 = ((np.bincount(counts.ravel()) - expected) ** 2 / expected).sum()
-    assert abs(chi2 - (owned.size - 1)) < 4 * (2 * owned.size) ** 0.5
-    same = (strings[:, 0] == strings[:, 1]).mean()
-    assert abs(same - 1 / owned.size) < 4 / (owned.size * len(strings)) ** 0.5
+@pytest.mark.parametrize("steps", [2, 3, 4])
+def test_strings_are_uniform_within_a_split(split: str, steps: int) -> None:
+    """Chi-square over the strings of a split of 8 cells, and independence of the strings of an example.
+
+    Where cones are held out (3 steps), over the strings of each answer, which is as frequent as among all.
+    """
+    strings, every = strings_of(Rule110(cells=8, strings=2, rollout_steps=steps), split, 48_000), np.arange(256)
+    owned, ends = split_of(every, 8, steps) == split, evolve(every, 8, steps) >> 7
+    groups = [owned] if steps != 3 else [owned & (ends == answer) for answer in (0, 1)]
+    weights = [1.0] if steps != 3 else [(ends == answer).mean() for answer in (0, 1)]
+    expected = sum(w * group / group.sum() for w, group in zip(weights, groups, strict=True))
+    counts = np.bincount(strings.ravel(), minlength=256)
+    assert not counts[~owned].any()
+    wanted = strings.size * expected[owned]
+    chi2 = ((counts[owned] - wanted) ** 2 / wanted).sum()
+    assert abs(chi2 - (owned.sum() - 1)) < 4 * (2 * owned.sum()) ** 0.5
+    same, chance = (strings[:, 0] == strings[:, 1]).mean(), (expected**2).sum()
+    assert abs(same - chance) < 4 * (chance / len(strings)) ** 0.5
 
 
 def test_split_of_keeps_shapes_and_checks() -> None:
-    assert split_of(np.zeros((2, 3), dtype=np.uint8), 5).shape == (2, 3)
-    assert split_of([], 5).shape == (0,)
-    assert str(split_of(5, 24)) in ("train", "validation", "test")
+    assert split_of(np.zeros((2, 3), dtype=np.uint8), 5, 1).shape == (2, 3)
+    assert split_of(np.zeros((2, 3), dtype=np.uint8), 9, 4).shape == (2, 3)
+    assert split_of([], 5, 2).shape == (0,)
+    assert str(split_of(5, 24, 3)) in SPLITS
     with pytest.raises(ValueError, match=r"given 32\.\.32"):
-        split_of([32], 5)
+        split_of([32], 5, 2)
     with pytest.raises(ValueError, match=r"cells must be a whole number in 3\.\.24; given 25"):
-        split_of([1], 25)
+        split_of([1], 25, 2)
+    with pytest.raises(ValueError, match=r"steps must be a whole number >= 0; given -1"):
+        split_of([1], 5, -1)
+    with pytest.raises(ValueError, match=r"asked must be a whole number in 0\.\.4; given 5"):
+        split_of([1], 5, 2, 5)
 
 
 @pytest.mark.parametrize(
@@ -274,11 +387,24 @@ def test_split_of_keeps_shapes_and_checks() -> None:
         ({"cells": 5, "strings": 6}, r"in 1\.\.5 .*; given 6"),
         ({"rollout_steps": -1}, "rollout_steps must be a whole number >= 0; given -1"),
         ({"strings": True}, "given True"),
+        ({"asked": "all"}, "unknown value of asked 'all'; valid: first, any"),
+        (
+            {"cells": 9, "strings": 6, "asked": "any"},
+            r"6 strings take 11 tokens .* one window of 9 tokens; allowed here: 1\.\.5 strings",
+        ),
     ],
 )
 def test_impossible_settings(config: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Rule110(**config)
+
+
+def test_the_drawing_points_at_the_asked_cells() -> None:
+    task = Rule110(cells=7, strings=3, rollout_steps=3, asked="any")
+    assert "held out: light cones" not in task.example() and "held out: whole strings of 7 cells" in task.example()
+    last, marks = task.example(5).splitlines()[-2:]
+    labels = task.episodes("train", [5]).targets[0, -5::2]
+    assert [".#".index(last[place]) for place, mark in enumerate(marks) if mark == "^"] == labels.tolist()
 
 
 def test_the_drawing_ends_in_the_labels() -> None:

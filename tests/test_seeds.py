@@ -16,7 +16,7 @@ def cell(n: int, seed: int, score: float, *, depth: int = 3, tokens_seen: int = 
     """A cell with one test before the last; it is finished after 400 tokens."""
     facts = {
         "schema_version": rows.SCHEMA_VERSION, "suite": "passes", "scale": "tiny", "status": "ok",
-        "cell_id": f"{n}-{seed}-{depth}", "task": "rule110", "task_version": 1,
+        "cell_id": f"{n}-{seed}-{depth}", "task": "rule110", "task_version": 9,
         "model": "hybrid", "model_version": 1, "seed": seed, "device": "cpu", "n_examples": 1000,
         "axis": "rollout_steps", "difficulty": depth, "rollout_steps": depth, "sleep_passes": n, "tested_passes": n,
         "test_passes": [], "tokens": 400, "split": "test", "chance": 0.5, "train_flops": 1e3,

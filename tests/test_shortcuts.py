@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tasks
+from tasks.base import strongest
 from tasks.depo import Depo
 from tasks.gsm_infinite import counted as counted_module
 from tasks.gsm_infinite.compact import GSMCompact
@@ -38,6 +39,16 @@ def test_the_values_of_the_paper_s_size() -> None:
     assert found[1] == 9423121 / 2**24  # who sees too little guesses the more frequent value
     together = Rule110(rollout_steps=32).shortcuts(32)
     assert together["cells_21"] == pytest.approx(0.2177, abs=1e-4)  # about what N = 2 gets in the paper
+
+
+@pytest.mark.parametrize("asked", ["first", "any"])
+def test_a_table_of_cones_passes_where_none_is_held_out(asked: str) -> None:
+    task = Rule110(cells=16, strings=2, asked=asked)
+    assert [t for t in range(10) if "table" in task.shortcuts(t)] == [0, 1, 2]
+    assert task.shortcuts(1) == {"cells_1": pytest.approx(0.625**2), "table": 1.0}
+    assert strongest(task.shortcuts(2)) == ("table", 1.0)
+    assert strongest(task.shortcuts(6)) == ("cells_11", pytest.approx(seen_cells(16, 6)[11] ** 2))
+    assert strongest({}) is None and strongest({"b": 0.5, "a": 0.5}) == ("a", 0.5)
 
 
 def test_more_cells_never_see_less_and_all_would_see_everything() -> None:

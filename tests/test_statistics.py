@@ -7,7 +7,7 @@ all seeds. Where a rate is compared with its nominal value, the margin is about 
 import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -15,18 +15,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from benchmark.power import MOST, sd_limit
 from benchmark.statistics import (
     Interval,
     Paired,
     equivalent,
+    examples_blur,
     hierarchical_bootstrap,
     holm,
+    mcnemar,
     over_seeds,
     paired,
+    paired_outcomes,
     seeds_needed,
+    shared_variance,
     trend,
     unpaired,
     verdict,
@@ -37,35 +41,49 @@ Scores = NDArray[np.float64]
 shares = st.floats(0, 1)
 SEVERAL = st.lists(shares, min_size=2, max_size=8)
 
-# 20 difficulties, the means of the twentieths of a standard normal distribution, near enough.
-DIFFICULTIES = special.ndtri((np.arange(20) + 0.5) / 20)
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
+EXAMPLES = 2048
+GRID = [(0.55, 0.55), (0.65, 0.65), (0.75, 0.75), (0.95, 0.95), (0.99, 0.99), (0.55, 0.65), (0.65, 0.95), (0.95, 0.99)]
+"""True accuracies of two settings."""
 
 
-def truth(centre: float, seed_sd: float, example_sd: float) -> float:
-    """Accuracy over all seeds and examples, by Gauss-Hermite quadrature."""
-    of_seeds = special.expit(centre + seed_sd * NODES[:, None] + example_sd * DIFFICULTIES).mean(axis=1)
-    return float(of_seeds @ WEIGHTS / WEIGHTS.sum())
+@cache
+def centre(mean: float, sd: float) -> float:
+    """The logit around which normal ones have this mean accuracy."""
+    at = optimize.brentq(lambda x: special.expit(x + sd * NODES) @ WEIGHTS / WEIGHTS.sum() - mean, -40, 40)
+    return float(at)
 
 
-def accuracies(
-    rounds: int, seeds: int, examples: int, centre: float, seed_sd: float, example_sd: float, *, at: int = 0
-) -> Scores:
-    """Scores [rounds, seeds] of seeds that share their examples."""
-    rng = np.random.default_rng(at)
-    of_each = rng.multinomial(examples, np.full(20, 1 / 20), size=rounds)[:, None]
-    logit = centre + seed_sd * rng.standard_normal((rounds, seeds, 1)) + example_sd * DIFFICULTIES
-    return rng.binomial(of_each, special.expit(logit)).sum(axis=-1) / examples
+def outcomes(
+    means: Sequence[float],
+    seeds: int,
+    *,
+    rounds: int = 1000,
+    examples: int = EXAMPLES,
+    common: float = 0.2,
+    own: float = 0.2,
+    unlike: float = 2.0,
+    crossing: float = 0.0,
+) -> Iterator[NDArray[np.bool_]]:
+    """What every seed gets right [settings, seeds, examples], as often as there are rounds.
 
+    Right with a chance that is, on the logit scale, the sum of what a setting is worth and of normal effects: of the
+    seed, `common` to all settings and the setting's `own`; of the example, `unlike` the others in all settings alike,
+    and `crossing` in one setting alone. The examples of a round are the same for all seeds and settings.
+    """
+    rng = np.random.default_rng(0)
+    total = math.sqrt(common**2 + own**2 + unlike**2 + crossing**2)
+    worth = np.array([centre(mean, total) for mean in means], np.float32)[:, None, None]
 
-def answers(
-    rounds: int, seeds: int, examples: int, centre: float, seed_sd: float, example_sd: float
-) -> NDArray[np.bool_]:
-    """What each seed gets right [rounds, seeds, examples]."""
-    rng = np.random.default_rng(1)
-    logit = centre + seed_sd * rng.standard_normal((rounds, seeds, 1))
-    logit = logit + example_sd * DIFFICULTIES[rng.integers(20, size=(rounds, 1, examples))]
-    return np.asarray(rng.random(logit.shape) < special.expit(logit))
+    def normal(*shape: int) -> NDArray[np.float32]:
+        return rng.standard_normal(shape, dtype=np.float32)
+
+    for _ in range(rounds):
+        logit = worth + common * normal(1, seeds, 1) + own * normal(len(means), seeds, 1)
+        logit = (
+            logit + unlike * normal(1, 1, examples) + (crossing * normal(len(means), 1, examples) if crossing else 0)
+        )
+        yield rng.random(logit.shape, dtype=np.float32) < special.expit(logit)
 
 
 def covered(intervals: list[Interval], true: float) -> float:
@@ -95,47 +113,89 @@ def percentile(right: NDArray[np.bool_]) -> Interval:
 # Intervals: how often they cover.
 
 
-@pytest.mark.parametrize("seeds", [3, 5, 10])
-@pytest.mark.parametrize(("centre", "seed_sd", "example_sd"), [(1.4, 0.5, 1), (3, 1, 3), (1.4, 0.4, 3)])
-def test_over_seeds_covers_where_seeds_vary_more_than_examples(
-    seeds: int, centre: float, seed_sd: float, example_sd: float
-) -> None:
-    scores = accuracies(1500, seeds, 2048, centre, seed_sd, example_sd)
-    rate = covered([over_seeds(found, 2048) for found in scores], truth(centre, seed_sd, example_sd))
-    assert 0.93 <= rate <= 0.975
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("means", GRID, ids=str)
+def test_paired_intervals_cover_wherever_the_means_are(means: tuple[float, float], seeds: int) -> None:
+    """With outcomes and without, near chance and near the ceiling."""
+    told, assumed = [], []
+    for low, high in outcomes(means, seeds):
+        told.append(paired_outcomes(low, high).difference)
+        assumed.append(paired(low.mean(axis=1), high.mean(axis=1), examples=EXAMPLES).difference)
+    assert 0.93 <= covered(told, means[1] - means[0]) <= 0.97
+    assert 0.93 <= covered(assumed, means[1] - means[0]) <= 0.97
 
 
-@pytest.mark.parametrize("seeds", [3, 5, 10])
-@pytest.mark.parametrize(("examples", "seed_sd"), [(256, 0.5), (256, 0), (2048, 0.05)])
-def test_over_seeds_never_covers_too_seldom_where_the_examples_vary_more(
-    seeds: int, examples: int, seed_sd: float
-) -> None:
-    scores = accuracies(1000, seeds, examples, 1.4, seed_sd, 6)
-    true = truth(1.4, seed_sd, 6)
-    assert covered([over_seeds(found, examples) for found in scores], true) >= 0.945
-    assert covered([students(found) for found in scores], true) < 0.93  # as it would without the examples
+@pytest.mark.parametrize(("own", "unlike"), [(0.0, 1.0), (0.0, 3.0), (0.3, 3.0)])
+@pytest.mark.parametrize("means", [(0.65, 0.65), (0.65, 0.95), (0.99, 0.99)], ids=str)
+def test_paired_intervals_cover_whatever_varies(means: tuple[float, float], own: float, unlike: float) -> None:
+    """Seeds that do nothing but toss coins, examples that are nearly alike or nearly always or never right."""
+    told, assumed = [], []
+    for low, high in outcomes(means, 5, rounds=600, own=own, unlike=unlike):
+        told.append(paired_outcomes(low, high).difference)
+        assumed.append(paired(low.mean(axis=1), high.mean(axis=1), examples=EXAMPLES).difference)
+    assert 0.93 <= covered(told, means[1] - means[0]) <= 0.98
+    assert 0.93 <= covered(assumed, means[1] - means[0]) <= 0.98
+
+
+def test_only_outcomes_tell_that_settings_find_different_examples_hard() -> None:
+    drawn = [(low, high) for low, high in outcomes((0.7, 0.7), 5, rounds=600, examples=256, own=0.0, crossing=2.0)]
+    told = [paired_outcomes(low, high) for low, high in drawn]
+    assumed = [paired(low.mean(axis=1), high.mean(axis=1), examples=256) for low, high in drawn]
+    assert 0.93 <= covered([found.difference for found in told], 0) <= 0.97
+    assert false_alarms([found.p for found in told]) <= 0.07
+    assert false_alarms([found.p for found in assumed]) > 0.15, "as the docstring warns"
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("means", [(0.55, 0.55), (0.95, 0.95), (0.65, 0.95)], ids=str)
+def test_unpaired_intervals_cover(means: tuple[float, float], seeds: int) -> None:
+    found = [
+        unpaired(low.mean(axis=1), high.mean(axis=1), examples=EXAMPLES).difference
+        for low, high in outcomes(means, seeds, rounds=600, common=0.0, own=0.3)
+    ]
+    assert 0.93 <= covered(found, means[1] - means[0]) <= 0.98
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("mean", [0.55, 0.65, 0.75, 0.95, 0.99])
+def test_over_seeds_covers_with_outcomes_and_never_too_seldom_without(mean: float, seeds: int) -> None:
+    told, bounded, alone = [], [], []
+    for (right,) in outcomes([mean], seeds, common=0.0):
+        scores = right.mean(axis=1)
+        told.append(over_seeds(scores, EXAMPLES, shared=shared_variance(right)))
+        bounded.append(over_seeds(scores, EXAMPLES))
+        alone.append(students(scores))
+    assert 0.93 <= covered(told, mean) <= 0.97
+    assert covered(bounded, mean) >= 0.93
+    assert covered(alone, mean) < covered(told, mean)
 
 
 def test_over_seeds_covers_too_seldom_near_the_ceiling_as_its_docstring_says() -> None:
-    scores = accuracies(1500, 3, 2048, 4, 1, 1)
-    assert (scores.mean(), scores.std()) == pytest.approx((0.96, 0.04), abs=0.003)
-    assert 0.84 <= covered([over_seeds(found, 2048) for found in scores], truth(4, 1, 1)) <= 0.90
+    drawn = [right.mean(axis=1) for (right,) in outcomes([0.96], 3, common=0.0, own=1.0, unlike=1.0)]
+    assert np.std(drawn) == pytest.approx(0.04, abs=0.005)
+    assert 0.84 <= covered([over_seeds(scores, EXAMPLES) for scores in drawn], 0.96) <= 0.91
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
-@pytest.mark.parametrize(("centre", "seed_sd", "example_sd"), [(1.4, 0.5, 1), (3, 0.5, 3), (4, 1, 1)])
-def test_the_bootstrap_covers_also_near_the_ceiling(
-    seeds: int, centre: float, seed_sd: float, example_sd: float
-) -> None:
-    right = answers(400, seeds, 256, centre, seed_sd, example_sd)
-    rate = covered([hierarchical_bootstrap(found, draws=400) for found in right], truth(centre, seed_sd, example_sd))
-    assert 0.92 <= rate <= 0.99
+@pytest.mark.parametrize(("mean", "own", "unlike"), [(0.76, 0.5, 1), (0.82, 0.5, 3), (0.96, 1, 1)])
+def test_the_bootstrap_covers_also_near_the_ceiling(seeds: int, mean: float, own: float, unlike: float) -> None:
+    drawn = outcomes([mean], seeds, rounds=400, examples=256, common=0.0, own=own, unlike=unlike)
+    found = [hierarchical_bootstrap(right, draws=400) for (right,) in drawn]
+    assert 0.92 <= covered(found, mean) <= 0.99
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("means", [(0.55, 0.55), (0.65, 0.95), (0.95, 0.99)], ids=str)
+def test_the_bootstrap_of_a_difference_covers(means: tuple[float, float], seeds: int) -> None:
+    drawn = outcomes(means, seeds, rounds=400, examples=256)
+    found = [hierarchical_bootstrap(high, draws=400, than=low) for low, high in drawn]
+    assert 0.92 <= covered(found, means[1] - means[0]) <= 0.99
 
 
 def test_the_plain_percentile_bootstrap_of_three_seeds_does_not_cover() -> None:
-    right, true = answers(400, 3, 256, 1.4, 0.5, 1), truth(1.4, 0.5, 1)
-    assert covered([percentile(found) for found in right], true) < 0.87
-    assert covered([hierarchical_bootstrap(found, draws=400) for found in right], true) > 0.93
+    drawn = [right for (right,) in outcomes([0.76], 3, rounds=400, examples=256, common=0.0, own=0.5, unlike=1.0)]
+    assert covered([percentile(right) for right in drawn], 0.76) < 0.87
+    assert covered([hierarchical_bootstrap(right, draws=400) for right in drawn], 0.76) > 0.93
 
 
 def test_wilson_covers() -> None:
@@ -157,17 +217,27 @@ def test_comparisons_of_equals_raise_false_alarms_at_the_stated_rate(seeds: int)
     assert 0.02 <= false_alarms([unpaired(a, b).p for a, b in zip(one, other, strict=True)]) <= 0.065
 
 
-@pytest.mark.parametrize("compare", [paired, unpaired])
-def test_comparisons_for_new_examples_never_raise_more(compare: Callable[..., Paired]) -> None:
-    """Two settings that differ by nothing but the luck of their seeds and of examples that one of them finds harder."""
-    one, other = (accuracies(500, 3, 256, 1.4, 0.1, 6, at=at) for at in (1, 2))
-    told = [compare(a, b, examples=256) for a, b in zip(one, other, strict=True)]
-    blind = [compare(a, b) for a, b in zip(one, other, strict=True)]
-    assert false_alarms([found.p for found in told]) <= 0.065
-    assert false_alarms([found.p for found in blind]) > 0.2  # so the simulation can tell
-    for found in told:
-        excluded = found.difference.low > 0 or found.difference.high < 0
-        assert excluded == (found.p < 0.05)
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_comparisons_of_equals_for_new_examples_raise_false_alarms_at_the_stated_rate(seeds: int) -> None:
+    """And an interval leaves out no difference exactly where p says so."""
+    found = [
+        paired(low.mean(axis=1), high.mean(axis=1), examples=256)
+        for low, high in outcomes((0.7, 0.7), seeds, examples=256)
+    ]
+    assert 0.03 <= false_alarms([each.p for each in found]) <= 0.07
+    for each in found:
+        assert (each.difference.low > 0 or each.difference.high < 0) == (each.p < 0.05)
+
+
+def test_mcnemar_raises_false_alarms_at_most_at_the_stated_rate_and_covers() -> None:
+    """Two runs that are no seeds of anything: the examples alone vary."""
+    equal, unequal = (
+        [mcnemar(low[0], high[0]) for low, high in outcomes(means, 1, rounds=1500, examples=256, common=0.0, own=0.0)]
+        for means in ((0.7, 0.7), (0.7, 0.8))
+    )
+    assert 0.02 <= false_alarms([found.p for found in equal]) <= 0.06
+    assert false_alarms([found.p for found in unequal]) > 0.5
+    assert 0.93 <= covered([found.difference for found in unequal], 0.1) <= 0.97
 
 
 @pytest.mark.parametrize("level", [[1, 2, 3], [1, 1, 2], [1, 2, 2], [1, 1, 1]], ids=lambda level: f"{level}")
@@ -276,16 +346,41 @@ def test_comparisons_are_those_of_scipy() -> None:
         assert (found.difference.low, found.difference.high) == pytest.approx((limits.low, limits.high))
 
 
-def test_seeds_that_agree_leave_newcombes_interval() -> None:
-    """Newcombe 1998, table II, example (a): 56 of 70 against 48 of 80, method 10: 0.0524 to 0.3339."""
-    below, above = wilson(48, 80), wilson(56, 70)
-    low = 0.2 - math.hypot(above.estimate - above.low, below.high - below.estimate)
-    high = 0.2 + math.hypot(above.high - above.estimate, below.estimate - below.low)
-    assert (low, high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-    same = paired([0.6] * 3, [0.8] * 3, examples=80)
-    a, b = wilson(48, 80), wilson(64, 80)
-    assert same.difference.low == pytest.approx(0.2 - math.hypot(0.8 - b.low, a.high - 0.6))
-    assert same.difference.high == pytest.approx(0.2 + math.hypot(b.high - 0.8, 0.6 - a.low))
+def test_what_all_seeds_share_by_hand() -> None:
+    """Seeds that agree share everything; two that never do share nothing, and luck is not below nothing."""
+    alike = np.array([[True, False, True, True]] * 3)
+    assert shared_variance(alike) == pytest.approx(np.var([1, 0, 1, 1], ddof=1))
+    assert shared_variance(np.array([[True, False, True, False], [False, True, False, True]])) == 0
+    rng = np.random.default_rng(0)
+    hard = rng.normal(0, 0.5, size=(1, 4000))  # variance 0.25, beside luck of variance 1 and seeds that differ
+    assert shared_variance(hard + rng.normal(size=(5, 4000)) + rng.normal(size=(5, 1))) == pytest.approx(0.25, abs=0.03)
+
+
+def test_paired_by_hand() -> None:
+    """Differences 0.1 and 0.3: Student's limits are 12.706 * 0.1 away; examples 1.96 sqrt(0.2 * 0.8 / 4 / 1000)."""
+    found = paired([0.5, 0.5], [0.6, 0.8], examples=1000)
+    assert found.difference.high - 0.2 == pytest.approx(math.hypot(1.27062, 1.95996 * math.sqrt(0.04 / 1000)), abs=1e-4)
+    agree = paired([0.6] * 3, [0.8] * 3, examples=800)
+    assert agree.difference.low == pytest.approx(0.2 - 1.95996 * math.sqrt(0.04 / 800), abs=1e-5)
+    assert examples_blur(0.2, 800) == pytest.approx(agree.difference.high - 0.2)
+    one, other = np.zeros((3, 800), dtype=bool), np.zeros((3, 800), dtype=bool)
+    other[:, :160] = True  # the same examples in all seeds
+    exact = paired_outcomes(one, other).difference
+    assert exact.high - 0.2 == pytest.approx(1.95996 * math.sqrt(0.16 / 799), abs=1e-5)
+
+
+def test_mcnemar_by_hand() -> None:
+    """2 examples lost and 8 won of 100: p is twice the chance of 2 heads or fewer in 10, 2 * 56 / 1024."""
+    one, other = np.zeros(100, dtype=bool), np.zeros(100, dtype=bool)
+    one[:2], other[2:10] = True, True
+    found = mcnemar(one, other)
+    assert found.p == pytest.approx(112 / 1024)
+    assert found.difference.estimate == pytest.approx(0.06)
+    half = 1.95996 * math.sqrt((11 / 102 - (6 / 102) ** 2) / 102)
+    assert (found.difference.low, found.difference.high) == pytest.approx((6 / 102 - half, 6 / 102 + half), abs=1e-5)
+    same = mcnemar(one, one)
+    assert (same.p, same.difference.estimate) == (1, 0)
+    assert same.difference.low < 0 < same.difference.high
 
 
 def test_trend_by_hand() -> None:
@@ -392,6 +487,10 @@ def test_without_a_spread_two_seeds_are_the_least() -> None:
         (lambda: holm([0.5, 1.5]), "given 1.5"),
         (lambda: hierarchical_bootstrap(np.ones((1, 5), dtype=bool)), "of one seed"),
         (lambda: hierarchical_bootstrap(np.ones((2, 5))), "booleans"),  # type: ignore[arg-type]
+        (lambda: hierarchical_bootstrap(np.ones((2, 5), bool), than=np.ones((2, 4), bool)), "the same kind and shape"),
+        (lambda: paired_outcomes(np.ones((2, 5), bool), np.ones((2, 4), bool)), "the same seeds and examples twice"),
+        (lambda: shared_variance(np.ones((1, 5), bool)), "at least 2 of each"),
+        (lambda: mcnemar(np.ones(5, bool), np.ones(4, bool)), "the same examples twice"),
         (lambda: verdict(wilson(5, 10), 0.1, smallest=0), "positive, given 0"),
         (lambda: equivalent(wilson(5, 10), -1), "positive, given -1"),
         (lambda: seeds_needed(0, 1), "not 0"),

@@ -53,6 +53,14 @@ def test_suites_are_described_in_a_line(name: str) -> None:
     assert line.endswith(".")
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_any_cell_is_passes_but_for_what_is_asked(scale: str) -> None:
+    known, any_cell = suite("passes", scale).cells(), suite("any-cell", scale).cells()
+    assert {cell.axes["asked"] for cell in known} == {"first"}
+    assert {cell.axes["asked"] for cell in any_cell} == {"any"}
+    assert {cell.with_settings({"asked": "first"}).id for cell in any_cell} <= {cell.id for cell in known}
+
+
 @pytest.mark.parametrize("scale", ["tiny", "cpu"])
 def test_small_suites_show_depth_alone(scale: str) -> None:
     """One string per example, so that telling windows apart is no part of the job; t = 0 is there as the control."""

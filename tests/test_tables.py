@@ -11,7 +11,8 @@ from harness import bench
 
 from benchmark import dictionary, figures, latex, rows, statistics, tables
 from benchmark.config import Training
-from benchmark.tables import in_latex, markdown, summary
+from benchmark.studies import studies
+from benchmark.tables import caption, in_latex, markdown, summary
 
 OLD = Path(__file__).parent / "data" / "rows-v1.parquet"
 """Every fourth test of four cells of `results/reference/muon-rate-cpu`, as the code of schema version 1 wrote them."""
@@ -23,7 +24,7 @@ def cell(
     """A cell tested every 100 tokens; a pass more costs as many FLOPs again."""
     facts = {
         "schema_version": 1, "suite": "passes", "scale": "tiny", "status": "ok",
-        "cell_id": f"{n}-{seed}-{depth}-{more}", "task": "rule110", "task_version": 1,
+        "cell_id": f"{n}-{seed}-{depth}-{more}", "task": "rule110", "task_version": 9,
         "model": "hybrid", "model_version": 1, "seed": seed, "device": "cpu",
         "axis": "rollout_steps", "difficulty": depth, "rollout_steps": depth, "sleep_passes": n, "tested_passes": n,
         "test_passes": [], "tokens": 400, "split": "test", "chance": 0.5,
@@ -59,13 +60,17 @@ def test_scores_at_the_end_of_the_budget(table: pl.DataFrame) -> None:
     assert table["highest"].to_list() == [0.8, 1.0]
 
 
-def test_at_equal_flops_the_dearer_model_has_read_less(table: pl.DataFrame) -> None:
-    assert table["at_equal_flops"].to_list() == pytest.approx([0.7, 0.75])  # N = 2 after half its tokens
+def test_at_the_smaller_budget_the_dearer_model_has_read_less(table: pl.DataFrame) -> None:
+    assert table["at_smaller_budget"].to_list() == pytest.approx([0.7, 0.75])  # N = 2 after half its tokens
+
+
+def test_at_the_larger_budget_a_model_that_ends_before_has_no_score(table: pl.DataFrame) -> None:
+    assert table["at_larger_budget"].to_list() == [None, pytest.approx(0.925)]
 
 
 def test_tokens_needed_count_only_the_seeds_that_got_there(table: pl.DataFrame) -> None:
     assert table["reached"].to_list() == [0, 1]
-    assert table["tokens_needed"].to_list() == [None, 300.0]
+    assert table["tokens_needed"].to_list() == [None, 280.0]  # a lift of 0.8 is 0.9, on the line from 0.7 to 0.95
 
 
 def test_what_varies_is_never_averaged_over() -> None:
@@ -78,21 +83,25 @@ def test_what_varies_is_never_averaged_over() -> None:
 
 
 def test_variants_are_ranked_at_one_budget_with_their_costs() -> None:
-    cost = {"parameters": 1000, "state_bytes": 64}
+    cost = {"parameters": 1000, "state_bytes": 64, "cache_bytes": 56, "wall_s": 3.0}
     found = [
         *cell(2, 0, [0.6, 0.7, 0.8, 0.9], variant="sleep", d_model=8, **cost),
         *cell(1, 0, [0.5, 0.6, 0.6, 0.7], variant="plain", d_model=8, **cost),
         *cell(1, 0, [0.6, 0.7, 0.9, 1.0], variant="wider", d_model=16, parameters=4000, state_bytes=64),
+        *cell(1, 0, [0.5] * 8, variant="longer", d_model=8, tokens=800, **cost),
     ]
     table = summary(rows.table(found))
-    assert table["variant"].to_list() == ["wider", "sleep", "plain"]
-    assert table["setting"].to_list() == [None, None, None]
-    assert table["parameters"].to_list() == [4000, 1000, 1000]
-    assert table["train_flops"].to_list() == [4e3, 8e3, 4e3]
-    assert table["at_equal_flops"].to_list() == [1.0, 0.7, 0.7]  # the plain model has 4 tests, sleep 2 for as much
-    assert markdown(table).splitlines()[2] == (  # a seed whose number of examples is not known has no interval
-        "| wider | 3 | 1 | 1 | 0.500 | 1.000 | 1.000 | 1.000 | 1.000 | 1 | 0.00M | 4000 | 64 | 4.00e+03 |"
-    )
+    assert table["variant"].to_list() == ["wider", "sleep", "plain", "longer"]
+    assert table["setting"].to_list() == [None] * 4
+    assert table["parameters"].to_list() == [4000, 1000, 1000, 1000]
+    assert table["train_flops"].to_list() == [4e3, 8e3, 4e3, 8e3]
+    assert table["at_smaller_budget"].to_list() == [1.0, 0.7, 0.7, 0.5]  # plain has 4 tests, sleep 2 for as much
+    assert table["at_larger_budget"].to_list() == [None, 0.9, None, 0.5]
+    assert markdown(table).splitlines()[2:4] == [  # a seed whose number of examples is not known has no interval
+        "| wider | 3 | 1 | 1 | 0.500 | 1.000 | 1.000 | 1.000 | 1.000 | - | 1 | 0.00M | 4000 | 64 | - | 4.00e+03 | - |",
+        "| sleep | 3 | 2 | 1 | 0.500 | 0.900 | 0.900 | 0.900 | 0.700 | 0.900 | 1 | 0.00M "
+        "| 1000 | 64 | 56 | 8.00e+03 | 3 |",
+    ]
 
 
 def test_tests_at_other_n_are_lines_of_their_own_under_the_n_of_training() -> None:
@@ -122,7 +131,7 @@ def test_markdown_leaves_out_what_has_no_value(table: pl.DataFrame) -> None:
     assert lines[0].startswith("| rollout steps | N | seeds | chance | exact match |")
     interval = statistics.over_seeds([0.8, 0.6], 0)
     told = f"{interval.low:.3f} to {interval.high:.3f}"
-    assert lines[2] == f"| 3 | 1 | 2 | 0.500 | 0.700 | 0.600 | 0.800 | {told} | 0.700 | 0 | - |"
+    assert lines[2] == f"| 3 | 1 | 2 | 0.500 | 0.700 | 0.600 | 0.800 | {told} | 0.700 | - | 0 | - | 4.00e+03 |"
     assert len(lines) == 4
 
 
@@ -158,7 +167,7 @@ def test_latex_is_a_table_that_holds_what_the_markdown_holds() -> None:
     table = summary(rows.table(found))
     text = in_latex(table, "50 % of a_b & c")
     assert r"\caption{50 \% of a\_b \& c}" in text
-    for part in ("toprule", "midrule", "bottomrule", "begin{tabular}{lrrrrrrrrrr}", "end{tabular}", "end{table}"):
+    for part in ("toprule", "midrule", "bottomrule", "begin{tabular}{lrrrrrrrrrrrr}", "end{tabular}", "end{table}"):
         assert f"\\{part}" in text
     (head, *lines) = [line.strip().removesuffix(r" \\") for line in text.splitlines() if line.endswith(r"\\")]
     heads, cells = tables.shown(table)
@@ -218,10 +227,13 @@ def test_rows_of_version_1_read_table_and_draw_as_if_written_now(tmp_path: Path)
     assert frame.columns[: len(rows.COLUMNS)] == list(rows.COLUMNS)
     assert frame["majority"].to_list() == written["chance"].to_list()
     table = summary(frame)
-    assert table["setting"].to_list() == ["muon lr 0.005", "muon lr 0.01"]
+    older = "rule110 v1 (whole strings held out; now v2)"
+    settings = [f"{older}, muon lr {rate}" for rate in (0.005, 0.01)]
+    assert table["setting"].to_list() == settings
+    assert older in caption(frame) and all(older in study.about for study in studies(frame))
     assert table["exact_match"].to_list() == pytest.approx([0.9307, 0.9756], abs=0.05)
     last = written.filter((pl.col("step") == 1149) & pl.col("answer").is_null())
-    for setting, rate in (("muon lr 0.005", 0.005), ("muon lr 0.01", 0.01)):
+    for setting, rate in zip(settings, (0.005, 0.01), strict=True):
         (line,) = table.filter(pl.col("setting") == setting).to_dicts()
         assert line["exact_match"] == last.filter(pl.col("muon_lr") == rate)["exact_match"].mean()
         assert line["seeds"] == 2 and line["ci_low"] < line["lowest"] <= line["highest"] < line["ci_high"]

@@ -108,7 +108,7 @@ def test_an_open_claim_says_how_many_seeds_would_settle_it() -> None:
 
 
 def test_seeds_do_not_make_up_for_few_examples() -> None:
-    part = GOOD | {"noise": 0.005, "examples": 200, "test_examples": 200}
+    part = GOOD | {"noise": 0.005, "examples": 64, "test_examples": 64}
     found = said("two-beats-one", planted(flat(n1=0.7, n2=0.7, n4=0.7), **part))
     assert found.verdict == "not enough evidence"
     assert found.command.endswith(f"--set test_examples={found.examples_needed}")
@@ -138,6 +138,40 @@ def test_the_command_is_that_of_the_rows() -> None:
     assert found.command.startswith("bench run passes --scale paper --seeds 0,1,")
 
 
+# Arms that were not tuned
+
+RATE = {"muon_lr": 0.01, "tokens": 1000}
+
+
+def validated(ns: tuple[int, ...], best: float, **facts: Any) -> list[list[rows.Row]]:
+    """Validation rows of several N at two rates, of which `best` ends higher."""
+    part = {"split": "validation", "ns": ns, "depths": (5,), "suite": "rollouts", "seeds": 2, **facts}
+    return [planted(lambda n, d, s, b=rate == best: 0.8 + 0.1 * b, **part, muon_lr=rate) for rate in (0.005, 0.01)]  # type: ignore[misc]
+
+
+def test_nothing_is_concluded_against_an_n_that_was_not_tuned() -> None:
+    alike = planted(flat(n1=0.7, n2=0.7, n4=0.7), **GOOD | RATE | {"noise": 0.003})
+    found = said("two-beats-one", alike)
+    assert found.said == "not enough evidence; N = 2 tried at one muon lr"
+    assert found.seeds_needed is None
+    assert found.command == "bench run passes --set test_split=validation --set muon_lr=0.005"
+    command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
+    command.make_context("run", shlex.split(found.command)[2:])  # it can be run
+    tuned = said("two-beats-one", alike, *validated((1, 2), best=0.01))
+    assert tuned.said == "not reproduced"
+    other = said("two-beats-one", alike, *validated((1, 2), best=0.005))
+    assert other.said == "not enough evidence; N = 2 not at its best muon lr, 0.005"
+    elsewhere = said("two-beats-one", alike, *validated((1, 2), best=0.01, scale="gpu"))
+    assert elsewhere.said == "not enough evidence; N = 2 tried at one muon lr"
+
+
+def test_a_gain_over_an_n_that_was_not_tuned_has_a_reservation() -> None:
+    better = planted(SLEEPS, **GOOD | RATE)
+    assert said("two-beats-one", better).said == "reproduced; equal FLOPs not settled; N = 1 tried at one muon lr"
+    tuned = said("two-beats-one", better, *validated((1,), best=0.01))
+    assert tuned.said == "reproduced; equal FLOPs not settled"
+
+
 # Which rows judge
 
 
@@ -152,6 +186,21 @@ def test_the_largest_scale_judges_then_most_seeds_then_most_cells() -> None:
     wide = planted(SLEEPS, **GOOD | {"seeds": 6, "muon_lr": 0.005, "depths": (0, 2, 4, 8), "tests": 1})
     narrow = planted(flat(n1=0.9, n2=0.5, n4=0.5), **GOOD | {"seeds": 6, "muon_lr": 0.01, "depths": (0, 8)})
     assert said("two-beats-one", wide, narrow).estimate > 0  # type: ignore[operator]
+
+
+def test_the_newest_version_of_a_task_judges_and_is_mixed_with_no_other() -> None:
+    old = planted(flat(n1=0.9, n2=0.5, n4=0.5), **GOOD | {"seeds": 7})
+    new = planted(SLEEPS, **GOOD | {"task_version": 2, "seeds": 4})
+    found = said("two-beats-one", old, new)
+    assert (found.seeds, found.others) == (4, 1)
+    assert found.estimate == pytest.approx(0.19, abs=0.02)
+    part = {"suite": "sliding", "eviction": "sliding", "ns": (1, 2), "depths": (5,), "noise": 0.01}
+    apart = said(
+        "two-stages-help",
+        planted(flat(n1=0.5, n2=0.6), hard_share=0.0, **part),
+        planted(flat(n1=0.5, n2=0.8), hard_share=0.33, task_version=2, **part),
+    )
+    assert (apart.verdict, apart.estimate) == ("not enough evidence", None)
 
 
 def test_what_varies_is_never_averaged_over() -> None:
@@ -207,19 +256,41 @@ def test_judgements_are_plain_data() -> None:
     assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(found))
     keys = {
         "id", "figure", "claim", "reduced", "verdict", "reading", "estimate", "low", "high", "p", "p_adjusted",
-        "seeds", "suite", "command", "controls",
+        "seeds", "suite", "command", "controls", "kind",
     }  # fmt: skip
     assert all(keys <= set(one) for one in found)
     control = next(one["controls"] for one in found if one["id"] == "two-beats-one")[0]
-    assert set(control) == {"letter", "name", "status", "reading"}
+    assert set(control) == {"letter", "name", "status", "reading", "comparisons"}
 
 
-def test_the_page_has_a_line_for_every_claim_and_control() -> None:
+def test_the_page_has_a_line_for_every_claim_control_and_comparison() -> None:
     found = judge(table(planted(SLEEPS, **GOOD)))
     page = verify.markdown(found)
     for one in found:
-        assert page.count(f"| `{one.id}` |") == 2 + len(one.controls)
-    assert all(line.count("|") == page.splitlines()[0].count("|") for line in page.splitlines()[: len(found) + 2])
+        comparisons = sum(len(control.comparisons) for control in one.controls)
+        assert page.count(f"| `{one.id}` |") == 2 + len(one.controls) + comparisons
+    assert any(len(control.comparisons) > 2 for one in found for control in one.controls)
+    heads = [i for i, line in enumerate(page.splitlines()) if line.startswith("|---")]
+    for head in heads:
+        lines = page.splitlines()[head - 1 :]
+        for line in lines[: next(i for i, line in enumerate([*lines, ""]) if not line)]:
+            assert line.count("|") == lines[0].count("|")
+
+
+def test_claims_true_by_construction_are_counted_apart() -> None:
+    found = judge(table(planted(SLEEPS, **GOOD)))
+    built = {"memory-fixed", "wake-constant", "sleep-linear", "training-linear"}
+    assert {one.id for one in found if one.kind == "construction"} == built
+    counts = verify.counts(found)
+    assert counts["construction"]["claims"] == counts["construction"]["reproduced"] == 4
+    assert counts["empirical"]["claims"] == len(found) - 4
+    verdicts = ("reproduced", "not reproduced", "not enough evidence")
+    assert sum(counts["empirical"][verdict] for verdict in verdicts) == len(found) - 4
+    page = verify.markdown(found)
+    assert f"Empirical claims: {len(found) - 4}, of which " in page
+    first, _, rest = page.partition("Claims true by construction, counted apart:")
+    assert not any(f"| `{name}` |" in first for name in built)
+    assert all(f"| `{name}` |" in rest.partition("Empirical claims: ")[0] for name in built)
 
 
 # Points
@@ -293,13 +364,16 @@ def test_json_and_markdown(folder: Path) -> None:
     assert [claim["id"] for claim in found["claims"]] == [claim.id for claim in paper.claims()]
     assert len(found["points"]) == paper.points().height
     page = bench("verify", folder, "--markdown").out
-    assert page.startswith("| claim |")
+    assert page.startswith("Empirical claims:\n\n| claim |")
+    assert found["counts"] == verify.counts(judge(rows.read_table(folder)))
     assert "| 2b | rollout steps 32 | 1 | 0.1 |" in page
 
 
 def test_one_claim_in_full(folder: Path) -> None:
     done = bench("verify", folder, "--claim", "two-beats-one")
     assert "(e) equal training FLOPs" in done.out
+    several = " ".join(bench("verify", folder, "--claim", "passes-help").out.split())
+    assert "at t = 4, at the FLOPs of N = 1 (1.0e+06): N = 2 0." in several
     assert "four-beats-two" not in done.out
     (found,) = json.loads(bench("verify", folder, "--claim", "two-beats-one", "--json").out)["claims"]
     whole = json.loads(bench("verify", folder, "--json").out)["claims"]
@@ -321,6 +395,10 @@ def test_wrong_input_ends_with_a_message(arguments: tuple[Any, ...], message: st
 
 def test_the_reference_results_judge_every_claim() -> None:
     """Not what the verdicts are, which new rows may change, but that each has rows to stand on."""
-    found = judge(rows.read_tables([environment.REFERENCE]))
-    assert all(one.study and one.estimate is not None and one.seeds > 1 for one in found)
+    frame = rows.read_tables([environment.REFERENCE])
+    found = judge(frame)
+    scales = {claim.id: claim.where.get("scale", "cpu") for claim in paper.claims()}
+    trained = [one for one in found if one.suite in set(frame["suite"]) and scales[one.id] == "cpu"]
+    assert len(trained) > 15
+    assert all(one.study and one.estimate is not None and one.seeds > 1 for one in trained)
     assert {control.status for one in found for control in one.controls} >= {"survives", "fails", "not needed"}

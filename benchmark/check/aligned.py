@@ -18,7 +18,11 @@ from benchmark.studies import label, words
 
 Floats = NDArray[np.float64]
 
-UNLIKE = (*rows.WALL_COLUMNS, "schema_version", "suite", "scale", "variant", "device", "torch", "commit")
+UNLIKE = (
+    *rows.WALL_COLUMNS,
+    *("schema_version", "suite", "scale", "variant", "device", "processor", "torch", "commit"),
+    *("shortcut", "shortcut_name", "cache_bytes"),
+)
 """Columns in which two runs of the same cell may differ and still be the same, bit for bit."""
 
 IDENTITY = ("task", "model")
@@ -64,6 +68,7 @@ class Pair:
         curves: Of the rows to be checked; None if they lack the condition.
         reference: Of the reference; None if it lacks the condition.
         identical: Whether every cell of the rows is in the reference with rows equal bit for bit.
+        unlike: Why the two cannot be compared, their examples being others; empty if they can.
     """
 
     name: str
@@ -71,6 +76,7 @@ class Pair:
     curves: Curves | None
     reference: Curves | None
     identical: bool
+    unlike: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,12 +88,14 @@ class _Side:
         scores: Condition -> seed -> its rows of all answers together, in the order of training.
         failed: Settings of a cell -> why its cells have no scores.
         written: Cell id -> all its rows without `UNLIKE`, for the comparison bit for bit.
+        versions: Condition -> version of its task.
     """
 
     settings: dict[str, dict[str, Any]]
     scores: dict[str, dict[int, list[rows.Row]]]
     failed: dict[str, list[str]]
     written: dict[str, list[rows.Row]]
+    versions: dict[str, int]
 
 
 def align(frame: pl.DataFrame, reference: pl.DataFrame) -> list[Pair]:
@@ -110,6 +118,7 @@ def align(frame: pl.DataFrame, reference: pl.DataFrame) -> list[Pair]:
             curves=_curves(new, condition, known[condition]),
             reference=_curves(old, condition, known[condition]),
             identical=_identical(new, old, condition),
+            unlike=_unlike(new, old, condition, known[condition]["task"]),
         )
         for condition in conditions
     ]
@@ -129,16 +138,16 @@ def remarks(frame: pl.DataFrame, reference: pl.DataFrame) -> list[str]:
     for here, there, where in ((frame, reference, "the reference"), (reference, frame, "these rows")):
         if unknown := [c for c in here.columns if c not in there.columns]:
             found.append(f"{where} do{'es' if there is reference else ''} not know: {', '.join(unknown)}; not compared")
-    for column in ("device", "torch"):
+    for column in ("device", "processor", "torch"):
         new, old = (sorted({str(v) for v in f[column].unique() if v is not None}) for f in (frame, reference))
-        if new != old:
+        if new and old and new != old:
             found.append(f"{column}: {', '.join(new)} here, {', '.join(old)} in the reference")
     return found
 
 
 def _side(frame: pl.DataFrame) -> _Side:
     shared = [c for c in frame.columns if c not in rows.COLUMNS]
-    side = _Side({}, defaultdict(lambda: defaultdict(list)), defaultdict(list), defaultdict(list))
+    side = _Side({}, defaultdict(lambda: defaultdict(list)), defaultdict(list), defaultdict(list), {})
     ids: dict[tuple[str, int], str] = {}
     broken = set(frame.filter(pl.col("status") != "ok")["cell_id"])
     for row in frame.sort("step", nulls_last=True, maintain_order=True).iter_rows(named=True):
@@ -156,6 +165,7 @@ def _side(frame: pl.DataFrame) -> _Side:
             tested = cell | {"axis": row["axis"], "difficulty": row["difficulty"], "tested": row["tested_passes"]}
             condition = json.dumps(tested, sort_keys=True)
             side.settings[condition] = tested | {"cell": key[0]}
+            side.versions[condition] = row["task_version"]
             if row["cell_id"] not in broken:
                 side.scores[condition][row["seed"]].append(row)
     return side
@@ -200,6 +210,13 @@ def _curves(side: _Side, condition: str, settings: dict[str, Any]) -> Curves | N
 def _identical(new: _Side, old: _Side, condition: str) -> bool:
     cells = {row["cell_id"] for found in new.scores.get(condition, {}).values() for row in found}
     return bool(cells) and all(cell in old.written and new.written[cell] == old.written[cell] for cell in cells)
+
+
+def _unlike(new: _Side, old: _Side, condition: str, task: str) -> str:
+    here, there = new.versions.get(condition), old.versions.get(condition)
+    if here is None or there is None or here == there:
+        return ""
+    return f"task {task} is of version {here} here and of version {there} in the reference: other examples"
 
 
 def _names(known: dict[str, dict[str, Any]]) -> dict[str, str]:

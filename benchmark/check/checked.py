@@ -23,6 +23,7 @@ def fails(
     """
     failing = {
         "regressed",
+        "incomparable",
         *(["inconclusive"] * strict),
         *(["improved", "changed"] * either_way),
         *(["missing"] * (not allow_missing)),
@@ -53,7 +54,8 @@ def lines(found: Sequence[Comparison]) -> list[list[str]]:
 LEGEND = (
     "Here minus reference, with intervals of 95 % over seeds. area: exact match, its mean over the training tokens; "
     "final: its last value; loss, final loss: the same of the loss; tokens: ratio of those that a lift of 0.5 took, "
-    "not judged. Seeds: here / reference."
+    "not judged. Seeds: here / reference. Alpha is the rate of false alarms for seeds that are normally distributed; a "
+    "new seed that is odd is forgiven by the tolerance alone."
 )
 
 

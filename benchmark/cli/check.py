@@ -16,9 +16,14 @@ def check_(
     source: Annotated[Path, typer.Argument(metavar="ROWS", help="A folder that `bench run` wrote, or a rows.parquet.")],
     against: Annotated[Path, typer.Option(metavar="REFERENCE", help="Rows that they should be like, other seeds.")],
     tolerance: Annotated[
-        float, typer.Option(help="Smallest difference that matters: a share for accuracies, nats for losses.")
+        float,
+        typer.Option(
+            help="Smallest difference that matters: a share for accuracies, nats for losses; forgives odd seeds too."
+        ),
     ] = TOLERANCE,
-    alpha: Annotated[float, typer.Option(help="Chance of any false alarm in the whole file.")] = ALPHA,
+    alpha: Annotated[
+        float, typer.Option(help="Chance of any false alarm in the whole file, if seeds are normal.")
+    ] = ALPHA,
     strict: Annotated[bool, typer.Option("--strict", help="Conditions that seeds cannot settle fail too.")] = False,
     either_way: Annotated[
         bool,
@@ -33,7 +38,7 @@ def check_(
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML for a CI service.")] = None,
     json_: Json = False,
 ) -> None:
-    """Compare learning curves with those of a reference; exit code 1 if any regressed or is missing."""
+    """Compare learning curves with those of a reference; exit code 1 if any regressed or cannot be compared."""
     from benchmark import rows
     from benchmark.check import checked, compare
     from benchmark.check.aligned import remarks
@@ -55,7 +60,7 @@ def check_(
         console = terminal()
         console.print(table_of(list(checked.COLUMNS[:-1]), [line[:-1] for line in checked.lines(found)], title=title))
         for comparison in found:
-            if comparison.verdict in ("regressed", "improved", "changed", "inconclusive"):
+            if comparison.verdict in ("regressed", "incomparable", "improved", "changed", "inconclusive"):
                 style = "red" if fails(comparison) else "yellow"
                 console.print(
                     f"{comparison.verdict}: {comparison.name}: {comparison.reading}", style=style, soft_wrap=True

@@ -130,10 +130,10 @@ def _probe(out: Path, name: str, study: "Study", examples: int, environments: En
 
 def _conclude(root: Path) -> list[Path]:
     """Write the verdicts on the paper's claims and the report."""
-    from benchmark import report, rows, verify
+    from benchmark import outcomes, report, rows, verify
 
     verdicts = root.parent / "verdicts.md"
-    judged = verify.markdown(verify.judge(rows.read_tables([root])))
+    judged = verify.markdown(verify.judge(rows.read_tables([root]), outcomes.read_all([root])))
     rows.write_atomically(
         verdicts, f"# Verdicts on the paper's claims, by the rows of {root.name}/\n\n{judged}\n".encode()
     )

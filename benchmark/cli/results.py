@@ -109,7 +109,7 @@ def table(
     columns: Annotated[bool, typer.Option("--columns", help="Say what each column of rows means, and stop.")] = False,
     json_: Json = False,
 ) -> None:
-    """Print final scores over seeds: at equal tokens, at equal training FLOPs, tokens needed."""
+    """Print final scores over seeds: at equal tokens, at both equal budgets of training FLOPs, tokens needed, costs."""
     if columns:
         from benchmark import dictionary
 

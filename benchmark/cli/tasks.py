@@ -70,9 +70,14 @@ def gallery_(
 def hardness_(
     names: Annotated[list[str] | None, typer.Argument(metavar="[TASK]...", help="Tasks; default: all.")] = None,
     examples: Annotated[int, typer.Option(help="Examples of each split and difficulty.")] = 10_000,
+    training: Annotated[
+        int | None,
+        typer.Option(help="Training examples that a table is made of; default: the budget of the task's cpu suite."),
+    ] = None,
+    settings: Settings = None,
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("results/hardness"),
 ) -> None:
-    """Count what needs no computation, per difficulty: floors, overlap of the splits, structure."""
+    """Count what needs no computation, per difficulty: floors, overlap of the splits, a table's score, structure."""
     import tasks
     from benchmark import hardness
     from benchmark.progress import table_of
@@ -80,12 +85,24 @@ def hardness_(
     from tasks.base import check_whole
 
     check_whole("--examples", examples, 1)
-    chosen = [tasks.load(name)() for name in dict.fromkeys(names or tasks.TASKS)]
+    if training is not None:
+        check_whole("--training", training, 1)
+    kinds = [tasks.load(name) for name in dict.fromkeys(names or tasks.TASKS)]
+    if settings:
+        from benchmark.config import parse_setting
+
+        chosen = [kind(**dict(parse_setting(text, kind()) for text in settings)) for kind in kinds]
+    else:
+        chosen = [kind() for kind in kinds]
+    met = [training or hardness.training_examples(task) for task in chosen]
+    total = 0
+    for task, count in zip(chosen, met, strict=True):
+        levels = len(task.landmarks)
+        total += 3 * examples * levels + count * (1 if len(task.levels) > 1 else levels)
     rows: list[hardness.Row] = []
-    with bar("examples", sum(3 * examples * len(task.landmarks) for task in chosen)) as advance:
-        for task in chosen:
-            for level in task.landmarks:
-                rows += hardness.measure(task, level, examples, advance)
+    with bar("examples", total) as advance:
+        for task, count in zip(chosen, met, strict=True):
+            rows += hardness.measure_all(task, examples, count, advance)
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "hardness.csv", hardness.tidy(rows).encode())
     write_atomically(out / "hardness.md", hardness.markdown(rows).encode())

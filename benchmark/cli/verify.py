@@ -26,18 +26,20 @@ def verify_(
     claim: Annotated[str | None, typer.Option(metavar="ID", help="Only this claim, in full.")] = None,
 ) -> None:
     """Judge the paper's claims by rows: verdicts, what qualifies them, and what would settle the open ones."""
-    from benchmark import environment, rows, verify
+    from benchmark import environment, outcomes, rows, verify
     from benchmark.verify import paper, points, verdict_tables
     from tasks.base import nearest
 
     names = [known.id for known in paper.claims()]
     if claim is not None and claim not in names:
         raise ValueError(nearest(claim, names, kind="claim"))
-    frame = rows.read_tables(sources or [environment.REFERENCE])
-    judged = [found for found in verify.judge(frame) if claim in (None, found.id)]  # corrected for all of them
+    sources = sources or [environment.REFERENCE]
+    frame, kept = rows.read_tables(sources), outcomes.read_all(sources)
+    judged = [found for found in verify.judge(frame, kept) if claim in (None, found.id)]  # corrected for all of them
     beside = [point for point in points.beside(frame) if claim is None or point.figure.startswith(judged[0].figure)]
     if json_:
-        print_json({"claims": [j.as_dict() for j in judged], "points": [p.as_dict() for p in beside]})
+        claims, printed = [j.as_dict() for j in judged], [p.as_dict() for p in beside]
+        print_json({"claims": claims, "counts": verify.counts(judged), "points": printed})
     elif markdown:
         parts = [verdict_tables.markdown(judged), verdict_tables.points_markdown(beside)]
         typer.echo("\n".join(parts[: 1 + bool(beside)]), nl=False)
@@ -50,13 +52,36 @@ def verify_(
 
 
 def _all(judged: Sequence["Judgement"], console: "Console") -> None:
-    """The table of verdicts, the controls that say something, and the commands for what is open."""
+    """The tables of verdicts, the controls that say something, and the commands for what is open."""
+    from benchmark.verify.verdict_tables import BUDGETS, CORRECTED, KINDS, LEGEND, shortened, tally
+
+    for kind, title in KINDS.items():
+        _table([j for j in judged if j.kind == kind], title, console)
+    console.print("\n".join(tally(judged)), markup=False, highlight=False)
+    console.print(f"{CORRECTED}\n{LEGEND}\n{BUDGETS}\n", markup=False, highlight=False)
+    console.print("What was read:", style="bold")
+    for j in judged:
+        controls = "; ".join(f"({c.letter}) {c.status}" for c in j.controls if c.status in ("fails", "not tested"))
+        console.print(f"  {j.id}: {j.reading}{f'. {controls}' if controls else ''}", markup=False, highlight=False)
+        for c in (each for control in j.controls for each in control.whole):
+            console.print(f"    {c}", markup=False, highlight=False)
+    if still := [j for j in judged if j.verdict == "not enough evidence"]:
+        console.print("\nWhat would settle the open ones, about:", style="bold")
+        for j in still:
+            console.print(f"  {j.id}: {shortened(j.command)}", markup=False, highlight=False)
+    console.print(
+        "\n`bench verify --claim ID` says more of one, its controls in full.\n", markup=False, highlight=False
+    )
+
+
+def _table(judged: Sequence["Judgement"], title: str, console: "Console") -> None:
+    """A line per claim."""
     from rich import box
     from rich.table import Table
 
-    from benchmark.verify.verdict_tables import CORRECTED, LEGEND, interval, probability, shortened, signs
+    from benchmark.verify.verdict_tables import interval, probability, signs
 
-    table = Table(title="The paper's claims", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("claim", no_wrap=True)
     table.add_column("fig.")
     table.add_column("verdict", min_width=20)
@@ -70,18 +95,6 @@ def _all(judged: Sequence["Judgement"], console: "Console") -> None:
         effect = interval(j.estimate, j.low, j.high)
         table.add_row(j.id, j.figure, verdict, j.quantity, effect, probability(j), str(j.seeds), signs(j))
     console.print(table)
-    console.print(f"{CORRECTED}\n{LEGEND}\n", markup=False, highlight=False)
-    console.print("What was read:", style="bold")
-    for j in judged:
-        controls = "; ".join(f"({c.letter}) {c.status}" for c in j.controls if c.status in ("fails", "not tested"))
-        console.print(f"  {j.id}: {j.reading}{f'. {controls}' if controls else ''}", markup=False, highlight=False)
-    if still := [j for j in judged if j.verdict == "not enough evidence"]:
-        console.print("\nWhat would settle the open ones, about:", style="bold")
-        for j in still:
-            console.print(f"  {j.id}: {shortened(j.command)}", markup=False, highlight=False)
-    console.print(
-        "\n`bench verify --claim ID` says more of one, its controls in full.\n", markup=False, highlight=False
-    )
 
 
 def _one(j: "Judgement", console: "Console") -> None:
@@ -102,6 +115,7 @@ def _one(j: "Judgement", console: "Console") -> None:
         f"reading:  {j.reading}",
         f"effect:   {quantity}{interval(j.estimate, j.low, j.high)}, p {probability(j)}, {j.seeds} seeds{needed}",
         *(f"({c.letter}) {c.name}: {c.status}. {c.reading}" for c in j.controls),
+        *(f"    at {c.where}, {c}" for control in j.controls for c in control.apart),
         f"command:  {j.command}",
     ]
     for line in lines:

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from benchmark import tables
+from benchmark import learning_curve
 from benchmark.figures import comparisons, gains
 from benchmark.figures.finals import THRESHOLDS
 from benchmark.studies import Study, label, values
@@ -33,11 +33,10 @@ def accuracy_by_passes(study: Study) -> str:
 def accuracy_by_flops(study: Study) -> str:
     """The same at the FLOPs of the cheapest N."""
     last = _last(study)
-    scores = study.scores.filter(pl.col("answer").is_null())
-    equal = tables.at_equal_flops(scores, last.select("depth", "train_flops"))
+    equal = learning_curve.at_flops(study.scores, learning_curve.least(last))
     return (
         f"Learning curves of exact match against training FLOPs, one per N, a panel per {study.depth_axis}. "
-        f"Within the FLOPs of the cheapest N, {_ends(study, equal)}"
+        f"At the FLOPs of the cheapest N, {_ends(study, equal)}"
     )
 
 
@@ -102,8 +101,8 @@ def gain_by_depth(study: Study) -> str:
     counts = ", ".join(f"{clear[name]} of {len(of)} {name}" for name, of in found.items())
     return (
         f"Exact match of N > 1 minus that of N = 1 on the same seeds, against {study.depth_axis}. At equal training "
-        f"tokens it is highest with N = {best.n} at {study.label(best.depth)}: {_points(best)}; at equal training "
-        f"FLOPs that is {_points(left[0]) if left else 'not known'}. Gains whose 95 % interval is above 0: {counts}."
+        f"tokens it is highest with N = {best.n} at {study.label(best.depth)}: {_points(best)}; at the training FLOPs "
+        f"of N = 1 that is {_points(left[0]) if left else 'not known'}. Gains whose 95 % interval is above 0: {counts}."
     )
 
 

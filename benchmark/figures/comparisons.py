@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from benchmark.figures import finals, marks, overlay, style
+from benchmark.figures import finals, floors, marks, overlay, style
 from benchmark.studies import Study, label, values
 
 RULES = {
@@ -37,13 +37,17 @@ def rules(study: Study) -> Figure | None:
     figure, axes = style.sheet(
         title="Exact match by update rule and sleep passes N, at the end of training",
         about=study.about,
-        note=f"{_ranges(last)}{study.note}",
+        note=f"{_ranges(last)}{floors.note(study, depths)}{study.note}",
         panels=len(depths),
         size=(width, (0.13 * len(looks) + 0.1) * len(layouts) + 0.7),
-        legend=[look.handle(f"N = {n}", line=False) for n, look in looks.items()],
+        legend=[
+            *(look.handle(f"N = {n}", line=False) for n, look in looks.items()),
+            *floors.handles(study, depths),
+        ],
     )
     for ax, depth in zip(axes, depths, strict=True):
         ax.axvline(study.chance(depth), **style.CHANCE_LINE)
+        floors.line(ax, study, depth, across=True)
         for place, layout in enumerate(layouts):
             for n, offset in zip(looks, style.offsets(len(looks), -0.7), strict=True):
                 found = marks.percent(study.whole(last, n, depth).filter(pl.col("layout") == layout))
@@ -78,11 +82,12 @@ def evictions(study: Study) -> Figure | None:
     figure, axes = style.sheet(
         title="Exact match by eviction and sleep passes N, at the end of training",
         about=study.about,
-        note=f"{_ranges(last)}{_stages(kinds)}{overlay.note(printed)}{study.note}",
+        note=f"{_ranges(last)}{_stages(kinds)}{overlay.note(printed)}{floors.note(study, depths)}{study.note}",
         panels=len(panels),
         size=(max(2.3, 0.62 * len(kinds) + 0.4), 2.0) if len(panels) > 1 else (3.9, 2.3),
         legend=[
             *(look.handle(f"N = {n}", line=False) for n, look in looks.items()),
+            *floors.handles(study, depths),
             *overlay.handles(printed, list(looks)),
         ],
         columns=len(answers) + 1 if 1 < len(answers) < 4 else None,
@@ -93,6 +98,8 @@ def evictions(study: Study) -> Figure | None:
         chances = [100 * chance for chance in values(of_panel["chance"])]
         for chance in chances:
             ax.axhline(chance, **style.CHANCE_LINE)
+        if answer is None:
+            floors.line(ax, study, depth)
         for place, (eviction, share) in enumerate(kinds):
             of_kind = (pl.col("eviction") == eviction) & (pl.col("hard_share") == share)
             for n, offset in zip(looks, style.offsets(len(looks), 0.6), strict=True):
@@ -141,7 +148,9 @@ def trained_by_tested(study: Study) -> Figure | None:
             corner = (tested.index(n) - 0.47, passes.index(n) - 0.47)
             ax.add_patch(Rectangle(corner, 0.94, 0.94, fill=False, edgecolor=style.INK, linewidth=1.4, zorder=4))
         style.name_panel(ax, study.label(depth), [])
-        ax.set_title(f"chance {study.chance(depth):.1f} %", loc="right", size=6.8, color=style.GREY)
+        floor = study.shortcut(depth)
+        told = f", {floor[0]} {floor[1]:.1f} %" if floor else ""
+        ax.set_title(f"chance {study.chance(depth):.1f} %{told}", loc="right", size=6.8, color=style.GREY)
         marks.grid_of_tiles(ax, [str(n) for n in tested], [f"N = {n}" for n in passes])
     style.label_outer(axes, x="N of the test", y="trained with")
     return figure
@@ -165,11 +174,12 @@ def retention(study: Study) -> Figure | None:
     figure, axes = style.sheet(
         title="Exact match by windows consolidated afterwards",
         about=study.about,
-        note=f"{ranges}{study.note}",
+        note=f"{ranges}{floors.note(study, depths)}{study.note}",
         panels=len(panels),
         size=size,
         legend=[
             *(look.handle(f"N = {n}") for n, look in looks.items()),
+            *floors.handles(study, depths),
             style.floor_handle(TRAINED_LINE, "distance of training"),
         ],
     )
@@ -177,6 +187,7 @@ def retention(study: Study) -> Figure | None:
         of_panel = last.filter((pl.col("layout") == layout) & (pl.col("windows_after") == trained))
         chances = [study.chance(depth) for depth in depths]
         ax.plot(depths, chances, **style.CHANCE_LINE)
+        floors.steps(ax, study, {depth: float(depth) for depth in depths}, 0.25)
         ax.axvline(trained, **TRAINED_LINE)
         for n, look in looks.items():
             of_n = of_panel.filter(pl.col("n") == n).group_by("depth", maintain_order=True)
@@ -216,6 +227,7 @@ def no_gain(study: Study) -> Figure | None:
         legend=[
             *(look.handle(f"N = {n}") for n, look in looks.items()),
             style.floor_handle(style.CHANCE_LINE, "chance"),
+            *([style.floor_handle(style.SHORTCUT_LINE, "strongest shortcut")] if scores["shortcut"].count() else []),
         ],
     )
     low, high = style.limits(scores)
@@ -228,6 +240,9 @@ def no_gain(study: Study) -> Figure | None:
             if end is not None:
                 ends.append((f"{end:.1f}", end, look))
         ax.axhline(100 * float(of_task["chance"][0]), **style.CHANCE_LINE)
+        for name, shortcut in of_task.drop_nulls("shortcut").select("shortcut_name", "shortcut").unique().iter_rows():
+            ax.axhline(100 * shortcut, **style.SHORTCUT_LINE)
+            ax.text(0.02, 100 * shortcut, name, size=6.3, color=style.GREY, transform=ax.get_yaxis_transform())
         style.name_panel(ax, f"{task}, {label(axis, depth)}", [])
         marks.exact_axis(ax, (low, high))
         marks.label_ends(ax, ends, gap=(high - low) * 0.19 / size[1])

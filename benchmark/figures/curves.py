@@ -5,7 +5,7 @@ import math
 import polars as pl
 from matplotlib.figure import Figure
 
-from benchmark.figures import marks, overlay, style
+from benchmark.figures import floors, marks, overlay, style
 from benchmark.studies import Study, values
 
 
@@ -18,7 +18,7 @@ def accuracy_by_depth(study: Study) -> Figure | None:
     figure, axes = style.sheet(
         title=f"Exact match by {study.depth_axis}",
         about=study.about,
-        note=f"{_band(study)}{study.note}",
+        note=f"{_band(study)}{floors.note(study, study.depths, 'Dash at the right edge')}{study.note}",
         panels=len(passes),
         size=size,
     )
@@ -31,6 +31,7 @@ def accuracy_by_depth(study: Study) -> Figure | None:
             end = marks.curve(ax, found, look, "tokens_seen", style.scale_of(study.scores["tokens_seen"]))
             if end is not None:
                 ends.append((study.label(depth), end, look))
+                floors.at_edge(ax, study, depth, look.color)
         ax.axhspan(min(chances), max(chances), color=style.GREY, alpha=0.18, linewidth=0)
         for edge in values([min(chances), max(chances)]):
             ax.axhline(edge, **style.CHANCE_LINE)
@@ -86,14 +87,16 @@ def _by_passes(
     if len(study.passes) < 2 <= len(depths):
         return None  # a figure by difficulty holds all there is
     looks = style.by_passes(study.passes)
+    with_floor = depths if y == "exact_match" else []
     figure, axes = style.sheet(
         title=title,
         about=study.about,
-        note=f"{_band(study)}{note}{study.note}",
+        note=f"{_band(study)}{note}{floors.note(study, with_floor)}{study.note}",
         panels=len(depths),
         size=(2.3, 1.75) if len(depths) > 1 else (3.7, 2.3),
         legend=[
             *(look.handle(f"N = {n}") for n, look in looks.items()),
+            *floors.handles(study, with_floor),
             *(overlay.handles(printed, list(looks)) if printed is not None else ()),
         ],
     )
@@ -104,6 +107,7 @@ def _by_passes(
         style.name_panel(ax, study.label(depth), [] if y == "loss" else [study.chance(depth)])
         if y != "loss":
             ax.axhline(study.chance(depth), **style.CHANCE_LINE)
+            floors.line(ax, study, depth)
             marks.exact_axis(ax, style.limits(study.scores))
         if printed is not None:
             overlay.at_edge(ax, printed.filter(pl.col("depth") == depth))

@@ -5,7 +5,8 @@ import math
 import polars as pl
 from matplotlib.figure import Figure
 
-from benchmark.figures import marks, overlay, style
+from benchmark import learning_curve
+from benchmark.figures import floors, marks, overlay, style
 from benchmark.studies import Study, values, words
 
 THRESHOLDS = (0.5, 0.8)  # of lift
@@ -25,20 +26,22 @@ def accuracy_by_level(study: Study) -> Figure | None:
     if len(depths) < 2:
         return None
     looks = style.by_passes(values(study.final["n"]))
-    floors = {"chance": style.CHANCE_LINE, "majority": style.MAJORITY_LINE, "question_only": style.QUESTION_LINE}
+    guesses = {"chance": style.CHANCE_LINE, "majority": style.MAJORITY_LINE, "question_only": style.QUESTION_LINE}
     whole = study.final.filter(pl.col("answer").is_null())
-    drawn = [name for name in floors if name == "chance" or _differs(whole, name)]
+    drawn = [name for name in guesses if name == "chance" or _differs(whole, name)]
     ranges = "Mark: mean over seeds; line: lowest to highest. " if whole["seed"].n_unique() > 1 else ""
     printed = overlay.points(study)
     figure, (ax,) = style.sheet(
         title="Exact match at the end of training",
         about=study.about,
-        note=f"{ranges}{''.join(_FLOORS[name] for name in drawn)}{overlay.note(printed)}{study.note}",
+        note=f"{ranges}{''.join(_FLOORS[name] for name in drawn)}{floors.note(study, depths)}{overlay.note(printed)}"
+        f"{study.note}",
         panels=1,
         size=(max(3.7, 0.5 * len(depths) + 1.2), 2.4),
         legend=[
             *(look.handle(f"N = {n}") for n, look in looks.items()),
-            *(style.floor_handle(floors[name], words(name)) for name in drawn),
+            *(style.floor_handle(guesses[name], words(name)) for name in drawn),
+            *floors.handles(study, depths),
             *overlay.handles(printed, list(looks)),
         ],
     )
@@ -46,7 +49,8 @@ def accuracy_by_level(study: Study) -> Figure | None:
     for name in drawn:
         for place, depth in zip(places, depths, strict=True):
             level = 100 * float(whole.filter(pl.col("depth") == depth)[name][0])
-            ax.plot([place - 0.4, place + 0.4], [level] * 2, **floors[name])
+            ax.plot([place - 0.4, place + 0.4], [level] * 2, **guesses[name])
+    floors.steps(ax, study, dict(zip(depths, map(float, places), strict=True)), 0.4)
     for n, offset in zip(looks, style.offsets(len(looks), 0.4), strict=True):
         at = {depth: place + offset for place, depth in zip(places, depths, strict=True)}
         marks.along(ax, whole.filter(pl.col("n") == n), "depth", looks[n], at, joined=True)
@@ -70,23 +74,29 @@ def frontier(study: Study) -> Figure | None:
         return None
     seeds = max(study.final.group_by("n", "depth").agg(pl.col("cell_id").n_unique())["cell_id"].to_list())
     ranges = "Small: lowest to highest seed. " if seeds != 1 else ""
+    below = {"chance": -0.78} | ({"shortcut": -1.06} if floors.note(study, depths) else {})
     figure, (ax,) = style.sheet(
         title="Exact match at the end of training (%)",
         about=study.about,
-        note=f"Shade: share of the way from chance (white) to 100 % (dark). {ranges}{study.note}",
+        note="Shade: share of the way from chance (white) to 100 % (dark). "
+        f"{ranges}{floors.note(study, depths)}{study.note}",
         panels=1,
-        size=(0.74 * len(depths) + 0.5, 0.5 * len(passes) + 0.85),
+        size=(0.74 * len(depths) + 0.5, 0.5 * len(passes) + 0.85 + 0.14 * (len(below) - 1)),
     )
     for i, depth in enumerate(depths):
         chance = study.chance(depth)
-        ax.text(i, -0.78, "" if math.isnan(chance) else f"{chance:.1f}", color=style.GREY, ha="center", va="center")
+        known = {"chance": chance, "shortcut": (study.shortcut(depth) or ("", math.nan))[1]}
+        for name, height in below.items():
+            said = "" if math.isnan(known[name]) else f"{known[name]:.1f}"
+            ax.text(i, height, said, color=style.GREY, ha="center", va="center")
         for j, n in enumerate(passes):
             found = marks.percent(study.whole(study.final, n, depth))
             marks.tile(
                 ax, (i, j), found, chance=chance, seeds=seeds, missing=why_missing(study, pl.col("n") == n, depth)
             )
-    marks.grid_of_tiles(ax, [str(depth) for depth in depths], [f"N = {n}" for n in passes], below=-1.06)
-    ax.set_yticks([-0.78, *ax.get_yticks()], ["chance", *(f"N = {n}" for n in passes)])
+    lowest = min(below.values()) - 0.28
+    marks.grid_of_tiles(ax, [str(depth) for depth in depths], [f"N = {n}" for n in passes], below=lowest)
+    ax.set_yticks([*below.values(), *ax.get_yticks()], [*below, *(f"N = {n}" for n in passes)])
     ax.set_xlabel(study.depth_axis)
     return figure
 
@@ -105,19 +115,23 @@ def accuracy_by_answer(study: Study) -> Figure | None:
     if found["answer"].n_unique() < 2:
         return None
     looks, depths, answers = style.by_passes(study.passes), values(found["depth"]), values(found["answer"])
+    alone = depths if found["shortcut"].count() else []  # where each answer counts by itself
     ranges = "Mark: mean over seeds; line: lowest to highest. " if found["seed"].n_unique() > 1 else ""
     figure, axes = style.sheet(
         title="Exact match of each answer, at the end of training",
         about=study.about,
-        note=f"{ranges}{study.note}",
+        note=f"{ranges}{floors.note(study, alone)}{study.note}",
         panels=len(depths),
         size=(2.3, 1.75) if len(depths) > 1 else (3.7, 2.3),
-        legend=[look.handle(f"N = {n}", line=False) for n, look in looks.items()],
+        legend=[*(look.handle(f"N = {n}", line=False) for n, look in looks.items()), *floors.handles(study, alone)],
     )
     for ax, depth in zip(axes, depths, strict=True):
         at_depth = found.filter(pl.col("depth") == depth)
-        for answer, chance in at_depth.select("answer", "chance").unique(maintain_order=True).iter_rows():
-            ax.plot([answer + 0.6, answer + 1.4], [100 * chance] * 2, **style.CHANCE_LINE)
+        of_answers = at_depth.select("answer", "chance", "shortcut").unique(maintain_order=True)
+        for answer, chance, shortcut in of_answers.iter_rows():
+            for floor, look in ((chance, style.CHANCE_LINE), (shortcut, style.SHORTCUT_LINE)):
+                if floor is not None:
+                    ax.plot([answer + 0.6, answer + 1.4], [100 * floor] * 2, **look)
         for n, offset in zip(looks, style.offsets(len(looks), 0.6), strict=True):
             at = {answer: answer + 1 + offset for answer in answers}
             marks.along(ax, at_depth.filter(pl.col("n") == n), "answer", looks[n], at)
@@ -131,7 +145,7 @@ def accuracy_by_answer(study: Study) -> Figure | None:
 
 
 def tokens_to_threshold(study: Study) -> Figure | None:
-    """Training tokens at the first test that reached a lift, for each N and difficulty; a panel per threshold."""
+    """Training tokens to a lift, for each N and difficulty; a panel per threshold."""
     if not study.final.height or len(study.depths) * len(study.passes) < 2:  # one place says nothing
         return None
     looks, scale = style.by_passes(study.passes), style.scale_of(study.scores["tokens_seen"])
@@ -143,7 +157,7 @@ def tokens_to_threshold(study: Study) -> Figure | None:
     figure, axes = style.sheet(
         title="Training tokens needed, by sleep passes N",
         about=study.about,
-        note="A mark per seed, at the first test that reached it; hollow: not reached by the end of training. "
+        note="A mark per seed, where the line through its tests comes to it; hollow: never. "
         f"Lift: 0 is chance, 100 % is all right. {study.note}",
         panels=len(THRESHOLDS),
         size=(max(2.3, 0.55 * len(study.depths) + 0.5), 2.2),
@@ -153,7 +167,8 @@ def tokens_to_threshold(study: Study) -> Figure | None:
         ax.axhspan(1.04 * budget, 1.24 * budget, color="#efefef", linewidth=0)
         for i, depth in enumerate(study.depths):
             for n, slot in zip(looks, style.offsets(len(looks), 0.75), strict=True):
-                reached = _tokens_to(study.whole(cells, n, depth), threshold)
+                runs = learning_curve.tokens_to(study.whole(cells, n, depth), threshold)
+                reached = runs["tokens"].sort(nulls_last=True)
                 for tokens, offset in zip(reached, style.offsets(len(reached), 0.5 / len(looks)), strict=True):
                     height, face = (lane, "white") if tokens is None else (tokens / scale, looks[n].color)
                     ax.plot(
@@ -170,9 +185,3 @@ def tokens_to_threshold(study: Study) -> Figure | None:
         ax.grid(visible=False, axis="x")
     style.label_outer(axes, x=study.depth_axis, y=style.label_amount("training tokens", study.scores["tokens_seen"]))
     return figure
-
-
-def _tokens_to(scores: pl.DataFrame, threshold: float) -> list[int | None]:
-    """For each cell, the tokens at its first test with that lift, fewest first; None where there is none."""
-    reached = scores.group_by("cell_id").agg(pl.col("tokens_seen").filter(pl.col("lift") >= threshold).min())
-    return reached["tokens_seen"].sort(nulls_last=True).to_list()

@@ -1,4 +1,4 @@
-"""The gain of N > 1 over N = 1 on the same seeds, with its interval: at equal tokens and at equal FLOPs."""
+"""The gain of N > 1 over N = 1 on the same seeds, with its interval: at equal tokens and at the FLOPs of N = 1."""
 
 import math
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from benchmark import statistics, tables
+from benchmark import learning_curve, statistics
 from benchmark.figures import style
 from benchmark.statistics import Interval
 from benchmark.studies import Study, values
 
-EQUAL_TOKENS, EQUAL_FLOPS = "at equal training tokens", "at equal training FLOPs"
+EQUAL_TOKENS, EQUAL_FLOPS = "at equal training tokens", "at the training FLOPs of N = 1"
 _EQUAL = (
-    "Equal FLOPs: the last test within what the cheapest N trained for; what N = 1 would do with the FLOPs of the "
-    "larger N is not shown. "
+    "At the FLOPs of N = 1 (between two tests: on the line through them) a larger N has read fewer tokens; what N = 1 "
+    "would do with the FLOPs of the larger N is not shown. "
 )
 
 
@@ -56,13 +56,14 @@ class Gain:
 def gains(study: Study) -> dict[str, list[Gain]]:
     """The gains of every N and difficulty, by what is equal: the training tokens, or the training FLOPs.
 
-    At equal tokens scores are those at the end of training. At equal FLOPs they are those of the last test within what
-    the cheapest N spends on all of its training, as in `benchmark.tables`. N, difficulties and seeds that have no score
-    beside one of N = 1 are left out.
+    At equal tokens scores are those at the end of training. At equal FLOPs they are those at what N = 1 spends on all
+    of its training (`benchmark.learning_curve`), the smaller of the two budgets at which N = 1 and a larger N are
+    equal. N, difficulties and seeds that have no score beside one of N = 1 are left out.
     """
     final = study.final.filter(pl.col("answer").is_null())
-    scores = study.scores.filter(pl.col("answer").is_null() & pl.col("cell_id").is_in(final["cell_id"].to_list()))
-    return {EQUAL_TOKENS: _paired(final), EQUAL_FLOPS: _paired(tables.at_equal_flops(scores, final))}
+    scores = study.scores.filter(pl.col("cell_id").is_in(final["cell_id"].to_list()))
+    budgets = learning_curve.least(final.filter(pl.col("n") == 1))
+    return {EQUAL_TOKENS: _paired(final), EQUAL_FLOPS: _paired(learning_curve.at_flops(scores, budgets))}
 
 
 def _paired(scores: pl.DataFrame) -> list[Gain]:
@@ -72,6 +73,8 @@ def _paired(scores: pl.DataFrame) -> list[Gain]:
         for depth in values(scores["depth"]) if n > 1 else ():
             of_n, of_one = (scores.filter((pl.col("n") == m) & (pl.col("depth") == depth)) for m in (n, 1))
             both = of_n.join(of_one, on="seed", suffix="_one", maintain_order="left").sort("seed", maintain_order=True)
+            # Another processor rounds differently: the same seed gives another run there.
+            both = both.filter((pl.col("processor") == pl.col("processor_one")).fill_null(True))
             if both.height:
                 one, more = (both[column].to_list() for column in ("exact_match_one", "exact_match"))
                 gain = statistics.paired(one, more, examples=both["n_examples"].min() or 0).difference  # type: ignore[arg-type]
@@ -80,7 +83,7 @@ def _paired(scores: pl.DataFrame) -> list[Gain]:
 
 
 def gain_by_depth(study: Study) -> Figure | None:
-    """The gain of each N > 1 over N = 1 against difficulty; a panel at equal tokens and one at equal FLOPs."""
+    """The gain of each N > 1 over N = 1 against difficulty; a panel at equal tokens and one at the FLOPs of N = 1."""
     if study.scores["test_passes"].is_not_null().any():
         return None  # how N was trained is what a gain is of
     found = gains(study)

@@ -8,9 +8,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.figures import marks, style
+from benchmark.figures import floors, marks, style
 from benchmark.figures.style import DOT, LONG, SHORT, Look
-from benchmark.progress import amount
+from benchmark.progress import amount, duration
 from benchmark.studies import Study, values
 
 SLEEP, PLAIN = "sleep", "plain"
@@ -31,7 +31,14 @@ OTHERS = tuple(
     Look(color=color, marker="*pdH"[i], width=1) for i, color in enumerate(("#808080", "#A0A060", "#7090A0"))
 )
 
+_COSTS = {"parameters": 58, "state": 36, "cache": 36, "train FLOPs": 54, "time": 40}
+"""Columns of costs and their widths, in points."""
+
 LOOPS = " †"
+_COSTS_NOTE = (
+    "State: bytes per sequence between windows; cache, if it is counted: those of the keys and values it replaces. "
+    "Time: of training and its tests. "
+)
 _LOOPS_NOTE = "†: loops at prediction time, which breaks the latency constraint. "
 
 
@@ -59,7 +66,7 @@ def _curves(study: Study, x: str, against: str, x_label: str) -> Figure | None:
         title=f"Exact match of sleep and its rivals, against {against}",
         about=study.about,
         note=f"{'Line: mean over seeds; band: lowest to highest, of sleep. ' if seeds and SLEEP in found else ''}"
-        f"{_loops_note(found)}{study.note}",
+        f"{_loops_note(found)}{floors.note(study, depths, 'Thin dashes')}{study.note}",
         panels=len(depths),
         size=size,
     )
@@ -72,6 +79,7 @@ def _curves(study: Study, x: str, against: str, x_label: str) -> Figure | None:
             if end is not None:
                 ends.append((name, end, looks[name]))
         ax.axhline(study.chance(depth), **style.CHANCE_LINE)
+        floors.line(ax, study, depth)
         style.name_panel(ax, study.label(depth), [study.chance(depth)])
         marks.exact_axis(ax, (low, high))
         marks.label_ends(ax, ends, gap=(high - low) * 0.15 / size[1])
@@ -97,13 +105,14 @@ def rivals_final(study: Study) -> Figure | None:
     figure, axes = style.sheet(
         title="Exact match of sleep and its rivals, at the end of training",
         about=study.about,
-        note=f"{ranges}State: bytes per sequence between windows. {_loops_note(every)}{study.note}",
+        note=f"{ranges}{_COSTS_NOTE}{_loops_note(every)}{floors.note(study, depths, 'Thin dashes')}{study.note}",
         panels=len(depths),
         size=((5.6 if len(depths) == 1 else 1.6 + 2.2 / len(depths)), 0.2 * len(names) + 0.75),
         columns=len(depths),
     )
     for ax, depth in zip(axes, depths, strict=True):
         ax.axvline(study.chance(depth), **style.CHANCE_LINE)
+        floors.line(ax, study, depth, across=True)
         for place, name in enumerate(names):
             if _is_sleep(name):
                 ax.axhspan(place - 0.5, place + 0.5, color=looks[name].color, alpha=0.12, linewidth=0)
@@ -126,25 +135,18 @@ def rivals_final(study: Study) -> Figure | None:
 
 
 def _write_costs(ax: Axes, names: Sequence[str], finals: dict[str, pl.DataFrame]) -> None:
-    """Columns of numbers at the right of a row per variant; training FLOPs over those of sleep, if there is one."""
+    """Columns of numbers at the right of a row per variant; those that no row has are left out."""
     sleep = next((float(scores["train_flops"][0]) for name, scores in finals.items() if _is_sleep(name)), None)
-    columns = {"parameters": 58, "state": 94, "train FLOPs": 148}  # the right edge of each, in points
+    costs = {name: _costs(scores, sleep) for name, scores in finals.items()}
+    columns = {title: width for title, width in _COSTS.items() if any(of_one[title] for of_one in costs.values())}
     for place, name in [*enumerate(names), (len(names) - 0.4, None)]:
-        if name is not None and name not in finals:
+        if name is not None and name not in costs:
             continue
-        if name is None:
-            told = list(columns)
-        else:
-            first = finals[name].row(0, named=True)
-            flops = first["train_flops"]
-            told = [
-                amount(first["parameters"]),
-                f"{first['state_bytes']:,}",
-                amount(flops) if sleep is None else f"{flops / sleep:.2f}×",
-            ]
-        for text, right in zip(told, columns.values(), strict=True):
+        right = 0  # edge of a column, in points
+        for title, width in columns.items():
+            right += width
             ax.annotate(
-                text,
+                title if name is None else costs[name][title],
                 xy=(1, place),
                 xycoords=ax.get_yaxis_transform(),
                 xytext=(right, 4 if name is None else 0),
@@ -155,6 +157,19 @@ def _write_costs(ax: Axes, names: Sequence[str], finals: dict[str, pl.DataFrame]
                 color=style.GREY if name is None else style.INK,
                 annotation_clip=False,
             )
+
+
+def _costs(scores: pl.DataFrame, sleep: float | None) -> dict[str, str]:
+    """What a variant costs, by the titles of `_COSTS`; training FLOPs over those of sleep, if there is one."""
+    first = scores.row(0, named=True)
+    flops, cache, wall = first["train_flops"], first["cache_bytes"], scores["wall_s"].drop_nulls().to_numpy()
+    return {
+        "parameters": amount(first["parameters"]),
+        "state": f"{first['state_bytes']:,}",
+        "cache": "" if cache is None else f"{cache:,}",
+        "train FLOPs": amount(flops) if sleep is None else f"{flops / sleep:.2f}×",
+        "time": duration(float(wall.mean())) if len(wall) else "",
+    }
 
 
 def _variants(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:

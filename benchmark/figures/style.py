@@ -58,6 +58,7 @@ CHANCE_LINE: dict[str, Any] = {"color": GREY, "linestyle": "dashed", "linewidth"
 MAJORITY_LINE = CHANCE_LINE | {"linestyle": (0, (1, 1.5))}
 CEILING_LINE: dict[str, Any] = {"color": "#bdbdbd", "linestyle": "solid", "linewidth": 0.7, "zorder": 1.2}
 QUESTION_LINE = CHANCE_LINE | {"linestyle": (0, (5, 1.2, 1, 1.2)), "color": "#AA3377"}
+SHORTCUT_LINE: dict[str, Any] = {"color": "#7A4FA3", "linestyle": (0, (2, 1)), "linewidth": 0.8, "zorder": 1.6}
 UNITS = {1e3: "thousand", 1e6: "million", 1e9: "billion", 1e12: "trillion"}
 
 TITLE, SMALL = 9.5, 6.8  # points

@@ -1,13 +1,13 @@
 """A report: everything that rows say as one page that needs no network, the verdicts on the paper's claims on top."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from benchmark import rows, suites, verify
+from benchmark import outcomes, rows, suites, verify
 from benchmark.progress import amount, duration
 from benchmark.report import claims as report_claims
 from benchmark.report import interactive, inventory, skeleton
@@ -56,6 +56,7 @@ def gather(sources: Sequence[Path]) -> list[Source]:
             id=_free(f"rows-{slug(folder.name)}", taken),
             frame=frame,
             environment=_environment(folder),
+            outcomes=outcomes.read(folder),
         )
         for folder, frame in read
     ]
@@ -95,7 +96,9 @@ def _environment(folder: Path) -> dict[str, Any]:
 def page(found: Sequence[Source]) -> str:
     """The page of some sources."""
     every = pl.concat([source.frame for source in found], how="diagonal_relaxed")
-    judged = [judgement.as_dict() for judgement in verify.judge(every)]
+    known = {key: outcome for source in found for key, outcome in source.outcomes.items()}
+    judgements = verify.judge(every, known)
+    judged, counts = [judgement.as_dict() for judgement in judgements], verify.counts(judgements)
     curves = interactive.available()
     sections = [section(source, interactive.chart(source.frame) if curves else None) for source in found]
     contents = [
@@ -106,11 +109,12 @@ def page(found: Sequence[Source]) -> str:
         ("columns", "Columns of the rows"),
     ]
     body = [
-        element("header", element("h1", skeleton.TITLE), _summary(found, every, judged)),
+        element("header", element("h1", skeleton.TITLE), _summary(found, every, counts)),
         element(
             "section",
             element("h2", "Verdicts", id="verdicts"),
-            report_claims.tiles(judged),
+            report_claims.tiles(counts["empirical"]),
+            report_claims.by_construction(counts["construction"]),
             report_claims.overview(judged),
             aria_labelledby="verdicts",
         ),
@@ -126,10 +130,10 @@ def _part(id_: str, title: str, *content: Html) -> Html:
     return element("section", element("h2", title, id=id_), *content, aria_labelledby=id_)
 
 
-def _summary(found: Sequence[Source], every: pl.DataFrame, judged: Sequence[report_claims.Claim]) -> Html:
+def _summary(found: Sequence[Source], every: pl.DataFrame, counts: Mapping[str, Mapping[str, int]]) -> Html:
     """One paragraph: what was judged, how it went, from how much."""
-    count = report_claims.counts(judged)
-    qualified = sum(claim["verdict"] == "reproduced" and bool(claim["qualification"]) for claim in judged)
+    count, built = counts["empirical"], counts["construction"]["claims"]
+    qualified = count["reproduced with a reservation"]
     cost = [inventory.cost(source.frame) for source in found]
     failed = sum(inventory.failed(source.frame).height for source in found)
     return element(
@@ -138,10 +142,11 @@ def _summary(found: Sequence[Source], every: pl.DataFrame, judged: Sequence[repo
         element("cite", "Do Language Models Need Sleep?"),
         " (arXiv 2605.26099): whether a model gains by running over its context N times before the context is ",
         "evicted. ",
-        f"Of {len(judged)} claims, in the form they take at this scale, ",
+        f"Of {count['claims']} empirical claims, in the form they take at this scale, ",
         element("b", f"{count['reproduced']} are reproduced"),
         f" ({qualified} with a reservation)" if qualified else "",
-        f", {count['not reproduced']} are not, and for {count['not enough evidence']} there is not enough evidence. ",
+        f", {count['not reproduced']} are not, and for {count['not enough evidence']} there is not enough evidence. "
+        f"{built} more are true by construction. ",
         f"The page reads {every.height:,} rows of {sum(c.cells for c in cost):,} training runs in {len(found)} "
         f"folder{'s' * (len(found) != 1)}; {failed or 'none'} of the runs failed. They took "
         f"{amount(sum(c.train_flops for c in cost))} training FLOPs and {duration(sum(c.wall_s for c in cost))}, "

@@ -1,6 +1,6 @@
 """The claims of the paper in a report: a table of verdicts, then each claim with its reading and its controls."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.report.markup import Cell, Html, element, join, slug, table
@@ -26,16 +26,20 @@ COLUMNS = (
 )
 
 
-def counts(judged: Sequence[Claim]) -> dict[str, int]:
-    """How many claims have each verdict, in the order of `VERDICTS`, those of no claim included."""
-    return {verdict: sum(claim["verdict"] == verdict for claim in judged) for verdict in VERDICTS}
-
-
-def tiles(judged: Sequence[Claim]) -> Html:
-    """The counts, large."""
-    found = counts(judged).items()
-    shown = [element("li", element("b", str(count)), " ", chip(verdict)) for verdict, count in found]
+def tiles(counts: Mapping[str, int]) -> Html:
+    """The counts of the verdicts on claims of a kind, large."""
+    shown = [element("li", element("b", str(counts[verdict])), " ", chip(verdict)) for verdict in VERDICTS]
     return element("ul", *shown, class_="tiles")
+
+
+def by_construction(counts: Mapping[str, int]) -> Html:
+    """A sentence on the claims that are in no tile."""
+    return element(
+        "p",
+        f"Not counted there: {counts['claims']} claims that are true by construction, of which the rows bear out "
+        f"{counts['reproduced']}; they show that the code is right, not what training finds.",
+        class_="quiet",
+    )
 
 
 def chip(verdict: str) -> Html:
@@ -54,10 +58,12 @@ def _line(claim: Claim) -> list[str | Cell]:
     name = element("a", str(claim["id"]), href=f"#{anchor(claim)}")
     form = join(str(claim["claim"]), element("small", str(claim["reduced"])), _command(claim))
     small = [element("small", text) for text in (_interval(claim), claim["quantity"]) if text]
+    built = "by construction" if claim["kind"] == "construction" else ""
     return [
         Cell(join(name, element("small", _place(claim))), str(claim["id"])),
         Cell(
-            join(chip(str(claim["verdict"])), _small(claim["qualification"]), _letters(claim["controls"])), _rank(claim)
+            join(chip(claim["verdict"]), _small(built), _small(claim["qualification"]), _letters(claim["controls"])),
+            _rank(claim),
         ),
         Cell(form, str(claim["claim"])),
         Cell(join(_number(claim["estimate"]), *small), claim["estimate"]),
@@ -86,7 +92,11 @@ def _command(claim: Claim) -> Html:
 
 
 def _interval(claim: Claim) -> str:
-    return "" if claim["low"] is None else f"[{_number(claim['low'])}, {_number(claim['high'])}]"
+    return _limits(claim["low"], claim["high"])
+
+
+def _limits(low: float | None, high: float | None) -> str:
+    return "" if low is None else f"[{_number(low)}, {_number(high)}]"
 
 
 def anchor(claim: Claim) -> str:
@@ -117,6 +127,7 @@ def _detail(claim: Claim) -> Html:
             "li",
             element("b", f"{control['letter']}, {control['name']}: {control['status']}"),
             f" ({control['reading']})" if control["reading"] else "",
+            _budgets(control["comparisons"]),
         )
         for control in claim["controls"]
     ]
@@ -129,6 +140,17 @@ def _detail(claim: Claim) -> Html:
         element("ul", *controls, class_="controls") if controls else "",
         class_="claim",
     )
+
+
+def _budgets(comparisons: Sequence[dict[str, Any]]) -> Html:
+    """Both equal budgets at each difficulty, as the larger N minus the smaller; nothing for a gain at one alone."""
+    apart = [c for c in comparisons if len(c["depths"]) == 1 < max(len(other["depths"]) for other in comparisons)]
+    said = [
+        f"{c['where']}, {c['budget']} budget, N = {c['high']} minus N = {c['low']}: {_number(c['difference'])} "
+        f"{_limits(c['difference_low'], c['difference_high'])}".strip()
+        for c in apart
+    ]
+    return element("ul", *(element("li", text) for text in said)) if said else Html("")
 
 
 def definitions(facts: Sequence[tuple[str, str]]) -> Html:

@@ -51,8 +51,9 @@ def how_to_read(interactive_curves: bool) -> Html:
             "evicted; N = 1 is the plain hybrid. Scores are exact match on held-out examples, as a share of 1, at the "
             "end of training: the mean over seeds, with the lowest and the highest. Chance is what a guess gets "
             "without computing on what was read. ",
-            element("b", "At equal FLOPs"),
-            " is the score when a cell has spent the training FLOPs of the cheapest N, or variant. ",
+            element("b", "At smaller and larger budget"),
+            " are the scores when a cell has spent the training FLOPs of the N, or variant, that spent least, and of "
+            "the one that spent most; cells that end before that have none. ",
             element("b", "Reached"),
             " counts the seeds that ever came four fifths of the way from chance to 1, ",
             element("b", "tokens needed"),
@@ -61,8 +62,10 @@ def how_to_read(interactive_curves: bool) -> Html:
         element(
             "p",
             "A verdict is about the claim in the form it takes at the scale of these rows. Reproduced: the effect has "
-            "the direction claimed and is clear of zero after correction for the number of claims. Not reproduced: an "
-            "effect worth having is excluded. Not enough evidence is neither, and says nothing against the claim.",
+            "the direction claimed, is clear of zero after correction for the number of claims, and is as large as the "
+            "smallest that would matter. Not reproduced: an effect worth having is excluded. Not enough evidence is "
+            "neither, and says nothing against the claim. Claims that are true by construction of the model are "
+            "counted apart.",
         ),
     ]
     if not interactive_curves:

@@ -1,18 +1,19 @@
 """One folder of rows as a section of a report: what it shows, figures, scores, what is missing, cost and origin."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from benchmark import figures, suites, tables
+from benchmark.outcomes import Key, Outcome
 from benchmark.progress import amount, duration
 from benchmark.report import inventory, pictures
 from benchmark.report.claims import definitions
 from benchmark.report.markup import Cell, Html, element, join, table
-from benchmark.studies import words
+from benchmark.studies import outdated, words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +25,14 @@ class Source:
         id: Its id in the page, of its own.
         frame: Its rows.
         environment: What `environment.json` beside the rows says; empty if there is none.
+        outcomes: Which examples were right in the tests whose outcomes lie beside the rows.
     """
 
     name: str
     id: str
     frame: pl.DataFrame
     environment: dict[str, Any]
+    outcomes: Mapping[Key, Outcome] = field(default_factory=dict)
 
 
 def section(source: Source, chart: dict[str, Any] | None) -> Html:
@@ -39,6 +42,7 @@ def section(source: Source, chart: dict[str, Any] | None) -> Html:
         "section",
         element("h2", source.name, id=source.id),
         join(*(_about(source, found) for found in lacking)),
+        *(element("p", f"Rows of {task}.", class_="quiet") for task in outdated(source.frame)),
         _figures(source),
         _curves(source, chart) if chart else "",
         element("h3", "Scores"),
@@ -124,7 +128,9 @@ def shown(name: str, value: float | str | None) -> str:
         return "–"
     if isinstance(value, str | bool):
         return str(value)
-    if name in ("tokens_needed", "train_flops", "state_bytes", "parameters"):
+    if name == "wall_s":
+        return duration(value)
+    if name == "tokens_needed" or name in tables.COSTS:
         return amount(value)
     return str(value) if isinstance(value, int) else f"{value:.3f}"
 

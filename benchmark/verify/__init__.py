@@ -1,8 +1,10 @@
 """The paper's claims judged by rows: a verdict per claim with its numbers, what qualifies it, and what would settle it.
 
-A claim is judged on one study (`benchmark.studies`: nothing varies in it but difficulty, N and seed). Where several can
-judge it, that of the largest scale does, then of most seeds, then of most finished cells. The p values of all claims
-that were judged are corrected together (Holm), so that one false alarm in twenty is that of the whole table.
+A claim is judged on one study (`benchmark.studies`: nothing varies in it but difficulty, N and seed, least of all the
+version of task or model). Where several can judge it, that of the largest scale does, then of the newest version of its
+task, then of most seeds, then of most finished cells. The p values of all claims that were judged are corrected
+together (Holm), so that one false alarm in twenty is that of the whole table. Claims that are true by construction have
+none, and are counted apart.
 """
 
 import math
@@ -12,17 +14,18 @@ from typing import Any
 
 import polars as pl
 
-from benchmark.statistics import Verdict, holm, seeds_needed, verdict
-from benchmark.studies import Study, studies
-from benchmark.verify import artefacts, paper
+from benchmark.outcomes import Key, Outcome
+from benchmark.statistics import Verdict, holm, verdict
+from benchmark.studies import Study, processors, studies
+from benchmark.verify import artefacts, paper, remedies
 from benchmark.verify.claims import FORMS
-from benchmark.verify.evidence import LackingError, about, rank, seeds_of
+from benchmark.verify.evidence import LackingError, about, rank
 from benchmark.verify.finding import Finding
-from benchmark.verify.paper import Claim
+from benchmark.verify.paper import Claim, Kind
+from benchmark.verify.remedies import ALPHA as ALPHA
+from benchmark.verify.tuning import shortfall
+from benchmark.verify.verdict_tables import counts as counts
 from benchmark.verify.verdict_tables import markdown as markdown
-
-ALPHA = 0.05
-_ENOUGH = 0.6
 
 _KEYS = ("suite", "scale", "cell_id", "status", "step", "tested_passes", "split", "difficulty", "answer")
 """What tells a row from every other; a row that two sources hold counts once."""
@@ -38,7 +41,8 @@ class Judgement:
         claim: What the paper says.
         reduced: What was judged.
         verdict: What rows say of that.
-        qualification: What a reproduced claim does not survive; empty if nothing.
+        qualification: What a reproduced claim does not survive, or what keeps a claim open that the numbers alone would
+            decide; empty if nothing.
         reading: The numbers in a line, or what is missing.
         quantity: What the estimate is of: "difference", "exact match", "lift", "slope", "ratio"; empty if not judged.
         estimate: Of that; null if it was not judged.
@@ -56,6 +60,7 @@ class Judgement:
         others: How many other groups of rows could have judged it.
         command: What trains such rows; where the claim is open, those that would settle it.
         controls: How a gain fares under the controls that apply.
+        kind: "empirical" or "construction"; see `benchmark.verify.paper.Claim`.
     """
 
     id: str
@@ -81,6 +86,7 @@ class Judgement:
     others: int = 0
     command: str
     controls: tuple[artefacts.Control, ...] = ()
+    kind: Kind = "empirical"
 
     @property
     def said(self) -> str:
@@ -93,14 +99,15 @@ class Judgement:
         return found | {"controls": [control.as_dict() for control in self.controls]}
 
 
-def judge(frame: pl.DataFrame) -> list[Judgement]:
+def judge(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome] | None = None) -> list[Judgement]:
     """Every claim of the paper judged by a table of rows, in the order of the claims.
 
-    A failed cell judges nothing; a claim without rows is "not enough evidence".
+    A failed cell judges nothing; a claim without rows is "not enough evidence". Differences whose runs have `outcomes`
+    count what examples add by these, others as `benchmark.statistics.paired` assumes.
     """
     frame = frame.unique(_KEYS, keep="first", maintain_order=True)
     claims = paper.claims()
-    found = [_found(frame, claim) for claim in claims]
+    found = [_found(frame, claim, outcomes or {}) for claim in claims]
     tested = [i for i, (finding, _, _, _) in enumerate(found) if finding is not None and finding.p is not None]
     adjusted = dict(zip(tested, holm([_p(found[i][0]) for i in tested]), strict=True))
     by_task: dict[str, list[Study]] = {}  # all studies of a task, made once
@@ -108,11 +115,12 @@ def judge(frame: pl.DataFrame) -> list[Judgement]:
     def every(study: Study) -> list[Study]:
         task = str(study.final["task"][0])
         if task not in by_task:
-            by_task[task] = studies(frame.filter(pl.col("task") == task))
+            of_task = studies(frame.filter(pl.col("task") == task))
+            by_task[task] = [replace(each, outcomes=outcomes or {}) for each in of_task]
         return by_task[task]
 
     return [
-        _judged(claim, *each, adjusted.get(i), len(tested), every)
+        _judged(claim, *each, adjusted.get(i), len(tested), every, frame)
         for i, (claim, each) in enumerate(zip(claims, found, strict=True))
     ]
 
@@ -122,7 +130,9 @@ def _p(finding: Finding | None) -> float:
     return finding.p
 
 
-def _found(frame: pl.DataFrame, claim: Claim) -> tuple[Finding | None, Study | None, int, str]:
+def _found(
+    frame: pl.DataFrame, claim: Claim, outcomes: Mapping[Key, Outcome]
+) -> tuple[Finding | None, Study | None, int, str]:
     """What the best study says of a claim, that study, how many others could judge it, and else what is lacking."""
     wanted = {"suite": claim.suite} | dict(claim.where)
     if any(column not in frame.columns for column in wanted):
@@ -137,7 +147,7 @@ def _found(frame: pl.DataFrame, claim: Claim) -> tuple[Finding | None, Study | N
             lacking.append((study, "no cell has finished"))
             continue
         try:
-            judged.append((study, FORMS[claim.form](study, **claim.options)))
+            judged.append((study, FORMS[claim.form](replace(study, outcomes=outcomes), **claim.options)))
         except LackingError as error:
             lacking.append((study, str(error)))
     if judged:
@@ -158,10 +168,11 @@ def _studies(frame: pl.DataFrame, claim: Claim) -> list[Study]:
     tested = pl.concat([trained, frame.filter(pl.col("status") != "ok")]).unique(_KEYS, maintain_order=True)
     if "base" not in claim.options:
         return studies(tested)
-    found: dict[str, list[Study]] = {}
+    found: dict[tuple[str, int], list[Study]] = {}  # a version is in the name only where it tells studies apart
     for part in tested.partition_by(claim.options["column"], maintain_order=True):
         for study in studies(part):
-            found.setdefault(study.name, []).append(study)
+            version = int(study.scores["task_version"][0])
+            found.setdefault((study.name, version), []).append(study)
     return [
         replace(
             parts[0],
@@ -181,9 +192,11 @@ def _judged(
     adjusted: float | None,
     tests: int,
     every: Callable[[Study], Sequence[Study]],
+    frame: pl.DataFrame,
 ) -> Judgement:
-    """The verdict on one claim; `tests`: how many claims were tested with it."""
-    same: dict[str, Any] = {n: getattr(claim, n) for n in ("id", "figure", "claim", "reduced", "because", "suite")}
+    """The verdict on one claim; `tests`: how many claims were tested with it, `frame`: all rows."""
+    names = ("id", "figure", "claim", "reduced", "because", "suite", "kind")
+    same: dict[str, Any] = {name: getattr(claim, name) for name in names}
     same |= {"smallest": claim.options.get("smallest")}
     if finding is None or study is None:
         return Judgement(**same, verdict="not enough evidence", reading=lacking, command=claim.command)
@@ -193,16 +206,23 @@ def _judged(
         decided = verdict(
             finding.effect, math.nan if adjusted is None else adjusted, smallest=finding.smallest, alpha=ALPHA
         )
+    several = len(trained_on) if len(trained_on := processors(study.final)) > 1 else 0
     controls: tuple[artefacts.Control, ...] = ()
     if finding.gain is not None and claim.controls:
         controls = artefacts.examine(claim.controls, study, finding.gain, every(study))
-    needed = _needed(finding, tests) if decided == "not enough evidence" else None
-    more = _examples_needed(finding, study) if decided == "not enough evidence" else None
+    why = _untuned(claim, finding, study, decided, frame)
+    retune = bool(why) and decided == "not reproduced"
+    if retune:
+        decided = "not enough evidence"
+    wanting = decided == "not enough evidence" and not retune
+    needed = remedies.seeds_for(finding, tests) if wanting else None
+    more = remedies.examples_for(finding, study) if wanting else None
+    reserved = artefacts.qualification(controls) if decided == "reproduced" else ""
     return Judgement(
         **same,
         verdict=decided,
-        qualification=artefacts.qualification(controls) if decided == "reproduced" else "",
-        reading=finding.reading,
+        qualification="; ".join(filter(None, (reserved, why))),
+        reading=f"{finding.reading}; seeds of {several} processors" if several else finding.reading,
         quantity=finding.quantity,
         estimate=_finite(finding.estimate.estimate),
         low=_finite(finding.estimate.low),
@@ -214,63 +234,20 @@ def _judged(
         examples_needed=more,
         study=about(study),
         others=others,
-        command=_command(claim, study, needed, more),
+        command=remedies.command(claim, study, needed, more, retune=retune),
         controls=controls,
     )
 
 
-def _needed(finding: Finding, tests: int) -> int | None:
-    """Seeds that would settle an open claim, about: to find the effect seen, or the smallest if that is more.
+def _untuned(claim: Claim, finding: Finding, study: Study, decided: Verdict, frame: pl.DataFrame) -> str:
+    """Which N lacks a value of its own of the setting that a claim is sensitive to, if that could turn its verdict.
 
-    With the spread seen, at the level that the smallest of all p values has to reach; at least two more than there are.
+    A gain may be missing because the larger N has none, and be there because the smaller N has none.
     """
-    effect = _sought(finding)
-    if finding.seeds < 2 or not math.isfinite(finding.spread) or effect <= 0:
-        return None
-    level = 1 - ALPHA / max(tests, 1)
-    return max(seeds_needed(effect, finding.spread, level=level), finding.seeds + 2)
-
-
-def _sought(finding: Finding) -> float:
-    """The size of the effect that more rows are planned for."""
-    return max(finding.smallest, abs(finding.effect.estimate))
-
-
-def _examples_needed(finding: Finding, study: Study) -> int | None:
-    """The `test_examples` for which what examples leave open is below the effect sought; None if that is so already.
-
-    Below 0.6 of it, for the seeds leave about 0.7: together they then leave less than the effect.
-    """
-    first = study.final.row(0, named=True)
-    allowed = _ENOUGH * _sought(finding)
-    if finding.blur <= allowed or not (tested := first.get("test_examples")):
-        return None
-    return int(tested * 2 ** math.ceil(2 * math.log2(finding.blur / allowed)))
-
-
-def _command(claim: Claim, study: Study, seeds: int | None, examples: int | None) -> str:
-    """The command of a claim for the scale and model of the rows that judged it, with so many seeds and examples."""
-    first = study.final.row(0, named=True)
-    words = [claim.command]
-    if first["scale"] in ("tiny", "gpu", "paper"):
-        words.append(f"--scale {first['scale']}")
-    if not _usual(first):
-        words.append(f"--model {first['model']}")
-    if seeds is None and seeds_of(study) < 2:
-        seeds = 3
-    words += [f"--seeds {','.join(map(str, range(seeds)))}"] if seeds else []
-    return " ".join(words + ([f"--set test_examples={examples}"] if examples else []))
-
-
-def _usual(row: Mapping[str, Any]) -> bool:
-    """Whether the suite trains that model unless told otherwise."""
-    if row["model"] == "hybrid" and row["scale"] != "paper":
-        return True  # without importing what builds models
-    from benchmark.suites import SCALES, SUITES, suite
-
-    if row["suite"] not in SUITES or row["scale"] not in SCALES:
-        return True
-    return row["model"] in {base.model.name for base in suite(row["suite"], row["scale"]).bases}
+    if not claim.tuned or finding.gain is None or decided == "not enough evidence":
+        return ""
+    n = finding.gain.low if decided == "reproduced" else finding.gain.high
+    return shortfall(frame, study, n, claim.tuned)
 
 
 def _finite(value: float | None) -> float | None:

@@ -1,34 +1,54 @@
 """Controls: what else could look like a gain in depth. A gain of N counts as one only if it survives them.
 
 (a) it is there at every answer of an example; (b) it does not vanish when the model is told which window it reads; (c)
-what is asked was never met in training; (d) the better N is above what shortcuts get; (e) it is left at equal training
-FLOPs. They are judged from rows; of a task its own truths are asked, examples and shortcuts.
+what fixes the answers was never met in training; (d) the better N is above what shortcuts get; (e) it is left at equal
+training FLOPs. They are judged from rows; of a task its own truths are asked, examples and shortcuts.
 
 A control is survived if what it leaves is more than nothing by a 95 % interval over seeds, and failed if it leaves less
-than half of the gain and no more than nothing for sure. Between the two the seeds are too few to say: not tested.
+than half of the gain and no more than nothing for sure. Between the two the seeds are too few to say: not tested. Which
+of two equal budgets decides (e), `benchmark.verify.equal_flops` says.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 import tasks
-from benchmark.statistics import Interval, paired
-from benchmark.studies import Study, values
-from benchmark.verify.equal_flops import alike, at_larger_budget, at_smaller_budget, rivals
-from benchmark.verify.evidence import Gain, Scores, aligned, chance, examples, mean_over_seeds, scores
-from tasks.base import Task
-
-Status = Literal["survives", "fails", "not tested", "not needed"]
+from benchmark.statistics import paired
+from benchmark.studies import Study, task_words, values
+from benchmark.verify.equal_flops import (
+    Comparison,
+    Status,
+    alike,
+    at_larger_budget,
+    at_smaller_budget,
+    by_difficulty,
+    outcome,
+    rivals,
+    status,
+)
+from benchmark.verify.evidence import (
+    Gain,
+    Scores,
+    aligned,
+    chance,
+    common,
+    examples,
+    mean_over_seeds,
+    outcomes_of,
+    scores,
+    shared,
+)
+from tasks.base import Task, strongest
 
 NAMES = {
     "a": "every answer position",
     "b": "window index given",
-    "c": "contents held out",
+    "c": "what fixes answers held out",
     "d": "above chance and shortcuts",
     "e": "equal training FLOPs",
 }
@@ -37,13 +57,13 @@ NAMES = {
 FAILED = {
     "a": "not at every answer",
     "b": "not with a window index",
-    "c": "not on held-out contents",
+    "c": "not on held-out answers",
     "d": "not above the shortcuts",
     "e": "not at equal FLOPs",
 }
 """How a claim is qualified whose gain fails a control."""
 
-_TRAINING, _HELD_OUT = 2048, 1024  # examples whose contents are compared
+_TRAINING, _HELD_OUT = 2048, 1024  # examples that are compared
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,16 +75,30 @@ class Control:
         name: What is controlled.
         status: "not needed" where the artefact cannot arise, "not tested" where the rows do not say.
         reading: The numbers in a line.
+        comparisons: Of (e): both equal budgets, over all difficulties of the gain and at each of them.
     """
 
     letter: str
     name: str
     status: Status
     reading: str
+    comparisons: tuple[Comparison, ...] = ()
 
-    def as_dict(self) -> dict[str, str]:
+    @property
+    def whole(self) -> tuple[Comparison, ...]:
+        """The comparisons over all difficulties of the gain."""
+        depths = self.comparisons[0].depths if self.comparisons else ()
+        return tuple(each for each in self.comparisons if each.depths == depths)
+
+    @property
+    def apart(self) -> tuple[Comparison, ...]:
+        """Those at each of several difficulties."""
+        return self.comparisons[len(self.whole) :]
+
+    def as_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return plain | {"comparisons": [each.as_dict() for each in self.comparisons]}
 
 
 def examine(letters: Sequence[str], study: Study, gain: Gain, every: Sequence[Study]) -> tuple[Control, ...]:
@@ -82,29 +116,30 @@ def examine(letters: Sequence[str], study: Study, gain: Gain, every: Sequence[St
         none = f"no gain to explain: {whole:+.3f}"
         return tuple(Control(letter=a, name=NAMES[a], status="not needed", reading=none) for a in letters)
     found: dict[str, tuple[Status, str]] = {}
+    comparisons: tuple[Comparison, ...] = ()
     for letter in letters:
         if letter == "a":
             found[letter] = _every_answer(study, gain)
         elif letter == "b":
             found[letter] = _window_index(study, gain, whole, every)
         elif letter == "c":
-            found[letter] = _held_out(study)
+            found[letter] = _held_out(study, gain)
         elif letter == "d":
             found[letter] = _shortcuts(study, gain)
         else:
-            found[letter] = _equal_flops(study, gain, whole, every)
-    return tuple(Control(letter=a, name=NAMES[a], status=s, reading=r) for a, (s, r) in found.items())
+            ended, reading, comparisons = _equal_flops(study, gain, whole, every)
+            found[letter] = ended, reading
+    return tuple(
+        Control(letter=a, name=NAMES[a], status=s, reading=r, comparisons=comparisons if a == "e" else ())
+        for a, (s, r) in found.items()
+    )
 
 
 def qualification(controls: Sequence[Control]) -> str:
-    """What a claim that is reproduced has to be qualified by; empty if no control fails."""
-    return "; ".join(FAILED[control.letter] for control in controls if control.status == "fails")
-
-
-def _status(left: Interval, gain: float) -> Status:
-    if left.low > 0:
-        return "survives"
-    return "fails" if left.estimate < gain / 2 else "not tested"
+    """What a claim that is reproduced has to be qualified by: controls that fail, and equal FLOPs if left open."""
+    words = [FAILED[control.letter] for control in controls if control.status == "fails"]
+    unsettled = any(control.letter == "e" and control.status == "not tested" for control in controls)
+    return "; ".join([*words, "equal FLOPs not settled"] if unsettled else words)
 
 
 def _every_answer(study: Study, gain: Gain) -> tuple[Status, str]:
@@ -115,7 +150,7 @@ def _every_answer(study: Study, gain: Gain) -> tuple[Status, str]:
     gains: list[Scores] = []
     for answer in answers:
         one, other = (scores(study.final, n, gain.depths, answer=answer) for n in (gain.low, gain.high))
-        gains.append({seed: other[seed] - one[seed] for seed in one.keys() & other.keys()})
+        gains.append(Scores({seed: other[seed] - one[seed] for seed in common(one, other)}, one.processors))
     table = np.array(aligned(*gains))  # [answers, seeds]
     mean = table.mean(axis=0)
     said = f"gain by answer {', '.join(f'{row.mean():+.3f}' for row in table)}"
@@ -124,8 +159,8 @@ def _every_answer(study: Study, gain: Gain) -> tuple[Status, str]:
     if (mean <= 0).any():
         return "not tested", f"{said}; some seeds gain nothing"
     shares = table / mean  # what seeds have in common cancels
-    left = [paired([0.5] * len(row), list(row)).difference for row in shares]
-    if all(found.low > 0 for found in left):
+    beyond = [paired([0.5] * len(row), list(row)).difference for row in shares]
+    if all(found.low > 0 for found in beyond):
         return "survives", said
     return "not tested", f"{said}; seeds too few to say that each has half of their mean"
 
@@ -147,46 +182,62 @@ def _window_index(study: Study, gain: Gain, whole: float, every: Sequence[Study]
         if not twin.final.height or twin.final["window_embedding"][0] is not True:
             continue
         one, other = (scores(twin.final, n, gain.depths) for n in (gain.low, gain.high))
-        if one.keys() & other.keys():
+        if common(one, other):
             low, high = aligned(one, other)
-            left = paired(low, high, examples=examples(twin.final, [gain.low, gain.high], gain.depths))
-            said = f"with a window index {left.difference} is left of {whole:+.3f}"
-            return _status(left.difference, whole), said
+            pairs, count = common(one, other), examples(twin.final, [gain.low, gain.high], gain.depths)
+            right = (outcomes_of(twin.final, twin.outcomes, n, gain.depths, pairs) for n in (gain.low, gain.high))
+            remaining = paired(low, high, examples=count, shared=shared(*right))
+            said = f"with a window index {remaining.difference} is left of {whole:+.3f}"
+            return status(remaining.difference, whole), said
     return "not tested", f"{consolidated} windows are consolidated without an index; no rows with one at this setting"
 
 
-def _held_out(study: Study) -> tuple[Status, str]:
-    """(c) Contents of the split that was tested are not among those of training, counted at the rows' own settings."""
-    first = study.final.row(0, named=True)
-    split = first["split"]
-    try:
-        task = task_of(first)
-    except (ValueError, TypeError) as error:
-        return "not tested", f"the task cannot be asked: {error}"
-    if split == "train":
-        return "fails", "tested on the examples of training"
-    found, distinct = _overlap(task, split)
-    said = f"{split}: {found} of {distinct:,} contents are among those of {_TRAINING:,} examples of training"
-    return ("fails" if found else "survives"), said
+def _held_out(study: Study, gain: Gain) -> tuple[Status, str]:
+    """(c) What fixes the answers that were tested is in no example of training, at the rows' own settings.
+
+    That is the smallest part which does (`Task.determinants`): a content may be new and all that is asked of it known.
+    Of a task that does not say, whole contents are compared.
+    """
+    found = []
+    for depth in gain.depths:
+        row = study.final.filter(pl.col("depth") == depth).row(0, named=True)
+        if row["split"] == "train":
+            return "fails", "tested on the examples of training"
+        try:
+            task = task_of(row)
+            seen, distinct, what = _overlap(task, task.at(depth), row["split"])
+        except (ValueError, TypeError) as error:
+            return "not tested", f"the task cannot be asked: {error}"
+        found.append(
+            (seen, f"{seen} of {distinct:,} {what}{f' at {study.label(depth)}' if len(gain.depths) > 1 else ''}")
+        )
+    said = f"{study.final['split'][0]}: {', '.join(told for _, told in found)} are among those of "
+    return ("fails" if any(seen for seen, _ in found) else "survives"), f"{said}{_TRAINING:,} examples of training"
 
 
-@lru_cache(maxsize=64)
-def _overlap(task: Task, split: str) -> tuple[int, int]:
-    """How many contents of held-out examples are among those of training examples, and how many there are."""
-    training = task.episodes("train", np.arange(_TRAINING)).content
-    held_out = np.unique(task.episodes(split, np.arange(_HELD_OUT)).content)
-    return int(np.isin(held_out, training).sum()), len(held_out)
+@lru_cache(maxsize=256)
+def _overlap(trained: Task, tested: Task, split: str) -> tuple[int, int, str]:
+    """How many of what fixes answers of held-out examples training examples have, how many there are, and of what."""
+    training = trained.episodes("train", np.arange(_TRAINING))
+    held_out = tested.episodes(split, np.arange(_HELD_OUT))
+    known, asked = trained.determinants(training), tested.determinants(held_out)
+    if known is None or asked is None:
+        contents = np.unique(held_out.content)
+        return int(np.isin(contents, training.content).sum()), len(contents), "contents"
+    parts = np.unique(asked[asked != 0])  # 0: an answer that an example does not have
+    return int(np.isin(parts, known).sum()), len(parts), "parts that fix an answer"
 
 
-def task_of(row: dict[str, Any]) -> Task:
+def task_of(row: dict[str, Any], *, of_any_version: bool = False) -> Task:
     """The task of a row, with the row's settings; of lists as studies write them, in words, too.
 
     Raises:
-        ValueError: no such task, one of another version, or one that refuses the settings.
+        ValueError: no such task, one that refuses the settings or, unless `of_any_version`, one of another version.
     """
     kind = tasks.load(row["task"])
-    if kind.version != row["task_version"]:
-        raise ValueError(f"the rows are of version {row['task_version']} of {row['task']}, the code of {kind.version}")
+    if kind.version != row["task_version"] and not of_any_version:
+        named = task_words(row["task"], row["task_version"])
+        raise ValueError(f"the rows are of {named}, the code of version {kind.version}")
     settings = {f.name: row[f.name] for f in fields(kind) if row.get(f.name) is not None}
     for f in fields(kind):
         if isinstance(f.default, tuple) and f.name in settings:
@@ -205,34 +256,37 @@ def _shortcuts(study: Study, gain: Gain) -> tuple[Status, str]:
         rows = study.final.filter(pl.col("depth").is_in(list(gain.depths)) & pl.col("answer").is_null())
         means = rows.group_by("depth").agg(pl.col(name).mean()).sort("depth")[name].drop_nulls().to_list()
         known[name] = float(np.mean(means)) if means else floor
+    first = study.final.row(0, named=True)
     try:
-        task = task_of(study.final.row(0, named=True))
+        task = task_of(first, of_any_version=True)
         each = [task.shortcuts(depth) for depth in gain.depths]
     except (ValueError, TypeError) as error:
         each, unknown = [], f"; the task's shortcuts cannot be asked: {error}"
     else:
         unknown = "" if any(each) else "; the task names no shortcut"
+        if task.version != first["task_version"]:
+            unknown += f"; shortcuts of {task.name} version {task.version}, rows of {first['task_version']}"
     for name in set.intersection(*(set(shortcuts) for shortcuts in each)) if each else ():
         known[name] = float(np.mean([shortcuts[name] for shortcuts in each]))
-    strongest = max(sorted(known), key=lambda name: known[name])
+    best, most = strongest(known) or ("chance", floor)
     lift = (score.estimate - floor) / (1 - floor)
-    said = f"N = {gain.high} {score}, a lift of {lift:.2f}; strongest shortcut {strongest} {known[strongest]:.3f}"
-    if score.estimate <= known[strongest]:
-        below = [name for name in known if known[name] < score.estimate]
-        passed = max(sorted(below), key=lambda name: known[name], default=None)
-        beaten = f", above {passed} {known[passed]:.3f}" if passed else ""
+    said = f"N = {gain.high} {score}, a lift of {lift:.2f}; strongest shortcut {best} {most:.3f}"
+    if score.estimate <= most:
+        passed = strongest({name: value for name, value in known.items() if value < score.estimate})
+        beaten = f", above {passed[0]} {passed[1]:.3f}" if passed else ""
         return "fails", f"{said}{beaten}{unknown}"
-    sure = score.low > known[strongest] and len(found) > 1
+    sure = score.low > most and len(found) > 1
     return ("survives" if sure else "not tested"), f"{said}{unknown}"
 
 
-def _equal_flops(study: Study, gain: Gain, whole: float, every: Sequence[Study]) -> tuple[Status, str]:
-    """(e) Both N after the same training FLOPs; equal tokens are what the claim itself compares at."""
+def _equal_flops(
+    study: Study, gain: Gain, whole: float, every: Sequence[Study]
+) -> tuple[Status, str, tuple[Comparison, ...]]:
+    """(e) Both N after the same training FLOPs, at both budgets; equal tokens are what the claim itself compares at."""
     smaller, larger = at_smaller_budget(study, gain), at_larger_budget(study, gain, every)
-    said = [f"equal tokens {whole:+.3f}", *(found[1] for found in (smaller, larger) if found), rivals(study, every)]
-    reading = "; ".join(text for text in said if text)
-    if larger is not None:
-        return (_status(larger[0].difference, whole) if larger[0] else "not tested"), reading
-    if smaller is None or smaller[0] is None:
-        return "not tested", reading
-    return _status(smaller[0].difference, whole), reading
+    words = [f"equal tokens {whole:+.3f}", *map(str, smaller), *map(str, larger), rivals(study, gain, every)]
+    return (
+        outcome(smaller, larger, whole, gain.low),
+        "; ".join(text for text in words if text),
+        (*smaller, *larger, *by_difficulty(study, gain, every)),
+    )

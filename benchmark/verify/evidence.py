@@ -1,16 +1,32 @@
 """Scores out of a study, seed by seed: what claims and controls are judged on."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from benchmark.statistics import Interval, over_seeds
-from benchmark.studies import Study, values
+from benchmark.outcomes import Key, Outcome
+from benchmark.statistics import Interval, over_seeds, shared_variance
+from benchmark.studies import Study, task_words, values
 
-Scores = dict[int, float]
-"""A score by seed."""
+
+class Scores(dict[int, float]):
+    """A score by seed.
+
+    Attributes:
+        processors: By seed, what the cells that make up the score were trained on, in the order of the difficulties;
+            None where the rows do not say.
+    """
+
+    def __init__(
+        self, scores: Mapping[int, float] | None = None, processors: Mapping[int, Sequence[str | None]] | None = None
+    ) -> None:
+        super().__init__(scores or {})
+        self.processors = dict(processors or {})
+
 
 SCALES = ("tiny", "cpu", "gpu", "paper")
 PLACES = ("all", "shallowest", "beyond nearest", "deeper half", "deepest")
@@ -50,9 +66,17 @@ def scores(
     """
     which = pl.col("answer").is_null() if answer is None else pl.col("answer") == answer
     found = rows.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths)) & which)
-    found = found.drop_nulls(column).group_by("seed").agg(pl.col("depth").n_unique(), pl.col(column).mean())
+    found = (
+        found.drop_nulls(column)
+        .group_by("seed")
+        .agg(pl.col("depth").n_unique(), pl.col(column).mean(), pl.col("processor").sort_by("depth"))
+    )
     found = found.filter(pl.col("depth") == len(set(depths))).sort("seed")
-    return dict(zip(found["seed"].to_list(), found[column].to_list(), strict=True))
+    seeds = found["seed"].to_list()
+    return Scores(
+        dict(zip(seeds, found[column].to_list(), strict=True)),
+        dict(zip(seeds, found["processor"].to_list(), strict=True)),
+    )
 
 
 def examples(rows: pl.DataFrame, ns: Iterable[int], depths: Sequence[int], answer: int | None = None) -> int:
@@ -64,16 +88,56 @@ def examples(rows: pl.DataFrame, ns: Iterable[int], depths: Sequence[int], answe
     return int(fewest) if isinstance(fewest, int) else 0
 
 
+def common(*found: Mapping[int, float]) -> list[int]:
+    """The seeds that all have and that may be compared: what is known to be trained on two processors is no pair."""
+
+    def one_processor(seed: int) -> bool:
+        named = [each.processors[seed] for each in found if isinstance(each, Scores) and seed in each.processors]
+        return all(len({name for name in cells if name is not None}) < 2 for cells in zip(*named, strict=False))
+
+    return [seed for seed in sorted(set.intersection(*(set(each) for each in found))) if one_processor(seed)]
+
+
 def aligned(*found: Mapping[int, float]) -> tuple[list[float], ...]:
-    """The scores of the seeds that all have, in the same order.
+    """The scores of the seeds that may be compared, in the same order.
 
     Raises:
-        LackingError: no seed has them all.
+        LackingError: no seed has them all, on one processor where that is known.
     """
-    common = sorted(set.intersection(*(set(each) for each in found)))
-    if not common:
-        raise LackingError("no seed has finished with every N that is compared")
-    return tuple([each[seed] for seed in common] for each in found)
+    seeds = common(*found)
+    if not seeds:
+        apart = set.intersection(*(set(each) for each in found))
+        raise LackingError(f"no seed has finished with every N that is compared{' on one processor' if apart else ''}")
+    return tuple([each[seed] for seed in seeds] for each in found)
+
+
+def outcomes_of(
+    rows: pl.DataFrame, outcomes: Mapping[Key, Outcome], n: int, depths: Sequence[int], seeds: Sequence[int]
+) -> NDArray[np.float64] | None:
+    """What each held-out example says of the scores of seeds [seeds, examples]; None where outcomes were not kept.
+
+    The mean over difficulties, as of `scores`: an example of several counts once.
+    """
+    at = rows.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths)) & pl.col("answer").is_null())
+    table = []
+    for seed in seeds:
+        keys = at.filter(pl.col("seed") == seed).select(Key._fields).rows()
+        of_seed = [outcomes[Key(*key)].values for key in keys if Key(*key) in outcomes]
+        if not of_seed or len(of_seed) < len(keys) or len({len(values) for values in of_seed}) > 1:
+            return None
+        table.append(np.mean(of_seed, axis=0))
+    return np.array(table) if len({len(values) for values in table}) == 1 else None
+
+
+def shared(*found: NDArray[np.float64] | None) -> float | None:
+    """The variance over examples that all seeds share, of a score or of a difference of two (second minus first).
+
+    None where outcomes or a second seed are lacking.
+    """
+    known = [values for values in found if values is not None]
+    if len(known) < len(found) or len({values.shape for values in known}) > 1 or len(known[0]) < 2:
+        return None
+    return shared_variance(known[-1] - known[0] if len(known) > 1 else known[0])
 
 
 def chance(rows: pl.DataFrame, depths: Sequence[int], answer: int | None = None) -> float:
@@ -120,47 +184,31 @@ def named(study: Study, depths: Sequence[int]) -> str:
     return ", ".join([first, *(text.partition(" = ")[2] for text in rest)])
 
 
-def at_flops(rows: pl.DataFrame, n: int, depths: Sequence[int], budget: float) -> Scores:
-    """Scores where a run had spent `budget` training FLOPs, between two tests on the line through them; by seed.
-
-    Args:
-        rows: `Study.scores`: every test. A run that ends before the budget has no score; before its first test a run
-            counts as at chance.
-        n: The N of training.
-        depths: Difficulties to average over.
-        budget: Training FLOPs.
-    """
-    found: dict[int, list[float]] = {}
-    of_n = rows.filter((pl.col("n") == n) & pl.col("answer").is_null() & pl.col("depth").is_in(list(depths)))
-    for (seed, _), curve in of_n.sort("seed", "depth", "train_flops").group_by(["seed", "depth"], maintain_order=True):
-        spent, score = curve["train_flops"].to_numpy(), curve["exact_match"].to_numpy()
-        if len(spent) and spent[-1] >= budget * (1 - 1e-6):
-            start = float(curve["chance"][0])
-            at = np.interp(budget, np.concatenate([[0.0], spent]), np.concatenate([[start], score]))
-            found.setdefault(int(str(seed)), []).append(float(at))
-    return {seed: float(np.mean(each)) for seed, each in found.items() if len(each) == len(set(depths))}
-
-
-def budget(rows: pl.DataFrame, n: int, depths: Sequence[int]) -> float:
-    """Training FLOPs of a finished run of that N, the least over seeds and difficulties; NaN where none are counted."""
-    found = rows.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths)))["train_flops"].drop_nulls().to_list()
-    return float(min(found)) if found else float("nan")
-
-
 def seeds_of(study: Study) -> int:
     """Seeds with a finished cell."""
     return int(study.final["seed"].n_unique())
 
 
-def rank(study: Study) -> tuple[int, int, int]:
-    """Which of several studies judges: that of the largest scale, then of most seeds, then of most finished cells."""
-    scale = str(study.final["scale"][0])
-    return SCALES.index(scale) if scale in SCALES else -1, seeds_of(study), int(study.final["cell_id"].n_unique())
+def rank(study: Study) -> tuple[int, int, int, int]:
+    """Which of several studies judges: that of the largest scale, then of the newest version of its task.
+
+    Then that of most seeds, then of most finished cells.
+    """
+    scale, version = study.final.select("scale", "task_version").row(0)
+    cells = int(study.final["cell_id"].n_unique())
+    return SCALES.index(scale) if scale in SCALES else -1, int(version), seeds_of(study), cells
 
 
-def mean_over_seeds(found: Mapping[int, float], examples: int, level: float = 0.95) -> Interval:
+def mean_over_seeds(
+    found: Mapping[int, float], examples: int, level: float = 0.95, *, shared: float | None = None
+) -> Interval:
     """The mean with its interval for new seeds and new examples; for one seed, of the examples alone."""
-    return over_seeds([found[seed] for seed in sorted(found)], examples, level)
+    return over_seeds([found[seed] for seed in sorted(found)], examples, level, shared=shared)
+
+
+def deviation(found: Sequence[float] | np.ndarray) -> float:
+    """The standard deviation over seeds; NaN for a single one."""
+    return float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
 
 
 def smallest_level(holds: Callable[[float], bool]) -> float:
@@ -173,6 +221,7 @@ def smallest_level(holds: Callable[[float], bool]) -> float:
 
 
 def about(study: Study) -> str:
-    """Which rows these are: scale, task, model and what else is in the name of the study."""
+    """Which rows these are: suite, scale, task and model; of a task that has a newer version, which."""
     first = study.final.row(0, named=True)
-    return f"{first['suite']}-{first['scale']}: {first['task']}, {first['model']}"
+    task = task_words(first["task"], first["task_version"])
+    return f"{first['suite']}-{first['scale']}: {task}, {first['model']}"

@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -25,6 +25,9 @@ POINTS: dict[str, Any] = {
 }
 """Columns of the points; `sleep_passes` is null where the paper does not say which N a value belongs to."""
 
+Kind = Literal["empirical", "construction"]
+"""What makes a claim true, if it is: what training finds, or how the model is built."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
@@ -42,6 +45,10 @@ class Claim:
         command: What trains the rows.
         where: Values that columns of the rows must have.
         controls: Letters of the controls of `benchmark.verify.artefacts` that apply.
+        kind: "empirical", or "construction" where what is claimed follows from how the model is built, so that rows
+            can only show that the code is right.
+        tuned: A setting that each N needs a value of its own of, chosen on validation (`benchmark.verify.tuning`), for
+            one to be better than another; empty if that does not matter.
     """
 
     id: str
@@ -55,6 +62,8 @@ class Claim:
     command: str
     where: Mapping[str, Any] = field(default_factory=dict)
     controls: tuple[str, ...] = ()
+    kind: Kind = "empirical"
+    tuned: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
