@@ -19,7 +19,7 @@ def page(names: Iterable[str] = tasks.TASKS) -> str:
     for name in names:
         kind = tasks.load(name)
         about = (kind.__doc__ or "").partition("\n")[0]
-        shown = {}
+        shown: dict[str, str] = {}
         for settings in kind.variations:
             task = kind(**settings)
             of = "".join(f", {setting} {value}" for setting, value in settings.items())

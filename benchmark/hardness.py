@@ -7,9 +7,8 @@ never asked it). Beside them stand the exact values that the task itself declare
 Where `Task.joint` holds, every answer is predicted from training answers of its own number and an example is right when
 all are; elsewhere all answers of a difficulty are one population, and each counts alone.
 
-A third predictor has read, but computes nothing: a table of the smallest part that fixes an answer
-(`Task.determinants`), made of as many training examples as a suite trains on. What it has met it answers rightly, and
-the rest with the most frequent answer.
+A third predictor has read, but computes nothing: a table of the smallest part that fixes an answer, made of as many
+training examples as a suite has. What it has met it answers rightly, and the rest with the most frequent answer.
 """
 
 import csv
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data import chunks
+from benchmark.training_table import TrainingTable, training_table
 from tasks import rng
 from tasks.base import SPLITS, Episode, Task, changed
 
@@ -37,18 +37,14 @@ MEASURES = {
     "test_in_train": "share of contents of test found among those of training",
     "validation_in_train": "share of contents of validation found among those of training",
     "test_in_validation": "share of contents of test found among those of validation",
-    "training_examples": "training examples that a table is made of: given, or the budget of the largest cpu suite",
+    "training_examples": "examples that a table is made of: given, or the budget of the largest cpu suite",
     "determinants_in_train": "share of answers of test whose smallest part that fixes them is in one of those examples",
-    "table": "exact match of that table: right where the part was met, else the most frequent answer of training; "
-    "where it is 1, a difficulty asks for storage or a table, not for computation",
+    "table": "exact match of that table; where it is 1, a difficulty asks for storage or a table, not for computation",
     "repeated_in_train": "share of contents of training met before in training",
     "repeated_in_test": "share of contents of test met before in test",
     "mean_...": "mean over the examples of test of what the task records of their structure",
 }
 """What the rows measure."""
-
-TOKENS = 10_000_000
-"""Training budget of a task that no cpu suite trains on."""
 
 _NUMBERED = np.uint64(32)  # bits below the place of a token in its word: token ids are smaller
 _NONE = np.uint64(0)
@@ -77,19 +73,6 @@ class Sample:
     facts: dict[str, float]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Met:
-    """All that fixes an answer in so many training examples: what a table of them holds.
-
-    Attributes:
-        determinants: Different hashes.
-        examples: How many examples.
-    """
-
-    determinants: rng.Words
-    examples: int
-
-
 def measure_all(
     task: Task, examples: int, training: int, advance: Callable[[int], object] = lambda count: None
 ) -> Iterator[Row]:
@@ -97,33 +80,11 @@ def measure_all(
 
     A task that mixes difficulties in training is met once, as it is; of another, the training is that of each level.
     """
-    found: Met | None = None
+    table: TrainingTable | None = None
     for level in task.landmarks:
-        if found is None or len(task.levels) == 1:
-            found = met(task if len(task.levels) > 1 else task.at(level), training, advance)
-        yield from measure(task, level, examples, advance, found)
-
-
-def met(task: Task, examples: int, advance: Callable[[int], object] = lambda count: None) -> Met | None:
-    """What a table of the first training examples holds; None where the task does not say what fixes an answer."""
-    parts = []
-    for indices in chunks(task, examples):
-        found = task.determinants(task.episodes("train", indices))
-        if found is None:
-            return None
-        parts.append(np.unique(found))
-        advance(len(indices))
-    every = np.unique(np.concatenate(parts))
-    return Met(determinants=every[every != _NONE], examples=examples)
-
-
-def training_examples(task: Task) -> int:
-    """Examples of the largest training budget that a suite of scale `cpu` has for this task, in tokens."""
-    from benchmark.suites import SUITES, suite
-
-    bases = [base for name in SUITES for base in suite(name, "cpu").bases]
-    budgets = [base.training.tokens for base in bases if base.task.name == task.name]
-    return max(1, max(budgets, default=TOKENS) // task.seq_len)
+        if table is None or len(task.levels) == 1:
+            table = training_table(task if len(task.levels) > 1 else task.at(level), training, advance)
+        yield from measure(task, level, examples, advance, table)
 
 
 def measure(
@@ -131,7 +92,7 @@ def measure(
     level: int,
     examples: int,
     advance: Callable[[int], object] = lambda count: None,
-    table: Met | None = None,
+    table: TrainingTable | None = None,
 ) -> list[Row]:
     """One row per measure, of `examples` examples of each split with all answers at one difficulty.
 
@@ -158,8 +119,8 @@ def measure(
         **{f"mean_{name}": mean for name, mean in test.facts.items()},
     }
     settings = " ".join(f"{name}={value}" for name, value in changed(task).items())
-    same: Row = {"task": task.name, "version": task.version, "settings": settings, "axis": task.axis}
-    same |= {"difficulty": level, "examples": examples}
+    same: Row = {"task": task.name, "version": task.version, "settings": settings}
+    same |= {"axis": task.axis, "difficulty": level, "examples": examples}
     return [same | {"measure": name, "value": float(value)} for name, value in values.items()]
 
 
@@ -258,12 +219,11 @@ def _exact(right: NDArray[np.bool_], test: Sample, *, joint: bool) -> float:
     return np.count_nonzero(hits) / max(1, hits.size)
 
 
-def _by_table(table: Met, train: Sample, test: Sample, *, joint: bool) -> dict[str, float]:
+def _by_table(table: TrainingTable, train: Sample, test: Sample, *, joint: bool) -> dict[str, float]:
     """How many answers of test a table of what fixes them has met, and its exact match."""
     assert test.determinants is not None
     seen: NDArray[np.bool_] = np.isin(test.determinants, table.determinants) & test.asked
-    nothing = np.zeros_like(train.questions), np.zeros_like(test.questions)
-    guessed = _right(nothing[0], train, nothing[1], test, joint=joint)
+    guessed = _right(np.zeros_like(train.questions), train, np.zeros_like(test.questions), test, joint=joint)
     return {
         "training_examples": table.examples,
         "determinants_in_train": float(seen.sum() / max(1, int(test.asked.sum()))),

@@ -60,10 +60,9 @@ def changed(settings: object) -> dict[str, Any]:
 
 
 def strongest(known: Mapping[str, float]) -> tuple[str, float] | None:
-    """The shortcut that scores highest and its score; of equals the first by name; None if none is known.
+    """The shortcut that scores highest, which a score has to be above, and its score; None if none is known.
 
-    What a score has to be above at one difficulty. Of `cells_w` of Rule 110 it is the widest, which sees all cells that
-    matter but two.
+    Of `cells_w` of Rule 110 it is the widest, which sees all cells that matter but two; of equals the first by name.
     """
     return max(sorted(known.items()), key=lambda item: item[1]) if known else None
 

@@ -13,6 +13,7 @@ from harness import bench
 import tasks
 from benchmark import data, hardness
 from benchmark.environment import ROOT
+from benchmark.training_table import TOKENS, TrainingTable, training_examples, training_table
 from tasks.base import IGNORE, Episode, Task, Tokens
 from tasks.rule110 import Rule110
 
@@ -194,17 +195,17 @@ class Fixed(Fake):
 @pytest.mark.parametrize(("kind", "score"), [(10, 1), (11, 3 / 4)])
 def test_a_table_knows_what_it_has_met_and_guesses_the_rest(kind: int, score: float) -> None:
     """One kind in four is met, in both answers; guessing gets the three kinds whose answer is most frequent."""
-    table = hardness.Met(determinants=np.array([kind, kind + 100], dtype=np.uint64), examples=7)
+    table = TrainingTable(determinants=np.array([kind, kind + 100], dtype=np.uint64), examples=7)
     found = {row["measure"]: row["value"] for row in hardness.measure(Fixed(), 1, 40, table=table)}
     assert (found["training_examples"], found["determinants_in_train"], found["table"]) == (7, 1 / 4, score)
     assert "table" not in measured(Fixed())
 
 
-@pytest.mark.parametrize(("count", "met"), [(1, {10, 110}), (3, {10, 11, 12, 110, 111, 112})])
-def test_a_table_is_made_of_the_first_training_examples(count: int, met: set[int]) -> None:
-    found = hardness.met(Fixed(), count)
-    assert found is not None and {*found.determinants.tolist()} == met
-    assert hardness.met(Fake(), count) is None
+@pytest.mark.parametrize(("count", "parts"), [(1, {10, 110}), (3, {10, 11, 12, 110, 111, 112})])
+def test_a_table_is_made_of_the_first_training_examples(count: int, parts: set[int]) -> None:
+    found = training_table(Fixed(), count)
+    assert found is not None and {*found.determinants.tolist()} == parts
+    assert training_table(Fake(), count) is None
     rows = list(hardness.measure_all(Fixed(), 40, count))
     shares = [row["value"] for row in rows if row["measure"] == "determinants_in_train"]
     assert shares == [count / 4] * 2
@@ -213,17 +214,17 @@ def test_a_table_is_made_of_the_first_training_examples(count: int, met: set[int
 def test_the_table_of_rule_110() -> None:
     """With the training of the suite: up to two steps it has met everything, from then on nothing."""
     task = Rule110(cells=8, strings=1)
-    assert hardness.training_examples(task) == 5_000_000 // task.seq_len
+    assert training_examples(task) == 5_000_000 // task.seq_len
     for steps, share in ((2, 1), (3, 0), (5, 0)):
         deeper = task.at(steps)
-        found = hardness.measure(deeper, steps, 300, table=hardness.met(deeper, 3000))
+        found = hardness.measure(deeper, steps, 300, table=training_table(deeper, 3000))
         values = {row["measure"]: row["value"] for row in found}
         assert values["determinants_in_train"] == share
         assert values["table"] == (1 if share else values["majority_measured"])
 
 
 def test_a_task_that_no_suite_trains_on_has_a_budget() -> None:
-    assert hardness.training_examples(Fake()) == hardness.TOKENS // Fake().seq_len
+    assert training_examples(Fake()) == TOKENS // Fake().seq_len
 
 
 def test_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:

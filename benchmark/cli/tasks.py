@@ -82,6 +82,7 @@ def hardness_(
     from benchmark import hardness
     from benchmark.progress import table_of
     from benchmark.rows import write_atomically
+    from benchmark.training_table import training_examples
     from tasks.base import check_whole
 
     check_whole("--examples", examples, 1)
@@ -94,7 +95,7 @@ def hardness_(
         chosen = [kind(**dict(parse_setting(text, kind()) for text in settings)) for kind in kinds]
     else:
         chosen = [kind() for kind in kinds]
-    met = [training or hardness.training_examples(task) for task in chosen]
+    met = [training or training_examples(task) for task in chosen]
     total = 0
     for task, count in zip(chosen, met, strict=True):
         levels = len(task.landmarks)
