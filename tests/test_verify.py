@@ -83,6 +83,16 @@ def test_counted_costs_have_no_p() -> None:
     assert said("memory-fixed", grown).verdict == "not reproduced"
 
 
+@pytest.mark.parametrize(("third", "verdict"), [(13, "reproduced"), (14, "not reproduced")])
+def test_every_further_pass_costs_the_same(third: int, verdict: str) -> None:
+    """However cheap the first is."""
+    costs = {1: 4, 2: 7, 4: third}
+    rows_ = [row | {"sleep_flops": float(costs[row["sleep_passes"]])} for row in planted(SLEEPS, **GOOD)]
+    assert said("sleep-linear", rows_).verdict == verdict
+    two = [row for row in rows_ if row["sleep_passes"] < 4]
+    assert "takes N = 1 and two others" in said("sleep-linear", two).reading
+
+
 def test_two_stages_are_compared_within_the_suite() -> None:
     part = {"suite": "sliding", "eviction": "sliding", "ns": (1, 2), "depths": (5,), "noise": 0.01}
     found = said(

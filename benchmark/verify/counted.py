@@ -18,16 +18,22 @@ def constant(study: Study, *, column: str) -> Finding:
 
 
 def linear(study: Study, *, column: str, within: float, beside: str | None = None) -> Finding:
-    """A counted cost is that of N = 1 times N, within a share; the estimate is the cost of the largest N over that.
+    """Every further pass adds the same to a counted cost, within a share.
 
-    `beside` is another column to be told, which decides nothing.
+    The cost need not be N times that of N = 1: the last pass of a sleep stops where only the state is still of use, so
+    one pass alone is cheaper than each that is added. The estimate is what a pass adds at the largest N over what the
+    second adds. `beside` is another column to be told, which decides nothing.
     """
     ratios = _ratios(study, column)
-    worst = max(abs(ratio / n - 1) for n, ratio in ratios.items())
-    told = [f"{column.replace('_', ' ')} {_times(ratios)}"]
+    added = {n: (ratio - 1) / (n - 1) for n, ratio in sorted(ratios.items()) if n > 1}
+    if len(added) < 2:
+        raise LackingError(f"whether {column} is linear in N takes N = 1 and two others")
+    first, *_, last = added.values()
+    worst = max(abs(each / first - 1) for each in added.values())
+    texts = [f"{column.replace('_', ' ')} {_times(ratios)}; each further pass {last:.2f} of N = 1"]
     if beside is not None:
-        told.append(f"{beside.replace('_', ' ')} {_times(_ratios(study, beside))}")
-    return _counted(study, "; ".join(told), estimate=ratios[max(ratios)] / max(ratios), effect=within - worst)
+        texts.append(f"{beside.replace('_', ' ')} {_times(_ratios(study, beside))}")
+    return _counted(study, "; ".join(texts), estimate=last / first, effect=within - worst)
 
 
 def _ratios(study: Study, column: str) -> dict[int, float]:
