@@ -14,8 +14,8 @@ MARKS = {"survives": "+", "fails": "−", "not tested": "?", "not needed": "·"}
 """A sign for how a control ended, for a table that has room for no more."""
 
 LEGEND = (
-    "Controls of a gain of N: a every answer position, b window index given, c contents held out, d above chance and "
-    "shortcuts, e equal training FLOPs; + survives, − fails, ? the rows do not say, · cannot arise."
+    "Controls of a gain of N: a every answer position, b window index given, c what fixes answers held out, d above "
+    "chance and shortcuts, e equal training FLOPs; + survives, − fails, ? the rows do not say, · cannot arise."
 )
 
 BUDGETS = (
