@@ -19,6 +19,9 @@ from benchmark.forward import Batch, Windows, predict, split_windows, token_loss
 class Cost:
     """Counts for one cell; multiply and add are counted apart, element-wise work and the optimizer are not.
 
+    What is counted is what is run. Of that only a small part is of no use: fast weights that a prediction, or a pass that
+    the next one resets, writes and drops.
+
     Attributes:
         parameters: Trained parameters.
         train_flops: Forward and backward of one sequence, at the trained N.
