@@ -349,8 +349,8 @@ SPLITS = list(combinations(range(16), 3))
 def test_the_tolerance_guards_where_seeds_are_not_normal() -> None:
     """The numbers of the docstring: nearly all alarms are of the two odd seeds, and the tolerance forgives most."""
     alarms_of = {tolerance: [s for s in SPLITS if flagged(s, tolerance=tolerance)] for tolerance in (0.0, TOLERANCE)}
-    assert len(alarms_of[0.0]) / len(SPLITS) == pytest.approx(0.082, abs=0.0005)
-    assert len(alarms_of[TOLERANCE]) / len(SPLITS) == pytest.approx(0.014, abs=0.0005)
+    assert len(alarms_of[0.0]) / len(SPLITS) == pytest.approx(0.102, abs=0.0005)
+    assert len(alarms_of[TOLERANCE]) / len(SPLITS) == pytest.approx(0.0125, abs=0.0005)
     assert np.mean([bool({6, 15} & set(split)) for split in alarms_of[0.0]]) > 0.9
 
 
@@ -358,10 +358,10 @@ def test_the_tolerance_guards_where_seeds_are_not_normal() -> None:
     ("condition", "fall", "least", "most"),
     [
         ("rule110, t = 0, N = 1", 0.10, 0.95, 1.0),
-        ("rule110, t = 1, N = 1", 0.20, 0.30, 0.50),
-        ("rule110, t = 1, N = 1", 0.30, 0.95, 1.0),
-        ("rule110, t = 1, N = 2", 0.25, 0.15, 0.35),
-        ("rule110, t = 1, N = 2", 0.35, 0.95, 1.0),
+        ("rule110, t = 1, N = 1", 0.25, 0.10, 0.30),
+        ("rule110, t = 1, N = 1", 0.40, 0.95, 1.0),
+        ("rule110, t = 1, N = 2", 0.15, 0.05, 0.25),
+        ("rule110, t = 1, N = 2", 0.25, 0.90, 1.0),
     ],
 )
 def test_what_falls_three_seeds_of_the_gate_catch(condition: str, fall: float, least: float, most: float) -> None:
