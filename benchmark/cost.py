@@ -19,8 +19,8 @@ from benchmark.forward import Batch, Windows, predict, split_windows, token_loss
 class Cost:
     """Counts for one cell; multiply and add are counted apart, element-wise work and the optimizer are not.
 
-    What is counted is what is run. Of that only a small part is of no use: fast weights that a prediction, or a pass that
-    the next one resets, writes and drops.
+    What is counted is what is run. Of that only a small part is of no use: fast weights that a prediction writes, or a
+    pass whose state is reset, and that are dropped.
 
     Attributes:
         parameters: Trained parameters.
