@@ -174,7 +174,9 @@ def name_panel(ax: Axes, text: str, chances: Iterable[float]) -> None:
     ax.set_title(text, loc="left", weight="bold")
     if shown := sorted({float(f"{chance:.1f}") for chance in chances}):
         ends = "–".join(str(end) for end in sorted({shown[0], shown[-1]}))
-        ax.set_title(f"– – chance {ends} %", loc="right", size=6.8, color=GREY)
+        inches = ax.get_window_extent().width / ax.figure.dpi
+        mark = "– – " if inches > 1.6 else ""  # in a narrow panel it would run into the name
+        ax.set_title(f"{mark}chance {ends} %", loc="right", size=6.8, color=GREY)
 
 
 def limits(scores: pl.DataFrame) -> tuple[float, float]:
