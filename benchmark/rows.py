@@ -82,7 +82,8 @@ COLUMNS: dict[str, Column] = {
     "shortcut": Column(
         kind="float",
         about="exact_match of the best predictor known that reads but does not compute what is asked, from the task; "
-        "null if it knows none, and for one of several answers that must be right together",
+        "tables that are always right do not count; null if it knows none, and for one of several answers that must be "
+        "right together",
     ),
     "shortcut_name": Column(kind="str", about="what the task calls that predictor, or null"),
     "lift": Column(kind="float", about="(exact_match - chance) / (1 - chance): 0 is guessing, 1 is perfect"),

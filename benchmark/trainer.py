@@ -229,10 +229,15 @@ class Trainer:
 
 @functools.lru_cache(maxsize=256)
 def best_shortcut(task: Task, difficulty: int, answer: int | None) -> tuple[str, float] | tuple[None, None]:
-    """The strongest shortcut at a difficulty and its exact match; nothing for one of answers that count together."""
+    """The strongest shortcut at a difficulty and its exact match; nothing for one of answers that count together.
+
+    A table that is right every time leaves nothing to be above and would hide all others: `Task.held_out` is empty
+    there, and the verdicts say so.
+    """
     if answer is not None and task.joint and task.answers > 1:
         return None, None
-    return strongest(task.shortcuts(difficulty)) or (None, None)
+    fallible = {name: score for name, score in task.shortcuts(difficulty).items() if score < 1}
+    return strongest(fallible) or (None, None)
 
 
 def made_ahead(make: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
