@@ -78,7 +78,10 @@ def _mapped(value: Any, change: Any) -> Any:
 
 
 class Model(nn.Module, ABC):
-    """A language model that reads windows, sleeps before each is evicted, and predicts in a single pass."""
+    """A language model that reads windows, sleeps before each is evicted, and predicts without sleeping again.
+
+    A prediction is a single pass, unless `wake_passes` says otherwise.
+    """
 
     @abstractmethod
     def start(self, batch: int) -> State:
@@ -96,7 +99,7 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Predict: one ordinary forward pass over tokens [B, P], whatever N was; logits [B, P, V] and the new state.
+        """Predict over tokens [B, P]: logits [B, P, V] and the new state, by `wake_passes` passes, whatever N was.
 
         A prediction is causal: the logits at position p depend on `state` and on the tokens up to p alone, bit for bit,
         however many passes it takes. In training the tokens after p hold the answers that are asked at p.

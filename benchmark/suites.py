@@ -19,7 +19,7 @@ SCALES = ("tiny", "cpu", "gpu", "paper")
 
 
 def quick(scale: str) -> Grid:
-    """What sleep does, in minutes: t = 0, which every N solves, and a depth at which N = 2 leaves N = 1 behind."""
+    """What sleep does, in minutes: t = 0, and a depth at which N = 2 left N = 1 behind at scale cpu."""
     base = automaton(scale)
     depth = {"tiny": 2, "cpu": 6, "gpu": 8, "paper": 16}[scale]
     tokens = {"tiny": 100_000, "cpu": 4_000_000, "gpu": 10_000_000, "paper": 40_000_000}[scale]
@@ -30,7 +30,7 @@ def quick(scale: str) -> Grid:
 
 
 def rollouts(scale: str) -> Grid:
-    """Figure 2a: the plain hybrid (N = 1) learns shallow rollouts early, deep ones late or not at all."""
+    """Figure 2a: at which depths the plain hybrid (N = 1) learns rollouts, and when."""
     paper = (4, 8, 10, 12, 14, 16)
     depths = {"tiny": (0, 1, 2), "cpu": (0, 2, 4, 5, 6, 8), "gpu": paper, "paper": paper}[scale]
     tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]

@@ -258,7 +258,7 @@ class Task(ABC):
             return [f"held out: {owned}"]
         if self.determinants(episode) is None:
             return []
-        return ["held out: nothing that fixes an answer by itself, so it asks for storage or a table, not computation"]
+        return ["held out: no part that fixes an answer, so a table could hold the answers: see its shortcuts"]
 
     def records(self, split: str, indices: ArrayLike, seed: int = 0) -> list[dict[str, Any]]:
         """The examples of `episodes` as plain data, a row each, as `bench data` writes them.

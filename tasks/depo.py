@@ -58,7 +58,7 @@ class Depo(Task):
 
     Training asks for any k up to `max_hops` on cycles of up to `nodes` nodes; held-out examples have `nodes` nodes and
     k in `levels`. Whole cycles are held out: a cycle, whatever the order of its edges, belongs to one split. The path
-    of k edges that fixes an answer is not, unless it is the whole cycle (k = `nodes` - 1): see `shortcuts`.
+    of edges that fixes an answer is not: see `shortcuts`.
 
     Attributes:
         nodes: N, most nodes of a cycle.
@@ -214,10 +214,11 @@ class Depo(Task):
     def shortcuts(self, difficulty: int) -> dict[str, float]:
         """Guesses that know a part of the cycle, `neighbours` and `shorter_hops`; and a table over what fixes answers.
 
-        `path_table` has found the k edges from the start among all others and looks up where such a path has led in
-        training; a path never met is guessed. Of N nodes of W names a table has W (W - 1) ... (W - k) entries
-        (`depo_splits.paths`): with 12 names 132 at k = 1 and 95,040 at k = 4. On test, after as much training as is
-        useful to a table (`depo_splits.ASKED`); the guesses are random and get as much on every split.
+        `path_table` has found the edges that fix the answer among all others, k from the start or N - k into it,
+        whichever are fewer, and looks up where such a path has led in training; a path never met is guessed. Of W names
+        a path of e edges has W (W - 1) ... (W - e) forms (`depo_splits.paths`): with 12 names and 7 nodes 132 at k = 1
+        and 11,880 at k = 3 and 4. On test, after as much training as is useful to a table (`depo_splits.ASKED`); the
+        guesses are random and get as much on every split.
         """
         guesses = partial_knowledge(self.nodes, check_whole("difficulty", difficulty, 1, self.max_hops))
         if difficulty % self.nodes:
@@ -233,17 +234,22 @@ class Depo(Task):
         return depo_splits.seen_paths(self.coded, self.nodes, sizes, k)
 
     def held_out(self, difficulty: int) -> str:
-        """Whole cycles, where k edges fix all of the cycle; elsewhere paths of k edges are in every split.
+        """Questions that training does not ask; else nothing: what fixes an answer is in every split.
 
-        With many names nearly all are new all the same: `shortcuts` says what a table of them gets.
+        Whole cycles are held out, but k hops on are also N - k hops back, so a half of a cycle at most is enough. With
+        many names nearly all such paths are new all the same: `shortcuts` says what a table of them gets.
         """
         k = check_whole("difficulty", difficulty, 1, self.max_hops)
         if self.train_hops and k not in self.train_hops:
             return f"questions for {k} hops"
-        return f"whole cycles of {self.nodes} nodes" if k % self.nodes == self.nodes - 1 else ""
+        return ""
 
     def determinants(self, episode: Episode) -> rng.Words:
-        """Hashes [B, questions] of k and the names along the path of k edges; beyond a whole round of n and k mod n."""
+        """Hashes [B, questions] of k and the names along the path of k edges, or where that is shorter of n - k.
+
+        The way back, from the answer to the start, fixes it only with n, the number of nodes, which is then hashed too,
+        as it is where k goes beyond a whole round.
+        """
         names = names_in(episode.inputs[:, : self._read], self.coded)
         after = np.full((len(names), self.coded.words + 1), ABSENT, dtype=np.int64)
         np.put_along_axis(after, names[:, ::2], names[:, 1::2], axis=1)
@@ -253,9 +259,12 @@ class Depo(Task):
         starts = names_in(asked, self.coded)[:, ::2]
         hops = asked - self.coded.first_hop + 1
         k = packed(hops, (hops > 0) & (hops <= self.max_hops), starts.shape[1], ABSENT)
-        fixed, node, edges = np.where(k < n, k, k << 32 | n).astype(np.uint64), starts, k % n
-        for step in range(int(edges.max(initial=0)) + 1):
-            fixed = np.where(step <= edges, rng.mix(fixed) + node.astype(np.uint64), fixed)
+        edges, node = k % n, starts
+        back = n - edges < edges
+        fixed = np.where((k < n) & ~back, k, k << 32 | n).astype(np.uint64)
+        for step in range(int(n.max(initial=0)) + 1):
+            along = np.where(back, (edges <= step) & (step <= n), step <= edges)
+            fixed = np.where(along, rng.mix(fixed) + node.astype(np.uint64), fixed)
             node = at(after, node)
         hashes = np.zeros((len(names), self.questions), dtype=np.uint64)
         hashes[:, : starts.shape[1]] = np.where(starts == ABSENT, np.uint64(0), rng.mix(fixed))

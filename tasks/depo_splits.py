@@ -2,8 +2,8 @@
 
 A cycle is held out whole, by a hash. Where there are few cycles the splits are not alike: an edge in many cycles of
 training is in few of test, so that a table fitted to training does worse on test than on cycles at large. And the part
-of a cycle that fixes an answer, the path of k edges from the start, is held out only where it is the whole cycle: any
-shorter path lies in other cycles too, most of them cycles of training.
+of a cycle that fixes an answer, k edges from the start or n - k into it, is not held out: such a path lies in other
+cycles too, most of them cycles of training.
 """
 
 import math
@@ -103,8 +103,11 @@ def seen_paths(coded: Codec, nodes: int, sizes: tuple[int, ...], hops: int) -> f
         sizes: Of cycles of training that ask for as many hops.
         hops: k, no whole rounds.
     """
+    edges = hops % nodes
+    if nodes - edges < edges:  # the way back is shorter, and fixes the answer with the number of nodes alone
+        edges, sizes = nodes - edges, (nodes,)
     # Beyond a whole round the number of nodes is part of what fixes the answer.
-    edges, sizes = hops % nodes, tuple(n for n in sizes if n > hops or n == nodes)
+    sizes = tuple(n for n in sizes if n > hops or n == nodes)
     words = coded.words
     if cycles(words, nodes) <= MOST_CYCLES:
         return _seen(coded, nodes, sizes, edges)

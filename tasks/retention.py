@@ -2,8 +2,8 @@
 
 Between the facts that matter and the question, any number of windows is consolidated, but never more is to be kept: a
 memory that keeps `pairs` facts while others are written and overwritten is right at every distance. So what falls
-with the distance is what the update rule and the state let fade. An example of 2 pairs, 1 query, 5 keys and
-3 windows after, one row per window:
+with the distance is what the update rule and the state let fade, and at distances that were not trained also what the
+model has not learned to keep. An example of 2 pairs, 1 query, 5 keys and 3 windows after, one row per window:
 
     k4 v7 k1 v2  consolidated, then evicted: the facts that matter fill it
     k0 v5 k3 v2  consolidated, then evicted: pairs under the other keys

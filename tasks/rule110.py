@@ -151,7 +151,9 @@ class Rule110(Task):
         return one if answer is not None else float(one**self.strings)
 
     def shortcuts(self, difficulty: int) -> dict[str, float]:
-        """`cells_w`: the best predictor that sees only the w cells around each asked one, exact by enumeration.
+        """`cells_w`: the best predictor that sees only the w cells around each asked one, exact over all strings.
+
+        Where cones are held out a table of those cells, fitted to training, gets less.
 
         `table`: one of the light cones met in training, right where all of them can be met: where none is held out.
         """

@@ -1,7 +1,7 @@
 """Whether a model of somebody else's may train: both questions of the audit, on one small batch of the task's shape.
 
-`bench audit` looks further and names every road; this takes a moment, so that no hour is spent on a model that reads
-its own answers.
+`bench audit` looks further, at every position, and names every road; this looks at a few and takes a moment, so that no
+hour is spent on a model that reads its own answers.
 """
 
 import copy

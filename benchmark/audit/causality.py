@@ -1,6 +1,7 @@
 """Does a later token of a prediction reach an earlier answer? In training the tokens after a question hold its answer.
 
-One token of the predicted window is changed at a time: nothing that is predicted before it may change, bit for bit.
+One token of the predicted window is changed at a time: nothing that is predicted before it may change by more than
+rounding (`ROUNDING`). The tests of this suite's own models ask for every bit.
 """
 
 from collections.abc import Callable, Iterable, Sequence
