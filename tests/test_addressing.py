@@ -27,7 +27,7 @@ GOLDEN = {
     ("recall", 1): "6284f5ea14986241",
     ("retention", 1): "8159a1dd510512f8",
     ("depo", 1): "70b45d095f0ce82b",
-    ("gsm_infinite", 1): "924b926be99d96c3",
+    ("gsm_infinite", 2): "8cab7135ab2e3f71",
     ("gsm_compact", 1): "fce590530cfa7da0",
     ("toy-task", 1): "592a10f672d5fd88",
 }

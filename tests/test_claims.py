@@ -255,14 +255,14 @@ def test_a_setting_that_helps(other: float, noise: float, expected: str) -> None
     ("form", "options", "ratio", "holds"),
     [
         ("constant", {"column": "state_bytes"}, 1.0, True),
-        ("constant", {"column": "sleep_flops"}, 2.0, False),
+        ("constant", {"column": "sleep_flops"}, 4.0, False),
         ("linear", {"column": "sleep_flops", "within": 0.05}, 1.0, True),
-        ("linear", {"column": "wake_flops", "within": 0.05}, 0.5, False),
+        ("linear", {"column": "wake_flops", "within": 0.05}, 0.0, False),
         ("linear", {"column": "train_flops", "within": 0.25, "beside": "wall_s"}, 1.0, True),
     ],
 )
 def test_counted_costs_need_no_seeds(form: str, options: dict[str, Any], ratio: float, holds: bool) -> None:
-    found = claims.FORMS[form](study(planted(flat(n1=0.6, n2=0.6), seeds=1)), **options)
+    found = claims.FORMS[form](study(planted(flat(n1=0.6, n2=0.6, n4=0.6), ns=(1, 2, 4), seeds=1)), **options)
     assert found.p is None
     assert found.estimate.estimate == pytest.approx(ratio)
     assert (found.effect.low > 0) is holds

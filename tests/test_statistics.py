@@ -277,11 +277,12 @@ def test_verdicts_are_wrong_in_one_case_of_forty_at_most(seeds: int) -> None:
     noise = np.random.default_rng(0).standard_normal((2000, seeds))
     zero = np.zeros(seeds)
 
-    def rate(effect: float, said: str, sd: float) -> float:
+    def rate(effect: float, said: str, sd: float, smallest: float = 0.05) -> float:
         found = [paired(zero, effect + sd * row) for row in noise]
-        return float(np.mean([verdict(each.difference, each.p, smallest=0.05) == said for each in found]))
+        return float(np.mean([verdict(each.difference, each.p, smallest=smallest) == said for each in found]))
 
-    assert 0.01 <= rate(0, "reproduced", sd=0.02) <= 0.04
+    assert 0.01 <= rate(0, "reproduced", sd=0.02, smallest=1e-9) <= 0.04
+    assert rate(0, "reproduced", sd=0.02) <= 0.01  # an effect of less than the smallest is none
     assert 0.01 <= rate(0.05, "not reproduced", sd=0.2) <= 0.04
     assert rate(0.2, "reproduced", sd=0.02) > 0.95
     assert rate(-0.2, "not reproduced", sd=0.02) > 0.95

@@ -29,11 +29,11 @@ def linear(study: Study, *, column: str, within: float, beside: str | None = Non
     if len(added) < 2:
         raise LackingError(f"whether {column} is linear in N takes N = 1 and two others")
     first, *_, last = added.values()
-    worst = max(abs(each / first - 1) for each in added.values())
+    worst = max(abs(each / first - 1) for each in added.values()) if first else 1.0  # a cost that no pass adds to
     texts = [f"{column.replace('_', ' ')} {_times(ratios)}; each further pass {last:.2f} of N = 1"]
     if beside is not None:
         texts.append(f"{beside.replace('_', ' ')} {_times(_ratios(study, beside))}")
-    return _counted(study, "; ".join(texts), estimate=last / first, effect=within - worst)
+    return _counted(study, "; ".join(texts), estimate=last / first if first else 0.0, effect=within - worst)
 
 
 def _ratios(study: Study, column: str) -> dict[int, float]:
