@@ -83,12 +83,14 @@ def excluded(sleep: Cell, by: str = "train_flops") -> dict[str, str]:
     if by == "sleep_flops":
         reasons["longer"] = "more tokens change how often it consolidates, not what that costs per sequence"
         reasons["wake-loop"] = "it consolidates in one pass; its loops are in the prediction"
+        if abs(off := _off(_reembed(sleep, by), sleep, by)) > TOLERANCE:
+            reasons["reembed"] = f"{off:+.1%} sleep FLOPs: no pass goes on from another, so none computes an output"
     if model.loop != "all":
         reasons["reread"] = f"reading copies as tokens runs every block over them; the sleep model loops {model.loop!r}"
     elif by == "sleep_flops" and abs(off := _off(_reread(sleep, by), sleep, by)) > TOLERANCE:
         reasons["reread"] = (
-            f"{off:+.1%} sleep FLOPs: the pairs of tokens in one pass over N windows grow with the square of N, and no "
-            "size is free, for it keeps the parameters of the sleep model"
+            f"{off:+.1%} sleep FLOPs: its one pass computes no output of the last block, while pairs of tokens in it "
+            "grow with the square of N, and no size is free, for it keeps the parameters of the sleep model"
         )
     return reasons
 
@@ -106,6 +108,11 @@ def _check(sleep: Cell, by: str) -> Hybrid:
         raise ValueError(f"{' and '.join(changed)} makes the model itself a rival; rivals are built from plain sleep")
     if model.wake_passes > 1:
         raise ValueError(f"wake_passes = {model.wake_passes} makes the model itself a rival; plain sleep has 1")
+    if cost(sleep).state_bytes == 0:
+        raise ValueError(
+            f"layout {model.layout!r} under {model.eviction} eviction keeps nothing of a window, so a sleep runs "
+            "nothing and there is nothing to match"
+        )
     if cost(sleep).sleep_flops == 0:
         raise ValueError(f"no window of task {sleep.task.name!r} is consolidated, so sleep costs nothing to match")
     return model

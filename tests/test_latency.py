@@ -96,6 +96,7 @@ def test_sleep_flops_are_linear_in_passes_and_waking_knows_nothing_of_them() -> 
 
 def test_a_middle_loop_adds_half_a_pass() -> None:
     config = LoopedHybrid(layout="gdn gdn gdn gdn", **SIZES)
+
     def added(loop: str) -> float:
         one, three = (counts(replace(config, loop=loop), window=6, passes=n) for n in (1, 3))
         return three.sleep_flops_per_token - one.sleep_flops_per_token
