@@ -168,7 +168,7 @@ def test_ctrl_c_leaves_nothing(suffix: str, tmp_path: Path) -> None:
         (["rule110", "--show", "0"], "--show must be a whole number >= 1; given 0"),
         (["rule110", "--out", "rows.jsonl", "--examples", "0"], "--examples must be a whole number >= 1; given 0"),
         (["rule110", "--show", "1", "--seed", "-1"], "seed must be a whole number >= 0; given -1"),
-        (["rule110", "--show", "1", "--set", "cels=4"], "unknown setting 'cels'; valid: boundary, cells"),
+        (["rule110", "--show", "1", "--set", "cels=4"], "unknown setting 'cels'; valid: asked, boundary, cells"),
         (["rule110", "--show", "1", "--set", "seed=4"], "unknown setting 'seed'"),
         (["rule110", "--show", "1", "--set", "cells=few"], "cells takes a whole number; given 'few'"),
         (["rule110", "--show", "1", "--set", "cells=2"], "cells must be a whole number in 3..24"),
