@@ -275,7 +275,8 @@ def test_a_cell_of_other_code_is_named(tmp_path: Path) -> None:
         path = sweep.cell_folder(tmp_path, cell) / "cell.json"
     data = cell.as_json()
     data["task"]["version"] += 1
-    for text, said in ((json.dumps(data), "version 2 was asked for"), ("{", "Expecting"), ("{}", "task"), ("[]", "")):
+    newer = f"version {cell.task.version + 1} was asked for"
+    for text, said in ((json.dumps(data), newer), ("{", "Expecting"), ("{}", "task"), ("[]", "")):
         path.write_text(text)
         with pytest.raises(ValueError, match=rf"{cell.id}/cell\.json describes no cell of this code: .*{said}"):
             sweep.cells_in(tmp_path)
