@@ -5,19 +5,16 @@ number of S in P`. Kinds K and places P may hold " in ", " per ", " and ", ", " 
 as long as possible: two mentions are one quantity if they are one string. Only the implied totals need to know which
 counts are of a place. A total names its place, and its counts are those that end in it; where names nest ("Dale" and
 "Barn in Dale" are places, or "fox in barn" is a kind) the other phrases decide, or nothing does: that is ambiguous.
-
-A sentence begins at "The number of" (or total, average number), whatever stands before it, and at "the number of" after
-a full stop or semicolon. A border that is none of these would make two sentences one with an odd name, so no name may
-hold what only sentences and questions do: such a text is refused.
+The forms of sentences are in `grammar`. A name that holds a part of one is refused: two sentences would be read as one.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeVar
 
 from tasks.base import nearest
+from tasks.gsm_infinite.grammar import HOW_MANY, NEXT_OPERAND, NO_NAME, SENTENCE, WHAT, sentences
 
 Total = Literal["count", "product"]
 T = TypeVar("T")
@@ -33,25 +30,7 @@ TOTALS: Mapping[str, Total] = {
 }
 
 _COUNT, _RATE, _TOTAL = "number of ", "average number of ", "total number of "
-_QUANTITY = "(?:total |average )?number of "
-_NUMBER = "[0-9]{1,18}"  # no more digits: values of any text stay cheap to compute with
 _MOST_PARTS = 16  # of a name; any text is read in time that grows with its length, not with its square
-_NEXT_SENTENCE = re.compile(rf"\. (?=The {_QUANTITY})")
-# One stop and no more: a name may end in another ("Acme Co.").
-_ANY_BORDER = re.compile(rf" ?(?:[.;:,] ?| )(?=The {_QUANTITY})| ?[.;] ?(?=the {_QUANTITY})")
-_NO_NAME = re.compile("equals|number of|is greater than 0|[.;?] ?(?:what is the|how many) ")
-_NEXT_OPERAND = re.compile(rf"(?:,? and|,) the (?={_QUANTITY})")
-_FORMULA = (
-    rf"(?:(?P<constant>{_NUMBER}) (?P<how>plus|times) )?"
-    rf"(?:the (?P<what>sum of|difference between) )?the (?P<operands>{_QUANTITY}.+)"
-)
-_SENTENCE = re.compile(
-    rf"[Tt]he (?P<left>{_QUANTITY}.+?)"
-    rf"(?:(?P<positive> exists, and its number is greater than 0| is greater than 0)"
-    rf"| equals (?:(?P<number>{_NUMBER})|{_FORMULA}))"
-)
-_WHAT = re.compile(rf"What is the (?P<phrase>{_QUANTITY}.+?) ?\??")
-_HOW_MANY = re.compile(r"How many (?P<kind_place>.+) have ?\??")
 
 
 class UnsolvableProblem(ValueError):  # noqa: N818 the name says what is wrong, as StopIteration does
@@ -109,7 +88,7 @@ class Reading:
             lowered = rest.lower()
             # Quicker to look for than the pattern itself, which few names get to see.
             odd = "equals" in lowered or "number of" in lowered or "greater" in lowered or "what" in lowered
-            if (odd or "how" in lowered) and (held := _NO_NAME.search(lowered)):
+            if (odd or "how" in lowered) and (held := NO_NAME.search(lowered)):
                 raise UnsolvableProblem(f"unreadable quantity {phrase!r}: no name may hold {held[0]!r}")
             if " in " not in (rest.partition(" per ")[2] if head == "average " else rest):
                 raise UnsolvableProblem(f"unreadable quantity {phrase!r}: it names no place")
@@ -120,7 +99,7 @@ class Reading:
 
     def state(self, sentence: str) -> None:
         """Take in one sentence, without its full stop."""
-        match = _SENTENCE.fullmatch(sentence)
+        match = SENTENCE.fullmatch(sentence)
         if not match:
             raise UnsolvableProblem(f"unreadable sentence: {sentence!r}")
         left, positive, number, constant, how, what, operands = match.groups()
@@ -130,7 +109,7 @@ class Reading:
         elif number:
             _add(self.numbers, left, int(number))
         else:
-            phrases = tuple(map(self.mention, _NEXT_OPERAND.split(operands)))
+            phrases = tuple(map(self.mention, NEXT_OPERAND.split(operands)))
             if (len(phrases) > 1) != bool(what) or (what == "difference between" and len(phrases) > 2):
                 raise UnsolvableProblem(f"unreadable sentence, {len(phrases)} operands: {sentence!r}")
             k = int(constant) if constant else None
@@ -138,9 +117,9 @@ class Reading:
 
     def ask(self, question: str) -> None:
         """Take in the question."""
-        if match := _WHAT.fullmatch(question):
+        if match := WHAT.fullmatch(question):
             self.asked = self.mention(match["phrase"])
-        elif match := _HOW_MANY.fullmatch(question):
+        elif match := HOW_MANY.fullmatch(question):
             kind_place = match["kind_place"]
             pairs = [f"{kind} in {place}" for kind, place in _cuts(kind_place, " does ")]
             mentioned = [pair for pair in pairs if pair in self.counts] or pairs
@@ -297,12 +276,8 @@ def read(problem: str, question: str, totals: Mapping[str, Total]) -> Reading:
         UnsolvableProblem: a sentence or the question has none of the known forms, or a name is doubtful.
     """
     reading = Reading(totals)
-    text = " ".join(problem.split())
-    for part in _NEXT_SENTENCE.split(text[:-1] if text.endswith((".", ";")) else text):
-        # What says one thing is one sentence; for other borders is looked only where more is said: that takes time.
-        one = part.count(" equals ") + part.count(" is greater than 0") == 1
-        for sentence in [part.strip()] if one else _ANY_BORDER.split(part.strip()):
-            reading.state(sentence)
+    for sentence in sentences(problem):
+        reading.state(sentence)
     reading.ask(" ".join(question.split()))
     reading.check_ends()
     return reading
