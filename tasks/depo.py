@@ -12,44 +12,26 @@ of its own. Answers count one by one: what a model does is its accuracy at each 
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tasks import depo_splits, rng
 from tasks.base import IGNORE, Episode, Task, Tokens, check_whole, nearest
 from tasks.depo_codec import PAD, Codec
 from tasks.depo_cycles import CycleSampler, blocks
-from tasks.depo_shortcuts import partial_knowledge
-from tasks.memories import MOST_NAMES, Memory, names_in, nodes_after_hops
+from tasks.depo_paths import answer as answer
+from tasks.depo_paths import path_hashes
+from tasks.depo_shortcuts import partial_knowledge, word_floors
+from tasks.memories import MOST_NAMES, Memory, nodes_after_hops
 from tasks.ragged import ABSENT, at, distinct, halves, packed, shuffled
 
 DISTRIBUTIONS = ("peer", "uniform", "fixed")
 """Nodes of a training cycle: P(n) proportional to 1 / (n + sqrt(N)) on 3..N; uniform on 3..N; always N."""
 
 _FEWEST = 256  # cycles that leave each split some: an eighth of 256 is none once in 10^15
-
-
-def answer(edges: Iterable[tuple[int, int]], start: int, k: int) -> int:
-    """The node `k` >= 0 hops after `start`, walking the edges (source, target) in whatever order they are given.
-
-    Raises:
-        ValueError: a node on the way has no edge or several, or k is negative.
-    """
-    check_whole("k", k, 0)
-    after: dict[int, list[int]] = {}
-    for source, target in edges:
-        after.setdefault(int(source), []).append(int(target))
-    node = int(start)
-    for _ in range(k):
-        if len(after.get(node, [])) != 1:
-            raise ValueError(f"node {node} must have one edge; it has {len(after.get(node, []))}")
-        (node,) = after[node]
-    return node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,33 +165,14 @@ class Depo(Task):
 
         Where there are few cycles, by counting those of both splits: what is frequent in one is rare in the other.
         Where there are many the splits are alike to sampling, and both give a word of the shortest length, the second
-        one that is not the start: exact where words have one length or two; with more lengths, as if the longer ones
-        never ran out.
+        one that is not the start (`depo_shortcuts.word_floors`).
         """
         chance = self.chance(difficulty, answer)
         if chance < 1 and depo_splits.cycles(self.coded.words, self.nodes) <= depo_splits.MOST_CYCLES:
             majority, question_only = depo_splits.table_floors(self.coded, self.nodes, difficulty)
             return {"majority": majority, "question_only": question_only}
-        short, n, m = self.coded.letters ** self.coded.lengths[0], self.nodes, np.arange(self.nodes + 1)
-        met = np.maximum(m - 1, 0) / max(1, short - 1)  # of the other short words, the share on a cycle with m of them
-        question_only = self._short_words @ (m / n * met + (1 - m / n) * m / short) / (n - 1)
-        return {
-            "majority": float(self._short_words @ m / short / n),
-            "question_only": float(question_only) if chance < 1 else 1.0,
-        }
-
-    @cached_property
-    def _short_words(self) -> NDArray[np.float64]:
-        """P(m words of the shortest length among the names of a cycle of N nodes), m = 0..N, node by node."""
-        sizes = np.diff(self.coded.starts)
-        m, chances = np.arange(self.nodes + 1), np.zeros(self.nodes + 1)
-        chances[0] = 1.0
-        for named in range(self.nodes):
-            fresh = np.maximum(0, 1 - m / sizes[0])
-            others = np.maximum(0, len(sizes) - 1 - np.maximum(named - m, 0) / sizes[1:].sum()) if len(sizes) > 1 else 0
-            more = chances * fresh / np.maximum(fresh + others, 1e-300)
-            chances = chances - more + np.concatenate([[0.0], more[:-1]])
-        return chances
+        majority, question_only = word_floors(self.coded, self.nodes)
+        return {"majority": majority, "question_only": question_only if chance < 1 else 1.0}
 
     def shortcuts(self, difficulty: int) -> dict[str, float]:
         """Guesses that know a part of the cycle, `neighbours` and `shorter_hops`; and a table over what fixes answers.
@@ -240,9 +203,7 @@ class Depo(Task):
         many names nearly all such paths are new all the same: `shortcuts` says what a table of them gets.
         """
         k = check_whole("difficulty", difficulty, 1, self.max_hops)
-        if self.train_hops and k not in self.train_hops:
-            return f"questions for {k} hops"
-        return ""
+        return f"questions for {k} hops" if self.train_hops and k not in self.train_hops else ""
 
     def determinants(self, episode: Episode) -> rng.Words:
         """Hashes [B, questions] of k and the names along the path of k edges, or where that is shorter of n - k.
@@ -250,25 +211,8 @@ class Depo(Task):
         The way back, from the answer to the start, fixes it only with n, the number of nodes, which is then hashed too,
         as it is where k goes beyond a whole round.
         """
-        names = names_in(episode.inputs[:, : self._read], self.coded)
-        after = np.full((len(names), self.coded.words + 1), ABSENT, dtype=np.int64)
-        np.put_along_axis(after, names[:, ::2], names[:, 1::2], axis=1)
-        after = np.ascontiguousarray(after[:, :-1])  # the last column is of edges that short cycles do not have
-        n = np.count_nonzero(names[:, ::2] != ABSENT, axis=1)[:, None]
-        asked = episode.inputs[:, self._read :]
-        starts = names_in(asked, self.coded)[:, ::2]
-        hops = asked - self.coded.first_hop + 1
-        k = packed(hops, (hops > 0) & (hops <= self.max_hops), starts.shape[1], ABSENT)
-        edges, node = k % n, starts
-        back = n - edges < edges
-        fixed = np.where((k < n) & ~back, k, k << 32 | n).astype(np.uint64)
-        for step in range(int(n.max(initial=0)) + 1):
-            along = np.where(back, (edges <= step) & (step <= n), step <= edges)
-            fixed = np.where(along, rng.mix(fixed) + node.astype(np.uint64), fixed)
-            node = at(after, node)
-        hashes = np.zeros((len(names), self.questions), dtype=np.uint64)
-        hashes[:, : starts.shape[1]] = np.where(starts == ABSENT, np.uint64(0), rng.mix(fixed))
-        return hashes
+        read, asked = episode.inputs[:, : self._read], episode.inputs[:, self._read :]
+        return path_hashes(read, asked, self.coded, self.questions)
 
     def memories(self, episode: Episode) -> tuple[Memory, ...]:
         """The node 1..K hops after each name; nothing where names are too many to fit a probe for each."""

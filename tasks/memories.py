@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.base import Tokens
-from tasks.depo_codec import PAD, Codec
-from tasks.ragged import ABSENT, at, packed
+from tasks.depo_codec import Codec
+from tasks.depo_paths import names_in, successors
+from tasks.ragged import ABSENT, at
 
 MOST_NAMES = 64
 """Nodes of Depo are looked for name by name: with more names, too few examples have any one of them."""
@@ -104,10 +105,7 @@ def nodes_after_hops(tokens: Tokens, coded: Codec, chances: Sequence[float]) -> 
         coded: How names are written.
         chances: Per number of hops, from 1: of a guess that knows the names on the cycle.
     """
-    names = names_in(tokens, coded)
-    after = np.full((len(names), coded.words + 1), ABSENT, dtype=np.int64)
-    np.put_along_axis(after, names[:, ::2], names[:, 1::2], axis=1)
-    after = after[:, :-1]  # the last column is of edges that short cycles do not have
+    after = successors(names_in(tokens, coded), coded)
     found, nodes = [], after
     for step, chance in enumerate(chances, start=1):
         found.append(
@@ -123,18 +121,3 @@ def nodes_after_hops(tokens: Tokens, coded: Codec, chances: Sequence[float]) -> 
         )
         nodes = at(after, nodes)
     return tuple(found)
-
-
-def names_in(tokens: Tokens, coded: Codec) -> Tokens:
-    """The numbers [B, names] of the names among tokens [B, R], in order, then ABSENT; an even count of columns."""
-    letter = (tokens != PAD) & (tokens < coded.first_hop)
-    last = letter & (tokens >= coded.first_last)
-    number, length = np.zeros(len(tokens), np.int64), np.zeros(len(tokens), np.int64)
-    named = np.full(tokens.shape, ABSENT, dtype=np.int64)
-    for t in range(tokens.shape[1]):
-        number = np.where(letter[:, t], number * coded.letters + (tokens[:, t] - 1) % coded.letters, number)
-        length += letter[:, t]
-        ends = last[:, t]
-        named[ends, t] = number[ends] + coded.starts[length[ends] - coded.lengths[0]]
-        number[ends] = length[ends] = 0
-    return packed(named, named != ABSENT, int(last.sum(axis=1).max(initial=0)), ABSENT)

@@ -16,6 +16,7 @@ from tasks import depo_splits, rng
 from tasks.base import IGNORE
 from tasks.depo import Depo, answer
 from tasks.depo_codec import PAD, Codec
+from tasks.depo_shortcuts import _short_words
 from tasks.ragged import ABSENT, distinct, first_met, halves, packed, shuffled
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -155,8 +156,8 @@ def test_names_are_as_if_drawn_one_by_one() -> None:
     single = []
     for row in inputs:
         single.append(sum(len(name) == 1 for name in set(read_words(task.coded, row))))
-    expected = 1500 * task._short_words
-    assert np.mean(single) == pytest.approx(np.arange(76) @ task._short_words, abs=0.4)
+    expected = 1500 * _short_words(task.coded, task.nodes)
+    assert np.mean(single) == pytest.approx(np.arange(76) @ _short_words(task.coded, task.nodes), abs=0.4)
     within(np.bincount(single, minlength=76)[20:40], expected[20:40])
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from tasks.base import Task
 from tasks.depo import Depo, answer
+from tasks.depo_paths import names_in
 from tasks.gsm_infinite.compact import GSMCompact
 from tasks.gsm_infinite.compact_tokens import FIRST_NUMBER
 from tasks.gsm_infinite.task import GSMInfinite
-from tasks.memories import MOST_NAMES, Memory, names_in
+from tasks.memories import MOST_NAMES, Memory
 from tasks.ragged import ABSENT
 from tasks.recall import Recall
 from tasks.retention import Retention
