@@ -50,6 +50,15 @@ def registered(request: pytest.FixtureRequest) -> ModelConfig:
     return small_config(request.param)
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """As a worker has it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def workers_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Cells of a sweep train in this process: for tests of what a sweep leaves, as a worker is seconds of imports."""

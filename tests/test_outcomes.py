@@ -1,7 +1,6 @@
 """Outcomes per example: the bits that rows are means of, whatever happens to the run; damage named and set aside."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import torch
 from harness import small
 from planted import flat, planted, table
 
@@ -20,20 +18,13 @@ from benchmark.trainer import Trainer
 from benchmark.verify import judge
 from tasks.depo import Depo
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 JOINT = small(strings=2, test_passes=(1, 2))
 SINGLE = replace(
     small(tokens=2000),
     task=Depo(nodes=5, questions=4, max_hops=2, codec="bare", letters=12, distribution="fixed", window_tokens=12),
 )  # each answer with a difficulty of its own
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """As a worker has it."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def train(cell: Cell, folder: Path, stop_after: int = 10**9) -> str:

@@ -4,7 +4,7 @@ import fcntl
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from benchmark.config import Cell
 from benchmark.trainer import Trainer
 from tasks.base import strongest
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CELLS = {
     "plain": small(),
     "several windows, passes and tests": small(strings=2, sleep_passes=2, test_passes=(1, 2, 3), weight_decay=0.1),
@@ -28,15 +30,6 @@ Result = tuple[list[rows.Row], dict[str, Any]]
 
 class Killed(BaseException):
     """What no code catches: the end of the process."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """As a worker has it."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def train(cell: Cell, folder: Path, stop_after: int = 10**9) -> str:
