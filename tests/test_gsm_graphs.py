@@ -1,5 +1,6 @@
 """Problem graphs: recomputed one by one in plain Python, spread as they should be, impossible ones refused."""
 
+import contextlib
 from dataclasses import fields, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks import rng
+from tasks.base import SPLITS
 from tasks.gsm_infinite.generator import Shape, draw, statistics
 from tasks.gsm_infinite.generator.content import content
 from tasks.gsm_infinite.graphs import COUNT, GIVEN, NONE, PRODUCT, RATE, TOTAL, Graphs
@@ -158,6 +160,18 @@ def test_every_problem_is_what_it_should_be(shape: Shape) -> None:
     split="test",
     published=False,
 )
+@example(  # four contents of two operations, all of them train's
+    subset="medium",
+    mode="forward",
+    kinds=4,
+    places=1,
+    max_value=20,
+    max_stated=4,
+    filler=0,
+    filler_kinds=1,
+    split="test",
+    published=True,
+)
 def test_any_shape(split: str, filler: int, **sizes: Any) -> None:
     try:
         shape = Shape(**sizes)
@@ -165,10 +179,24 @@ def test_any_shape(split: str, filler: int, **sizes: Any) -> None:
         assert "at least 4 are needed" in str(error)
         return
     operations = every_operation(shape, 1)
-    graphs, _ = draw(shape, operations, split, np.arange(len(operations)), KEY, filler=filler)
+    try:
+        graphs, _ = draw(shape, operations, split, np.arange(len(operations)), KEY, filler=filler)
+    except RuntimeError as error:  # true: a level with so few contents that the split may own none
+        assert f"found no {split} problem" in str(error)
+        assert min(contents(shape, level) for level in operations) < 40
+        return
     for b in range(len(operations)):
         check(shape, graphs, b)
     assert (content(graphs) == graphs.content).all()
+
+
+def contents(shape: Shape, operations: int) -> int:
+    """How many different contents are met in 192 problems, 64 of each split that has any."""
+    found: set[int] = set()
+    for split in SPLITS:
+        with contextlib.suppress(RuntimeError):
+            found |= set(draw(shape, operations, split, np.arange(64), KEY)[0].content.tolist())
+    return len(found)
 
 
 @pytest.mark.parametrize("published", [False, True])
