@@ -4,7 +4,7 @@ What is counted, seeds alone or new examples too, and how far the limits are, is
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from benchmark.intervals import (
     Interval,
     checked,
     examples_reach,
+    p_value,
     shared_variance,
     standard_error,
     students_reach,
@@ -182,14 +183,5 @@ def _compared(
     if not examples:
         p = 2 * float(special.stdtr(freedom, -abs(difference) / error))
     else:
-        p = _level_of_zero(lambda alpha: reach(alpha) < abs(difference))
+        p = p_value(lambda alpha: reach(alpha) < abs(difference))
     return Paired(difference=interval, p=p, seeds=seeds)
-
-
-def _level_of_zero(excluded: Callable[[float], bool]) -> float:
-    """The p value that belongs to an interval: the smallest tail at which it still excludes no difference."""
-    low, high = -16.0, 0.0  # of its logarithm to base 10
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if excluded(10**middle) else (middle, high)
-    return float(10**high)

@@ -16,7 +16,7 @@ that source's usual interval.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -209,6 +209,15 @@ def hierarchical_bootstrap(
     below, above = np.quantile(of_seeds + centre - mean + shrink * of_examples, [alpha / 2, 1 - alpha / 2])
     low, high = mean + min(0.0, float(below)), mean + max(0.0, float(above))
     return Interval(estimate=mean, low=max(float(least), low), high=min(1.0, high), level=level)
+
+
+def p_value(holds: Callable[[float], bool]) -> float:
+    """The p value that belongs to an interval: the smallest alpha whose interval of level 1 - alpha still `holds`."""
+    low, high = -15.0, 0.0  # of its logarithm to base 10; 1 less a smaller alpha would be 1
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(10**middle) else (middle, high)
+    return float(10**high)
 
 
 def checked(scores: Sequence[float], examples: int) -> Floats:

@@ -122,15 +122,6 @@ def table(found: Sequence[rows.Row]) -> "pl.DataFrame":
     return frame.sort(Key._fields, nulls_last=True)
 
 
-def write_table(path: Path, frame: "pl.DataFrame") -> None:
-    """Write a table of outcomes, atomically."""
-    import io
-
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer)
-    rows.write_atomically(path, buffer.getvalue())
-
-
 def read_table(path: Path) -> "pl.DataFrame":
     """The table in a file or in the folder of a suite; an empty one if there is none.
 

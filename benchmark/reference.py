@@ -159,7 +159,7 @@ def _publish_outcomes(folder: Path, run: Path, kept: set[str], trained: set[str]
         pl.concat([before, new]).unique(outcomes.Key._fields, keep="first").sort(outcomes.Key._fields, nulls_last=True)
     )
     if table.height:
-        outcomes.write_table(folder / outcomes.FILE, table)
+        rows.write_frame(folder / outcomes.FILE, table)
 
 
 def publish(folder: Path, name: str, kept: Sequence[Row]) -> None:

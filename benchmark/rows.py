@@ -211,10 +211,15 @@ def _kinds() -> dict[str, Any]:
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
     """Write `table(rows)` as parquet, atomically."""
+    write_frame(path, table(rows))
+
+
+def write_frame(path: Path, frame: "pl.DataFrame") -> None:
+    """Write any table as parquet, atomically."""
     import io
 
     buffer = io.BytesIO()
-    table(rows).write_parquet(buffer)
+    frame.write_parquet(buffer)
     write_atomically(path, buffer.getvalue())
 
 

@@ -150,7 +150,7 @@ def gather(out: Path) -> None:
     tested = {(row["cell_id"], row["step"]) for row in collected}  # a cell that was killed may not have its rows yet
     lines = [line for path in sorted(out.glob(f"cells/*/{outcomes.LINES}")) for line in outcomes.read_lines(path)]
     if kept := [line for line in lines if (line["cell_id"], line["step"]) in tested]:
-        outcomes.write_table(out / outcomes.FILE, outcomes.table(kept))
+        rows.write_frame(out / outcomes.FILE, outcomes.table(kept))
 
 
 def cells_in(out: Path) -> list[Cell]:

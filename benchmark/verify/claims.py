@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
+from benchmark.intervals import p_value
 from benchmark.statistics import Interval, examples_blur, paired, wilson
 from benchmark.studies import Study, values
 from benchmark.verify.counted import constant, linear
@@ -32,7 +33,6 @@ from benchmark.verify.evidence import (
     places,
     scores,
     shared,
-    smallest_level,
 )
 from benchmark.verify.finding import ANY, Finding
 from benchmark.verify.floors import Floor, floors
@@ -92,7 +92,7 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
         estimate=difference,
         effect=Interval(estimate=margin - abs(difference.estimate), low=margin - far, high=margin - near),
         smallest=ANY,
-        p=smallest_level(inside) if len(one) > 1 else math.nan,
+        p=p_value(lambda alpha: inside(1 - alpha)) if len(one) > 1 else math.nan,
         seeds=len(one),
         spread=deviation(np.subtract(other, one)),
         blur=examples_blur(difference.estimate, count, known),
@@ -133,7 +133,7 @@ def _bounded(study: Study, *, n: int | str, at: str, bound: float, measure: str,
         estimate=estimate,
         effect=Interval(estimate=sign * (estimate.estimate - bound), low=sides[0], high=sides[1]),
         smallest=ANY,
-        p=smallest_level(beyond) if known else math.nan,
+        p=p_value(lambda alpha: beyond(1 - alpha)) if known else math.nan,
         seeds=len(found),
         spread=deviation(list(found.values())) / (1 - floor.share),
         blur=_blur(total, score.estimate) / (1 - floor.share),

@@ -1,7 +1,7 @@
 """Scores out of a study, seed by seed: what claims and controls are judged on."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -209,15 +209,6 @@ def mean_over_seeds(
 def deviation(found: Sequence[float] | np.ndarray) -> float:
     """The standard deviation over seeds; NaN for a single one."""
     return float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
-
-
-def smallest_level(holds: Callable[[float], bool]) -> float:
-    """The p value that belongs to an interval: the smallest alpha whose interval of level 1 - alpha still `holds`."""
-    low, high = -12.0, 0.0  # of its logarithm to base 10
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if holds(1 - 10**middle) else (middle, high)
-    return float(10**high)
 
 
 def about(study: Study) -> str:
