@@ -1,4 +1,4 @@
-"""What the pages promise is there: commands, suites, files, columns, and no numbers without rows behind them."""
+"""What the pages promise is there: commands, suites, files, columns, and no numbers but those of the rows."""
 
 import re
 from pathlib import Path
@@ -9,12 +9,13 @@ import typer
 import baselines
 import tasks
 from baselines.hybrid import MIXERS
-from benchmark import cost_tables, rows
+from benchmark import cost_tables, outcomes, rows, tables, verify
 from benchmark.cli import app
 from benchmark.suites import SUITES
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = ROOT / "results" / "reference"
 RESULTS = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
 
 
@@ -41,7 +42,7 @@ def test_links_to_files_lead_somewhere(page: str) -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("folder", sorted((ROOT / "results" / "reference").glob("*/")), ids=lambda p: p.name)
+@pytest.mark.parametrize("folder", sorted(REFERENCE.glob("*/")), ids=lambda p: p.name)
 def test_reference_results_are_complete_and_read(folder: Path) -> None:
     frame = rows.read_table(folder)
     assert (folder / "environment.json").exists()
@@ -51,6 +52,12 @@ def test_reference_results_are_complete_and_read(folder: Path) -> None:
     assert not any(commit.endswith("-dirty") for commit in commits), "rows come from committed code"
     assert list((folder / "figures").glob("*.png"))
     assert list((folder / "figures").glob("*.svg"))
+    assert (folder / "summary.md").read_text(encoding="utf-8") == tables.markdown(tables.summary(frame)) + "\n"
+
+
+def test_the_verdicts_are_those_of_the_rows() -> None:
+    judged = verify.judge(rows.read_tables([REFERENCE]), outcomes.read_all([REFERENCE]))
+    assert (ROOT / "results" / "verdicts.md").read_text(encoding="utf-8").endswith(f"\n\n{verify.markdown(judged)}\n")
 
 
 @pytest.mark.parametrize("name", ["hybrid", "transformer", "ssm"])
