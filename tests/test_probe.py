@@ -235,11 +235,11 @@ class PlantedModel(Model):
         raise NotImplementedError
 
 
-CELLS = 10
+CELLS = 12  # enough, with 5 steps, that held-out views are many
 
 
 def planted(folder: Path, passes: int = 3, **settings: Any) -> Cell:
-    task = Rule110(cells=CELLS, strings=1, rollout_steps=4)
+    task = Rule110(cells=CELLS, strings=1, rollout_steps=5)
     cell = replace(small(sleep_passes=passes), task=task, model=Planted(**settings))
     save(folder, cell, {"size": torch.ones(())})
     return cell
@@ -267,17 +267,16 @@ def test_what_is_planted_is_read_at_its_pass_alone(tmp_path: Path) -> None:
 def test_blocks_are_probed_together_and_by_themselves(tmp_path: Path) -> None:
     probes, _ = probe.probe(planted(tmp_path, passes=1), tmp_path, examples=600, tested=300)
     table = probe_tables.table("probe.csv", probes).filter((pl.col("kind") == "every cell") & (pl.col("step") == 1))
-    assert dict(table.select("block", "features").iter_rows()) == {None: 16, 0: 10, 1: 6}
+    assert dict(table.select("block", "features").iter_rows()) == {None: 18, 0: 12, 1: 6}
     both, first, second = table.sort("block", nulls_last=False)["accuracy"]
-    assert min(both, first) > 0.99
+    assert (both, first) == (1, 1)
     assert second < 0.75
 
 
 def test_noise_is_read_at_chance(tmp_path: Path) -> None:
     probes, _ = probe.probe(planted(tmp_path, noise=True), tmp_path, examples=2000, tested=1500)
     table = probe_tables.table("probe.csv", probes)
-    # Of few cells the held-out views are few, and their share of ones is not quite the chance of all strings.
-    assert table.select((pl.col("accuracy") - pl.col("chance")).abs().max()).item() < 0.12
+    assert table.select((pl.col("accuracy") - pl.col("chance")).abs().max()).item() < 0.08
 
 
 def test_norms_ranks_and_changes(tmp_path: Path) -> None:
