@@ -62,7 +62,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def workers_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Cells of a sweep train in this process: for tests of what a sweep leaves, as a worker is seconds of imports."""
-    monkeypatch.setattr("benchmark.sweep.run_local", run_here)
+    monkeypatch.setattr("benchmark.run.sweep.run_local", run_here)
     threads = torch.get_num_threads()  # a worker takes one
     yield
     torch.set_num_threads(threads)

@@ -13,9 +13,10 @@ from typing import Any
 from unittest.mock import patch
 
 from baselines.hybrid import Hybrid
-from benchmark import cli, rows, worker
-from benchmark.config import Cell, Training
-from benchmark.executors import Event
+from benchmark import cli, rows
+from benchmark.cells.cell import Cell, Training
+from benchmark.run import worker
+from benchmark.run.executors import Event
 from tasks.rule110 import Rule110
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from benchmark import report, rows, suites
+from benchmark import report, rows
+from benchmark.cells import suites
 from tests.planted import planted
 
 VOID = {"img", "meta", "br", "hr", "input", "link"}

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from benchmark import rows
-from benchmark.studies import Study, studies
+from benchmark.rows.studies import Study, studies
 
 Curve = Callable[[int, int, float], float]
 """Accuracy of an N at a difficulty after a share of the training."""

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 import tasks
-from benchmark.studies import Study, studies
-from benchmark.verify import artefacts
-from benchmark.verify.artefacts import Control, examine, qualification
-from benchmark.verify.evidence import Gain
+from benchmark.judge.claims import artefacts
+from benchmark.judge.claims.artefacts import Control, examine, qualification
+from benchmark.judge.evidence import Gain
+from benchmark.rows.studies import Study, studies
 from tasks.base import Episode
 from tasks.rule110 import Rule110
 from tests.planted import Curve, flat, planted, study, table

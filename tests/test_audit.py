@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 import baselines
 from baselines.base import Model, ModelConfig, State
-from benchmark.audit import audit
-from benchmark.audit.findings import Audit
-from benchmark.audit.holdings import World, differing
 from benchmark.cli.audit import named
+from benchmark.measure.audit import audit
+from benchmark.measure.audit.findings import Audit
+from benchmark.measure.audit.holdings import World, differing
 
 SIZES: dict[str, Any] = {"layout": "attn gdn attn gdn", "d_model": 8, "heads": 2, "mlp_ratio": 1}
 ALL = (1, 2, 3)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from baselines.base import Model, State
 from baselines.sleeper import Sleeper
-from benchmark.audit.admission import admit
+from benchmark.measure.audit.admission import admit
 from tasks.recall import Recall
 
 TASK = Recall(pairs=3, keys=6, values=4, queries=2, window_tokens=6)

@@ -16,18 +16,19 @@ import polars as pl
 import pytest
 import torch
 
-import benchmark.cost
-import benchmark.optimizer
-import benchmark.trainer
+import benchmark.cells.cost
+import benchmark.run.optimizer
+import benchmark.run.trainer
 from baselines import gated_deltanet, hybrid, sleeper
 from benchmark import environment, rows
-from benchmark.check import ALPHA, TOLERANCE, Comparison, checked, compare, judge
-from benchmark.check.aligned import Curves, Pair, align, remarks
+from benchmark.cells.cell import Cell
+from benchmark.cells.facts import cell_facts, failure_row
+from benchmark.cells.suites import suite
 from benchmark.cli import check as cli_check
-from benchmark.config import Cell
+from benchmark.judge.curves import ALPHA, TOLERANCE, Comparison, compare, judge, listing
+from benchmark.judge.curves.alignment import Curves, Pair, align, remarks
 from benchmark.rows import Row
-from benchmark.suites import suite
-from benchmark.trainer import Trainer, cell_facts, failure_row
+from benchmark.run.trainer import Trainer
 from tests.harness import ROOT, bench, small
 
 # --- rows and curves as they might be ---
@@ -147,15 +148,15 @@ def test_tokens_to_halfway_are_told_as_a_ratio() -> None:
         rows.table([r for s in seeds for r in written(replace(BASE, seed=s), scores)])
         for scores, seeds in ((rising, range(3)), (slow, (5, 6)))
     )
-    line = checked.lines(compare(slower, fast))[0]
-    assert line[checked.COLUMNS.index("tokens")].startswith("×1.71")  # 6 points against 3.5
+    line = listing.lines(compare(slower, fast))[0]
+    assert line[listing.COLUMNS.index("tokens")].startswith("×1.71")  # 6 points against 3.5
 
 
 def test_cells_on_one_side_only_are_said() -> None:
     found = compare(frame([20], passes=[1]), REFERENCE)
     assert verdicts(found)[TWO] == "missing"
     assert verdicts(compare(REFERENCE, frame([20], passes=[1])))[TWO] == "new"
-    assert checked.fails(found[1]) and not checked.fails(found[1], allow_missing=True)
+    assert listing.fails(found[1]) and not listing.fails(found[1], allow_missing=True)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_cells_on_one_side_only_are_said() -> None:
 def test_what_fails(verdict: Any, options: tuple[str | None, ...]) -> None:
     comparison = Comparison(name="a", group="b", verdict=verdict, reading="c")
     for option in ("strict", "either_way", "allow_missing", None):
-        assert checked.fails(comparison, **({option: True} if option else {})) == (option in options), option
+        assert listing.fails(comparison, **({option: True} if option else {})) == (option in options), option
 
 
 def failing(seed: int, status: str = "diverged", *, points: int = 0) -> list[Row]:
@@ -222,7 +223,7 @@ def test_other_examples_are_not_compared() -> None:
     newer = frame([20, 21]).with_columns(task_version=pl.col("task_version") + 7, cell_id="x" + pl.col("cell_id"))
     found = compare(newer, REFERENCE)
     assert {c.name: c.verdict for c in found} == {ONE: "incomparable", TWO: "incomparable"}
-    assert all(checked.fails(c, allow_missing=True) and not c.differences for c in found)
+    assert all(listing.fails(c, allow_missing=True) and not c.differences for c in found)
     version = BASE.task.version
     told = f"task rule110 is of version {version + 7} here and of version {version} in the reference"
     assert told in found[0].reading and told in "\n".join(remarks(newer, REFERENCE))
@@ -424,13 +425,13 @@ def drop_fast_weights(patch: pytest.MonkeyPatch) -> None:
 
 def rates(factor: float) -> Callable[[pytest.MonkeyPatch], None]:
     def plant(patch: pytest.MonkeyPatch) -> None:
-        made = benchmark.optimizer.MuonAdamW
+        made = benchmark.run.optimizer.MuonAdamW
 
         def other(model: Any, training: Any) -> Any:
             changed = {name: factor * getattr(training, name) for name in ("muon_lr", "adam_lr")}
             return made(model, replace(training, **changed))
 
-        patch.setattr(benchmark.trainer, "MuonAdamW", other)
+        patch.setattr(benchmark.run.trainer, "MuonAdamW", other)
 
     return plant
 
@@ -461,20 +462,21 @@ def test_planted_regressions_are_caught(
 ) -> None:
     plant(monkeypatch)
     (found,) = compare(trained(CELLS[name], (100, 101), tmp_path), references[name])
-    assert found.verdict == verdict, checked.lines([found])
-    assert checked.fails(found, either_way=True)
+    assert found.verdict == verdict, listing.lines([found])
+    assert listing.fails(found, either_way=True)
 
 
 def test_reruns_with_other_seeds_are_silent(references: dict[str, pl.DataFrame], tmp_path: Path) -> None:
     """Of the smaller cell: `make gate` runs the others."""
     (found,) = compare(trained(CELLS["memory"], (100, 101), tmp_path), references["memory"])
-    assert not checked.fails(found, either_way=True), checked.lines([found])
+    assert not listing.fails(found, either_way=True), listing.lines([found])
 
 
 def test_n_that_is_ignored_is_caught_by_what_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     short = CELLS["memory"].with_settings({"sleep_passes": 2, "tokens": 10_000, "evaluations": 2})
     before = trained(short, range(5), tmp_path)
-    monkeypatch.setattr(benchmark.cost, "_cost", benchmark.cost._cost.__wrapped__)  # a run of its own counts anew
+    counted = benchmark.cells.cost._cost.__wrapped__  # a run of its own counts anew
+    monkeypatch.setattr(benchmark.cells.cost, "_cost", counted)
     sleep = sleeper.Sleeper.sleep
     monkeypatch.setattr(sleeper.Sleeper, "sleep", lambda self, tokens, state, passes: sleep(self, tokens, state, 1))
     (found,) = compare(trained(short, (100,), tmp_path), before)

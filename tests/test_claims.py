@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from benchmark.statistics import verdict
-from benchmark.studies import Study
-from benchmark.verify import claims
-from benchmark.verify.evidence import LackingError
-from benchmark.verify.finding import Finding
-from benchmark.verify.floors import floors
+from benchmark.judge.claims import forms
+from benchmark.judge.claims.finding import Finding
+from benchmark.judge.claims.floors import floors
+from benchmark.judge.evidence import LackingError
+from benchmark.judge.statistics import verdict
+from benchmark.rows.studies import Study
 from tasks.rule110_shortcuts import seen_cells
 from tests.planted import Curve, flat, planted, study
 
@@ -34,7 +34,7 @@ def said(found: Finding) -> str:
 
 
 def judged(form: str, options: dict[str, Any], curve: Curve, **how: Any) -> str:
-    return said(claims.FORMS[form](study(planted(curve, **how)), **options))
+    return said(forms.FORMS[form](study(planted(curve, **how)), **options))
 
 
 def falling(n: int, depth: int, share: float) -> float:
@@ -108,16 +108,16 @@ def test_every_form_gives_every_verdict(
 )
 def test_no_form_passes_its_own_smallest(form: str, options: dict[str, Any], curve: Curve, how: dict[str, Any]) -> None:
     """What is there for sure but smaller than what would matter is never reproduced; a little more of it is."""
-    found = claims.FORMS[form](study(planted(curve, examples=200_000, **how)), **options)
+    found = forms.FORMS[form](study(planted(curve, examples=200_000, **how)), **options)
     assert said(found) != "reproduced"
     if "smallest" in options:
         assert found.effect.low > 0 and found.p is not None and found.p < 0.05
         enough = options | {"smallest": 0.9 * found.effect.estimate}
-        assert said(claims.FORMS[form](study(planted(curve, examples=200_000, **how)), **enough)) == "reproduced"
+        assert said(forms.FORMS[form](study(planted(curve, examples=200_000, **how)), **enough)) == "reproduced"
 
 
 def test_a_setting_that_helps_less_than_would_matter() -> None:
-    found = claims.helps(halves(0.64, 0.001), **HELPS)
+    found = forms.helps(halves(0.64, 0.001), **HELPS)
     assert found.effect.low > 0 and found.p is not None and found.p < 0.05
     assert said(found) != "reproduced"
 
@@ -143,28 +143,28 @@ FALLING = {1: 0.9, 2: 0.8, 3: 0.7, 4: 0.6}
     ],
 )
 def test_the_fall_of_a_shortcut_is_no_fall(above: Callable[[int], float], expected: str) -> None:
-    found = claims.falls(known(FALLING, lambda n, depth, share: FALLING[depth] + above(depth), noise=0.002), **FALLS)
+    found = forms.falls(known(FALLING, lambda n, depth, share: FALLING[depth] + above(depth), noise=0.002), **FALLS)
     assert said(found) == expected
     assert "over chance; " in found.reading and "over the best of cheap; " in found.reading
     without = study(planted(lambda n, depth, share: FALLING[depth], depths=list(FALLING), noise=0.002))
-    assert said(claims.falls(without, **FALLS)) == "reproduced"
+    assert said(forms.falls(without, **FALLS)) == "reproduced"
 
 
 def test_a_rise_of_the_shortcut_does_not_make_a_fall() -> None:
     """The same score everywhere falls above a shortcut that rises, but not above chance."""
     rising = {depth: 1.5 - FALLING[depth] - 0.1 for depth in FALLING}
-    found = claims.falls(known(rising, flat(n1=0.85, n2=0.85), noise=0.002), **FALLS)
+    found = forms.falls(known(rising, flat(n1=0.85, n2=0.85), noise=0.002), **FALLS)
     assert said(found) == "not reproduced"
     assert found.reading.count("the first decides") == 1
 
 
 def test_where_a_shortcut_gets_everything_nothing_is_above_it() -> None:
     table = {0: 1.0, 1: 1.0, 2: 0.7, 3: 0.6, 4: 0.5}
-    found = claims.falls(known(table, lambda n, d, share: 1 - 0.06 * d, noise=0.002), **FALLS | {"smallest": 0.01})
+    found = forms.falls(known(table, lambda n, d, share: 1 - 0.06 * d, noise=0.002), **FALLS | {"smallest": 0.01})
     assert "0.55, 0.52 at t = 2, 3, 4 over the best of cheap" in found.reading
     few = {0: 1.0, 1: 1.0, 2: 1.0, 3: 0.6, 4: 0.55}
     with pytest.raises(LackingError, match=r"over the best known shortcuts .* three difficulties or more; there are 2"):
-        claims.falls(known(few, lambda n, d, share: 1 - 0.06 * d), **FALLS)
+        forms.falls(known(few, lambda n, d, share: 1 - 0.06 * d), **FALLS)
 
 
 def test_tokens_to_what_a_shortcut_gets_are_no_tokens_to_computation() -> None:
@@ -175,29 +175,29 @@ def test_tokens_to_what_a_shortcut_gets_are_no_tokens_to_computation() -> None:
     def learned(n: int, depth: int, share: float) -> float:
         return 0.93 if share >= 0.1 + 0.1 * depth else 0.5
 
-    found = claims.later(known(shortcuts, learned, **how), **LATER)
+    found = forms.later(known(shortcuts, learned, **how), **LATER)
     assert said(found) == "not reproduced"
     without = study(planted(learned, depths=list(shortcuts), **how))  # type: ignore[arg-type]
-    assert said(claims.later(without, **LATER)) == "reproduced"
+    assert said(forms.later(without, **LATER)) == "reproduced"
 
 
 def test_bounds_of_lifts_take_the_floor_that_makes_them_harder() -> None:
     rows = known({0: 0.6, 2: 0.6, 4: 0.6}, flat(n1=0.62, n2=0.62), noise=0.001, examples=200_000)
-    assert said(claims.below(rows, **LIFT)) == "not reproduced"  # 0.24 over chance, 0.05 over the shortcut
+    assert said(forms.below(rows, **LIFT)) == "not reproduced"  # 0.24 over chance, 0.05 over the shortcut
     above = {"n": 1, "at": "deepest", "measure": "lift", "bound": 0.2}
-    assert said(claims.above(rows, **above)) == "not reproduced"
+    assert said(forms.above(rows, **above)) == "not reproduced"
     assert (
-        "a lift of 0.0" in claims.above(rows, **above).reading
-        and "over cheap (0.600)" in claims.above(rows, **above).reading
+        "a lift of 0.0" in forms.above(rows, **above).reading
+        and "over cheap (0.600)" in forms.above(rows, **above).reading
     )
 
 
 def test_equal_guesses_are_no_equality() -> None:
     at_shortcut = known({0: 0.8, 2: 0.8, 4: 0.8}, flat(n1=0.8, n2=0.8), noise=0.002)
     with pytest.raises(LackingError, match=r"neither N = 1 nor N = 2 is above cheap \(0.800\): equal guesses"):
-        claims.equal(at_shortcut, **EQUAL)
+        forms.equal(at_shortcut, **EQUAL)
     stored = known({0: 1.0, 2: 1.0, 4: 1.0}, flat(n1=0.99, n2=0.99), noise=0.002)
-    assert said(claims.equal(stored, **EQUAL)) == "reproduced"  # a table gets it: the task is to store
+    assert said(forms.equal(stored, **EQUAL)) == "reproduced"  # a table gets it: the task is to store
 
 
 def test_shortcuts_of_rows_that_do_not_name_them_are_those_of_the_task() -> None:
@@ -223,7 +223,7 @@ def test_a_peak_is_no_growth(gains: tuple[float, ...], noise: float, expected: s
     def curve(n: int, depth: int, share: float) -> float:
         return 0.6 + (gains[depth // 2] if n == 2 else 0)
 
-    found = claims.gain_grows(study(planted(curve, noise=noise)), **GROWS)
+    found = forms.gain_grows(study(planted(curve, noise=noise)), **GROWS)
     assert said(found) == expected
     assert ("a peak" in found.reading) is (expected == "not reproduced")
 
@@ -248,7 +248,7 @@ def halves(other: float, noise: float, draw: int = 0, seeds: int = 5) -> Study:
     [(0.8, 0.01, "reproduced"), (0.6, 0.005, "not reproduced"), (0.65, 0.3, "not enough evidence")],
 )
 def test_a_setting_that_helps(other: float, noise: float, expected: str) -> None:
-    assert said(claims.helps(halves(other, noise), **HELPS)) == expected
+    assert said(forms.helps(halves(other, noise), **HELPS)) == expected
 
 
 @pytest.mark.parametrize(
@@ -262,23 +262,23 @@ def test_a_setting_that_helps(other: float, noise: float, expected: str) -> None
     ],
 )
 def test_counted_costs_need_no_seeds(form: str, options: dict[str, Any], ratio: float, holds: bool) -> None:
-    found = claims.FORMS[form](study(planted(flat(n1=0.6, n2=0.6, n4=0.6), ns=(1, 2, 4), seeds=1)), **options)
+    found = forms.FORMS[form](study(planted(flat(n1=0.6, n2=0.6, n4=0.6), ns=(1, 2, 4), seeds=1)), **options)
     assert found.p is None
     assert found.estimate.estimate == pytest.approx(ratio)
     assert (found.effect.low > 0) is holds
 
 
-@pytest.mark.parametrize("form", claims.FORMS)
+@pytest.mark.parametrize("form", forms.FORMS)
 def test_what_rows_lack_is_said(form: str) -> None:
     """One N, one difficulty: no form can judge that, and each says why."""
-    parameters = inspect.signature(claims.FORMS[form]).parameters
+    parameters = inspect.signature(forms.FORMS[form]).parameters
     given = {
         "low": 1, "high": 2, "n": 2, "at": "deepest", "smallest": 0.1, "margin": 0.1, "bound": 0.5, "lift": 0.8,
         "column": "wake_flops", "base": 0.0, "within": 0.1,
     }  # fmt: skip
     options = {name: given[name] for name in parameters if name in given}
     with pytest.raises(LackingError, match=r"N = 2|difficult|N above 1|N = 1"):
-        claims.FORMS[form](study(planted(flat(n1=0.6), ns=(1,), depths=(3,))), **options)
+        forms.FORMS[form](study(planted(flat(n1=0.6), ns=(1,), depths=(3,))), **options)
 
 
 # Calibration. A true effect of nothing, or a value exactly at the bound, passes for a reproduced claim in at most 5 %.
@@ -307,5 +307,5 @@ def noise_only(draw: int, **how: Any) -> Study:
     ],
 )
 def test_noise_is_rarely_taken_for_a_claim(form: str, options: dict[str, Any], make: Callable[[int], Study]) -> None:
-    alarms = sum(said(claims.FORMS[form](make(draw), **options)) == "reproduced" for draw in range(DRAWS))
+    alarms = sum(said(forms.FORMS[form](make(draw), **options)) == "reproduced" for draw in range(DRAWS))
     assert alarms / DRAWS <= MOST

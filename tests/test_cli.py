@@ -13,12 +13,13 @@ import torch
 from harness import Done, bench, real_bench
 from rich.console import Console
 
-from benchmark import environment, rows, sweep
-from benchmark.config import Cell
-from benchmark.executors import Event
-from benchmark.progress import Board
-from benchmark.suites import SUITES, suite
-from benchmark.trainer import Trainer
+from benchmark import environment, rows
+from benchmark.cells.cell import Cell
+from benchmark.cells.suites import SUITES, suite
+from benchmark.run import sweep
+from benchmark.run.board import Board
+from benchmark.run.executors import Event
+from benchmark.run.trainer import Trainer
 from tasks.rule110 import Rule110
 
 SETTINGS = {"d_model": 8, "batch": 8, "tokens": 2000, "test_examples": 32}  # 28 steps

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from benchmark import rows
 from benchmark.figures import COMPARISONS, alts, draw, style
 from benchmark.figures.comparisons import RULES
-from benchmark.studies import compared, studies
+from benchmark.rows.studies import compared, studies
 
 Cell = list[rows.Row]
 

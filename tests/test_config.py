@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from baselines.hybrid import Hybrid
-from benchmark.config import Cell, Training, parse_setting
+from benchmark.cells.cell import Cell, Training, parse_setting
 from tasks.base import Task
 from tasks.recall import Recall
 from tasks.rule110 import Rule110

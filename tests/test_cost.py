@@ -9,9 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.base import ModelConfig
 from baselines.hybrid import Hybrid
-from benchmark.config import Cell, Training
-from benchmark.cost import _cost, cost
-from benchmark.suites import suite
+from benchmark.cells.cell import Cell, Training
+from benchmark.cells.cost import _cost, cost
+from benchmark.cells.suites import suite
 from tasks.rule110 import Rule110
 
 TASK = Rule110(cells=5, strings=2, rollout_steps=1)

@@ -9,8 +9,8 @@ import pytest
 import baselines
 import tasks
 from benchmark import rows
-from benchmark.config import Cell, Training
-from benchmark.cost import cost
+from benchmark.cells.cell import Cell, Training
+from benchmark.cells.cost import cost
 from benchmark.environment import REFERENCE
 
 TABLES = sorted(REFERENCE.glob("*/rows.parquet"))

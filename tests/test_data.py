@@ -12,7 +12,7 @@ import pytest
 from harness import bench, start
 
 import tasks
-from benchmark import data
+from tasks import export
 from tasks.base import IGNORE, Task
 from tasks.recall import Recall
 from tasks.rule110 import Rule110
@@ -22,7 +22,7 @@ ALL = pytest.mark.parametrize("name", tasks.available())
 
 
 def read(path: Path) -> pl.DataFrame:
-    return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_ndjson(path, schema=data.SCHEMA)
+    return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_ndjson(path, schema=export.SCHEMA)
 
 
 class Breaks(Rule110):
@@ -38,7 +38,7 @@ class Breaks(Rule110):
 
 
 @ALL
-@pytest.mark.parametrize("suffix", data.SUFFIXES)
+@pytest.mark.parametrize("suffix", export.SUFFIXES)
 def test_a_file_holds_the_episodes_of_a_task(name: str, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"rows{suffix}"
     done = bench("data", name, "--split", "test", "--examples", EXAMPLES, "--seed", 3, "--out", path)
@@ -48,7 +48,7 @@ def test_a_file_holds_the_episodes_of_a_task(name: str, suffix: str, tmp_path: P
     task = tasks.load(name)()
     episode = task.episodes("test", range(EXAMPLES), seed=3)
     frame = read(path)
-    assert dict(frame.schema) == data.SCHEMA
+    assert dict(frame.schema) == export.SCHEMA
     assert frame["index"].to_list() == list(range(EXAMPLES))
     for column, value in {"task": name, "version": task.version, "split": "test", "seed": 3}.items():
         assert set(frame[column]) == {value}
@@ -88,15 +88,15 @@ def test_answers_in_words() -> None:
 
 def test_pieces_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task, counted = Rule110(cells=8), list[int]()
-    data.write(task, tmp_path / "whole.parquet", split="train", examples=10)
-    monkeypatch.setattr(data, "_CHUNK_TOKENS", 3 * task.seq_len)
-    data.write(task, tmp_path / "pieces.parquet", split="train", examples=10, advance=counted.append)
+    export.write(task, tmp_path / "whole.parquet", split="train", examples=10)
+    monkeypatch.setattr(export, "_CHUNK_TOKENS", 3 * task.seq_len)
+    export.write(task, tmp_path / "pieces.parquet", split="train", examples=10, advance=counted.append)
     assert counted == [3, 3, 3, 1]
     assert read(tmp_path / "pieces.parquet").equals(read(tmp_path / "whole.parquet"))
     assert read(tmp_path / "pieces.parquet").height == 10
     for examples, size in ((1, 1), (7, 5)):
-        monkeypatch.setattr(data, "_CHUNK_TOKENS", size)  # less than an example
-        assert [len(piece) for piece in data.chunks(task, examples)] == [1] * examples
+        monkeypatch.setattr(export, "_CHUNK_TOKENS", size)  # less than an example
+        assert [len(piece) for piece in export.chunks(task, examples)] == [1] * examples
 
 
 def test_settings(tmp_path: Path) -> None:
@@ -128,10 +128,10 @@ def test_a_file_is_not_replaced_unless_told(tmp_path: Path) -> None:
     assert read(path).height == 2
 
 
-@pytest.mark.parametrize("suffix", data.SUFFIXES)
+@pytest.mark.parametrize("suffix", export.SUFFIXES)
 def test_what_breaks_leaves_what_was_there(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(tasks.TASKS, "breaks", f"{__name__}:Breaks")
-    monkeypatch.setattr(data, "_CHUNK_TOKENS", 1)
+    monkeypatch.setattr(export, "_CHUNK_TOKENS", 1)
     path = tmp_path / f"rows{suffix}"
     path.write_text("mine")
     done = bench("data", "breaks", "--out", path, "--examples", 3, "--force")
@@ -141,7 +141,7 @@ def test_what_breaks_leaves_what_was_there(suffix: str, tmp_path: Path, monkeypa
     assert path.read_text() == "mine"
 
 
-@pytest.mark.parametrize("suffix", data.SUFFIXES)
+@pytest.mark.parametrize("suffix", export.SUFFIXES)
 def test_ctrl_c_leaves_nothing(suffix: str, tmp_path: Path) -> None:
     process = start("data", "rule110", "--examples", 10**8, "--out", tmp_path / f"rows{suffix}", cwd=tmp_path)
     for _ in range(600):
@@ -188,4 +188,4 @@ def test_every_task_gives_every_column() -> None:
     assert issubclass(Breaks, Task)
     for name in tasks.available():
         (row,) = tasks.load(name)().records("train", [0])
-        assert list(row) == list(data.SCHEMA)
+        assert list(row) == list(export.SCHEMA)

@@ -9,9 +9,12 @@ import typer
 import baselines
 import tasks
 from baselines.hybrid import MIXERS
-from benchmark import cost_tables, outcomes, rows, tables, verify
+from benchmark import rows
+from benchmark.cells.suites import SUITES
 from benchmark.cli import app
-from benchmark.suites import SUITES
+from benchmark.judge import claims, summaries
+from benchmark.measure import cost_tables
+from benchmark.rows import outcomes
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,12 +55,12 @@ def test_reference_results_are_complete_and_read(folder: Path) -> None:
     assert not any(commit.endswith("-dirty") for commit in commits), "rows come from committed code"
     assert list((folder / "figures").glob("*.png"))
     assert list((folder / "figures").glob("*.svg"))
-    assert (folder / "summary.md").read_text(encoding="utf-8") == tables.markdown(tables.summary(frame)) + "\n"
+    assert (folder / "summary.md").read_text(encoding="utf-8") == summaries.markdown(summaries.summary(frame)) + "\n"
 
 
 def test_the_verdicts_are_those_of_the_rows() -> None:
-    judged = verify.judge(rows.read_tables([REFERENCE]), outcomes.read_all([REFERENCE]))
-    assert (ROOT / "results" / "verdicts.md").read_text(encoding="utf-8").endswith(f"\n\n{verify.markdown(judged)}\n")
+    judged = claims.judge(rows.read_tables([REFERENCE]), outcomes.read_all([REFERENCE]))
+    assert (ROOT / "results" / "verdicts.md").read_text(encoding="utf-8").endswith(f"\n\n{claims.markdown(judged)}\n")
 
 
 @pytest.mark.parametrize("name", ["hybrid", "transformer", "ssm"])

@@ -21,8 +21,8 @@ from harness import ROOT, bench
 from benchmark import rows
 from benchmark.figures import COMPARISONS, FIGURES, draw, drawn, style
 from benchmark.figures.alts import ALTS
-from benchmark.learning_curve import tokens_to
-from benchmark.studies import Study, studies
+from benchmark.judge.learning_curve import tokens_to
+from benchmark.rows.studies import Study, studies
 
 CHANCE = {0: 0.5, 2: 0.53125, 4: 0.535156, 6: 0.539, 8: 0.54056, 10: 0.5443}
 EVALUATIONS = 20

@@ -16,9 +16,10 @@ from baselines import gated_deltanet
 from baselines.base import Model, ModelConfig, State
 from baselines.fast_weights import gated_delta
 from baselines.sleeper import Sleeper
-from benchmark import evaluate as evaluation
-from benchmark.evaluate import Score, evaluate
 from benchmark.forward import Batch, autocast, predict, split_windows, token_losses
+from benchmark.rows.scores import Score
+from benchmark.run import evaluate as evaluation
+from benchmark.run.evaluate import evaluate
 from tasks.base import IGNORE, Episode, Task, Tokens
 
 CPU = torch.device("cpu")

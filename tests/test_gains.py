@@ -1,4 +1,4 @@
-"""Gains of N over 1: paired by seed, with the interval of `benchmark.statistics`, at equal tokens and equal FLOPs."""
+"""Gains of N over 1: paired by seed, with the interval of `judge.statistics`, at equal tokens and equal FLOPs."""
 
 import matplotlib
 import numpy as np
@@ -6,10 +6,11 @@ import polars as pl
 import pytest
 from test_tables import cell
 
-from benchmark import rows, statistics
+from benchmark import rows
 from benchmark.figures import style
 from benchmark.figures.gains import EQUAL_FLOPS, EQUAL_TOKENS, gain_by_depth, gains
-from benchmark.studies import Study, studies
+from benchmark.judge import statistics
+from benchmark.rows.studies import Study, studies
 
 
 def study(*cells: list[rows.Row], examples: int = 2048) -> Study:

@@ -10,7 +10,7 @@ import pytest
 from harness import bench
 
 import tasks
-from benchmark import gallery
+from tasks import gallery
 from tasks.rule110 import Rule110
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from benchmark import rows
-from benchmark.config import Cell
+from benchmark.cells.cell import Cell
+from benchmark.cells.suites import suite
 from benchmark.forward import predict, token_losses
-from benchmark.suites import suite
-from benchmark.trainer import Trainer, made_ahead
+from benchmark.run.trainer import Trainer, made_ahead
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 

@@ -11,11 +11,12 @@ import pytest
 from harness import bench
 
 import tasks
-from benchmark import data, hardness
+from benchmark.cells.suites import TOKENS, training_examples
 from benchmark.environment import ROOT
-from benchmark.training_table import TOKENS, TrainingTable, training_examples, training_table
+from tasks import export, hardness
 from tasks.base import IGNORE, Episode, Task, Tokens
 from tasks.rule110 import Rule110
+from tasks.training_table import TrainingTable, training_table
 
 COMMITTED = ROOT / "results" / "hardness"
 
@@ -229,7 +230,7 @@ def test_a_task_that_no_suite_trains_on_has_a_budget() -> None:
 
 def test_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, counted = hardness.measure(Fake(), 1, 20), list[int]()
-    monkeypatch.setattr(data, "_CHUNK_TOKENS", 6 * Fake().seq_len)
+    monkeypatch.setattr(export, "_CHUNK_TOKENS", 6 * Fake().seq_len)
     assert hardness.measure(Fake(), 1, 20, counted.append) == whole
     assert counted == [6, 6, 6, 2] * 3
 

@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmark.check import LOSS, VERDICTS, Comparison, Difference, checked
-from benchmark.check.junit import document
-from benchmark.statistics import Interval
+from benchmark.judge.curves import LOSS, VERDICTS, Comparison, Difference, listing
+from benchmark.judge.curves.junit import document
+from benchmark.judge.statistics import Interval
 
 
 def comparison(verdict: Any, name: str = "a", reading: str = "why") -> Comparison:
@@ -24,7 +24,7 @@ def comparison(verdict: Any, name: str = "a", reading: str = "why") -> Compariso
 
 
 def parsed(*found: Comparison, **options: bool) -> ElementTree.Element:
-    fails = partial(checked.fails, **options)
+    fails = partial(listing.fails, **options)
     return ElementTree.fromstring(document(found, fails=fails, name="check", properties={"alpha": 0.01}))
 
 
@@ -32,7 +32,7 @@ def parsed(*found: Comparison, **options: bool) -> ElementTree.Element:
 def test_counts_are_those_of_the_cases(options: dict[str, bool]) -> None:
     found = [comparison(verdict, name=verdict) for verdict in VERDICTS]
     root = parsed(*found, **options)
-    failing = {c.name for c in found if checked.fails(c, **options)}
+    failing = {c.name for c in found if listing.fails(c, **options)}
     for element in (root, root[0]):
         assert element.attrib | {"name": ""} == {
             "name": "",
@@ -65,5 +65,5 @@ def test_the_settings_of_the_check_are_properties() -> None:
 
 
 def test_the_same_verdicts_give_the_same_bytes() -> None:
-    one, other = (document([comparison("pass")], fails=checked.fails, name="n", properties={}) for _ in range(2))
+    one, other = (document([comparison("pass")], fails=listing.fails, name="n", properties={}) for _ in range(2))
     assert one == other and one.startswith(b"<?xml")

@@ -16,11 +16,11 @@ import baselines
 from baselines.base import Model, ModelConfig, State
 from baselines.hybrid import MIXERS, Hybrid
 from baselines.presets import FullCache, LoopedHybrid, PureSSM, SlidingHybrid, Transformer
-from benchmark import cost_tables, latency
-from benchmark.config import Cell, Training, parse_setting
-from benchmark.cost import cost
+from benchmark.cells.cell import Cell, Training, parse_setting
+from benchmark.cells.cost import cost
 from benchmark.figures import cost_figure, style
-from benchmark.latency import CONTEXT, VOCABULARY, counts, measure
+from benchmark.measure import cost_tables, latency
+from benchmark.measure.latency import CONTEXT, VOCABULARY, counts, measure
 from tasks.rule110 import Rule110
 
 SIZES: dict[str, Any] = {"d_model": 8, "heads": 2, "mlp_ratio": 1}

@@ -20,6 +20,20 @@ MAX_LINES = 300
 # An arrow that must not exist: code in the first package may not name the others.
 FORBIDDEN = {"tasks": ("benchmark", "baselines"), "baselines": ("benchmark", "tasks")}
 
+# The rooms of benchmark/, and the rooms that each may import from.
+ROOMS: dict[str, set[str]] = {
+    "environment": set(),
+    "forward": set(),
+    "rows": {"environment"},
+    "cells": {"environment", "rows", "forward"},
+    "run": {"environment", "rows", "forward", "cells"},
+    "judge": {"environment", "rows", "cells"},
+    "measure": {"environment", "rows", "forward", "cells", "run", "judge"},
+    "figures": {"environment", "rows", "cells", "run", "judge", "measure"},
+    "report": {"environment", "rows", "cells", "run", "judge", "measure", "figures"},
+    "cli": {"environment", "rows", "forward", "cells", "run", "judge", "measure", "figures", "report"},
+}
+
 
 def sources(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
@@ -147,6 +161,50 @@ def test_an_import_along_the_arrows_passes(source: str) -> None:
     assert against_the_arrows(source, Path("tasks/gsm/example.py")) == []
 
 
+def room(module: str) -> str | None:
+    """The room of benchmark/ that a dotted path leads into."""
+    parts = re.split(r"[.:]", module)
+    return parts[1] if parts[0] == "benchmark" and len(parts) > 1 else None
+
+
+def between_rooms(source: str, own: str) -> list[str]:
+    """The rooms that a file of a room imports from against the arrows; `from benchmark import rows` counts too."""
+    names = [name for _, name in imported(source, ("benchmark", own))]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == "benchmark":
+            names += [f"benchmark.{alias.name}" for alias in node.names]
+    return sorted({entered for name in names if (entered := room(name)) in ROOMS} - ROOMS[own] - {own})
+
+
+def test_rooms_are_entered_along_the_arrows() -> None:
+    found = {path.stem if path.is_file() else path.name for path in (ROOT / "benchmark").iterdir()}
+    assert found - {"__init__", "__pycache__"} <= set(ROOMS), "a room without arrows"
+    wrong = {}
+    for file in sources("benchmark"):
+        own = file.relative_to(ROOT / "benchmark").parts[0].removesuffix(".py")
+        if own in ROOMS and (entered := between_rooms(file.read_text("utf-8"), own)):
+            wrong[str(file.relative_to(ROOT))] = entered
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from benchmark import cli",
+        "from benchmark.cli.console import terminal",
+        "import benchmark.run.trainer",
+        "X = 'benchmark.run.local:Local'",
+    ],
+)
+def test_a_climb_is_noticed(source: str) -> None:
+    assert len(between_rooms(source, "cells")) == 1
+
+
+def test_rooms_are_no_circle() -> None:
+    order = list(ROOMS)
+    assert all(order.index(below) < order.index(own) for own, all_below in ROOMS.items() for below in all_below)
+
+
 def test_nothing_is_unpickled() -> None:
     """A checkpoint is data: SECURITY.md promises the weights-only loader and no pickle."""
     wrong = []
@@ -176,8 +234,11 @@ def test_files_stay_readable_in_one_sitting() -> None:
     [
         # `bench --help` answers at once: torch alone costs more than a second.
         ("benchmark.cli", ("torch", "polars", "matplotlib")),
+        # Rows are read, judged and drawn without what trains.
+        ("benchmark.rows benchmark.rows.studies benchmark.rows.outcomes benchmark.judge.claims", ("torch",)),
+        ("benchmark.judge.curves benchmark.judge.summaries benchmark.judge.seeds benchmark.figures", ("torch",)),
         # Whatever trains a cell runs on a machine with torch and numpy alone.
-        ("benchmark.trainer benchmark.worker", ("polars", "matplotlib", "rich", "typer", "pydantic")),
+        ("benchmark.run.trainer benchmark.run.worker", ("polars", "matplotlib", "rich", "typer", "pydantic")),
     ],
 )
 def test_import_loads_no_more_than_it_needs(modules: str, banned: tuple[str, ...]) -> None:

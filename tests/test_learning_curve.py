@@ -5,8 +5,8 @@ import pytest
 from test_tables import cell
 
 from benchmark import rows
-from benchmark.learning_curve import REACH, at_flops, least, most, tokens_to
-from benchmark.studies import Study, studies
+from benchmark.judge.learning_curve import REACH, at_flops, least, most, tokens_to
+from benchmark.rows.studies import Study, studies
 
 
 def study(*cells: list[rows.Row]) -> Study:

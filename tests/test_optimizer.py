@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from baselines.base import Model, ModelConfig
 from baselines.hybrid import Hybrid
-from benchmark.config import Training
-from benchmark.optimizer import MuonAdamW
+from benchmark.cells.cell import Training
+from benchmark.run.optimizer import MuonAdamW
 
 TRAINING = Training(tokens=1, muon_lr=0.02, adam_lr=3e-3, weight_decay=0.1, clip=1.0)
 

@@ -11,11 +11,13 @@ import pytest
 from harness import small
 from planted import flat, planted, table
 
-from benchmark import outcomes, rows, sweep
-from benchmark.config import Cell
-from benchmark.outcomes import Key, Outcome
-from benchmark.trainer import Trainer
-from benchmark.verify import judge
+from benchmark import rows
+from benchmark.cells.cell import Cell
+from benchmark.judge.claims import judge
+from benchmark.rows import outcomes
+from benchmark.rows.outcomes import Key, Outcome
+from benchmark.run import sweep
+from benchmark.run.trainer import Trainer
 from tasks.depo import Depo
 
 pytestmark = pytest.mark.usefixtures("one_thread")

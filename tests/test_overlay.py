@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 
 from benchmark import rows
 from benchmark.figures import comparisons, curves, finals, overlay, style
-from benchmark.studies import Study, compared, studies
-from benchmark.verify import paper
+from benchmark.judge import paper
+from benchmark.rows.studies import Study, compared, studies
 
 Draw = Callable[[Study], Figure | None]
 

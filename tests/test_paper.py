@@ -9,12 +9,13 @@ import pytest
 import typer
 
 from benchmark import rows
+from benchmark.cells.request import Request
+from benchmark.cells.suites import SUITES
 from benchmark.cli import app
 from benchmark.cli.console import numbers
-from benchmark.request import Request
-from benchmark.suites import SUITES
-from benchmark.verify import ALPHA, artefacts, claims, paper
-from benchmark.verify.evidence import PLACES
+from benchmark.judge import paper
+from benchmark.judge.claims import ALPHA, artefacts, forms
+from benchmark.judge.evidence import PLACES
 
 CLAIMS = paper.claims()
 SETTINGS = paper.settings()
@@ -87,7 +88,7 @@ def test_the_claims_have_names_of_their_own() -> None:
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_every_claim_can_be_judged(claim: paper.Claim) -> None:
     assert claim.suite in SUITES
-    inspect.signature(claims.FORMS[claim.form]).bind(object(), **claim.options)
+    inspect.signature(forms.FORMS[claim.form]).bind(object(), **claim.options)
     assert claim.options.get("at", "all") in PLACES
     assert set(claim.controls) <= set(artefacts.NAMES)
     assert all(text.strip() for text in (claim.claim, claim.reduced, claim.because))

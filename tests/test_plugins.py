@@ -25,10 +25,10 @@ from baselines.hybrid import Hybrid
 from baselines.presets import FullCache, JetHybrid, LoopedHybrid, SlidingHybrid, Transformer
 from baselines.sleeper import Sleeper
 from benchmark import rows
-from benchmark.config import Cell, Training
-from benchmark.grids import Grid, Plan
-from benchmark.suites import suite
-from benchmark.trainer import Trainer
+from benchmark.cells.cell import Cell, Training
+from benchmark.cells.grids import Grid, Plan
+from benchmark.cells.suites import suite
+from benchmark.run.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 TOY = ROOT / "tests" / "toy"

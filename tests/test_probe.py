@@ -16,14 +16,16 @@ from torch import Tensor, nn
 
 from baselines.base import Model, ModelConfig, State
 from baselines.hybrid import Hybrid
-from benchmark import checkpoint, probe, rows
-from benchmark.config import Cell
+from benchmark import rows
+from benchmark.cells.cell import Cell
 from benchmark.figures import probe_figure, style
-from benchmark.probe import linear_probe
-from benchmark.probe import tables as probe_tables
-from benchmark.probe.linear_probe import PENALTIES, Sample, alike, read_off, ridge, standardised
-from benchmark.probe.states import Examples, effective_rank, fast_weights, network
-from benchmark.trainer import Trainer
+from benchmark.measure import probe
+from benchmark.measure.probe import linear_probe
+from benchmark.measure.probe import tables as probe_tables
+from benchmark.measure.probe.linear_probe import PENALTIES, Sample, alike, read_off, ridge, standardised
+from benchmark.measure.probe.states import Examples, effective_rank, fast_weights, network
+from benchmark.run import checkpoint
+from benchmark.run.trainer import Trainer
 from tasks.base import Task
 from tasks.depo import Depo
 from tasks.gsm_infinite.task import GSMInfinite

@@ -6,12 +6,13 @@ import polars as pl
 import pytest
 from planted import flat, planted, table
 
-from benchmark import environment, rows, seeds, tables
+from benchmark import environment, rows
+from benchmark.cells.facts import cell_facts
 from benchmark.figures import gains
-from benchmark.studies import studies
-from benchmark.trainer import cell_facts
-from benchmark.verify import judge
-from benchmark.verify.evidence import LackingError, Scores, aligned, common
+from benchmark.judge import seeds, summaries
+from benchmark.judge.claims import judge
+from benchmark.judge.evidence import LackingError, Scores, aligned, common
+from benchmark.rows.studies import studies
 from tests.harness import small
 
 PART = {"ns": (1, 2, 4), "depths": (0, 2, 4), "seeds": 5, "noise": 0.01}
@@ -61,5 +62,5 @@ def test_several_processors_are_said() -> None:
     for frame, said in ((several, True), (single, False)):
         (found,) = (judgement for judgement in judge(frame) if judgement.id == "two-beats-one")
         assert ("seeds of 2 processors" in found.reading) == said
-        assert ("2 processors, one, other" in tables.caption(frame)) == said
+        assert ("2 processors, one, other" in summaries.caption(frame)) == said
         assert ("Trained on 2 processors: one, other." in studies(frame)[0].note) == said

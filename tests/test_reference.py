@@ -10,11 +10,12 @@ import pytest
 from harness import bench, comparable
 
 import tasks
-from benchmark import estimate, figures, outcomes, reference, rows
+from benchmark import figures, rows
+from benchmark.cells.request import Request
 from benchmark.environment import REFERENCE
-from benchmark.reference import Study
-from benchmark.request import Request
-from benchmark.rows import COLUMNS
+from benchmark.rows import COLUMNS, outcomes
+from benchmark.run import estimate, reference
+from benchmark.run.reference import Study
 
 SETTINGS = ("tokens=2000", "batch=8", "test_examples=16", "evaluations=2")
 ONE = Request(suite="quick", scale="tiny", sleep_passes=(1,), rollout_steps=(0,), settings=SETTINGS)

@@ -11,9 +11,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmark import report, rows, suites, tables
+from benchmark import report, rows
+from benchmark.cells import suites
+from benchmark.judge import paper, summaries
 from benchmark.report import inventory, pictures, skeleton
-from benchmark.verify import paper
 from tests.harness import bench
 from tests.pages import HOSTILE, Element, Page, hostile, some_passes, written
 
@@ -132,7 +133,7 @@ def test_a_gain_is_told_at_both_budgets_and_each_difficulty(page: Element) -> No
 
 def test_the_scores_are_those_of_the_summary(page: Element, place: Path) -> None:
     table = page.by_id("rows-passes-cpu-scores")
-    expected = tables.summary(rows.read_table(place.parent / "passes-cpu"))
+    expected = summaries.summary(rows.read_table(place.parent / "passes-cpu"))
     expected = expected.select(c for c in expected.columns if expected[c].null_count() < expected.height)
     assert [e.text for e in table.all("thead")[0].all("th")] == [c.replace("_", " ") for c in expected.columns]
     lines = table.all("tbody")[0].all("tr")
@@ -140,7 +141,7 @@ def test_the_scores_are_those_of_the_summary(page: Element, place: Path) -> None
     for line, row in zip(lines, expected.iter_rows(), strict=True):
         for name, entry, value in zip(expected.columns, line.children, row, strict=True):
             assert entry.attributes.get("data-value") == (None if value is None else str(value))
-            if isinstance(value, float) and value <= 1 and name not in tables.COSTS:
+            if isinstance(value, float) and value <= 1 and name not in summaries.COSTS:
                 assert entry.text == f"{value:.3f}"
 
 

@@ -13,9 +13,11 @@ import pytest
 import torch
 from harness import bench, comparable, small, start
 
-from benchmark import checkpoint, outcomes, rows
-from benchmark.config import Cell
-from benchmark.trainer import Trainer
+from benchmark import rows
+from benchmark.cells.cell import Cell
+from benchmark.rows import outcomes
+from benchmark.run import checkpoint
+from benchmark.run.trainer import Trainer
 from tasks.base import strongest
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -10,11 +10,11 @@ import pytest
 from baselines.base import Model, ModelConfig
 from baselines.hybrid import Hybrid
 from baselines.sleeper import Sleeper
-from benchmark.config import Cell, Training
-from benchmark.cost import cost
-from benchmark.rivals import MATCHES, RIVALS, excluded, matched
-from benchmark.settings import automaton, cycle
-from benchmark.trainer import Trainer
+from benchmark.cells.cell import Cell, Training
+from benchmark.cells.cost import cost
+from benchmark.cells.rivals import MATCHES, RIVALS, excluded, matched
+from benchmark.cells.scales import automaton, cycle
+from benchmark.run.trainer import Trainer
 from tasks.rule110 import Rule110
 
 AUTOMATON = automaton("cpu").with_settings({"rollout_steps": 6, "tokens": 5_000_000})

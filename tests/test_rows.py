@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 import torch
 
-from benchmark import checkpoint, rows
+from benchmark import rows
 from benchmark.rows import COLUMNS, DamagedFileError
+from benchmark.run import checkpoint
 
 CPU = torch.device("cpu")
 

@@ -8,8 +8,8 @@ import pytest
 from harness import bench
 
 from benchmark import rows
-from benchmark.power import sd_limit, seeds_needed
-from benchmark.seeds import needed
+from benchmark.judge.power import sd_limit, seeds_needed
+from benchmark.judge.seeds import needed
 
 
 def cell(n: int, seed: int, score: float, *, depth: int = 3, tokens_seen: int = 400) -> list[rows.Row]:

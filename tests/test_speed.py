@@ -18,9 +18,10 @@ from harness import Done, bench
 
 import tasks
 from baselines.hybrid import MIXERS
-from benchmark import environment, speed
-from benchmark.speed import ABSENT, BROKEN, FASTER, SAME, SLOWER, trees, workloads
-from benchmark.suites import suite
+from benchmark import environment
+from benchmark.cells.suites import suite
+from benchmark.measure import speed
+from benchmark.measure.speed import ABSENT, BROKEN, FASTER, SAME, SLOWER, trees, workloads
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

@@ -7,9 +7,9 @@ import torch
 from harness import comparable, small
 
 from benchmark import rows
-from benchmark.config import Cell
+from benchmark.cells.cell import Cell
 from benchmark.forward import Batch, predict
-from benchmark.trainer import Trainer
+from benchmark.run.trainer import Trainer
 
 SLIDING = {"strings": 2, "eviction": "sliding"}
 

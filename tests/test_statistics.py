@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-from benchmark.power import MOST, sd_limit
-from benchmark.statistics import (
+from benchmark.judge.power import MOST, sd_limit
+from benchmark.judge.statistics import (
     Interval,
     Paired,
     equivalent,

@@ -7,12 +7,12 @@ import pytest
 
 from baselines.hybrid import MIXERS, Hybrid
 from benchmark import rows
-from benchmark.config import Training
-from benchmark.cost import cost
-from benchmark.grids import Grid, Plan
-from benchmark.rivals import RIVALS
-from benchmark.suites import SCALES, SUITES, suite
-from benchmark.trainer import Trainer
+from benchmark.cells.cell import Training
+from benchmark.cells.cost import cost
+from benchmark.cells.grids import Grid, Plan
+from benchmark.cells.rivals import RIVALS
+from benchmark.cells.suites import SCALES, SUITES, suite
+from benchmark.run.trainer import Trainer
 from tasks.depo import Depo
 from tasks.gsm_infinite.task import GSMInfinite
 from tasks.rule110 import Rule110

@@ -17,9 +17,10 @@ import pytest
 import torch
 from harness import comparable, small
 
-from benchmark import checkpoint, environment, executors, rows, sweep, worker
-from benchmark.config import Cell
-from benchmark.trainer import Trainer
+from benchmark import environment, rows
+from benchmark.cells.cell import Cell
+from benchmark.run import checkpoint, executors, sweep, worker
+from benchmark.run.trainer import Trainer
 
 CONTEXT = {"suite": "here", "scale": "small"}
 
@@ -197,7 +198,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[s
     class Recorded(subprocess.Popen):  # type: ignore[type-arg]
         def __init__(self, command: list[str], *args: Any, **kwargs: Any) -> None:
             super().__init__(command, *args, **kwargs)
-            if "benchmark.worker" in command:
+            if "benchmark.run.worker" in command:
                 started.append(self)
 
     monkeypatch.setattr(subprocess, "Popen", Recorded)

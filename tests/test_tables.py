@@ -9,10 +9,13 @@ import polars as pl
 import pytest
 from harness import bench
 
-from benchmark import dictionary, figures, latex, rows, statistics, tables
-from benchmark.config import Training
-from benchmark.studies import studies
-from benchmark.tables import caption, in_latex, markdown, summary
+from benchmark import figures, rows
+from benchmark.cells import dictionary
+from benchmark.cells.cell import Training
+from benchmark.judge import statistics, summaries
+from benchmark.judge.summaries import caption, in_latex, markdown, summary
+from benchmark.rows import latex
+from benchmark.rows.studies import studies
 
 OLD = Path(__file__).parent / "data" / "rows-v1.parquet"
 """Every fourth test of four cells of `results/reference/muon-rate-cpu`, as the code of schema version 1 wrote them."""
@@ -150,7 +153,7 @@ def test_intervals_are_those_of_the_seeds_and_their_examples() -> None:
 
 def test_csv_has_every_digit_and_lists_as_numbers_with_spaces(tmp_path: Path) -> None:
     found = [row | {"test_passes": [1, 2, 4]} for row in cell(1, 0, [1 / 3] * 4) + cell(1, 1, [2 / 3] * 4)]
-    paths = tables.write(rows.table(found), tmp_path / "new" / "folder")
+    paths = summaries.write(rows.table(found), tmp_path / "new" / "folder")
     assert [path.name for path in paths] == ["rows.csv", "summary.csv", "summary.md", "summary.tex"]
     tidy = list(csv.DictReader(io.StringIO(paths[0].read_text())))
     assert len(tidy) == len(found) and {line["test_passes"] for line in tidy} == {"1 2 4"}
@@ -158,7 +161,7 @@ def test_csv_has_every_digit_and_lists_as_numbers_with_spaces(tmp_path: Path) ->
     (line,) = csv.DictReader(io.StringIO(paths[1].read_text()))
     assert (line["variant"], line["lowest"], line["highest"]) == ("", str(1 / 3), str(2 / 3))
     assert paths[2].read_text() == markdown(summary(rows.table(found))) + "\n"
-    again = tables.write(rows.table(found[::-1]), tmp_path / "again")
+    again = summaries.write(rows.table(found[::-1]), tmp_path / "again")
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in paths]
 
 
@@ -170,7 +173,7 @@ def test_latex_is_a_table_that_holds_what_the_markdown_holds() -> None:
     for part in ("toprule", "midrule", "bottomrule", "begin{tabular}{lrrrrrrrrrrrr}", "end{tabular}", "end{table}"):
         assert f"\\{part}" in text
     (head, *lines) = [line.strip().removesuffix(r" \\") for line in text.splitlines() if line.endswith(r"\\")]
-    heads, cells = tables.shown(table)
+    heads, cells = summaries.shown(table)
     assert head.replace(r"\%", "%").split(" & ") == heads
     assert [line.split(" & ") for line in lines] == cells
     assert text.count("{") == text.count("}")
@@ -192,7 +195,7 @@ def test_only_what_is_clearly_the_best_is_bold(best: list[float], bold: bool) ->
 
 
 def test_the_caption_says_what_the_numbers_are_of() -> None:
-    said = tables.caption(rows.table(cell(1, 0, [0.6] * 4) + cell(1, 1, [0.6] * 4)))
+    said = summaries.caption(rows.table(cell(1, 0, [0.6] * 4) + cell(1, 1, [0.6] * 4)))
     assert said.startswith("Suite passes, scale tiny, task rule110; 2 seeds.")
 
 
@@ -203,8 +206,8 @@ def test_the_command_prints_and_writes_every_form(tmp_path: Path) -> None:
     frame = rows.read_table(OLD)
     for form, wanted in (
         ("markdown", markdown(summary(frame)) + "\n"),
-        ("latex", in_latex(summary(frame), tables.caption(frame))),
-        ("csv", tables.csv(summary(frame))),
+        ("latex", in_latex(summary(frame), summaries.caption(frame))),
+        ("csv", summaries.csv(summary(frame))),
     ):
         done = bench("table", OLD, "--format", form)
         assert (done.code, done.out) == (0, wanted)

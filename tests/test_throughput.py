@@ -7,9 +7,9 @@ import pytest
 import torch
 from test_latency import HYBRID, ROWS
 
-from benchmark import cost_tables, latency, throughput
 from benchmark.figures import cost_figure, style
 from benchmark.forward import predict
+from benchmark.measure import cost_tables, latency, throughput
 
 
 def test_every_window_but_the_last_is_slept_over() -> None:

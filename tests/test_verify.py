@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 import typer
 
-from benchmark import environment, rows, verify
+from benchmark import environment, rows
 from benchmark.cli import app
-from benchmark.statistics import holm
-from benchmark.verify import Judgement, judge, paper, points
+from benchmark.judge import claims, paper, points
+from benchmark.judge.claims import Judgement, judge
+from benchmark.judge.statistics import holm
 from tests.harness import bench
 from tests.planted import Curve, flat, planted, table
 
@@ -72,7 +73,7 @@ def test_p_values_are_corrected_together() -> None:
     tested = [one for one in found if one.p is not None]
     assert len(tested) > 5
     assert [one.p_adjusted for one in tested] == pytest.approx(holm([one.p for one in tested if one.p is not None]))
-    assert all(one.p_adjusted < verify.ALPHA for one in tested if one.verdict == "reproduced")  # type: ignore[operator]
+    assert all(one.p_adjusted < claims.ALPHA for one in tested if one.verdict == "reproduced")  # type: ignore[operator]
 
 
 def test_counted_costs_have_no_p() -> None:
@@ -275,7 +276,7 @@ def test_judgements_are_plain_data() -> None:
 
 def test_the_page_has_a_line_for_every_claim_control_and_comparison() -> None:
     found = judge(table(planted(SLEEPS, **GOOD)))
-    page = verify.markdown(found)
+    page = claims.markdown(found)
     for one in found:
         comparisons = sum(len(control.comparisons) for control in one.controls)
         assert page.count(f"| `{one.id}` |") == 2 + len(one.controls) + comparisons
@@ -291,12 +292,12 @@ def test_claims_true_by_construction_are_counted_apart() -> None:
     found = judge(table(planted(SLEEPS, **GOOD)))
     built = {"memory-fixed", "wake-constant", "sleep-linear", "training-linear"}
     assert {one.id for one in found if one.kind == "construction"} == built
-    counts = verify.counts(found)
+    counts = claims.counts(found)
     assert counts["construction"]["claims"] == counts["construction"]["reproduced"] == 4
     assert counts["empirical"]["claims"] == len(found) - 4
     verdicts = ("reproduced", "not reproduced", "not enough evidence")
     assert sum(counts["empirical"][verdict] for verdict in verdicts) == len(found) - 4
-    page = verify.markdown(found)
+    page = claims.markdown(found)
     assert f"Empirical claims: {len(found) - 4}, of which " in page
     first, _, rest = page.partition("Claims true by construction, counted apart:")
     assert not any(f"| `{name}` |" in first for name in built)
@@ -375,7 +376,7 @@ def test_json_and_markdown(folder: Path) -> None:
     assert len(found["points"]) == paper.points().height
     page = bench("verify", folder, "--markdown").out
     assert page.startswith("Empirical claims:\n\n| claim |")
-    assert found["counts"] == verify.counts(judge(rows.read_table(folder)))
+    assert found["counts"] == claims.counts(judge(rows.read_table(folder)))
     assert "| 2b | rollout steps 32 | 1 | 0.1 |" in page
 
 

@@ -12,8 +12,8 @@ from benchmark.cli import audit, check, cost, probe, reference, report, results,
 from benchmark.cli.console import FAILED, USER_ERROR, Json, Settings, numbers, print_json, terminal
 
 if TYPE_CHECKING:
-    from benchmark.grids import Plan
-    from benchmark.request import Request
+    from benchmark.cells.grids import Plan
+    from benchmark.cells.request import Request
 
 app = typer.Typer(
     help="Does a language model gain by sleeping? Train, compare and draw, from one command.",
@@ -58,8 +58,9 @@ def run(
     ] = True,
 ) -> None:
     """Train and test a suite's cells; run it again to go on where it stopped."""
-    from benchmark import executors, figures, rows
+    from benchmark import figures, rows
     from benchmark.cli import watched
+    from benchmark.run import executors
 
     environments = executors.slots(device, jobs)
     asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, variants, settings)
@@ -91,14 +92,14 @@ def list_(json_: Json = False) -> None:
     """Name the suites, tasks and models that can be run."""
     import baselines
     import tasks
-    from benchmark.suites import SCALES, SUITES
+    from benchmark.cells.suites import SCALES, SUITES
 
     about = {name: (grid.__doc__ or "").partition("\n")[0] for name, grid in SUITES.items()}
     found = {"suites": about, "scales": list(SCALES), "tasks": tasks.available(), "models": baselines.available()}
     if json_:
         print_json(found)
         return
-    from benchmark.progress import table_of
+    from benchmark.rows.text import table_of
 
     console = terminal()
     console.print(table_of(["suite", "what it shows"], list(about.items())))
@@ -121,9 +122,10 @@ def show(
     json_: Json = False,
 ) -> None:
     """Show a suite's cells: settings, tokens, FLOPs and the time each would take on this machine's CPU."""
-    from benchmark.cost import cost
-    from benchmark.estimate import seconds
-    from benchmark.progress import amount, duration, fact, table_of, varying
+    from benchmark.cells.cost import cost
+    from benchmark.cells.words import fact, varying
+    from benchmark.rows.text import amount, duration, table_of
+    from benchmark.run.estimate import seconds
 
     asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, variants, settings)
     grid = asked.plan()
@@ -167,7 +169,7 @@ def _asked(
     settings: list[str] | None,
 ) -> "Request":
     """What the options ask for."""
-    from benchmark.request import Request
+    from benchmark.cells.request import Request
 
     lists = {"--seeds": seeds, "--sleep-passes": sleep_passes, "--rollout-steps": rollout_steps}
     given = [numbers(option, text) if text is not None else None for option, text in lists.items()]
@@ -192,7 +194,7 @@ def _audited(plan: "Plan", model: str | None, audit_first: bool) -> str | None:
         return None
     if not audit_first:
         return "skipped"
-    from benchmark.audit.admission import admit
+    from benchmark.measure.audit.admission import admit
 
     for base in plan.bases:
         admit(base.model, base.task, base.training.sleep_passes)

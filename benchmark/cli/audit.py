@@ -8,7 +8,7 @@ import typer
 from benchmark.cli.console import FAILED, Json, Settings, print_json, terminal
 
 if TYPE_CHECKING:
-    from benchmark.audit.findings import Audit
+    from benchmark.measure.audit.findings import Audit
 
 
 def audit_(
@@ -21,8 +21,8 @@ def audit_(
 ) -> None:
     """Prove by which tensors evicted tokens reach a model's answers, and that no later token does; exit 1 on a leak."""
     import baselines
-    from benchmark.audit import audit
-    from benchmark.config import parse_setting
+    from benchmark.cells.cell import parse_setting
+    from benchmark.measure.audit import audit
 
     config = baselines.load(model)()
     if settings:
@@ -38,7 +38,7 @@ def audit_(
 
 def _print(found: "Audit") -> None:
     """A verdict, the tables behind it, and what else a reader should know."""
-    from benchmark.progress import table_of
+    from benchmark.rows.text import table_of
 
     console = terminal()
 

@@ -8,7 +8,7 @@ import typer
 
 from benchmark.cli.console import FAILED, Json, print_json, terminal
 
-# As in `benchmark.check`, which is imported only when the command runs.
+# As in `benchmark.judge.curves`, which is imported only when the command runs.
 TOLERANCE, ALPHA = 0.03, 0.01
 
 
@@ -40,17 +40,17 @@ def check_(
 ) -> None:
     """Compare learning curves with those of a reference; exit code 1 if any regressed or cannot be compared."""
     from benchmark import rows
-    from benchmark.check import checked, compare
-    from benchmark.check.aligned import remarks
-    from benchmark.check.junit import document
-    from benchmark.progress import table_of
+    from benchmark.judge.curves import compare, listing
+    from benchmark.judge.curves.alignment import remarks
+    from benchmark.judge.curves.junit import document
+    from benchmark.rows.text import table_of
 
     frame, reference = rows.read_tables([source]), rows.read_tables([against])
     found, notes = compare(frame, reference, tolerance=tolerance, alpha=alpha), remarks(frame, reference)
-    fails = partial(checked.fails, strict=strict, either_way=either_way, allow_missing=allow_missing)
+    fails = partial(listing.fails, strict=strict, either_way=either_way, allow_missing=allow_missing)
     passed, title = not any(map(fails, found)), f"{source.name} against {against.name}"
     if markdown:
-        _write(markdown, checked.markdown(found, notes, title=title, passed=passed).encode())
+        _write(markdown, listing.markdown(found, notes, title=title, passed=passed).encode())
     if junit:
         settings = {"tolerance": tolerance, "alpha": alpha, "strict": strict, "either_way": either_way}
         _write(junit, document(found, fails=fails, name=f"bench check: {title}", properties=settings))
@@ -58,7 +58,7 @@ def check_(
         print_json({"passed": passed, "remarks": notes, "conditions": [c.as_dict() for c in found]})
     else:
         console = terminal()
-        console.print(table_of(list(checked.COLUMNS[:-1]), [line[:-1] for line in checked.lines(found)], title=title))
+        console.print(table_of(list(listing.COLUMNS[:-1]), [line[:-1] for line in listing.lines(found)], title=title))
         for comparison in found:
             if comparison.verdict in ("regressed", "incomparable", "improved", "changed", "inconclusive"):
                 style = "red" if fails(comparison) else "yellow"
@@ -67,7 +67,7 @@ def check_(
                 )
         for note in notes:
             console.print(f"note: {note}", soft_wrap=True)
-        console.print(f"{'passed' if passed else 'failed'}: {checked.counts(found)}", soft_wrap=True)
+        console.print(f"{'passed' if passed else 'failed'}: {listing.counts(found)}", soft_wrap=True)
     if not passed:
         raise typer.Exit(FAILED)
 

@@ -33,7 +33,7 @@ def cost_(
 ) -> None:
     """Count a model's FLOPs and bytes, and time how it wakes, sleeps and trains, for each N and window."""
     if table:
-        from benchmark.cost_tables import markdown, models, rules
+        from benchmark.measure.cost_tables import markdown, models, rules
 
         if model is not None or settings:
             raise ValueError("--table counts every model with its default settings: give neither MODEL nor --set")
@@ -47,11 +47,12 @@ def cost_(
     import torch
 
     import baselines
-    from benchmark import cost_tables, environment, latency, throughput
-    from benchmark.config import parse_setting
+    from benchmark import environment
+    from benchmark.cells.cell import parse_setting
     from benchmark.figures import cost_figure
-    from benchmark.progress import table_of
+    from benchmark.measure import cost_tables, latency, throughput
     from benchmark.rows import write_atomically
+    from benchmark.rows.text import table_of
 
     kind = baselines.load(model)
     config = kind(**dict(parse_setting(text, kind()) for text in settings or ()))

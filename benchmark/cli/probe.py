@@ -12,7 +12,7 @@ import typer
 from benchmark.cli.console import Json, bar, numbers, print_json, terminal
 
 if TYPE_CHECKING:
-    from benchmark.config import Cell
+    from benchmark.cells.cell import Cell
 
 
 def probe_(
@@ -32,9 +32,9 @@ def probe_(
     check_whole("--examples", examples, 1)
     check_whole("--test-examples", tested, 1)
 
-    from benchmark import sweep
-    from benchmark.probe import tables as probe_tables
-    from benchmark.progress import table_of
+    from benchmark.measure.probe import tables as probe_tables
+    from benchmark.rows.text import table_of
+    from benchmark.run import sweep
 
     planned = sweep.cells_in(folder)
     wanted = {"--seeds": seeds, "--sleep-passes": sleep_passes, "--rollout-steps": rollout_steps}
@@ -74,11 +74,13 @@ def run(
     """
     import torch
 
-    from benchmark import environment, probe, sweep
+    from benchmark import environment
+    from benchmark.cells.words import label, varying
     from benchmark.figures import probe_figure
-    from benchmark.probe import tables as probe_tables
-    from benchmark.progress import label, varying
+    from benchmark.measure import probe
+    from benchmark.measure.probe import tables as probe_tables
     from benchmark.rows import write_atomically
+    from benchmark.run import sweep
 
     others = [name for name in varying(planned) if name not in ("task", "model")]  # columns of their own
     threads = torch.get_num_threads()
@@ -140,8 +142,8 @@ def _finished(folder: Path, cells: "list[Cell]") -> "list[Cell]":
         ValueError: there is none.
     """
     import tasks
-    from benchmark import sweep
-    from benchmark.progress import label
+    from benchmark.cells.words import label
+    from benchmark.run import sweep
     from tasks.base import Task
 
     able = [cell for cell in cells if type(cell.task).memories is not Task.memories]

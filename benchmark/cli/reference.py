@@ -9,8 +9,8 @@ import typer
 from benchmark.cli.console import FAILED, terminal
 
 if TYPE_CHECKING:
-    from benchmark.config import Cell
-    from benchmark.reference import Study
+    from benchmark.cells.cell import Cell
+    from benchmark.run.reference import Study
 
 Environments = Sequence[dict[str, str]]
 
@@ -30,7 +30,8 @@ def reference_(
 
     Cells that finished rows cover are not trained again; interrupted, the same command goes on where it stopped.
     """
-    from benchmark import environment, executors, reference
+    from benchmark import environment
+    from benchmark.run import executors, reference
     from tasks.base import nearest
 
     for name in studies or ():
@@ -63,9 +64,9 @@ def _say(text: str) -> None:
 
 def _show(root: Path, names: Sequence[str]) -> None:
     """What is there, what is missing and how long it would take, and the command behind each study."""
-    from benchmark import reference
-    from benchmark.estimate import seconds
-    from benchmark.progress import duration, table_of
+    from benchmark.rows.text import duration, table_of
+    from benchmark.run import reference
+    from benchmark.run.estimate import seconds
 
     lines, total_s, counted = [], 0.0, set()
     for name in names:
@@ -85,8 +86,8 @@ def _show(root: Path, names: Sequence[str]) -> None:
 
 def _train(name: str, study: "Study", cells: "Sequence[Cell]", environments: Environments, device: str) -> list[str]:
     """Train cells of a study in its run folder; a line for each that failed."""
-    from benchmark import reference
     from benchmark.cli import watched
+    from benchmark.run import reference
 
     if not cells:
         return []
@@ -99,19 +100,20 @@ def _train(name: str, study: "Study", cells: "Sequence[Cell]", environments: Env
 
 def _illustrate(folder: Path) -> None:
     """Draw the figures and write the tables of a study from its rows."""
-    from benchmark import figures, rows, tables
+    from benchmark import figures, rows
+    from benchmark.judge import summaries
 
     frame = rows.read_table(folder)
     figures.draw(frame, folder / "figures")
-    tables.write(frame, folder)
+    summaries.write(frame, folder)
 
 
 def _probe(out: Path, name: str, study: "Study", examples: int, environments: Environments, device: str) -> list[str]:
     """Probe the cells of a study, trained where their checkpoints are gone, unless a table of just these is there."""
-    from benchmark import reference
     from benchmark.cli import probe as cli_probe
     from benchmark.figures import probe_figure
-    from benchmark.probe import tables as probe_tables
+    from benchmark.measure.probe import tables as probe_tables
+    from benchmark.run import reference
 
     cells = list(study.cells().values())
     if all((out / file).exists() for file in probe_tables.FILES):
@@ -130,10 +132,12 @@ def _probe(out: Path, name: str, study: "Study", examples: int, environments: En
 
 def _conclude(root: Path) -> list[Path]:
     """Write the verdicts on the paper's claims and the report."""
-    from benchmark import outcomes, report, rows, verify
+    from benchmark import report, rows
+    from benchmark.judge import claims
+    from benchmark.rows import outcomes
 
     verdicts = root.parent / "verdicts.md"
-    judged = verify.markdown(verify.judge(rows.read_tables([root]), outcomes.read_all([root])))
+    judged = claims.markdown(claims.judge(rows.read_tables([root]), outcomes.read_all([root])))
     rows.write_atomically(
         verdicts, f"# Verdicts on the paper's claims, by the rows of {root.name}/\n\n{judged}\n".encode()
     )

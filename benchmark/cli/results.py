@@ -13,7 +13,10 @@ def status(
     folder: Annotated[Path, typer.Argument(help="A folder that `bench run` wrote.")], json_: Json = False
 ) -> None:
     """Show which cells of a folder are done, interrupted, failed or waiting."""
-    from benchmark import progress, rows, sweep
+    from benchmark import rows
+    from benchmark.cells.words import label, varying
+    from benchmark.rows.text import table_of
+    from benchmark.run import sweep
 
     found: list[dict[str, Any]] = []
     cells = sweep.cells_in(folder)
@@ -24,7 +27,7 @@ def status(
         found.append(
             {
                 "cell_id": cell.id,
-                "cell": progress.label(cell, progress.varying(cells)),
+                "cell": label(cell, varying(cells)),
                 "state": state,
                 "step": written[-1]["step"] if written else 0,
                 "steps": cell.steps,
@@ -55,7 +58,7 @@ def status(
     axis = cells[0].task.axis.replace("_", " ")
     of = f" at {', '.join(map(str, levels))} {axis}" if any(len(f["scores"]) > 1 for f in found) else ""
     columns = ["cell", "settings", "state", "step", f"exact match{of}", "chance", "reason"]
-    terminal().print(progress.table_of(columns, lines, title=str(folder)))
+    terminal().print(table_of(columns, lines, title=str(folder)))
 
 
 def figures_(
@@ -104,32 +107,33 @@ def table(
     ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.markdown,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for rows.csv, summary.csv, summary.md and summary.tex.")
+        Path | None, typer.Option(help="Folder for rows.csv, summaries.csv, summary.md and summary.tex.")
     ] = None,
     columns: Annotated[bool, typer.Option("--columns", help="Say what each column of rows means, and stop.")] = False,
     json_: Json = False,
 ) -> None:
     """Print final scores over seeds: at equal tokens, at both equal budgets of training FLOPs, tokens needed, costs."""
     if columns:
-        from benchmark import dictionary
+        from benchmark.cells import dictionary
 
         typer.echo(dictionary.markdown())
         return
     if source is None:
         raise ValueError("give a SOURCE: a folder that `bench run` wrote, or a rows.parquet; or --columns")
-    from benchmark import rows, tables
+    from benchmark import rows
+    from benchmark.judge import summaries
 
     frame = rows.read_table(source)
     if out:
-        for path in tables.write(frame, out):
+        for path in summaries.write(frame, out):
             typer.echo(path)
         return
-    found = tables.summary(frame)
+    found = summaries.summary(frame)
     if json_:
         print_json(found.to_dicts())
     elif format_ is Format.latex:
-        typer.echo(tables.in_latex(found, tables.caption(frame)), nl=False)
+        typer.echo(summaries.in_latex(found, summaries.caption(frame)), nl=False)
     elif format_ is Format.csv:
-        typer.echo(tables.csv(found), nl=False)
+        typer.echo(summaries.csv(found), nl=False)
     else:
-        typer.echo(tables.markdown(found))
+        typer.echo(summaries.markdown(found))

@@ -29,8 +29,9 @@ def seeds_(
     json_: Json = False,
 ) -> None:
     """Tell how many seeds it takes to find a difference between two N, by how much the seeds of earlier runs vary."""
-    from benchmark import rows, seeds
-    from benchmark.power import LIKELY
+    from benchmark import rows
+    from benchmark.judge import seeds
+    from benchmark.judge.power import LIKELY
 
     if not 0 < difference <= 1:
         raise ValueError(
@@ -42,7 +43,7 @@ def seeds_(
     if json_:
         print_json({"difference": difference, "power": power, "level": level, "likely": LIKELY, "comparisons": found})
         return
-    from benchmark.progress import table_of
+    from benchmark.rows.text import table_of
 
     console = terminal()
     columns = ["at", "N", "seeds", "difference", "sd of each", "sd paired", "needed", "likely", "unpaired"]

@@ -15,7 +15,7 @@ import typer
 from benchmark.cli.console import FAILED, Json, bar, print_json, terminal
 
 if TYPE_CHECKING:
-    from benchmark.speed import Outcome
+    from benchmark.measure.speed import Outcome
 
 CLOCKS = ("core", "wall")
 
@@ -32,10 +32,11 @@ def speed_(
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table in Markdown, too.")] = None,
 ) -> None:
     """Compare the speed of the present code with that of a commit, in pairs; exit 1 if anything is slower."""
-    from benchmark import environment, speed
-    from benchmark.progress import table_of
+    from benchmark import environment
+    from benchmark.measure import speed
+    from benchmark.measure.speed import trees
     from benchmark.rows import write_atomically
-    from benchmark.speed import trees
+    from benchmark.rows.text import table_of
     from tasks.base import check_whole, nearest
 
     check_whole("--rounds", rounds, 2, why="an interval needs two")

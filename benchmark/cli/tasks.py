@@ -33,11 +33,11 @@ def data(
     check_whole("seed", seed, 0)
     made = kind()
     if settings:
-        from benchmark.config import parse_setting
+        from benchmark.cells.cell import parse_setting
 
         made = kind(**dict(parse_setting(text, made) for text in settings))
     if out is not None:
-        from benchmark import data as files
+        from tasks import export as files
 
         files.check_path(out, force=force)
     if show is not None:
@@ -55,8 +55,8 @@ def gallery_(
     ] = False,
 ) -> None:
     """Write tasks/GALLERY.md: one worked example per task and difficulty."""
-    from benchmark import gallery
     from benchmark.rows import write_atomically
+    from tasks import gallery
 
     made = gallery.page().encode()
     if not check:
@@ -79,10 +79,10 @@ def hardness_(
 ) -> None:
     """Count what needs no computation, per difficulty: floors, overlap of the splits, a table's score, structure."""
     import tasks
-    from benchmark import hardness
-    from benchmark.progress import table_of
+    from benchmark.cells.suites import training_examples
     from benchmark.rows import write_atomically
-    from benchmark.training_table import training_examples
+    from benchmark.rows.text import table_of
+    from tasks import hardness
     from tasks.base import check_whole
 
     check_whole("--examples", examples, 1)
@@ -90,7 +90,7 @@ def hardness_(
         check_whole("--training", training, 1)
     kinds = [tasks.load(name) for name in dict.fromkeys(names or tasks.TASKS)]
     if settings:
-        from benchmark.config import parse_setting
+        from benchmark.cells.cell import parse_setting
 
         chosen = [kind(**dict(parse_setting(text, kind()) for text in settings)) for kind in kinds]
     else:

@@ -11,8 +11,8 @@ from benchmark.cli.console import Json, print_json, terminal
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmark.verify import Judgement
-    from benchmark.verify.points import Beside
+    from benchmark.judge.claims import Judgement
+    from benchmark.judge.points import Beside
 
 COLORS = {"reproduced": "green", "not reproduced": "red", "not enough evidence": "yellow"}
 
@@ -26,8 +26,10 @@ def verify_(
     claim: Annotated[str | None, typer.Option(metavar="ID", help="Only this claim, in full.")] = None,
 ) -> None:
     """Judge the paper's claims by rows: verdicts, what qualifies them, and what would settle the open ones."""
-    from benchmark import environment, outcomes, rows, verify
-    from benchmark.verify import paper, points, verdict_tables
+    from benchmark import environment, rows
+    from benchmark.judge import claims, paper, points
+    from benchmark.judge.claims import verdict_tables
+    from benchmark.rows import outcomes
     from tasks.base import nearest
 
     names = [known.id for known in paper.claims()]
@@ -35,11 +37,11 @@ def verify_(
         raise ValueError(nearest(claim, names, kind="claim"))
     sources = sources or [environment.REFERENCE]
     frame, kept = rows.read_tables(sources), outcomes.read_all(sources)
-    judged = [found for found in verify.judge(frame, kept) if claim in (None, found.id)]  # corrected for all of them
+    judged = [found for found in claims.judge(frame, kept) if claim in (None, found.id)]  # corrected for all of them
     beside = [point for point in points.beside(frame) if claim is None or point.figure.startswith(judged[0].figure)]
     if json_:
-        claims, printed = [j.as_dict() for j in judged], [p.as_dict() for p in beside]
-        print_json({"claims": claims, "counts": verify.counts(judged), "points": printed})
+        verdicts, printed = [j.as_dict() for j in judged], [p.as_dict() for p in beside]
+        print_json({"claims": verdicts, "counts": claims.counts(judged), "points": printed})
     elif markdown:
         parts = [verdict_tables.markdown(judged), verdict_tables.points_markdown(beside)]
         typer.echo("\n".join(parts[: 1 + bool(beside)]), nl=False)
@@ -53,7 +55,7 @@ def verify_(
 
 def _all(judged: Sequence["Judgement"], console: "Console") -> None:
     """The tables of verdicts, the controls that say something, and the commands for what is open."""
-    from benchmark.verify.verdict_tables import BUDGETS, CORRECTED, KINDS, LEGEND, shortened, tally
+    from benchmark.judge.claims.verdict_tables import BUDGETS, CORRECTED, KINDS, LEGEND, shortened, tally
 
     for kind, title in KINDS.items():
         _table([j for j in judged if j.kind == kind], title, console)
@@ -79,7 +81,7 @@ def _table(judged: Sequence["Judgement"], title: str, console: "Console") -> Non
     from rich import box
     from rich.table import Table
 
-    from benchmark.verify.verdict_tables import interval, probability, signs
+    from benchmark.judge.claims.verdict_tables import interval, probability, signs
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("claim", no_wrap=True)
@@ -99,7 +101,7 @@ def _table(judged: Sequence["Judgement"], title: str, console: "Console") -> Non
 
 def _one(j: "Judgement", console: "Console") -> None:
     """One claim with all that was found."""
-    from benchmark.verify.verdict_tables import interval, probability
+    from benchmark.judge.claims.verdict_tables import interval, probability
 
     console.print(f"[bold]{j.id}[/] (figure {j.figure}): [{COLORS[j.verdict]}]{j.said}[/]")
     needed = f", about {j.seeds_needed} needed" if j.seeds_needed else ""
@@ -127,7 +129,7 @@ def _points(found: Sequence["Beside"], console: "Console") -> None:
     """A line per figure and difficulty; a figure without rows in one line."""
     from rich.table import Table
 
-    from benchmark.verify.verdict_tables import interval
+    from benchmark.judge.claims.verdict_tables import interval
 
     if not found:
         return

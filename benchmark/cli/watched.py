@@ -5,9 +5,12 @@ from pathlib import Path
 
 import typer
 
-from benchmark import progress, rows, sweep
+from benchmark import rows
+from benchmark.cells import words
+from benchmark.cells.cell import Cell
 from benchmark.cli.console import INTERRUPTED, terminal
-from benchmark.config import Cell
+from benchmark.run import sweep
+from benchmark.run.board import Board
 
 
 def run(
@@ -26,7 +29,7 @@ def run(
     """
     console = terminal()
     with sweep.opened(folder, cells):
-        board = progress.Board(title, cells, console=console)
+        board = Board(title, cells, console=console)
         for cell in cells:
             place = sweep.cell_folder(folder, cell)
             board.known(cell, sweep.cell_state(place)[0], rows.read(place / "rows.jsonl"))
@@ -51,9 +54,9 @@ def run(
 
 def failures(cells: Sequence[Cell], states: dict[str, tuple[str, str | None]]) -> list[str]:
     """A line for every cell that did not end well."""
-    varying = progress.varying(cells)
+    varying = words.varying(cells)
     return [
-        f"{states[cell.id][0]}: {progress.label(cell, varying)}: {states[cell.id][1]}"
+        f"{states[cell.id][0]}: {words.label(cell, varying)}: {states[cell.id][1]}"
         for cell in cells
         if states[cell.id][0] != "ok"
     ]

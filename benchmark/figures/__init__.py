@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from benchmark import rows
 from benchmark.figures import alts, comparisons, curves, finals, gains, rival_figures, style
-from benchmark.studies import Study, compared, studies
+from benchmark.rows.studies import Study, compared, studies
 
 FIGURES: dict[str, Callable[[Study], Figure | None]] = {
     "accuracy_by_depth": curves.accuracy_by_depth,

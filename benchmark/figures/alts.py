@@ -5,10 +5,10 @@ from typing import Any
 
 import polars as pl
 
-from benchmark import learning_curve
 from benchmark.figures import comparisons, gains
 from benchmark.figures.finals import THRESHOLDS
-from benchmark.studies import Study, label, values
+from benchmark.judge import learning_curve
+from benchmark.rows.studies import Study, label, values
 
 GOOD = 0.9
 """Exact match that counts as solved in the words about a map."""

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from benchmark.figures import finals, floors, marks, overlay, style
-from benchmark.studies import Study, label, values
+from benchmark.rows.studies import Study, label, values
 
 RULES = {
     "linear": "linear attention",

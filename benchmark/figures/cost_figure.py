@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator
 
-from benchmark import cost_tables
-from benchmark.cost_tables import timing
 from benchmark.figures import style
-from benchmark.latency import CONTEXT, Row, shown_clock
-from benchmark.progress import amount
+from benchmark.measure import cost_tables
+from benchmark.measure.cost_tables import timing
+from benchmark.measure.latency import CONTEXT, Row, shown_clock
+from benchmark.rows.text import amount
 
 REFERENCE = style.CHANCE_LINE | {"linestyle": (0, (1, 1.5))}
 PARALLEL = style.CHANCE_LINE | {"color": style.INK}
@@ -29,7 +29,7 @@ def cost_by_passes(rows: Sequence[Row]) -> Figure:
     """Left the wake latency, from 0, right the sleep time on two logarithmic axes: there N passes are a straight line.
 
     Args:
-        rows: Measured rows of one model, as of `benchmark.latency.measure`; call inside `style.context`.
+        rows: Measured rows of one model, as of `benchmark.measure.latency.measure`; call inside `style.context`.
     """
     first, passes = rows[0], sorted({row["sleep_passes"] for row in rows})
     clock = shown_clock(first)
@@ -75,7 +75,7 @@ def throughput(rows: Sequence[Row]) -> Figure:
     """The paper's Figure 6: training tokens per second against N, a line per L, beside one fully parallel pass.
 
     Args:
-        rows: Rows as of `benchmark.throughput.measure`; call inside `benchmark.figures.style.context`.
+        rows: Rows as of `benchmark.measure.throughput.measure`; call inside `benchmark.figures.style.context`.
     """
     first, passes = rows[0], sorted({row["sleep_passes"] for row in rows})
     looks = style.by_order(sorted({row["window"] for row in rows}))

@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from benchmark.figures import floors, marks, overlay, style
-from benchmark.studies import Study, values
+from benchmark.rows.studies import Study, values
 
 
 def accuracy_by_depth(study: Study) -> Figure | None:

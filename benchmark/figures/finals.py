@@ -5,9 +5,9 @@ import math
 import polars as pl
 from matplotlib.figure import Figure
 
-from benchmark import learning_curve
 from benchmark.figures import floors, marks, overlay, style
-from benchmark.studies import Study, values, words
+from benchmark.judge import learning_curve
+from benchmark.rows.studies import Study, values, words
 
 THRESHOLDS = (0.5, 0.8)  # of lift
 _FLOORS = {

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from benchmark.figures import style
-from benchmark.studies import Study
+from benchmark.rows.studies import Study
 
 
 def line(ax: Axes, study: Study, depth: int, *, across: bool = False) -> None:

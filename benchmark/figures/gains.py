@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from benchmark import learning_curve, statistics
 from benchmark.figures import style
-from benchmark.statistics import Interval
-from benchmark.studies import Study, values
+from benchmark.judge import learning_curve, statistics
+from benchmark.judge.statistics import Interval
+from benchmark.rows.studies import Study, values
 
 EQUAL_TOKENS, EQUAL_FLOPS = "at equal training tokens", "at the training FLOPs of N = 1"
 _EQUAL = (
@@ -57,7 +57,7 @@ def gains(study: Study) -> dict[str, list[Gain]]:
     """The gains of every N and difficulty, by what is equal: the training tokens, or the training FLOPs.
 
     At equal tokens scores are those at the end of training. At equal FLOPs they are those at what N = 1 spends on all
-    of its training (`benchmark.learning_curve`), the smaller of the two budgets at which N = 1 and a larger N are
+    of its training (`benchmark.judge.learning_curve`), the smaller of the two budgets at which N = 1 and a larger N are
     equal. N, difficulties and seeds that have no score beside one of N = 1 are left out.
     """
     final = study.final.filter(pl.col("answer").is_null())

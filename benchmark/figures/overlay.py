@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from benchmark.figures import style
-from benchmark.studies import Study, values
-from benchmark.verify import paper
+from benchmark.judge import paper
+from benchmark.rows.studies import Study, values
 
 METRICS = ("exact_match", "accuracy")
 """What the paper calls the share of answers that are right; rows call it `exact_match`."""

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from benchmark.figures import floors, marks, style
 from benchmark.figures.style import DOT, LONG, SHORT, Look
-from benchmark.progress import amount, duration
-from benchmark.studies import Study, values
+from benchmark.rows.studies import Study, values
+from benchmark.rows.text import amount, duration
 
 SLEEP, PLAIN = "sleep", "plain"
 

@@ -7,12 +7,15 @@ from typing import Any
 
 import polars as pl
 
-from benchmark import outcomes, rows, suites, verify
-from benchmark.progress import amount, duration
+from benchmark import rows
+from benchmark.cells import suites
+from benchmark.judge import claims
 from benchmark.report import claims as report_claims
 from benchmark.report import interactive, inventory, skeleton
 from benchmark.report.markup import Html, element, slug
 from benchmark.report.suite import Source, section
+from benchmark.rows import outcomes
+from benchmark.rows.text import amount, duration
 
 
 def write(sources: Sequence[Path], out: Path) -> Path:
@@ -97,8 +100,8 @@ def page(found: Sequence[Source]) -> str:
     """The page of some sources."""
     every = pl.concat([source.frame for source in found], how="diagonal_relaxed")
     known = {key: outcome for source in found for key, outcome in source.outcomes.items()}
-    judgements = verify.judge(every, known)
-    judged, counts = [judgement.as_dict() for judgement in judgements], verify.counts(judgements)
+    judgements = claims.judge(every, known)
+    judged, counts = [judgement.as_dict() for judgement in judgements], claims.counts(judgements)
     curves = interactive.available()
     sections = [section(source, interactive.chart(source.frame) if curves else None) for source in found]
     contents = [

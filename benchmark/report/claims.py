@@ -6,7 +6,7 @@ from typing import Any
 from benchmark.report.markup import Cell, Html, element, join, slug, table
 
 Claim = dict[str, Any]
-"""A judgement of `benchmark.verify` as plain data."""
+"""A judgement of `benchmark.judge.claims` as plain data."""
 
 VERDICTS = {"reproduced": ("✓", "good"), "not reproduced": ("✗", "bad"), "not enough evidence": ("?", "open")}
 """Verdict -> the sign before its words, and the class that colours it."""

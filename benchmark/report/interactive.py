@@ -11,7 +11,7 @@ import polars as pl
 
 from benchmark.figures import style
 from benchmark.figures.rival_figures import LOOKS, PLAIN, SLEEP
-from benchmark.studies import Study, studies
+from benchmark.rows.studies import Study, studies
 
 INSTALL = "pip install -e '.[report]'"
 """How the extra is installed in a checkout."""

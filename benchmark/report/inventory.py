@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from benchmark import progress, suites
-from benchmark.config import Cell
+from benchmark.cells import suites
+from benchmark.cells.cell import Cell
+from benchmark.cells.words import label, varying
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +39,14 @@ def missing(frame: pl.DataFrame) -> list[Missing]:
     for (suite, scale), part in frame.group_by("suite", "scale", maintain_order=True):
         plan = _plan(str(suite), str(scale))
         here = set(part["cell_id"])
-        others = progress.varying(plan or ())
+        others = varying(plan or ())
         found.append(
             Missing(
                 suite=str(suite),
                 scale=str(scale),
                 planned=None if plan is None else len(plan),
                 found=sum(cell.id in here for cell in plan or ()),
-                cells={progress.label(cell, others): cell.id for cell in plan or () if cell.id not in here},
+                cells={label(cell, others): cell.id for cell in plan or () if cell.id not in here},
             )
         )
     return found

@@ -7,13 +7,15 @@ from typing import Any
 
 import polars as pl
 
-from benchmark import figures, suites, tables
-from benchmark.outcomes import Key, Outcome
-from benchmark.progress import amount, duration
+from benchmark import figures
+from benchmark.cells import suites
+from benchmark.judge import summaries
 from benchmark.report import inventory, pictures
 from benchmark.report.claims import definitions
 from benchmark.report.markup import Cell, Html, element, join, table
-from benchmark.studies import outdated, words
+from benchmark.rows.outcomes import Key, Outcome
+from benchmark.rows.studies import outdated, words
+from benchmark.rows.text import amount, duration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +115,7 @@ def _curves(source: Source, chart: dict[str, Any]) -> Html:
 
 def scores(source: Source) -> Html:
     """The summary of the rows, its numbers unrounded beside what is shown."""
-    found = tables.summary(source.frame)
+    found = summaries.summary(source.frame)
     if not found.width:
         return element("p", "No cell is finished.", class_="quiet")
     found = found.select(c for c in found.columns if found[c].null_count() < found.height)
@@ -130,7 +132,7 @@ def shown(name: str, value: float | str | None) -> str:
         return str(value)
     if name == "wall_s":
         return duration(value)
-    if name == "tokens_needed" or name in tables.COSTS:
+    if name == "tokens_needed" or name in summaries.COSTS:
         return amount(value)
     return str(value) if isinstance(value, int) else f"{value:.3f}"
 

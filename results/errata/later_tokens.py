@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark import checkpoint
+from benchmark.cells.suites import suite
 from benchmark.forward import Batch
-from benchmark.suites import suite
-from benchmark.trainer import Trainer
+from benchmark.run import checkpoint
+from benchmark.run.trainer import Trainer
 from tasks.base import IGNORE
 
 EXAMPLES = 2048

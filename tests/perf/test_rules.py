@@ -13,7 +13,7 @@ from torch import Tensor
 
 from baselines.fast_weights import gated_delta, gated_delta_reference
 from baselines.hybrid import MIXERS
-from benchmark.speed import workloads
+from benchmark.measure.speed import workloads
 
 Note = Callable[..., None]
 

@@ -13,7 +13,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from timing import medians, per_second
 
-from benchmark.speed import workloads
+from benchmark.measure.speed import workloads
 
 Note = Callable[..., None]
 PASSES = pytest.mark.parametrize("passes", [1, 2, 4])

@@ -1,0 +1,83 @@
+"""A request: what the options of `bench run` and `bench show` ask for, as a value."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import baselines
+import tasks
+from baselines.given import attempt
+from benchmark.cells.cell import parse_setting
+from benchmark.cells.grids import Plan
+from benchmark.cells.suites import suite
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A suite at a scale, and what is to be different in it.
+
+    Attributes:
+        suite: Name of the suite.
+        scale: Name of the scale.
+        task: Another task, by name.
+        model: Another model, by name or `package.module:factory`.
+        seeds: Only these seeds; None leaves the suite's, as with the two below.
+        sleep_passes: Only these N.
+        rollout_steps: Only these depths t of Rule 110.
+        variants: Only these variants of the suite.
+        settings: Changed settings, each `name=value`.
+    """
+
+    suite: str
+    scale: str = "cpu"
+    task: str | None = None
+    model: str | None = None
+    seeds: Sequence[int] | None = None
+    sleep_passes: Sequence[int] | None = None
+    rollout_steps: Sequence[int] | None = None
+    variants: Sequence[str] | None = None
+    settings: Sequence[str] = ()
+
+    def plan(self) -> Plan:
+        """The cells that are asked for.
+
+        Raises:
+            ValueError: an unknown name, or a value that is refused.
+        """
+        plan = suite(self.suite, self.scale)
+        plan = plan.with_task(tasks.load(self.task)) if self.task else plan
+        kind = baselines.load(self.model) if self.model else None
+        bases = [replace(base, model=kind()) for base in plan.bases] if kind else plan.bases
+        changes = dict(parse_setting(text, *bases) for text in self.settings)
+        if kind:
+            plan = plan.with_model(kind, changes)
+            for base in plan.bases:
+                attempt(base.model, vocab_size=base.task.vocab_size, window=base.task.window, seq_len=base.task.seq_len)
+        elif changes:
+            plan = plan.with_settings(changes)
+        plan = plan.narrowed(seed=self.seeds, sleep_passes=self.sleep_passes, rollout_steps=self.rollout_steps)
+        return plan.only(self.variants)
+
+    @property
+    def title(self) -> str:
+        """The request in words."""
+        parts = [self.suite, f"scale {self.scale}"]
+        parts += [f"task {self.task}"] if self.task else []
+        return ", ".join(parts + ([f"model {self.model}"] if self.model else []))
+
+    @property
+    def command(self) -> str:
+        """The command that runs it."""
+        words = ["bench", "run", self.suite]
+        words += ["--scale", self.scale] if self.scale != "cpu" else []
+        for option, name in (("--task", self.task), ("--model", self.model)):
+            words += [option, name] if name else []
+        lists = {
+            "--seeds": self.seeds,
+            "--sleep-passes": self.sleep_passes,
+            "--rollout-steps": self.rollout_steps,
+            "--variants": self.variants,
+        }
+        for option, chosen in lists.items():
+            words += [option, ",".join(map(str, chosen))] if chosen is not None else []
+        return shlex.join(words + [word for text in self.settings for word in ("--set", text)])

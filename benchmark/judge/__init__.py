@@ -1,0 +1,1 @@
+"""What rows show: statistics, claims of the paper, learning curves against a reference."""

@@ -1,0 +1,255 @@
+"""The paper's claims judged by rows: a verdict per claim with its numbers, what qualifies it, and what would settle it.
+
+A claim is judged on one study (`benchmark.rows.studies`: nothing varies in it but difficulty, N and seed, least of
+all the version of task or model). Where several can judge it, that of the largest scale does, then of the newest
+version of its task, then of most seeds, then of most finished cells. The p values of all claims that were judged are
+corrected together (Holm), so that one false alarm in twenty is that of the whole table. Claims that are true by
+construction have none, and are counted apart.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import polars as pl
+
+from benchmark.judge import paper
+from benchmark.judge.claims import artefacts, remedies
+from benchmark.judge.claims.finding import Finding
+from benchmark.judge.claims.forms import FORMS
+from benchmark.judge.claims.remedies import ALPHA as ALPHA
+from benchmark.judge.claims.tuning import shortfall
+from benchmark.judge.claims.verdict_tables import counts as counts
+from benchmark.judge.claims.verdict_tables import markdown as markdown
+from benchmark.judge.evidence import LackingError, about, rank
+from benchmark.judge.paper import Claim, Kind
+from benchmark.judge.statistics import Verdict, holm, verdict
+from benchmark.rows.outcomes import Key, Outcome
+from benchmark.rows.studies import Study, processors, studies
+
+_KEYS = ("suite", "scale", "cell_id", "status", "step", "tested_passes", "split", "difficulty", "answer")
+"""What tells a row from every other; a row that two sources hold counts once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """What rows say of a claim.
+
+    Attributes:
+        id: The claim.
+        figure: Where the paper makes it.
+        claim: What the paper says.
+        reduced: What was judged.
+        verdict: What rows say of that.
+        qualification: What a reproduced claim does not survive, or what keeps a claim open that the numbers alone would
+            decide; empty if nothing.
+        reading: The numbers in a line, or what is missing.
+        quantity: What the estimate is of: "difference", "exact match", "lift", "slope", "ratio"; empty if not judged.
+        estimate: Of that; null if it was not judged.
+        low: Lower limit of its 95 % interval; null if nothing is known of it.
+        high: Upper limit.
+        smallest: From which size on an effect would matter; null where the claim's own bound says it.
+        because: Why.
+        p: Of no effect; null where nothing is random or the seeds are too few.
+        p_adjusted: The same, corrected for all claims judged with it.
+        seeds: Seeds it stands on.
+        seeds_needed: About how many would settle it; null where it is settled or that cannot be said.
+        examples_needed: The `test_examples` it would take, where no number of seeds would do without more.
+        suite: The suite whose rows judge it.
+        study: Which rows did; empty if none.
+        others: How many other groups of rows could have judged it.
+        command: What trains such rows; where the claim is open, those that would settle it.
+        controls: How a gain fares under the controls that apply.
+        kind: "empirical" or "construction"; see `benchmark.judge.paper.Claim`.
+    """
+
+    id: str
+    figure: str
+    claim: str
+    reduced: str
+    verdict: Verdict
+    qualification: str = ""
+    reading: str
+    quantity: str = ""
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    smallest: float | None = None
+    because: str
+    p: float | None = None
+    p_adjusted: float | None = None
+    seeds: int = 0
+    seeds_needed: int | None = None
+    examples_needed: int | None = None
+    suite: str
+    study: str = ""
+    others: int = 0
+    command: str
+    controls: tuple[artefacts.Control, ...] = ()
+    kind: Kind = "empirical"
+
+    @property
+    def said(self) -> str:
+        """The verdict with what qualifies it, such as "reproduced; not at equal FLOPs"."""
+        return "; ".join(text for text in (self.verdict, self.qualification) if text)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return found | {"controls": [control.as_dict() for control in self.controls]}
+
+
+def judge(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome] | None = None) -> list[Judgement]:
+    """Every claim of the paper judged by a table of rows, in the order of the claims.
+
+    A failed cell judges nothing; a claim without rows is "not enough evidence". Differences whose runs have `outcomes`
+    count what examples add by these, others as `benchmark.judge.statistics.paired` assumes.
+    """
+    frame = frame.unique(_KEYS, keep="first", maintain_order=True)
+    claims = paper.claims()
+    found = [_found(frame, claim, outcomes or {}) for claim in claims]
+    tested = [i for i, (finding, _, _, _) in enumerate(found) if finding is not None and finding.p is not None]
+    adjusted = dict(zip(tested, holm([_p(found[i][0]) for i in tested]), strict=True))
+    by_task: dict[str, list[Study]] = {}  # all studies of a task, made once
+
+    def every(study: Study) -> list[Study]:
+        task = str(study.final["task"][0])
+        if task not in by_task:
+            of_task = studies(frame.filter(pl.col("task") == task))
+            by_task[task] = [replace(each, outcomes=outcomes or {}) for each in of_task]
+        return by_task[task]
+
+    return [
+        _judged(claim, *each, adjusted.get(i), len(tested), every, frame)
+        for i, (claim, each) in enumerate(zip(claims, found, strict=True))
+    ]
+
+
+def _p(finding: Finding | None) -> float:
+    assert finding is not None and finding.p is not None
+    return finding.p
+
+
+def _found(
+    frame: pl.DataFrame, claim: Claim, outcomes: Mapping[Key, Outcome]
+) -> tuple[Finding | None, Study | None, int, str]:
+    """What the best study says of a claim, that study, how many others could judge it, and else what is lacking."""
+    wanted = {"suite": claim.suite} | dict(claim.where)
+    if any(column not in frame.columns for column in wanted):
+        return None, None, 0, f"no rows of suite {claim.suite}"
+    at = frame.filter(*(pl.col(column) == value for column, value in wanted.items()))
+    if not at.height:
+        which = ", ".join(f"{k} {v}" for k, v in claim.where.items())
+        return None, None, 0, f"no rows of suite {claim.suite}{f' with {which}' if which else ''}"
+    judged, lacking = [], []
+    for study in _studies(at, claim):
+        if not study.final.height:
+            lacking.append((study, "no cell has finished"))
+            continue
+        try:
+            judged.append((study, FORMS[claim.form](replace(study, outcomes=outcomes), **claim.options)))
+        except LackingError as error:
+            lacking.append((study, str(error)))
+    if judged:
+        study, finding = max(judged, key=lambda found: rank(found[0]))
+        return finding, study, len(judged) - 1, ""
+    finished = [found for found in lacking if found[0].final.height] or lacking
+    why = (
+        max(finished, key=lambda found: rank(found[0]) if found[0].final.height else (-2, 0, 0))[1] if finished else ""
+    )
+    return None, None, 0, why or "every cell of it failed"
+
+
+def _studies(frame: pl.DataFrame, claim: Claim) -> list[Study]:
+    """The studies of rows, tested as trained; for a claim that compares two values of a setting, with both in one."""
+    trained = (
+        frame.filter(pl.col("tested_passes") == pl.col("sleep_passes")) if "sleep_passes" in frame.columns else frame
+    )
+    tested = pl.concat([trained, frame.filter(pl.col("status") != "ok")]).unique(_KEYS, maintain_order=True)
+    if "base" not in claim.options:
+        return studies(tested)
+    found: dict[tuple[str, int], list[Study]] = {}  # a version is in the name only where it tells studies apart
+    for part in tested.partition_by(claim.options["column"], maintain_order=True):
+        for study in studies(part):
+            version = int(study.scores["task_version"][0])
+            found.setdefault((study.name, version), []).append(study)
+    return [
+        replace(
+            parts[0],
+            scores=pl.concat([part.scores for part in parts]),
+            final=pl.concat([part.final for part in parts]),
+        )
+        for parts in found.values()
+    ]
+
+
+def _judged(
+    claim: Claim,
+    finding: Finding | None,
+    study: Study | None,
+    others: int,
+    lacking: str,
+    adjusted: float | None,
+    tests: int,
+    every: Callable[[Study], Sequence[Study]],
+    frame: pl.DataFrame,
+) -> Judgement:
+    """The verdict on one claim; `tests`: how many claims were tested with it, `frame`: all rows."""
+    names = ("id", "figure", "claim", "reduced", "because", "suite", "kind")
+    same: dict[str, Any] = {name: getattr(claim, name) for name in names}
+    same |= {"smallest": claim.options.get("smallest")}
+    if finding is None or study is None:
+        return Judgement(**same, verdict="not enough evidence", reading=lacking, command=claim.command)
+    if finding.p is None:
+        decided: Verdict = "reproduced" if finding.effect.low > 0 else "not reproduced"
+    else:
+        decided = verdict(
+            finding.effect, math.nan if adjusted is None else adjusted, smallest=finding.smallest, alpha=ALPHA
+        )
+    several = len(trained_on) if len(trained_on := processors(study.final)) > 1 else 0
+    controls: tuple[artefacts.Control, ...] = ()
+    if finding.gain is not None and claim.controls:
+        controls = artefacts.examine(claim.controls, study, finding.gain, every(study))
+    why = _untuned(claim, finding, study, decided, frame)
+    retune = bool(why) and decided == "not reproduced"
+    if retune:
+        decided = "not enough evidence"
+    wanting = decided == "not enough evidence" and not retune
+    needed = remedies.seeds_for(finding, tests) if wanting else None
+    more = remedies.examples_for(finding, study) if wanting else None
+    reserved = artefacts.qualification(controls) if decided == "reproduced" else ""
+    return Judgement(
+        **same,
+        verdict=decided,
+        qualification="; ".join(filter(None, (reserved, why))),
+        reading=f"{finding.reading}; seeds of {several} processors" if several else finding.reading,
+        quantity=finding.quantity,
+        estimate=_finite(finding.estimate.estimate),
+        low=_finite(finding.estimate.low),
+        high=_finite(finding.estimate.high),
+        p=_finite(finding.p),
+        p_adjusted=_finite(adjusted),
+        seeds=finding.seeds,
+        seeds_needed=needed,
+        examples_needed=more,
+        study=about(study),
+        others=others,
+        command=remedies.command(claim, study, needed, more, retune=retune),
+        controls=controls,
+    )
+
+
+def _untuned(claim: Claim, finding: Finding, study: Study, decided: Verdict, frame: pl.DataFrame) -> str:
+    """Which N lacks a value of its own of the setting that a claim is sensitive to, if that could turn its verdict.
+
+    A gain may be missing because the larger N has none, and be there because the smaller N has none.
+    """
+    if not claim.tuned or finding.gain is None or decided == "not enough evidence":
+        return ""
+    n = finding.gain.low if decided == "reproduced" else finding.gain.high
+    return shortfall(frame, study, n, claim.tuned)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

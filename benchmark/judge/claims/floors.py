@@ -1,0 +1,59 @@
+"""What a score has to be above to be computation: chance, guesses that read nothing, and the best known shortcut."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import polars as pl
+
+from benchmark.judge.claims.artefacts import task_of
+from benchmark.rows.studies import Study, values
+
+FLOORS = ("chance", "majority", "question_only")
+"""Columns of rows that are floors."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Floor:
+    """The best score without computation at a difficulty.
+
+    Attributes:
+        name: What gets it: "chance", a column of `FLOORS`, or a shortcut of the task.
+        share: Exact match on the whole example.
+    """
+
+    name: str
+    share: float
+
+    @property
+    def passes(self) -> bool:
+        """Whether it gets everything right, so that nothing above it could be seen: the task there is storage."""
+        return self.share >= 1
+
+    def lift(self, score: float) -> float:
+        """How far a score is from the floor to 1."""
+        return (score - self.share) / (1 - self.share)
+
+
+def floors(study: Study, depths: Sequence[int] | None = None) -> dict[int, Floor]:
+    """The highest floor at each of some difficulties, else at every one with finished cells.
+
+    A shortcut is what the rows say (`shortcut`, `shortcut_name`) or else what the task of this code names at the rows'
+    settings. Where that is of a newer version than the rows it stands in for theirs: it can make a claim harder, never
+    easier, for claims are judged over chance as well.
+    """
+    return {depth: _floor(study, depth) for depth in depths or values(study.final["depth"])}
+
+
+def _floor(study: Study, depth: int) -> Floor:
+    rows = study.final.filter((pl.col("depth") == depth) & pl.col("answer").is_null())
+    first = rows.row(0, named=True)
+    means = rows.select(pl.col(FLOORS).mean()).row(0, named=True)
+    known = {name: float(share) for name, share in means.items() if share is not None}
+    if first.get("shortcut") is not None:
+        known[str(first.get("shortcut_name"))] = float(first["shortcut"])
+    else:
+        with suppress(ValueError, TypeError):  # of a task that is not here, the rows' own floors are what is known
+            known |= task_of(first, of_any_version=True).shortcuts(depth)
+    name = max(known, key=lambda name: known[name])
+    return Floor(name=name, share=known[name])

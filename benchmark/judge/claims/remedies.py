@@ -1,0 +1,77 @@
+"""What would settle a claim that rows leave open: seeds, examples, and the command that trains them."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from benchmark.judge.claims.finding import Finding
+from benchmark.judge.evidence import seeds_of
+from benchmark.judge.paper import Claim
+from benchmark.judge.statistics import seeds_needed
+from benchmark.rows.studies import Study
+
+ALPHA = 0.05
+"""Rate of false alarms of a verdict, among all claims."""
+
+_ENOUGH = 0.6
+
+
+def seeds_for(finding: Finding, tests: int) -> int | None:
+    """Seeds that would settle an open claim, about: to find the effect seen, or the smallest if that is more.
+
+    With the spread seen, at the level that the smallest of all p values has to reach; at least two more than there are.
+    """
+    effect = _sought(finding)
+    if finding.seeds < 2 or not math.isfinite(finding.spread) or effect <= 0:
+        return None
+    level = 1 - ALPHA / max(tests, 1)
+    return max(seeds_needed(effect, finding.spread, level=level), finding.seeds + 2)
+
+
+def examples_for(finding: Finding, study: Study) -> int | None:
+    """The `test_examples` for which what examples leave open is below the effect sought; None if that is so already.
+
+    Below 0.6 of it, for the seeds leave about 0.7: together they then leave less than the effect.
+    """
+    first = study.final.row(0, named=True)
+    allowed = _ENOUGH * _sought(finding)
+    if finding.blur <= allowed or not (tested := first.get("test_examples")):
+        return None
+    return int(tested * 2 ** math.ceil(2 * math.log2(finding.blur / allowed)))
+
+
+def command(claim: Claim, study: Study, seeds: int | None, examples: int | None, *, retune: bool) -> str:
+    """The command of a claim for the scale and model of the rows that judged it, with so many seeds and examples.
+
+    To retune is to try another value of the setting that each N needs its own of, on validation examples.
+    """
+    first = study.final.row(0, named=True)
+    words = [claim.command]
+    if first["scale"] in ("tiny", "gpu", "paper"):
+        words.append(f"--scale {first['scale']}")
+    if not _usual(first):
+        words.append(f"--model {first['model']}")
+    if seeds is None and seeds_of(study) < 2:
+        seeds = 3
+    if retune:
+        words.append(f"--set test_split=validation --set {claim.tuned}={first[claim.tuned] / 2:g}")
+    words += [f"--seeds {','.join(map(str, range(seeds)))}"] if seeds else []
+    return " ".join(words + ([f"--set test_examples={examples}"] if examples else []))
+
+
+def _sought(finding: Finding) -> float:
+    """The size of the effect that more rows are planned for; where it is clear but small, what it is too small by."""
+    if finding.effect.low > 0 and finding.effect.estimate < finding.smallest:
+        return finding.smallest - finding.effect.estimate
+    return max(finding.smallest, abs(finding.effect.estimate))
+
+
+def _usual(row: Mapping[str, Any]) -> bool:
+    """Whether the suite trains that model unless told otherwise."""
+    if row["model"] == "hybrid" and row["scale"] != "paper":
+        return True  # without importing what builds models
+    from benchmark.cells.suites import SCALES, SUITES, suite
+
+    if row["suite"] not in SUITES or row["scale"] not in SCALES:
+        return True
+    return row["model"] in {base.model.name for base in suite(row["suite"], row["scale"]).bases}

@@ -1,0 +1,161 @@
+"""The forms of claims along the difficulty: trends of a score, of the tokens to it, and of a gain.
+
+What is said of one model is judged over chance and over the best known shortcut, and the less favourable decides.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from benchmark.judge import learning_curve
+from benchmark.judge.claims.finding import Finding
+from benchmark.judge.claims.floors import Floor, floors
+from benchmark.judge.evidence import Gain, LackingError, Scores, aligned, chance, common, deviation, passes, scores
+from benchmark.judge.statistics import paired, trend
+from benchmark.rows.studies import Study, values, words
+
+_SAME = 1e-9  # floors that differ by less are one
+
+
+def falls(study: Study, *, n: int | str, smallest: float) -> Finding:
+    """Lift falls with the difficulty, over chance and over the best known shortcut.
+
+    Page's test over every difficulty, and the slope for each step.
+    """
+    count = passes(study, n)
+
+    def lift(depth: int, floor: Floor) -> Scores:
+        found = scores(study.final, count, [depth])
+        return Scores({seed: floor.lift(score) for seed, score in found.items()}, found.processors)
+
+    def finding(depths: Sequence[int], table: np.ndarray) -> Finding:
+        return trend_finding(-table, depths, smallest=smallest, reading=_along(study, depths, table))
+
+    found = _over_floors(study, lift, finding)
+    return replace(found, reading=f"N = {count}: lift {found.reading}; fall for each step of {words(study.axis)}")
+
+
+def later(study: Study, *, n: int | str, lift: float, smallest: float) -> Finding:
+    """The tokens of training up to a lift rise with the difficulty; a run that never gets there counts as its budget.
+
+    In shares of the budget, over chance and over the best known shortcut. Counting a run that never gets there as its
+    budget bounds the slope from below.
+    """
+    count = passes(study, n)
+    every = study.scores.filter(pl.col("n") == count)
+
+    def share(depth: int, floor: Floor) -> Scores:
+        finished = scores(study.final, count, [depth])
+        curves = every.filter((pl.col("depth") == depth) & pl.col("seed").is_in(list(finished)))
+        lifts = curves.with_columns(lift=(pl.col("exact_match") - floor.share) / (1 - floor.share))
+        budgets = dict(curves.group_by("seed").agg(pl.col("tokens_seen").max()).iter_rows())
+        needed = learning_curve.tokens_to(lifts, lift)
+        shares = {
+            seed: 1.0 if tokens is None else tokens / budgets[seed]
+            for seed, tokens in needed.select("seed", "tokens").iter_rows()
+        }
+        return Scores(shares, finished.processors)
+
+    def finding(depths: Sequence[int], table: np.ndarray) -> Finding:
+        return trend_finding(table, depths, smallest=smallest, reading=_along(study, depths, table))
+
+    found = _over_floors(study, share, finding)
+    reading = f"N = {count}: share of the budget to a lift of {lift} {found.reading}; rise for each step of "
+    return replace(found, reading=f"{reading}{words(study.axis)}")
+
+
+def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float) -> Finding:
+    """What one N has over another grows with the difficulty: Page's test over every difficulty, slope for each step.
+
+    A gain that is clearly smaller at the deepest difficulty than where it is largest has a peak: it does not grow,
+    whatever the slope, and the finding is how much smaller.
+    """
+    small, large = passes(study, low), passes(study, high)
+
+    def gain(depth: int) -> Scores:
+        one, other = scores(study.final, small, [depth]), scores(study.final, large, [depth])
+        return Scores({seed: other[seed] - one[seed] for seed in common(one, other)}, one.processors)
+
+    depths, table = _by_depth(study, gain)
+    top = int(table.mean(axis=0).argmax())
+    found = trend_finding(
+        table,
+        depths,
+        smallest=smallest,
+        reading=f"N = {large} over N = {small}: {_along(study, depths, table, sign='+')}, "
+        f"most at {study.label(depths[top])}; rise for each step of {words(study.axis)}",
+        gain=Gain(low=small, high=large, depths=(depths[top],)),
+    )
+    from_top = paired(list(table[:, top]), list(table[:, -1])).difference
+    if from_top.high >= 0:
+        return found
+    reading = f"{found.reading}; a peak: at {study.label(depths[-1])} it is {from_top.estimate:+.3f} from the most"
+    return replace(
+        found, reading=reading, quantity="difference", estimate=from_top, effect=from_top,
+        spread=deviation(table[:, -1] - table[:, top]),
+    )  # fmt: skip
+
+
+def _over_floors(
+    study: Study,
+    score: Callable[[int, Floor], Scores],
+    finding: Callable[[Sequence[int], np.ndarray], Finding],
+) -> Finding:
+    """The less favourable of a finding over chance and the same over the best known shortcuts, with both readings.
+
+    That is the one in which an effect worth having is excluded, else the one with the lower limit. Difficulties at
+    which a shortcut gets everything right are none over shortcuts. p is that of both together.
+    """
+    known = floors(study)
+    plain = {depth: Floor(name="chance", share=chance(study.final, [depth])) for depth in known}
+    over_chance = finding(*_by_depth(study, lambda depth: score(depth, plain[depth])))
+    higher = {depth: floor for depth, floor in known.items() if floor.share > plain[depth].share + _SAME}
+    if not higher:
+        return over_chance
+    try:
+        by_depth = _by_depth(study, lambda depth: Scores() if known[depth].passes else score(depth, known[depth]))
+    except LackingError as error:
+        raise LackingError(f"over the best known shortcuts {error}") from error
+    over_shortcuts = finding(*by_depth)
+    names = ", ".join(dict.fromkeys(floor.name for floor in higher.values() if not floor.passes))
+    worse = min(over_chance, over_shortcuts, key=lambda each: (each.effect.high >= each.smallest, each.effect.low))
+    decides = "the first" if worse is over_chance else "the second"
+    reading = f"{over_chance.reading} over chance; {over_shortcuts.reading} over the best of {names}; {decides} decides"
+    ps = [finding.p for finding in (over_chance, over_shortcuts) if finding.p is not None]
+    return replace(worse, reading=reading, p=max(ps) if not any(map(math.isnan, ps)) else math.nan)
+
+
+def _by_depth(study: Study, score: Callable[[int], Scores]) -> tuple[list[int], np.ndarray]:
+    """The difficulties with a score, and the scores [seeds, difficulties] of the seeds that have all of them."""
+    found = {depth: each for depth in values(study.final["depth"]) if (each := score(depth))}
+    if len(found) < 3:
+        raise LackingError(f"a trend takes three difficulties or more; there are {len(found)}")
+    return list(found), np.array(aligned(*found.values())).T
+
+
+def _along(study: Study, depths: Sequence[int], table: np.ndarray, sign: str = "") -> str:
+    means = [f"{mean:{sign}.2f}" for mean in table.mean(axis=0)]
+    first, *rest = (study.label(depth) for depth in depths)
+    names = [first, *(text.partition(" = ")[2] for text in rest)]
+    return f"{', '.join(means)} at {', '.join(names)}"
+
+
+def trend_finding(
+    table: np.ndarray, x: Sequence[float], *, smallest: float, reading: str, gain: Gain | None = None
+) -> Finding:
+    """The trend of scores [seeds, levels] along x as a finding."""
+    found = trend(table, x)
+    return Finding(
+        reading=reading,
+        quantity="slope",
+        estimate=found.slope,
+        effect=found.slope,
+        smallest=smallest,
+        p=found.p,
+        seeds=len(table),
+        spread=deviation(np.polyfit(np.asarray(x, dtype=float), table.T, 1)[0]),
+        gain=gain,
+    )

@@ -1,0 +1,287 @@
+"""What is left of a gain of N at equal training FLOPs: control (e).
+
+There are two equal budgets: what the smaller N spent on all of its training, at which the larger N has read fewer
+tokens, and what the larger N spent, at which rows of a smaller N exist only where it was trained on more tokens. Both
+are told, always as the larger N minus the smaller. The larger budget lets every N come to its end, so only there can a
+gain survive; see `outcome`.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from benchmark import rows
+from benchmark.judge import learning_curve
+from benchmark.judge.evidence import Gain, Scores, aligned, common, examples, named, scores
+from benchmark.judge.statistics import Interval, paired, unpaired
+from benchmark.rows.studies import Study
+
+FREE = ("tokens", "evaluations")
+"""Settings in which a run trained for longer may differ: the rate is constant, so its first part is the shorter run."""
+
+Status = Literal["survives", "fails", "not tested", "not needed"]
+"""How a gain fares under a control."""
+
+_NAMED = 3  # rivals named in a reading
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Two N after the same training FLOPs.
+
+    Attributes:
+        budget: "smaller": what the smaller N spent on its training; "larger": what the larger N spent.
+        flops: How many that are, the mean of the difficulties.
+        low: The smaller N.
+        high: The larger N.
+        depths: The difficulties that are averaged over.
+        where: Those in words.
+        means: Mean score of each, in that order; None where rows of the smaller N end before.
+        difference: The larger minus the smaller N; without limits for a single seed, None where rows end before.
+        seeds: Seeds of both, or of the N with fewer where they have none in common.
+        ends: FLOPs at which rows of the smaller N end, where that is before the budget.
+    """
+
+    budget: Literal["smaller", "larger"]
+    flops: float
+    low: int
+    high: int
+    depths: tuple[int, ...]
+    where: str
+    means: tuple[float, float] | None = None
+    difference: Interval | None = None
+    seeds: int = 0
+    ends: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether enough seeds tell of the difference to give it an interval."""
+        return self.difference is not None and math.isfinite(self.difference.low)
+
+    def __str__(self) -> str:
+        owner = self.low if self.budget == "smaller" else self.high
+        place = f"at the FLOPs of N = {owner} ({self.flops:.1e})"
+        if self.means is None or self.difference is None:
+            end = f"end at {self.ends:.1e}" if self.ends else "are not there"
+            return f"{place}: rows of N = {self.low} {end}"
+        difference = self.difference if self.known else f"{self.difference.estimate:+.3f}"
+        seeds = f"{self.seeds} seed{'s' * (self.seeds != 1)}"
+        return (
+            f"{place}: N = {self.high} {self.means[1]:.3f} minus N = {self.low} {self.means[0]:.3f}: {difference} "
+            f"({seeds}){self._behind}"
+        )
+
+    @property
+    def _behind(self) -> str:
+        if self.difference is None or self.difference.estimate >= 0:
+            return ""
+        return ", clearly behind" if self.known and self.difference.high < 0 else ", behind"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        plain: dict[str, Any] = {name: getattr(self, name) for name in ("budget", "flops", "low", "high", "where")}
+        of_low, of_high = self.means or (None, None)
+        interval = self.difference.as_dict() if self.difference else dict.fromkeys(("estimate", "low", "high"))
+        return plain | {
+            "depths": list(self.depths),
+            "of_low": of_low,
+            "of_high": of_high,
+            "difference": interval["estimate"],
+            "difference_low": interval["low"],
+            "difference_high": interval["high"],
+            "seeds": self.seeds,
+            "ends": self.ends,
+        }
+
+
+def at_smaller_budget(study: Study, gain: Gain) -> list[Comparison]:
+    """The larger against each smaller N at what the smaller spent, the N of the gain first.
+
+    Nothing where costs are not counted.
+    """
+    comparisons = []
+    for n in _smaller(study.passes, gain):
+        budgets = _spent(study, n, gain.depths)
+        both = learning_curve.at_flops(study.scores.filter(pl.col("n").is_in([n, gain.high])), budgets)
+        one, other = (scores(both, each, gain.depths) for each in (n, gain.high))
+        if one and other:
+            against = Gain(low=n, high=gain.high, depths=gain.depths)
+            count = examples(study.final, [n, gain.high], gain.depths)
+            comparisons.append(_compared("smaller", budgets, study, against, one, other, count))
+    return comparisons
+
+
+def at_larger_budget(study: Study, gain: Gain, every: Sequence[Study]) -> list[Comparison]:
+    """The larger N at its end against each smaller N, where rows of that were trained for as many FLOPs.
+
+    The N of the gain first, then the others there are. Of several such rows, those of most seeds, then of the highest
+    mean; an N without any is told with the FLOPs at which its rows end. Nothing where costs are not counted.
+    """
+    budgets = _spent(study, gain.high, gain.depths)
+    other = scores(study.final, gain.high, gain.depths)
+    if not budgets or not other:
+        return []
+    sources = [study, *(each for each in every if each is not study and alike(study, each, gain, FREE))]
+    count = examples(study.final, [gain.high], gain.depths)
+    comparisons = []
+    for n in _smaller([n for each in sources for n in each.passes], gain):
+        of_n = [each.scores.filter(pl.col("n") == n) for each in sources]
+        candidates = [scores(learning_curve.at_flops(each, budgets), n, gain.depths) for each in of_n]
+        best = max(candidates, key=lambda each: (len(each), _mean(each) if each else 0.0))
+        against = Gain(low=n, high=gain.high, depths=gain.depths)
+        if best:
+            comparisons.append(_compared("larger", budgets, study, against, best, other, count))
+        elif n == gain.low:
+            ends = [end for each in sources if (end := _end(each.scores, n, gain.depths)) is not None]
+            empty = _empty("larger", budgets, study, against)
+            comparisons.append(Comparison(**empty, ends=max(ends, default=None)))
+    return comparisons
+
+
+def by_difficulty(study: Study, gain: Gain, every: Sequence[Study]) -> list[Comparison]:
+    """Both budgets at each difficulty of a gain; nothing more than the whole says for a single one."""
+    comparisons: list[Comparison] = []
+    for depth in gain.depths if len(gain.depths) > 1 else ():
+        one = Gain(low=gain.low, high=gain.high, depths=(depth,))
+        comparisons += at_smaller_budget(study, one)
+        comparisons += [each for each in at_larger_budget(study, one, every) if each.means]
+    return comparisons
+
+
+def outcome(smaller: Sequence[Comparison], larger: Sequence[Comparison], whole: float, low: int) -> Status:
+    """Whether a gain is left at equal FLOPs.
+
+    At the larger budget every N has come to its end, so there it is decided: it fails if a smaller N with rows that go
+    so far leaves less than half of it and no more than nothing for sure, and survives if the larger N is clearly better
+    than every such N, that of the gain among them. At the smaller budget the larger N is stopped early: without any
+    rows at the larger budget a gain can fail there, by the same measure, but not survive.
+
+    Args:
+        smaller: At the smaller budgets.
+        larger: At the larger one.
+        whole: The gain at equal tokens.
+        low: The smaller N of the gain.
+    """
+    reached = {each.low: _status(each, whole) for each in larger if each.means}
+    if not reached:
+        gone = any(each.low == low and _status(each, whole) == "fails" for each in smaller)
+        return "fails" if gone else "not tested"
+    if "fails" in reached.values():
+        return "fails"
+    return "survives" if low in reached and set(reached.values()) == {"survives"} else "not tested"
+
+
+def status(difference: Interval, whole: float) -> Status:
+    """What a control leaves of a gain: more than nothing for sure, or less than half of it and not that."""
+    if difference.low > 0:
+        return "survives"
+    return "fails" if difference.estimate < whole / 2 else "not tested"
+
+
+def _status(comparison: Comparison, whole: float) -> Status:
+    known = comparison.known and comparison.difference
+    return status(known, whole) if known else "not tested"
+
+
+def rivals(study: Study, gain: Gain, every: Sequence[Study]) -> str:
+    """The best rivals of the same training FLOPs (suite `controls`) at a difficulty of a gain; empty if none ran.
+
+    As sleep minus each of them, as everywhere the model of more passes minus the other.
+    """
+    by_name: dict[str, Scores] = {}
+    where, passes, count = "", 0, 0
+    for sleep in every:
+        depth = max(sleep.depths)
+        here = Gain(low=gain.low, high=gain.high, depths=(depth,))
+        if sleep.variant != "sleep" or depth not in gain.depths or not alike(study, sleep, here, FREE):
+            continue
+        suite = sleep.scores.select("suite", "scale").row(0)
+        rivals = [each for each in every if each.variant not in (None, "plain") and each.final.height]
+        rivals = [each for each in rivals if each.scores.select("suite", "scale").row(0) == suite]
+        by_name = {str(each.variant): scores(each.final, each.passes[0], [depth]) for each in rivals}
+        where, passes = sleep.label(depth), sleep.passes[0]
+        count = examples(sleep.final, sleep.passes, [depth])
+    own = by_name.pop("sleep", Scores())
+    best = sorted((name for name in by_name if by_name[name]), key=lambda name: (-_mean(by_name[name]), name))[:_NAMED]
+    if not own or not best:
+        return ""
+    differences = ", ".join(f"{name} {_difference(by_name[name], own, count)[0]}" for name in best)
+    return f"at {where}, sleep (N = {passes}) minus rivals of its FLOPs: {differences}"
+
+
+def alike(study: Study, other: Study, gain: Gain, but: Sequence[str]) -> bool:
+    """Whether two studies have the same task, model and settings at the difficulties of a gain, `but` for some."""
+    at = pl.col("depth").is_in(list(gain.depths))
+    ours, theirs = study.final.filter(at), other.scores.filter(at)
+    if not ours.height or not theirs.height or ours.columns != theirs.columns:
+        return False
+    same = ("task", "task_version", "model", "model_version", "split", "device")
+    apart = {*rows.COLUMNS, *but, "sleep_passes", "n", "depth", "test_passes", study.axis} - set(same)
+    if not theirs["test_passes"].is_null().all():
+        return False
+    one, two = ours.row(0, named=True), theirs.row(0, named=True)
+    return all(one[c] == two[c] for c in ours.columns if c not in apart)
+
+
+def _smaller(passes: Iterable[int], gain: Gain) -> list[int]:
+    """The N below that of a gain, the smaller one of the gain first."""
+    return sorted({n for n in passes if n < gain.high}, key=lambda n: (n != gain.low, n))
+
+
+def _mean(scores: Scores) -> float:
+    return float(np.mean([*scores.values()]))
+
+
+def _spent(study: Study, n: int, depths: Sequence[int]) -> dict[int, float]:
+    """Training FLOPs of a finished run of an N, by difficulty; none unless they are counted at every one."""
+    flops = learning_curve.least(study.final.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths))))
+    return flops if set(flops) == set(depths) else {}
+
+
+def _end(scores: pl.DataFrame, n: int, depths: Sequence[int]) -> float | None:
+    """The FLOPs up to which rows of an N go, at the difficulty where they end first."""
+    ends = learning_curve.most(scores.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths))))
+    return min(ends.values()) if set(ends) == set(depths) else None
+
+
+def _empty(budget: Literal["smaller", "larger"], budgets: dict[int, float], study: Study, gain: Gain) -> dict[str, Any]:
+    """What a comparison is of, before anything is compared."""
+    flops = float(np.mean([*budgets.values()]))
+    of = {"budget": budget, "flops": flops, "low": gain.low, "high": gain.high, "depths": gain.depths}
+    return of | {"where": named(study, gain.depths)}
+
+
+def _compared(
+    budget: Literal["smaller", "larger"],
+    budgets: dict[int, float],
+    study: Study,
+    gain: Gain,
+    one: Scores,
+    other: Scores,
+    count: int,
+) -> Comparison:
+    """The scores of the larger N, `other`, minus those of the smaller, each over `count` examples."""
+    difference, means, seeds = _difference(one, other, count)
+    return Comparison(**_empty(budget, budgets, study, gain), means=means, difference=difference, seeds=seeds)
+
+
+def _difference(one: Scores, other: Scores, count: int) -> tuple[Interval, tuple[float, float], int]:
+    """The second minus the first set of scores with both means and the number of seeds; paired where seeds allow."""
+    pairs, single = common(one, other), min(len(one), len(other)) == 1
+    first, second = (
+        aligned(one, other)
+        if len(pairs) > 1 or (single and pairs)
+        else tuple([each[seed] for seed in sorted(each)] for each in (one, other))
+    )
+    means = float(np.mean(first)), float(np.mean(second))
+    if len(pairs) > 1:
+        difference = paired(first, second, examples=count).difference
+    elif not single:
+        difference = unpaired(first, second, examples=count).difference
+    else:
+        difference = Interval(estimate=means[1] - means[0], low=-math.inf, high=math.inf)
+    return difference, means, min(len(first), len(second))

@@ -1,0 +1,218 @@
+"""Scores out of a study, seed by seed: what claims and controls are judged on."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from benchmark.judge.statistics import Interval, over_seeds, shared_variance
+from benchmark.rows.outcomes import Key, Outcome
+from benchmark.rows.studies import Study, task_words, values
+
+
+class Scores(dict[int, float]):
+    """A score by seed.
+
+    Attributes:
+        processors: By seed, what the cells that make up the score were trained on, in the order of the difficulties;
+            None where the rows do not say.
+    """
+
+    def __init__(
+        self, scores: Mapping[int, float] | None = None, processors: Mapping[int, Sequence[str | None]] | None = None
+    ) -> None:
+        super().__init__(scores or {})
+        self.processors = dict(processors or {})
+
+
+SCALES = ("tiny", "cpu", "gpu", "paper")
+PLACES = ("all", "shallowest", "beyond nearest", "deeper half", "deepest")
+"""Where along the difficulty a claim is judged: at every difficulty there is, or some of several."""
+
+
+class LackingError(ValueError):
+    """Rows that cannot judge a claim; the message says what they lack."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gain:
+    """That one N is better than another: what controls examine.
+
+    Attributes:
+        low: The smaller N.
+        high: The larger N.
+        depths: The difficulties over which both are averaged.
+    """
+
+    low: int
+    high: int
+    depths: tuple[int, ...]
+
+
+def scores(
+    rows: pl.DataFrame, n: int, depths: Sequence[int], *, answer: int | None = None, column: str = "exact_match"
+) -> Scores:
+    """The mean over difficulties of a column of final rows, of every seed that has all of them, by seed.
+
+    Args:
+        rows: `Study.final`, one row per seed, N, difficulty and answer.
+        n: The N of training.
+        depths: The difficulties.
+        answer: Of one answer; None for the whole example.
+        column: What to average.
+    """
+    which = pl.col("answer").is_null() if answer is None else pl.col("answer") == answer
+    found = rows.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths)) & which)
+    found = (
+        found.drop_nulls(column)
+        .group_by("seed")
+        .agg(pl.col("depth").n_unique(), pl.col(column).mean(), pl.col("processor").sort_by("depth"))
+    )
+    found = found.filter(pl.col("depth") == len(set(depths))).sort("seed")
+    seeds = found["seed"].to_list()
+    return Scores(
+        dict(zip(seeds, found[column].to_list(), strict=True)),
+        dict(zip(seeds, found["processor"].to_list(), strict=True)),
+    )
+
+
+def examples(rows: pl.DataFrame, ns: Iterable[int], depths: Sequence[int], answer: int | None = None) -> int:
+    """On how many held-out examples those scores stand: of the N with fewest, all difficulties together."""
+    which = pl.col("answer").is_null() if answer is None else pl.col("answer") == answer
+    found = rows.filter(pl.col("n").is_in(list(ns)) & pl.col("depth").is_in(list(depths)) & which)
+    each = found.group_by("n", "depth").agg(pl.col("n_examples").min()).group_by("n").agg(pl.col("n_examples").sum())
+    fewest = each["n_examples"].min()
+    return int(fewest) if isinstance(fewest, int) else 0
+
+
+def common(*found: Mapping[int, float]) -> list[int]:
+    """The seeds that all have and that may be compared: what is known to be trained on two processors is no pair."""
+
+    def one_processor(seed: int) -> bool:
+        named = [each.processors[seed] for each in found if isinstance(each, Scores) and seed in each.processors]
+        return all(len({name for name in cells if name is not None}) < 2 for cells in zip(*named, strict=False))
+
+    return [seed for seed in sorted(set.intersection(*(set(each) for each in found))) if one_processor(seed)]
+
+
+def aligned(*found: Mapping[int, float]) -> tuple[list[float], ...]:
+    """The scores of the seeds that may be compared, in the same order.
+
+    Raises:
+        LackingError: no seed has them all, on one processor where that is known.
+    """
+    seeds = common(*found)
+    if not seeds:
+        apart = set.intersection(*(set(each) for each in found))
+        raise LackingError(f"no seed has finished with every N that is compared{' on one processor' if apart else ''}")
+    return tuple([each[seed] for seed in seeds] for each in found)
+
+
+def outcomes_of(
+    rows: pl.DataFrame, outcomes: Mapping[Key, Outcome], n: int, depths: Sequence[int], seeds: Sequence[int]
+) -> NDArray[np.float64] | None:
+    """What each held-out example says of the scores of seeds [seeds, examples]; None where outcomes were not kept.
+
+    The mean over difficulties, as of `scores`: an example of several counts once.
+    """
+    at = rows.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths)) & pl.col("answer").is_null())
+    table = []
+    for seed in seeds:
+        keys = at.filter(pl.col("seed") == seed).select(Key._fields).rows()
+        of_seed = [outcomes[Key(*key)].values for key in keys if Key(*key) in outcomes]
+        if not of_seed or len(of_seed) < len(keys) or len({len(values) for values in of_seed}) > 1:
+            return None
+        table.append(np.mean(of_seed, axis=0))
+    return np.array(table) if len({len(values) for values in table}) == 1 else None
+
+
+def shared(*found: NDArray[np.float64] | None) -> float | None:
+    """The variance over examples that all seeds share, of a score or of a difference of two (second minus first).
+
+    None where outcomes or a second seed are lacking.
+    """
+    known = [values for values in found if values is not None]
+    if len(known) < len(found) or len({values.shape for values in known}) > 1 or len(known[0]) < 2:
+        return None
+    return shared_variance(known[-1] - known[0] if len(known) > 1 else known[0])
+
+
+def chance(rows: pl.DataFrame, depths: Sequence[int], answer: int | None = None) -> float:
+    """Mean chance of the difficulties."""
+    which = pl.col("answer").is_null() if answer is None else pl.col("answer") == answer
+    found = rows.filter(pl.col("depth").is_in(list(depths)) & which).group_by("depth").agg(pl.col("chance").mean())
+    return float(np.mean(found.sort("depth")["chance"].to_list()))
+
+
+def places(study: Study, at: str) -> tuple[int, ...]:
+    """The difficulties of finished cells that `at` means.
+
+    Raises:
+        LackingError: `at` takes several difficulties and there is only one.
+    """
+    depths = values(study.final["depth"])
+    if at == "all":
+        return tuple(depths)
+    if len(depths) < 2:
+        raise LackingError(f"rows of one difficulty only; {at} takes several")
+    halves = {"shallowest": depths[:1], "beyond nearest": depths[1:], "deepest": depths[-1:]}
+    return tuple((halves | {"deeper half": depths[len(depths) // 2 :]})[at])
+
+
+def passes(study: Study, n: int | str) -> int:
+    """An N that the study has finished cells of; "largest" is the largest.
+
+    Raises:
+        LackingError: it has none of that N, or for "largest" none above 1.
+    """
+    found = values(study.final["n"])
+    if n == "largest":
+        if not found or found[-1] < 2:
+            raise LackingError("no finished cell with N above 1")
+        return int(found[-1])
+    if n not in found:
+        raise LackingError(f"no finished cell with N = {n}")
+    return int(n)
+
+
+def named(study: Study, depths: Sequence[int]) -> str:
+    """The difficulties in words: "t = 8", or "k = 2, 3, 4"."""
+    first, *rest = (study.label(depth) for depth in depths)
+    return ", ".join([first, *(text.partition(" = ")[2] for text in rest)])
+
+
+def seeds_of(study: Study) -> int:
+    """Seeds with a finished cell."""
+    return int(study.final["seed"].n_unique())
+
+
+def rank(study: Study) -> tuple[int, int, int, int]:
+    """Which of several studies judges: that of the largest scale, then of the newest version of its task.
+
+    Then that of most seeds, then of most finished cells.
+    """
+    scale, version = study.final.select("scale", "task_version").row(0)
+    cells = int(study.final["cell_id"].n_unique())
+    return SCALES.index(scale) if scale in SCALES else -1, int(version), seeds_of(study), cells
+
+
+def mean_over_seeds(
+    found: Mapping[int, float], examples: int, level: float = 0.95, *, shared: float | None = None
+) -> Interval:
+    """The mean with its interval for new seeds and new examples; for one seed, of the examples alone."""
+    return over_seeds([found[seed] for seed in sorted(found)], examples, level, shared=shared)
+
+
+def deviation(found: Sequence[float] | np.ndarray) -> float:
+    """The standard deviation over seeds; NaN for a single one."""
+    return float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
+
+
+def about(study: Study) -> str:
+    """Which rows these are: suite, scale, task and model; of a task that has a newer version, which."""
+    first = study.final.row(0, named=True)
+    task = task_words(first["task"], first["task_version"])
+    return f"{first['suite']}-{first['scale']}: {task}, {first['model']}"

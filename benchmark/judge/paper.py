@@ -1,0 +1,122 @@
+"""What the paper says, as data: its printed points and its claims, from `results/paper`."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from benchmark import environment
+
+FOLDER = environment.ROOT / "results" / "paper"
+
+POINTS: dict[str, Any] = {
+    "figure": pl.String,
+    "model": pl.String,
+    "task": pl.String,
+    "axis": pl.String,
+    "difficulty": pl.Int64,
+    "sleep_passes": pl.Int64,
+    "metric": pl.String,
+    "value": pl.Float64,
+    "source": pl.String,
+}
+"""Columns of the points; `sleep_passes` is null where the paper does not say which N a value belongs to."""
+
+Kind = Literal["empirical", "construction"]
+"""What makes a claim true, if it is: what training finds, or how the model is built."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A claim of the paper and how rows can judge it.
+
+    Attributes:
+        id: Its name.
+        figure: Where the paper says it.
+        claim: What it says there, restated.
+        reduced: The form it takes at reduced scale.
+        suite: The suite whose rows judge it.
+        form: Name of a function of `benchmark.judge.claims.forms`.
+        options: Its keyword arguments.
+        because: Why an effect of the size in `options` would matter.
+        command: What trains the rows.
+        where: Values that columns of the rows must have.
+        controls: Letters of the controls of `benchmark.judge.claims.artefacts` that apply.
+        kind: "empirical", or "construction" where what is claimed follows from how the model is built, so that rows
+            can only show that the code is right.
+        tuned: A setting that each N needs a value of its own of, chosen on validation (`claims.tuning`), for one
+            to be better than another; empty if that does not matter.
+    """
+
+    id: str
+    figure: str
+    claim: str
+    reduced: str
+    suite: str
+    form: str
+    options: Mapping[str, Any]
+    because: str
+    command: str
+    where: Mapping[str, Any] = field(default_factory=dict)
+    controls: tuple[str, ...] = ()
+    kind: Kind = "empirical"
+    tuned: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What rows would be at the setting of a figure's points.
+
+    Attributes:
+        figure: The figure.
+        suite: The suite whose rows, at scale `paper`, are at its setting.
+        differs: How even those differ from the paper's; empty if they do not.
+        command: What trains them.
+        where: Values that columns of the rows must have.
+    """
+
+    figure: str
+    suite: str
+    differs: str
+    command: str
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+
+def points() -> pl.DataFrame:
+    """The values that the paper prints, in its order; columns as in `POINTS`.
+
+    Raises:
+        ValueError: the file is not there, as in an installation without the repository.
+    """
+    return pl.read_csv(_file("points.csv"), schema=POINTS)
+
+
+def claims() -> list[Claim]:
+    """The claims, in the order of the file.
+
+    Raises:
+        ValueError: as `points`.
+    """
+    return [Claim(**(found | {"controls": tuple(found.get("controls", ()))})) for found in _tables()["claims"]]
+
+
+def settings() -> dict[str, Setting]:
+    """What would be at the setting of each figure, by figure.
+
+    Raises:
+        ValueError: as `points`.
+    """
+    return {found["figure"]: Setting(**found) for found in _tables()["settings"]}
+
+
+def _tables() -> dict[str, Any]:
+    return tomllib.loads(_file("claims.toml").read_text(encoding="utf-8"))
+
+
+def _file(name: str) -> Path:
+    if not (path := FOLDER / name).exists():
+        raise ValueError(f"{path} is not there; the paper's claims and points come with the repository")
+    return path

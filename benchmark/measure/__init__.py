@@ -1,0 +1,1 @@
+"""Measurements beside rows: clocks, speed of commits, probes of fast weights, audits of models."""

@@ -1,0 +1,86 @@
+"""Whether a model of somebody else's may train: both questions of the audit, on one small batch of the task's shape.
+
+`bench audit` looks further, at every position, and names every road; this looks at a few and takes a moment, so that no
+hour is spent on a model that reads its own answers.
+"""
+
+import copy
+
+import torch
+from torch import Tensor
+
+from baselines.base import Model, ModelConfig, State
+from baselines.given import their_traceback
+from benchmark.measure.audit.causality import backward_road
+from benchmark.measure.audit.tracing import BATCH, equal
+from tasks.base import Task
+
+_WINDOWS = 2
+_POSITIONS = 4
+
+
+def admit(config: ModelConfig, task: Task, passes: int) -> None:
+    """Refuse a model whose answers hear of evicted tokens outside its state, or of later tokens of the prediction.
+
+    Args:
+        config: The model's settings.
+        task: What it is to learn; its vocabulary and window are taken.
+        passes: N of the sleeps.
+
+    Raises:
+        ValueError: it fails one of the two questions, or raises; the message says where.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        model = config.build(vocab_size=task.vocab_size, window=task.window, seq_len=task.seq_len)
+        for parameter in model.parameters():  # branches that start at zero would hide roads
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+        shape = (BATCH, _windows(task), task.window)
+        one = torch.randint(task.vocab_size, shape)
+        other = (one + torch.randint(1, max(2, task.vocab_size), shape)) % task.vocab_size
+        question = one[:, 0, : min(task.window, task.seq_len)]
+        try:
+            reason = _reason(model, one, other, question, task.vocab_size, passes)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(f"model {config.name!r}: running it raised\n{their_traceback(error)}") from error
+    if reason:
+        raise ValueError(
+            f"model {config.name!r} is refused: {reason}. `bench audit {config.name}` says more; --no-audit trains it "
+            "all the same, and says so in the rows"
+        )
+
+
+def _windows(task: Task) -> int:
+    """How many windows to sleep over: no more than a sequence of the task has beside the prediction."""
+    return max(1, min(_WINDOWS, (task.seq_len - 1) // task.window))
+
+
+def _reason(model: Model, one: Tensor, other: Tensor, question: Tensor, vocabulary: int, passes: int) -> str:
+    """Why a model must not train; empty if it may."""
+    state = _slept(model, one, passes)
+
+    def wake(tokens: Tensor) -> Tensor:
+        return model.wake(tokens, copy.deepcopy(state))[0]
+
+    answer = wake(question)
+    _slept(model, other, passes)
+    if not equal(wake(question), answer):
+        return "evicted tokens reach its answers by a road outside its state"
+    length = question.shape[1]
+    positions = sorted(
+        {round(1 + i * (length - 2) / (_POSITIONS - 1)) for i in range(_POSITIONS)} if length > 1 else ()
+    )
+    if road := backward_road(model, wake, question, vocabulary, positions):
+        path, how = road
+        return f"in {path}, {how}"
+    return ""
+
+
+def _slept(model: Model, windows: Tensor, passes: int) -> State:
+    """The state after sleeping over windows [B, W, L]."""
+    state = model.start(len(windows))
+    for tokens in windows.unbind(1):
+        state = model.sleep(tokens, state, passes)
+    return state

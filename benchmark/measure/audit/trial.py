@@ -1,0 +1,274 @@
+"""One trial of an audit: a network, two sequences that differ in evicted windows, and all that could carry it."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from baselines.base import Model, State
+from benchmark.measure.audit.causality import backward_road
+from benchmark.measure.audit.findings import Audit, Road
+from benchmark.measure.audit.holdings import World, differing
+from benchmark.measure.audit.tracing import BATCH, Call, all_equal, equal, traced
+
+VOCABULARY = 11
+ELSEWHERE = "a road outside its modules and its state"
+
+
+class Trial:
+    """One network, one pair of sequences A and B, one N. Every answer is to the same question, logits [B, L, V]."""
+
+    def __init__(self, model: Model, world: World, found: Audit, passes: int, seed: int) -> None:
+        self.model, self.world, self.found, self.passes, self.seed = model, world, found, passes, seed
+        torch.default_generator.manual_seed(1000 + seed)
+        shape = (BATCH, found.windows, found.window)
+        self.a, self.question = torch.randint(VOCABULARY, shape), torch.randint(VOCABULARY, (BATCH, found.window))
+        self.b = (self.a + torch.randint(1, VOCABULARY, shape)) % VOCABULARY  # differs from A in every token
+
+    def run(self) -> None:
+        """Everything, into `found`."""
+        self.world.rewind()
+        self.calls: list[Call] = []
+        with traced(self.model, self.calls):
+            self.states = self.slept(self.a, watch=True)
+        held = self.world.held()
+        with traced(self.model, self.calls):
+            self.answer = self.woken(self.states[-1])
+        self.found.wake_passes = self.model.wake_passes
+        self.found.state_bytes = tuple(self.model.state_bytes(state) for state in self.states)
+        self.declared = self.declared_tensors(self.states[-1])
+
+        self.world.rewind()
+        states = self.slept(self.b)
+        heard = differing(held, self.world.held())
+        undeclared = self.undeclared_fields(states[-1])
+        if not equal(self.woken(self.carried(self.states[-1])), self.answer):
+            for path in heard or ([] if undeclared else [ELSEWHERE]):
+                self.found.leak(path, "evicted tokens change it, and the same state then gives another answer")
+        elif heard:
+            self.found.note(f"evicted tokens change {', '.join(heard)}; no answer changed with it")
+        self.in_turns(held, heard)
+        self.across_the_batch()
+        self.later_tokens()
+        self.gradients()
+        self.every_road()
+
+    # --- running the network ---
+
+    def slept(self, windows: Tensor, watch: bool = False) -> list[State]:
+        """The states before the first and after each of the windows [B, W, L]."""
+        states = [self.model.start(len(windows))]
+        for tokens in windows.unbind(1):
+            before = {path: t.clone() for path, t in states[-1].tensors().items()} if watch else {}
+            states.append(self.sleep(tokens, states[-1]))
+            after = states[-2].tensors()
+            for path in before:
+                if not equal(before[path], after[path]):
+                    self.found.leak(path, "sleep writes into the state that it was given, which another call may hold")
+        return states
+
+    def sleep(self, tokens: Tensor, state: State) -> State:
+        """The state after one window [B, L]."""
+        torch.default_generator.manual_seed(self.seed)  # dropout, if there is any, is the same in every run
+        return self.model.sleep(tokens, state, self.passes)
+
+    def woken(self, state: State, question: Tensor | None = None) -> Tensor:
+        """The answer: logits [B, L, V]."""
+        torch.default_generator.manual_seed(self.seed)
+        return self.model.wake(self.question if question is None else question, state)[0]
+
+    def carried(self, state: State, **parts: Tensor) -> State:
+        """A copy of the state that shares no object with it, with some tensors, by path, replaced."""
+        tensors = state.tensors().items()
+        swaps = {id(t): parts[path] if path in parts else t.detach().clone() for path, t in tensors}
+        copied: State = copy.deepcopy(state, swaps)
+        return copied
+
+    # --- what is declared ---
+
+    def declared_tensors(self, state: State) -> set[int]:
+        """Ids of the tensors whose bytes the model counts; bytes that it does not count are noted."""
+        stored = self.world.tensors(state)
+        paths = {id(t): path for path, t in state.tensors().items()}
+        tensors = {id(t): t for held in stored.values() for t in held}
+        total = sum(map(size, tensors.values())) / BATCH
+        declared = self.model.state_bytes(state)
+        if declared >= total:
+            return set(tensors)
+        counted = set()
+        for key, t in tensors.items():
+            try:
+                more = copy.deepcopy(
+                    state, {key: torch.cat((t, t), -1)} | {k: v for k, v in tensors.items() if k != key}
+                )
+                if (self.model.state_bytes(more) - declared) * BATCH >= size(t) > 0:
+                    counted.add(key)
+            except (RuntimeError, IndexError):
+                pass
+        left = declared * BATCH - sum(size(tensors[key]) for key in counted)
+        for key, t in tensors.items():  # a fixed number of bytes may stand for any: for those that come first
+            if key not in counted and key in paths and size(t) <= left:
+                counted.add(key)
+                left -= size(t)
+        names = [paths.get(key, name) for name, held in stored.items() for key in map(id, held) if key not in counted]
+        self.found.note(
+            f"the state holds {total:.0f} bytes a sequence and declares {declared}"
+            + (f"; not counted: {', '.join(names)}" if names else "")
+        )
+        return counted
+
+    def undeclared_fields(self, state: State) -> list[str]:
+        """Fields of the state that evicted tokens change without being counted; each is a leak."""
+        theirs = self.declared_tensors(state)
+        before, after = self.world.fields(self.states[-1], self.declared), self.world.fields(state, theirs)
+        paths = {path: t for path, t in state.tensors().items() if id(t) not in theirs}
+        changed = [name.partition(" (")[0] for name in differing(before, after)]
+        names = [path for path in paths if path.partition("[")[0] in changed]
+        names += [name for name in changed if name not in {path.partition("[")[0] for path in paths}]
+        for name in names:
+            self.found.leak(name, "a field of the state that evicted tokens change, and whose bytes are not counted")
+        return names
+
+    # --- other roads ---
+
+    def in_turns(self, held: dict[str, str], heard: list[str]) -> None:
+        """Sleep over A and B in turns, one window each: neither may hear of the other."""
+        self.world.rewind()
+        one, other = self.model.start(BATCH), self.model.start(BATCH)
+        same = True
+        for number, (a, b) in enumerate(zip(self.a.unbind(1), self.b.unbind(1), strict=True), start=1):
+            one, other = self.sleep(a, one), self.sleep(b, other)
+            same = same and all_equal([*one.tensors().values()], [*self.states[number].tensors().values()])
+        if not (same and equal(self.woken(one), self.answer)):
+            names = heard or differing(held, self.world.held())
+            for path in names or [ELSEWHERE]:
+                self.found.leak(path, "an earlier call for another sequence changes what a later one gives")
+
+    def across_the_batch(self) -> None:
+        """Change the first sequence of the batch: the others' features, states and answers may not."""
+        windows, question = self.a.clone(), self.question.clone()
+        windows[0], question[0] = self.b[0], (question[0] + 1) % VOCABULARY
+        self.world.rewind()
+        calls: list[Call] = []
+        with traced(self.model, calls):
+            last = self.slept(windows)[-1]
+            answer = self.woken(last, question)
+        before = {**self.states[-1].tensors(), "the answer": self.answer}
+        after = {**last.tensors(), "the answer": answer}
+        mixed = [path for path, t in before.items() if not equal(t[1:], after[path][1:])]
+        if mixed:
+            pairs = zip(self.calls, calls, strict=False)
+            mixers = (call[0] for call, now in pairs if all_equal(call[1], now[1]) and not all_equal(call[2], now[2]))
+            first = next(mixers, mixed[0])
+            self.found.leak(first, f"one sequence reaches another of the batch, in {', '.join(mixed)}")
+
+    def later_tokens(self) -> None:
+        """Change one token of the prediction at a time: no answer before it may change."""
+        self.world.rewind()
+
+        def wake(question: Tensor) -> Tensor:
+            return self.woken(self.carried(self.states[-1]), question)
+
+        if road := backward_road(self.model, wake, self.question, VOCABULARY, range(1, self.found.window)):
+            self.found.leak(*road, later=True)
+
+    def gradients(self) -> None:
+        """The second witness: gradients of the answer by embedded evicted tokens, with the state and with it cut."""
+        if isinstance(self.found.gradient, str):
+            return
+        self.world.rewind()
+        try:
+            with torch.enable_grad(), embedded(self.model) as leaves:
+                counts, state = [], self.model.start(BATCH)
+                for tokens in self.a.unbind(1):
+                    state = self.sleep(tokens, state)
+                    counts.append(len(leaves))
+            if not leaves:
+                self.found.gradient = "not asked: no nn.Embedding runs in a sleep"
+                return
+            with torch.enable_grad():
+                reached, past = (self._gradient(s, leaves, counts) for s in (state, state.detach()))
+        except (RuntimeError, TypeError) as error:
+            self.found.gradient = f"not asked: {str(error).partition(chr(10))[0]}"
+            return
+        self.found.gradient[self.passes] = tuple(sorted({*self.found.gradient.get(self.passes, ()), *reached}))
+        if past and not self.found.of_evicted:
+            self.found.leak(ELSEWHERE, f"with the state cut, the answer has a gradient by tokens of windows {past}")
+
+    def _gradient(self, state: State, leaves: list[Tensor], counts: list[int]) -> list[int]:
+        """Windows with a gradient that is not zero."""
+        answer = self.woken(state)
+        torch.default_generator.manual_seed(self.seed)
+        total = (answer * torch.randn_like(answer)).sum()
+        gradients = torch.autograd.grad(total, leaves, allow_unused=True, retain_graph=True)
+        starts = [0, *counts]
+        parts = [gradients[start:stop] for start, stop in zip(starts, counts, strict=False)]
+        return [w for w, part in enumerate(parts, start=1) if any(g is not None and bool(g.any()) for g in part)]
+
+    # --- the declared roads ---
+
+    def every_road(self) -> None:
+        """Change one evicted window at a time, and put each tensor of the state that heard of it alone into A's."""
+        self.world.rewind()
+        last = self.states[-1]
+        mine = last.tensors()
+        known = {road.path: road for road in self.found.roads if road.passes == self.passes}
+        hears = {path: set(known[path].hears if path in known else ()) for path in mine}
+        reaches = {path: set(known[path].reaches if path in known else ()) for path in mine}
+        whole = set(self.found.reaches.get(self.passes, ()))
+        for number in range(1, self.found.windows + 1):
+            if number in whole and all(number in reached for reached in reaches.values()):
+                continue  # another seed has shown all there is
+            theirs = self.carried(self.states[number - 1])
+            for tokens in (self.b[:, number - 1], *self.a[:, number:].unbind(1)):
+                theirs = self.sleep(tokens, theirs)
+            if self.differs(theirs):
+                whole.add(number)
+            for path, t in theirs.tensors().items():
+                if path in mine and not equal(t, mine[path]):
+                    hears[path].add(number)
+                    if number not in reaches[path] and self.differs(self.carried(last, **{path: t})):
+                        reaches[path].add(number)
+        self.found.roads = [road for road in self.found.roads if road.passes != self.passes] + [
+            Road(
+                path=path,
+                passes=self.passes,
+                state_bytes=size(t) // BATCH,
+                hears=tuple(sorted(hears[path])),
+                reaches=tuple(sorted(reaches[path])),
+            )
+            for path, t in mine.items()
+        ]
+        self.found.reaches[self.passes] = tuple(sorted(whole))
+
+    def differs(self, state: State) -> bool:
+        """Whether a state gives another answer than A's; one that cannot be read does."""
+        try:
+            return not equal(self.woken(state), self.answer)
+        except (RuntimeError, IndexError):
+            return True
+
+
+def size(t: Tensor) -> int:
+    """Bytes of a tensor."""
+    return t.numel() * t.element_size()
+
+
+@contextmanager
+def embedded(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect the outputs of every `nn.Embedding`, cut from its table, as leaves to differentiate by."""
+    leaves: list[Tensor] = []
+
+    def cut(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+        leaves.append(output.detach().requires_grad_())
+        return leaves[-1]
+
+    hooks = [m.register_forward_hook(cut) for m in model.modules() if isinstance(m, nn.Embedding)]
+    try:
+        yield leaves
+    finally:
+        for hook in hooks:
+            hook.remove()

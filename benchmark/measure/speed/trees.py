@@ -1,0 +1,56 @@
+"""The code of another commit, in a folder of its own for as long as it is needed. Nothing of the repository changes."""
+
+import difflib
+import io
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmark.measure.speed.speed_worker import PACKAGES
+
+
+def resolve(ref: str, root: Path) -> str:
+    """The full hash of the commit that `ref` names in the repository of the folder `root`.
+
+    Raises:
+        ValueError: no repository, or no such commit; the message has git's own, and the nearest branch or tag.
+    """
+    _git(root, "rev-parse", "--git-dir", why="a commit to compare with takes a git repository")
+    try:
+        return _git(root, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}", why="").strip()
+    except ValueError as error:
+        names = _git(root, "for-each-ref", "--format=%(refname:short)", why="its branches cannot be listed").split()
+        close = difflib.get_close_matches(ref, [*names, "HEAD"], n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"unknown commit {ref!r}: {error}{hint}") from None
+
+
+@contextmanager
+def extracted(commit: str, root: Path) -> Iterator[Path]:
+    """Yield a temporary folder that holds this project's packages as they were in a commit; gone afterwards.
+
+    Raises:
+        ValueError: the commit has none of the packages.
+    """
+    why = f"commit {commit} cannot be read"
+    packages = _git(root, "ls-tree", "-d", "--name-only", commit, *PACKAGES, why=why).split()
+    if not packages:
+        raise ValueError(f"commit {commit} has none of the folders {', '.join(PACKAGES)}: nothing to compare with")
+    with tempfile.TemporaryDirectory(prefix="bench-speed-") as folder:
+        done = subprocess.run(["git", "archive", "--format=tar", commit, *packages], cwd=root, capture_output=True)
+        if done.returncode:
+            raise ValueError(f"{why}: {done.stderr.decode(errors='replace').strip()}")
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+            archive.extractall(folder, filter="data")
+        yield Path(folder)
+
+
+def _git(root: Path, *arguments: str, why: str) -> str:
+    """What git says; ValueError with `why` and git's own message if it fails."""
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(": ".join(filter(None, (why, done.stderr.strip()))))
+    return done.stdout

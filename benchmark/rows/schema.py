@@ -1,0 +1,106 @@
+"""The columns of a row. One row is one evaluated condition of one cell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SCHEMA_VERSION = 4
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A column that every rows file has.
+
+    Attributes:
+        kind: "str", "int" or "float"; any may be null where `about` says so.
+        about: Meaning and unit.
+    """
+
+    kind: str
+    about: str
+
+
+COLUMNS: dict[str, Column] = {
+    "schema_version": Column(kind="int", about="version of this table"),
+    "suite": Column(kind="str", about="suite the cell was run in"),
+    "scale": Column(kind="str", about="scale of that suite"),
+    "cell_id": Column(kind="str", about="hash of the cell's settings, seed and versions"),
+    "status": Column(kind="str", about="ok, diverged, out_of_memory or crashed; scores are null unless ok"),
+    "reason": Column(kind="str", about="why the status is not ok, else null"),
+    "task": Column(kind="str", about="name of the task"),
+    "task_version": Column(kind="int", about="version of the task's examples"),
+    "model": Column(kind="str", about="name of the model"),
+    "model_version": Column(kind="int", about="version of the model's numbers"),
+    "seed": Column(kind="int", about="seed of parameters and training data"),
+    "variant": Column(
+        kind="str", about="what the suite calls the cell beside its settings (controls: the rival), or null"
+    ),
+    "seq_len": Column(kind="int", about="T: tokens of one sequence, answers included"),
+    "window": Column(kind="int", about="L: tokens read before eviction"),
+    "step": Column(kind="int", about="optimizer steps taken"),
+    "tokens_seen": Column(kind="int", about="training tokens read, each counted once whatever N"),
+    "train_flops": Column(
+        kind="float", about="FLOPs of forward and backward up to here, multiply and add counted apart; no optimizer"
+    ),
+    "sleep_flops": Column(kind="float", about="forward FLOPs of consolidating all windows of one sequence"),
+    "wake_flops": Column(kind="float", about="forward FLOPs of predicting one sequence's answers"),
+    "state_bytes": Column(kind="int", about="bytes of state kept per sequence between windows"),
+    "cache_bytes": Column(
+        kind="int",
+        about="bytes (fp32) of keys and values of a sequence's consolidated windows, which state replaces, or null",
+    ),
+    "parameters": Column(kind="int", about="trained parameters"),
+    "split": Column(kind="str", about="split the scores are of"),
+    "tested_passes": Column(
+        kind="int", about="N used in the test; differs from sleep_passes where test_passes says so"
+    ),
+    "axis": Column(kind="str", about="name of the task's difficulty"),
+    "difficulty": Column(kind="int", about="value of that difficulty"),
+    "answer": Column(
+        kind="int",
+        about="which answer of the example (rule110: which string); null: all, right together (depo: each by itself)",
+    ),
+    "n_examples": Column(kind="int", about="held-out examples scored; where answers count by themselves, answers"),
+    "loss": Column(kind="float", about="cross-entropy per target token, nats"),
+    "train_loss": Column(kind="float", about="mean training loss since the row before, nats per target token"),
+    "token_accuracy": Column(kind="float", about="share of target tokens right (rule110: per-bit accuracy)"),
+    "exact_match": Column(kind="float", about="share of those with every token right"),
+    "chance": Column(kind="float", about="exact_match of a guess without computation on what was read, from the task"),
+    "majority": Column(kind="float", about="exact_match of always the most frequent answer, from the task"),
+    "question_only": Column(kind="float", about="exact_match of the best guess from the question alone, from the task"),
+    "shortcut": Column(
+        kind="float",
+        about="exact_match of the best predictor known that reads but does not compute what is asked, from the task; "
+        "tables that are always right do not count; null if it knows none, and for one of several answers that must be "
+        "right together",
+    ),
+    "shortcut_name": Column(kind="str", about="what the task calls that predictor, or null"),
+    "lift": Column(kind="float", about="(exact_match - chance) / (1 - chance): 0 is guessing, 1 is perfect"),
+    "wall_s": Column(kind="float", about="seconds of training and testing up to here, over all restarts"),
+    "device": Column(kind="str", about="device type"),
+    "processor": Column(
+        kind="str",
+        about="CPU or GPU, as the system calls it; another rounds differently, so that a seed gives other numbers",
+    ),
+    "torch": Column(kind="str", about="torch version"),
+    "audit": Column(
+        kind="str",
+        about="of a model from outside: passed or skipped (--no-audit); null: a model of this suite, or old rows",
+    ),
+    "commit": Column(kind="str", about="commit of this code, '-dirty' when changed; null outside a repository"),
+}
+"""Columns of every task and model, in order. The settings of task, model and training follow, one column each."""
+
+LATER = ("variant", "cache_bytes", "shortcut", "shortcut_name", "processor", "audit")
+"""Columns that versions before this one did not have: null in their rows."""
+
+WALL_COLUMNS = ("wall_s",)
+"""Columns that differ between two runs of the same cell on the same machine; every other is bit-for-bit equal."""
+
+
+def dictionary(columns: Mapping[str, Column] = COLUMNS) -> str:
+    """The columns of every rows file, or of another table, as a Markdown table."""
+    lines = ["| column | type | meaning |", "|---|---|---|"]
+    return "\n".join(lines + [f"| `{name}` | {column.kind} | {column.about} |" for name, column in columns.items()])

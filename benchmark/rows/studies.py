@@ -1,0 +1,289 @@
+"""Studies: rows grouped into what may share a figure, so that no mean hides a setting that varies.
+
+A study differs in difficulty, N and seed only, or, for a comparison, in a few columns that its figure tells apart. A
+cell that failed is left out of the scores and named in the note.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import polars as pl
+
+import tasks
+from benchmark import rows
+from benchmark.rows.outcomes import Key, Outcome
+
+IDENTITY = ("variant", "suite", "scale", "task", "task_version", "model", "model_version", "device")
+"""Columns whose values never share a study; each names a study only where those before it do not tell."""
+
+PLACE = ("suite", "scale", "task", "device")
+"""Columns whose values share a comparison only if it tells them apart."""
+
+SYMBOLS = {"rollout_steps": "t", "hops": "k"}
+MOST_NAMED = 4  # failed cells named in a note
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Rows that may share a figure: they differ in difficulty, N, seed and the columns of a comparison only.
+
+    Attributes:
+        name: What tells this study from the others of the same rows; empty if it is the only one.
+        variant: What the suite calls its cells; None if nothing, or if this is a comparison.
+        setting: Its name without the variant and the N of the test, after the version of a task that has a newer one.
+        about: What was trained, for the line under the title; it names the version of a task that has a newer one.
+        note: Seeds, failed and unfinished cells, for the line under the figure.
+        axis: Name of the difficulty; "difficulty" if tasks with several share a comparison.
+        scores: Test rows of every cell that did not fail; beside the columns of rows, `n` is the N of training and
+            `depth` the difficulty.
+        final: Those of the last step of every finished cell.
+        failed: One row per failed cell; its `depth` may be null.
+        outcomes: Which examples were right in those of its tests whose outcomes were kept and read.
+    """
+
+    name: str
+    variant: str | None
+    setting: str
+    about: str
+    note: str
+    axis: str
+    scores: pl.DataFrame
+    final: pl.DataFrame
+    failed: pl.DataFrame
+    outcomes: Mapping[Key, Outcome] = field(default_factory=dict, repr=False)
+
+    def label(self, depth: int) -> str:
+        """A difficulty in words, such as "t = 4"."""
+        return label(self.axis, depth)
+
+    @property
+    def passes(self) -> list[int]:
+        """Every N there is, failed cells included."""
+        return values([*self.scores["n"], *self.failed["n"]])
+
+    @property
+    def depths(self) -> list[int]:
+        """Every difficulty there is, failed cells included."""
+        return values([*self.scores["depth"], *self.failed["depth"]])
+
+    @property
+    def depth_axis(self) -> str:
+        """The name of the difficulty, with its symbol."""
+        return f"{words(self.axis)} {SYMBOLS.get(self.axis, '')}".strip()
+
+    def whole(self, scores: pl.DataFrame, n: int, depth: int) -> pl.DataFrame:
+        """The rows, out of `scores` or `final`, of one N and difficulty, all answers together."""
+        return scores.filter((pl.col("n") == n) & (pl.col("depth") == depth) & pl.col("answer").is_null())
+
+    def shortcut(self, depth: int) -> tuple[str, float] | None:
+        """The strongest shortcut known at a difficulty and its exact match of the whole example, in percent."""
+        found = self.scores.filter((pl.col("depth") == depth) & pl.col("answer").is_null()).drop_nulls("shortcut")
+        return (str(found["shortcut_name"][0]), 100 * float(found["shortcut"][0])) if found.height else None
+
+    def chance(self, depth: int) -> float:
+        """Chance of the whole example at a difficulty, in percent; NaN where no cell was tested."""
+        found = self.scores.filter((pl.col("depth") == depth) & pl.col("answer").is_null())["chance"]
+        return 100 * float(found[0]) if len(found) else math.nan
+
+
+def studies(frame: pl.DataFrame) -> list[Study]:
+    """The studies in a table of rows, in a fixed order; those without any score are left out."""
+    frame, settings = _prepared(frame), _settings(frame)
+    told = _telling(frame, IDENTITY)
+    found = []
+    for group in _split(frame, told):
+        varying = [c for c in settings if _varies(group, c)]
+        for part in _split(group, [*varying, "test_passes"]):
+            first = part.row(0, named=True)
+            setting = _named(first, [c for c in (*told, *varying) if c != "variant"])
+            name = _named(first, [*told, *varying, "test_passes"])
+            study = _study(part, name=name, setting=setting, variant=first["variant"], settings=settings)
+            if study.scores.height:
+                found.append(study)
+    return sorted(found, key=lambda study: study.name)
+
+
+def compared(frame: pl.DataFrame, by: Sequence[str]) -> list[Study]:
+    """Each suite of a table of rows as one study, whose figure tells apart N, difficulty and the columns `by`.
+
+    A suite in which anything else varies is left out, because a mean would hide it; so is one of several variants if
+    "variant" is not in `by`, and so are tests at another N than the trained one if "test_passes" is not.
+    """
+    if any(c not in frame.columns for c in by):
+        return []
+    frame, settings = _prepared(frame), _settings(frame)
+    if "test_passes" not in by:
+        frame = frame.filter(pl.col("test_passes").is_null())
+    told = _telling(frame, [c for c in PLACE if c not in by])
+    others = [c for c in (*IDENTITY, *settings) if c not in by]
+    found = []
+    for part in _split(frame, told) if frame.height else []:
+        hidden = part.group_by(*by, "n", "depth").agg(pl.col(others).n_unique()).select(pl.col(others) > 1)
+        if any(hidden[c].any() for c in others) or ("variant" in others and part["variant"].n_unique() > 1):
+            continue
+        name = _named(part.row(0, named=True), told)
+        study = _study(part, name=name, setting=name, variant=None, by=by)
+        if study.scores.height:
+            found.append(study)
+    return sorted(found, key=lambda study: study.name)
+
+
+def _prepared(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows with `n`, `depth` and `test_passes`: the N of the test where it is not the trained one; sorted."""
+    axes = [a for a in frame["axis"].unique(maintain_order=True) if a in frame.columns]
+    lists = [c for c in _settings(frame) if frame[c].dtype == pl.List]
+    trained = pl.col("sleep_passes" if "sleep_passes" in frame.columns else "tested_passes")
+    frame = frame.with_columns(
+        n=trained,
+        depth=pl.coalesce("difficulty", *(pl.when(pl.col("axis") == a).then(pl.col(a)) for a in axes)),
+        test_passes=pl.when(pl.col("tested_passes") != trained).then(pl.col("tested_passes").cast(pl.String)),
+        **{c: pl.col(c).cast(pl.List(pl.String)).list.join(" ") for c in lists},
+    )
+    tests = frame.filter(pl.col("status") == "ok").select("cell_id", "test_passes").unique(maintain_order=True)
+    failed = frame.filter(pl.col("status") != "ok").drop("test_passes")  # in every study that its cell was tested in
+    failed = failed.join(tests, on="cell_id", how="left", maintain_order="left").select(frame.columns)
+    frame = pl.concat([frame.filter(pl.col("status") == "ok"), failed])
+    return frame.sort("n", "depth", "seed", "cell_id", "step", "answer", nulls_last=True, maintain_order=True)
+
+
+def _settings(frame: pl.DataFrame) -> list[str]:
+    """The settings of task, model and training, but N."""
+    return [c for c in frame.columns if c not in rows.COLUMNS and c not in ("sleep_passes", "test_passes")]
+
+
+def _telling(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Of the columns, those that tell rows apart that the ones before them do not."""
+    told: list[str] = []
+    for column in columns:
+        if any(part[column].n_unique() > 1 for part in _split(frame, told)):
+            told.append(column)
+    return told
+
+
+def _split(frame: pl.DataFrame, columns: Sequence[str]) -> list[pl.DataFrame]:
+    """The rows of each combination of values in `columns`."""
+    return frame.partition_by(columns, maintain_order=True) if columns else [frame]
+
+
+def _varies(group: pl.DataFrame, setting: str) -> bool:
+    """Whether cells of one difficulty differ in a setting, so that a mean over them would hide it."""
+    return bool((group.group_by("depth").agg(pl.col(setting).n_unique())[setting] > 1).any())
+
+
+def _study(
+    part: pl.DataFrame,
+    *,
+    name: str,
+    setting: str,
+    variant: str | None,
+    by: Sequence[str] = (),
+    settings: Sequence[str] = (),
+) -> Study:
+    """The study of rows that belong together; `by` names its failed cells, `settings` may differ by difficulty."""
+    failed = part.filter(pl.col("status") != "ok").unique("cell_id", keep="first", maintain_order=True)
+    scores = part.filter((pl.col("status") == "ok") & ~pl.col("cell_id").is_in(failed["cell_id"].to_list()))
+    last = scores.filter(pl.col("step") == pl.col("step").max().over("cell_id"))
+    final = last.filter(pl.col("tokens_seen") >= pl.col("tokens")) if "tokens" in part.columns else last
+    axes = values(part["axis"])
+    trained = [_tasks(part), _listed(part, "model"), *(f"{c} {part[c][0]}" for c in ("suite", "scale"))]
+    note = []
+    if scores.height:
+        seeds = scores.group_by(*by, "n", "depth").agg(pl.col("seed").n_unique())["seed"].to_list()
+        note.append(f"{'–'.join(str(s) for s in values([min(seeds), max(seeds)]))} seed{'s' * (max(seeds) > 1)}.")
+    if failed.height:
+        cells = [_failure(row, by) for row in failed.iter_rows(named=True)]
+        more = f" and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""
+        note.append(f"{_cells(len(cells))} failed, left out: {'; '.join(cells[:MOST_NAMED])}{more}.")
+    if unfinished := scores["cell_id"].n_unique() - final["cell_id"].n_unique():
+        note.append(f"{_cells(unfinished)} unfinished: in curves as far as trained, not in final scores.")
+    if len(trained_on := processors(scores)) > 1:
+        note.append(f"Trained on {len(trained_on)} processors: {', '.join(trained_on)}.")
+    if differing := [words(c) for c in settings if c not in axes and part[c].n_unique() > 1]:
+        note.append(f"Not the same at every difficulty: {', '.join(differing)}.")
+    return Study(
+        name=name,
+        variant=variant,
+        setting=", ".join([*outdated(part), *([setting] if setting else [])]),
+        about=f"{', '.join(trained)}\n{name}".strip(),
+        note=" ".join(note),
+        axis=axes[0] if len(axes) == 1 else "difficulty",
+        scores=scores,
+        final=final,
+        failed=failed,
+    )
+
+
+def _named(row: dict[str, Any], columns: Iterable[str]) -> str:
+    """What a row has in some columns, in words."""
+    return ", ".join(f"{words(c)} {row[c]}" for c in columns if row[c] is not None)
+
+
+@cache
+def task_words(task: str, version: int) -> str:
+    """A task in words: its name and, of rows that are of an older version than the code, which one and what it was."""
+    try:
+        kind = tasks.load(task)
+    except ValueError:
+        return task  # a task of someone else, not installed here
+    if version >= kind.version:
+        return task
+    was = f"{kind.history[version]}; " if version in kind.history else ""
+    return f"{task} v{version} ({was}now v{kind.version})"
+
+
+def outdated(part: pl.DataFrame) -> list[str]:
+    """The tasks of rows that the code has in a newer version, in words."""
+    found = part.select("task", "task_version").unique().drop_nulls().sort("task", "task_version").rows()
+    return [words for task, version in found if (words := task_words(task, version)) != task]
+
+
+def _tasks(part: pl.DataFrame) -> str:
+    """The tasks, each with its version if there is a newer one, or how many there are."""
+    found = part.select("task", "task_version").unique().sort("task", "task_version").rows()
+    if len(found) < MOST_NAMED:
+        return " + ".join(dict.fromkeys(task_words(*each) for each in found))
+    return "; ".join([_listed(part, "task"), *outdated(part)])
+
+
+def _listed(part: pl.DataFrame, column: str) -> str:
+    """The values of a column, or how many there are."""
+    found = values(part[column])
+    return " + ".join(found) if len(found) < MOST_NAMED else f"{len(found)} {column}s"
+
+
+def _failure(row: dict[str, Any], by: Sequence[str]) -> str:
+    """A failed cell in words, beginning with what it has in the columns `by`."""
+    told = [
+        str(row[c]) if isinstance(row[c], str) else f"{words(c)} {row[c]}"
+        for c in by
+        if row[c] is not None and c != "test_passes"
+    ]
+    depth = [] if row["depth"] is None or row["axis"] in by else [label(row["axis"], row["depth"])]
+    return ", ".join([*told, f"N = {row['n']}", *depth, f"seed {row['seed']} ({row['status']})"])
+
+
+def processors(frame: pl.DataFrame) -> list[str]:
+    """The processors that rows were trained on, as far as they say so; the same seed gives other numbers on another."""
+    return values(frame["processor"]) if "processor" in frame.columns else []
+
+
+def label(axis: str, value: int) -> str:
+    """A difficulty in words, such as "t = 4"."""
+    return f"{SYMBOLS.get(axis, words(axis))} = {value}"
+
+
+def words(name: str) -> str:
+    """The name of a column as it is said."""
+    return name.replace("_", " ")
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell{'s' * (count > 1)}"
+
+
+def values(found: Iterable[Any]) -> list[Any]:
+    """The different values, sorted, without nulls."""
+    return sorted({value for value in found if value is not None})

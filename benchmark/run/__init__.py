@@ -1,0 +1,1 @@
+"""Training cells: one, a sweep of them, and the evidence."""

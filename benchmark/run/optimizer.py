@@ -1,0 +1,68 @@
+"""Muon for the matrices inside blocks, AdamW for the rest, as in the paper; every argument written out."""
+
+import torch
+from torch import nn
+
+from baselines.base import Model
+from benchmark.cells.cell import Training
+
+
+class MuonAdamW:
+    """The two optimizers stepped as one, with a shared linear warm-up."""
+
+    def __init__(self, model: Model, training: Training) -> None:
+        matrices = model.matrices()
+        chosen = {id(weight) for weight in matrices}
+        rest = [p for p in model.parameters() if id(p) not in chosen]
+        self.warmup_steps = training.warmup_steps
+        self.parameters = [*matrices, *rest]
+        self.clip = training.clip
+        self.optimizers: list[torch.optim.Optimizer] = []
+        if matrices:
+            self.optimizers.append(
+                torch.optim.Muon(
+                    matrices,
+                    lr=training.muon_lr,
+                    weight_decay=training.weight_decay,
+                    momentum=0.95,
+                    nesterov=True,
+                    ns_coefficients=(3.4445, -4.7750, 2.0315),
+                    eps=1e-7,
+                    ns_steps=5,
+                    adjust_lr_fn="original",
+                )
+            )
+        if rest:
+            self.optimizers.append(
+                torch.optim.AdamW(
+                    rest,
+                    lr=training.adam_lr,
+                    betas=(0.9, 0.999),
+                    eps=1e-8,
+                    weight_decay=training.weight_decay,
+                    amsgrad=False,
+                    fused=True,
+                )
+            )
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["full_lr"] = group["lr"]
+
+    def step(self, step: int) -> None:
+        """Clip the gradients, take step number `step` (from 0) and clear the gradients."""
+        nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        share = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["full_lr"] * share
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> list[dict[str, object]]:
+        """The state of both, for a checkpoint."""
+        return [optimizer.state_dict() for optimizer in self.optimizers]
+
+    def load_state_dict(self, states: list[dict[str, object]]) -> None:
+        """Continue from `state_dict()` of the same model and settings."""
+        for optimizer, state in zip(self.optimizers, states, strict=True):
+            optimizer.load_state_dict(state)

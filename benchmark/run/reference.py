@@ -1,0 +1,184 @@
+"""The reference evidence: which studies stand in `results/reference`, and making what is missing of them.
+
+A study is done when finished rows of every cell that it asks for are there. Cells are known by their ids, so rows of
+settings, tasks or models that have changed since are not taken for those of today: such cells are trained again.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark import rows
+from benchmark.cells.cell import Cell
+from benchmark.cells.facts import cell_facts
+from benchmark.cells.request import Request
+from benchmark.rows import Row, outcomes
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A folder of evidence and what it is asked to hold.
+
+    Attributes:
+        requests: What is run, all of one suite and scale.
+    """
+
+    requests: tuple[Request, ...]
+
+    def cells(self) -> dict[str, Cell]:
+        """Every cell by its id."""
+        return {cell.id: cell for request in self.requests for cell in request.plan().cells()}
+
+    @property
+    def context(self) -> Row:
+        """What its rows name beside their cell."""
+        return {"suite": self.requests[0].suite, "scale": self.requests[0].scale}
+
+    @property
+    def command(self) -> str:
+        """The commands that train it."""
+        return " && ".join(request.command for request in self.requests)
+
+
+def _one(suite: str, **asked: Any) -> Study:
+    return Study(requests=(Request(suite=suite, **asked),))
+
+
+STUDIES: dict[str, Study] = {
+    "rollouts-cpu": _one("rollouts"),
+    "passes-cpu": _one("passes"),
+    "addressing-cpu": _one("addressing"),
+    "hops-cpu": _one("hops"),
+    "operations-cpu": _one("operations"),
+    "controls-cpu": _one("controls"),
+    "hop-controls-cpu": _one("hop-controls"),
+    "rules-cpu": _one("rules"),
+    "sliding-cpu": _one("sliding"),
+    "test-passes-cpu": _one("test-passes"),
+    "retention-cpu": _one("retention"),
+    "no-gain-cpu": _one("no-gain"),
+    # What the suites leave open: other rates, longer training, everything evicted, no fast weights.
+    "hops-long-cpu": _one("hops", sleep_passes=(1,), seeds=(0, 1, 2), settings=("tokens=40000000",)),
+    "passes-long-cpu": _one("passes", rollout_steps=(7,), seeds=(0,), settings=("tokens=12000000",)),
+    "passes-rate-cpu": _one(
+        "passes", rollout_steps=(6,), sleep_passes=(1, 2), seeds=(0, 1, 2), settings=("muon_lr=0.005",)
+    ),
+    "muon-rate-cpu": Study(
+        requests=tuple(
+            Request(
+                suite="rollouts",
+                rollout_steps=(5,),
+                seeds=(0, 1),
+                settings=("test_split=validation", f"muon_lr={rate}"),
+            )
+            for rate in (0.005, 0.01, 0.02)
+        )
+    ),
+    "operations-evicted-cpu": _one(
+        "operations", sleep_passes=(1, 4), seeds=(0,), settings=("window_tokens=62", "tokens=6000000")
+    ),
+    "transformer-cpu": _one(
+        "passes",
+        model="transformer",
+        rollout_steps=(0,),
+        sleep_passes=(1, 2),
+        seeds=(0, 1, 2),
+        settings=("layout=attn attn", "tokens=500000"),
+    ),
+    # What `make gate` checks small new cells against; more seeds see smaller regressions.
+    "gate-tiny": _one("gate", scale="tiny", seeds=tuple(range(16))),
+}
+"""Every study of the evidence by its folder."""
+
+
+PROBED: dict[str, tuple[Study, int]] = {
+    "passes-cpu": (_one("passes", rollout_steps=(6,), seeds=(0, 3, 4)), 8192),
+    "hops-cpu": (_one("hops", sleep_passes=(1, 4), seeds=(3, 4)), 2048),
+}
+"""Cells whose fast weights are probed, by folder of `results/probe`, and the examples that probes are fitted on.
+
+Rows do not tell: it takes the checkpoints. A wider network has more numbers in S, and fitting costs their cube.
+"""
+
+
+def stand(root: Path, name: str) -> tuple[list[Cell], list[Row]]:
+    """Of a study: the cells that no rows under `root` finish, and the rows of the others.
+
+    Its own folder counts first. A cell that another study holds is not trained twice: the same id is the same numbers.
+    """
+    study, cells = STUDIES[name], STUDIES[name].cells()
+    own = [root / name] if (root / name / "rows.parquet").exists() else []
+    others = [path.parent for path in sorted(root.glob("*/rows.parquet")) if path.parent != root / name]
+    kept: list[Row] = []
+    for place in (*own, *others):
+        wanted = {id_: cell for id_, cell in cells.items() if id_ not in {row["cell_id"] for row in kept}}
+        if wanted:
+            kept += [row | study.context for row in finished(rows.read_table(place), wanted)]
+    done = {row["cell_id"] for row in kept}
+    return [cell for id_, cell in cells.items() if id_ not in done], kept
+
+
+def finished(frame: "pl.DataFrame", cells: dict[str, Cell]) -> list[Row]:
+    """The rows of those cells that came to their end, as they would be written now.
+
+    A setting that did not exist when a row was written has the value that left the cell's id as it is: its default.
+    """
+    import polars as pl
+
+    kept: list[Row] = []
+    of_cells = frame.filter(pl.col("cell_id").is_in(list(cells)))
+    for part in of_cells.partition_by("cell_id", maintain_order=True):
+        cell = cells[str(part["cell_id"][0])]
+        if part["step"].max() == cell.steps or "diverged" in part["status"]:
+            facts = cell_facts(cell, device=str(part["device"][0]), context={})
+            today = {name: facts[name] for name in (*cell.axes, "variant", "schema_version")}
+            kept += [{name: row[name] for name in rows.COLUMNS} | today for row in part.iter_rows(named=True)]
+    return kept
+
+
+def run_folder(name: str) -> Path:
+    """Where a study is trained; its checkpoints stay there."""
+    return Path("results") / "runs" / "reference" / name
+
+
+def _publish_outcomes(folder: Path, run: Path, kept: set[str], trained: set[str]) -> None:
+    """Write the outcomes that there are of a study's cells: those that lie beside rows, and those of its run."""
+    import polars as pl
+
+    places = [folder, *(path.parent for path in sorted(folder.parent.glob(f"*/{outcomes.FILE}")))]
+    before = pl.concat([outcomes.read_table(place).filter(pl.col("cell_id").is_in(kept)) for place in places])
+    new = outcomes.table(
+        [line for id_ in sorted(trained) for line in outcomes.read_lines(run / "cells" / id_ / outcomes.LINES)]
+    )
+    table = (
+        pl.concat([before, new]).unique(outcomes.Key._fields, keep="first").sort(outcomes.Key._fields, nulls_last=True)
+    )
+    if table.height:
+        rows.write_frame(folder / outcomes.FILE, table)
+
+
+def publish(folder: Path, name: str, kept: Sequence[Row]) -> None:
+    """Write a study's table: the rows that were there, and those its run has of the other cells; and their outcomes.
+
+    `environment.json` tells where the new rows come from and, under `earlier`, where the others did.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    run, done = run_folder(name), {row["cell_id"] for row in kept}
+    trained = [
+        row for id_ in STUDIES[name].cells() if id_ not in done for row in rows.read(run / "cells" / id_ / "rows.jsonl")
+    ]
+    rows.write_table(folder / "rows.parquet", [*kept, *trained])
+    _publish_outcomes(folder, run, {row["cell_id"] for row in kept}, {row["cell_id"] for row in trained})
+    if trained:
+        place = folder / "environment.json"
+        described: dict[str, Any] = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+        described["cells"] = len({row["cell_id"] for row in trained})
+        if place.exists():
+            before = json.loads(place.read_text(encoding="utf-8"))
+            described["earlier"] = [before, *before.pop("earlier", [])]
+        rows.write_atomically(place, (json.dumps(described, indent=1) + "\n").encode())

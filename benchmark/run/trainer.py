@@ -1,0 +1,241 @@
+"""One cell: train, test at fixed steps, checkpoint, resume. Imports torch, numpy and the standard library only.
+
+Nothing but parameters, optimizer state and the step number is needed to go on: the batch of step s is a pure function
+of s, so a resumed cell gives the rows of an uninterrupted one, bit for bit on a CPU.
+"""
+
+import itertools
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from baselines.base import Model
+from benchmark import rows
+from benchmark.cells.cell import Cell
+from benchmark.cells.cost import cost
+from benchmark.cells.facts import best_shortcut, cell_facts, failure_row
+from benchmark.forward import Batch, autocast, predict, token_losses
+from benchmark.rows import outcomes
+from benchmark.run import checkpoint
+from benchmark.run.evaluate import evaluate
+from benchmark.run.optimizer import MuonAdamW
+from tasks.base import IGNORE
+
+CHECKPOINT_EVERY_S = 20.0
+"""Most training time that a kill can cost, in seconds."""
+
+REPORT_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """What a running cell tells while it runs."""
+
+    step: int
+    tokens_per_s: float
+    new_rows: list[rows.Row]
+
+
+class Trainer:
+    """Trains one cell in its folder, from wherever the last attempt stopped.
+
+    Attributes:
+        folder: Holds `rows.jsonl`, `outcomes.jsonl` and `checkpoint.pt` of this cell alone.
+        facts: Columns that are the same in every row of this cell.
+    """
+
+    def __init__(self, cell: Cell, folder: Path, *, device: str = "cpu", context: rows.Row | None = None) -> None:
+        self.cell, self.folder, self.device = cell, folder, torch.device(device)
+        self.rows_path, self.checkpoint_path = folder / "rows.jsonl", folder / "checkpoint.pt"
+        self.outcomes_path = folder / outcomes.LINES
+        self.new_outcomes: list[rows.Row] = []  # of the test just made
+        torch.manual_seed(cell.seed)
+        # Drawn on the CPU whatever the device: the same seed is the same network everywhere.
+        self.model: Model = cell.model.build(
+            vocab_size=cell.task.vocab_size, window=cell.task.window, seq_len=cell.task.seq_len
+        ).to(self.device)
+        self.optimizer = MuonAdamW(self.model, cell.training)
+        self.memory = {id(p) for p in self.model.memory()}
+        if cell.hard_steps and not self.memory:
+            raise ValueError(f"hard_share = {cell.training.hard_share}: model {cell.model.name!r} has no fast weights")
+        self.cost = cost(cell)
+        self.step = 0
+        self.wall_s, self.clock = 0.0, time.perf_counter()
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)  # since the last row
+        self.facts = cell_facts(cell, device=self.device.type, context=context or {})
+
+    def run(
+        self, *, report: Callable[[Progress], None] = lambda _: None, stop: Callable[[], bool] = lambda: False
+    ) -> str:
+        """Train to the end of the budget, or until `stop()`; returns "ok", "diverged" or "stopped"."""
+        self.resume()
+        evaluation_steps = set(self.cell.evaluation_steps)
+        saved = reported = self.clock = time.perf_counter()
+        reported_step = self.step
+        for batch in self.batches(self.step):
+            self.loss_sum += self.train_step(batch)
+            self.step += 1
+            new_rows: list[rows.Row] = []
+            if self.step in evaluation_steps:
+                new_rows = self.evaluated()
+                if self.new_outcomes and new_rows[-1]["status"] == "ok":
+                    rows.append(self.outcomes_path, self.new_outcomes)
+                rows.append(self.rows_path, new_rows)
+                if new_rows[-1]["status"] != "ok":
+                    return str(new_rows[-1]["status"])
+            now = time.perf_counter()
+            if new_rows or now - saved > CHECKPOINT_EVERY_S or stop():
+                self.save()
+                saved = now
+            if new_rows or now - reported > REPORT_EVERY_S:
+                tokens_per_s = (self.step - reported_step) * self.tokens_per_step / (now - reported)
+                report(Progress(step=self.step, tokens_per_s=tokens_per_s, new_rows=new_rows))
+                reported, reported_step = now, self.step
+            if stop() and self.step < self.cell.steps:
+                return "stopped"
+        return "ok"
+
+    def evaluated(self) -> list[rows.Row]:
+        """The rows of the present step; one row that says so if a loss is no longer a number."""
+        points = (0, *self.cell.evaluation_steps)
+        train_loss = self.loss_sum.item() / (self.step - points[points.index(self.step) - 1])
+        self.loss_sum.zero_()
+        scores = list(self.test(train_loss)) if math.isfinite(train_loss) else []
+        for name, loss in [("training", train_loss), *(("test", row["loss"]) for row in scores)]:
+            if not math.isfinite(loss):
+                reason = f"the {name} loss became {loss} by step {self.step}"
+                return [failure_row(self.facts, "diverged", reason, step=self.step, wall_s=self.elapsed())]
+        return [row | {"wall_s": self.elapsed()} for row in scores]
+
+    def elapsed(self) -> float:
+        """Seconds of this and all earlier attempts so far."""
+        now = time.perf_counter()
+        self.wall_s, self.clock = self.wall_s + now - self.clock, now
+        return self.wall_s
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Training tokens of one step."""
+        return self.cell.training.batch * self.cell.task.seq_len
+
+    def train_step(self, batch: Batch) -> torch.Tensor:
+        """One optimizer step; the mean loss per target token, left on the device."""
+        training, hard = self.cell.training, self.step < self.cell.hard_steps
+        if self.cell.hard_steps:  # parameters without a gradient are left alone by both optimizers
+            for parameter in self.model.parameters():
+                parameter.requires_grad_(not hard or id(parameter) in self.memory)
+        with autocast(self.device, training.precision):
+            logits = predict(self.model, batch, training.sleep_passes, hard=hard)
+        loss = token_losses(logits, batch.targets).sum() / (batch.targets != IGNORE).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step(self.step)
+        return loss.detach()
+
+    def batches(self, first: int) -> Iterator[Batch]:
+        """The batches of steps `first` to the end."""
+        size, task, seed = self.cell.training.batch, self.cell.task, self.cell.seed
+
+        def make(step: int) -> Batch:
+            episode = task.episodes("train", np.arange(step * size, (step + 1) * size), seed=seed)
+            return Batch.of(episode, self.device)
+
+        steps = range(first, self.cell.steps)
+        # On a CPU a cell has one core: a second thread would only get in its way.
+        return map(make, steps) if self.device.type == "cpu" else made_ahead(make, steps)
+
+    def test(self, train_loss: float) -> Iterator[rows.Row]:
+        """Rows of the held-out scores at the present step; outcomes that are to be kept go to `new_outcomes`."""
+        training, task = self.cell.training, self.cell.task
+        self.new_outcomes = []
+        tests = [task.at(difficulty) for difficulty in training.test_at] or [task]
+        for passes, tested in itertools.product(training.test_passes or (training.sleep_passes,), tests):
+            scores = evaluate(
+                self.model,
+                tested,
+                examples=training.test_examples,
+                passes=passes,
+                device=self.device,
+                precision=training.precision,
+                split=training.test_split,
+            )
+            if self.step in outcomes.tests_kept(self.cell.evaluation_steps):
+                self.new_outcomes += outcomes.lines(self.cell.id, self.step, passes, scores)
+            for score in scores:
+                chance = tested.chance(score.difficulty, score.answer)
+                name, shortcut = best_shortcut(tested, score.difficulty, score.answer)
+                yield (
+                    self.facts
+                    | score.columns
+                    | {
+                        "step": self.step,
+                        "tokens_seen": self.step * self.tokens_per_step,
+                        "train_flops": float(self.step * training.batch * self.cost.train_flops),
+                        "sleep_flops": float(self.cost.sleep_flops),
+                        "wake_flops": float(self.cost.wake_flops),
+                        "state_bytes": self.cost.state_bytes,
+                        "cache_bytes": self.cost.cache_bytes,
+                        "parameters": self.cost.parameters,
+                        "split": training.test_split,
+                        "tested_passes": passes,
+                        "train_loss": train_loss,
+                        "chance": chance,
+                        **tested.floors(score.difficulty, score.answer),
+                        "shortcut": shortcut,
+                        "shortcut_name": name,
+                        "lift": (score.exact_match - chance) / (1 - chance),
+                    }
+                )
+
+    def save(self) -> None:
+        """Write the checkpoint of the present step."""
+        state = {
+            "cell_id": self.cell.id,
+            "step": self.step,
+            "wall_s": self.elapsed(),
+            "loss_sum": self.loss_sum,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        checkpoint.save(self.checkpoint_path, state)
+
+    def resume(self) -> None:
+        """Load the checkpoint, if there is one, and drop what was written after it: it will be written again, equal.
+
+        Raises:
+            DamagedFileError: checkpoint, rows or outcomes are not what was written, or belong to another cell.
+        """
+        if self.checkpoint_path.exists():
+            state = checkpoint.load(self.checkpoint_path, self.device)
+            if state["cell_id"] != self.cell.id:
+                raise rows.DamagedFileError(
+                    f"{self.checkpoint_path} belongs to cell {state['cell_id']}, not {self.cell.id}"
+                )
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.wall_s, self.loss_sum = state["step"], state["wall_s"], state["loss_sum"]
+        written = rows.read(self.rows_path)
+        kept = [row for row in written if row["status"] == "ok" and row["step"] <= self.step]
+        if self.rows_path.exists():
+            rows.rewrite(self.rows_path, kept)
+        if self.outcomes_path.exists():
+            written = outcomes.read_lines(self.outcomes_path)
+            rows.rewrite(self.outcomes_path, [line for line in written if line["step"] <= self.step])
+
+
+def made_ahead(make: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
+    """The batches of `steps`, the next one made by a background thread while the last one is trained on."""
+    with ThreadPoolExecutor(max_workers=1) as background:
+        waiting: deque[Future[Batch]] = deque()
+        for step in steps:
+            waiting.append(background.submit(make, step))
+            if len(waiting) > 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
