@@ -23,7 +23,7 @@ from benchmark.verify.evidence import LackingError, about, rank
 from benchmark.verify.finding import Finding
 from benchmark.verify.paper import Claim, Kind
 from benchmark.verify.remedies import ALPHA as ALPHA
-from benchmark.verify.tuning import shortfall
+from benchmark.verify.tuning import Shortfall, shortfall
 from benchmark.verify.verdict_tables import counts as counts
 from benchmark.verify.verdict_tables import markdown as markdown
 
@@ -210,8 +210,8 @@ def _judged(
     controls: tuple[artefacts.Control, ...] = ()
     if finding.gain is not None and claim.controls:
         controls = artefacts.examine(claim.controls, study, finding.gain, every(study))
-    why = _untuned(claim, finding, study, decided, frame)
-    retune = bool(why) and decided == "not reproduced"
+    untuned = _untuned(claim, finding, study, decided, frame)
+    retune = untuned is not None and decided == "not reproduced"
     if retune:
         decided = "not enough evidence"
     wanting = decided == "not enough evidence" and not retune
@@ -221,7 +221,7 @@ def _judged(
     return Judgement(
         **same,
         verdict=decided,
-        qualification="; ".join(filter(None, (reserved, why))),
+        qualification="; ".join(filter(None, (reserved, untuned.words if untuned else None))),
         reading=f"{finding.reading}; seeds of {several} processors" if several else finding.reading,
         quantity=finding.quantity,
         estimate=_finite(finding.estimate.estimate),
@@ -234,18 +234,18 @@ def _judged(
         examples_needed=more,
         study=about(study),
         others=others,
-        command=remedies.command(claim, study, needed, more, retune=retune),
+        command=remedies.command(claim, study, needed, more, untuned.trials if untuned and retune else ()),
         controls=controls,
     )
 
 
-def _untuned(claim: Claim, finding: Finding, study: Study, decided: Verdict, frame: pl.DataFrame) -> str:
+def _untuned(claim: Claim, finding: Finding, study: Study, decided: Verdict, frame: pl.DataFrame) -> Shortfall | None:
     """Which N lacks a value of its own of the setting that a claim is sensitive to, if that could turn its verdict.
 
     A gain may be missing because the larger N has none, and be there because the smaller N has none.
     """
     if not claim.tuned or finding.gain is None or decided == "not enough evidence":
-        return ""
+        return None
     n = finding.gain.low if decided == "reproduced" else finding.gain.high
     return shortfall(frame, study, n, claim.tuned)
 
