@@ -180,6 +180,22 @@ def test_where_nothing_is_held_out_no_score_is_above_the_table() -> None:
     assert "strongest shortcut table 1.000" in found.reading
 
 
+def test_shortcuts_of_another_version_never_suffice() -> None:
+    above = automaton(curve=flat(n1=0.55, n2=0.95), noise=0.01, draw=1, task_version=99)
+    control = one("d", above, gain=DEEP)
+    assert control.status == "not tested"
+    assert f"shortcuts of rule110 version {Rule110.version}, rows of 99" in control.reading
+    below = automaton(curve=flat(n1=0.55, n2=0.6), noise=0.002, draw=1, task_version=99)
+    assert one("d", below, gain=DEEP).status == "fails"
+
+
+def test_the_highest_shortcut_of_each_difficulty_counts() -> None:
+    """At t = 2 and 3 different ones are highest: the mean is of those, not of one that is known at both."""
+    deep = Gain(low=1, high=2, depths=(2, 3))
+    found = automaton(curve=flat(n1=0.55, n2=0.8), depths=(2, 3), noise=0.01)
+    assert "strongest shortcut table, cells_5 0.852" in one("d", found, gain=deep).reading
+
+
 def test_floors_of_rows_count_as_shortcuts() -> None:
     found = one("d", study(planted(flat(n1=0.6, n2=0.7), noise=0.001, question_only=0.8)))
     assert found.status == "fails"
@@ -253,8 +269,8 @@ def test_rivals_of_the_same_flops_are_told() -> None:
     every = studies(table(planted(by_flops, tests=4, noise=0.01), *rivals))
     (found,) = (each for each in every if each.variant is None)
     reading = one("e", found, every).reading
-    assert "at t = 2, sleep (N = 1) minus rivals of its FLOPs: deeper -0.010 [-0.0" in reading
-    assert ", longer 0.050 [0.0" in reading and "plain" not in reading
+    assert "at t = 2, sleep (N = 1) minus rivals: deeper (1.00 of its FLOPs) -0.010 [-0.0" in reading
+    assert ", longer (1.00 of its FLOPs) 0.050 [0.0" in reading and "plain" not in reading
     elsewhere = one("e", found, every, Gain(low=1, high=2, depths=(4,)))
     assert "rivals" not in elsewhere.reading  # they were trained at another difficulty
 

@@ -317,8 +317,7 @@ def test_the_committed_tables_are_of_these_tasks(name: str) -> None:
     rows = read(COMMITTED)
     mine = [row for row in rows if row["task"] == name]
     task = tasks.load(name)()
-    # Problems in words are slow to make: fewer of them say enough.
-    assert {row["examples"] for row in mine} == {2_000 if name == "gsm_infinite" else 10_000}
+    assert {row["examples"] for row in mine} == {10_000}
     assert {row["version"] for row in mine} == {task.version}, "`bench hardness` brings it up to date"
     assert tuple(dict.fromkeys(row["difficulty"] for row in mine)) == task.landmarks
     values = {(row["difficulty"], row["measure"]): row["value"] for row in mine}

@@ -9,11 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 from harness import small
-from planted import flat, planted, table
+from planted import flat, planted, study, table
 
 from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.judge.claims import judge
+from benchmark.judge.claims.forms import beats
+from benchmark.judge.statistics import paired_outcomes, shared_variance
 from benchmark.rows import outcomes
 from benchmark.rows.outcomes import Key, Outcome
 from benchmark.run import sweep
@@ -170,6 +172,30 @@ def test_the_weight_of_a_test_is_an_eighth_of_a_byte_an_example() -> None:
     )
     assert len(frame["right"][0]) == 256
     assert outcomes._outcome(2048, None, frame["right"][0]).right.tolist() == right.astype(int).tolist()
+
+
+def test_an_example_of_several_difficulties_counts_once() -> None:
+    """Three difficulties ask about the same examples: intervals are those of the means over difficulties."""
+    random = np.random.default_rng(5)
+    hard = random.standard_normal(400)  # an example that is hard is so at each difficulty
+    rows_ = planted(flat(n1=0.5, n2=0.6), depths=(1, 2, 3), seeds=4, examples=400)
+    right: dict[tuple[int, int], list[np.ndarray]] = {}
+    known = {}
+    for row in rows_:
+        if row["tokens_seen"] == row["tokens"]:
+            n, seed = row["sleep_passes"], row["seed"]
+            values = random.standard_normal(400) + 2 * hard * (n == 2) < 0.3 * n
+            key = Key(row["cell_id"], row["step"], row["tested_passes"], row["difficulty"], None)
+            known[key] = Outcome(asked=np.ones(400, dtype=np.int64), right=values.astype(np.int64))
+            row["exact_match"] = float(values.mean())
+            right.setdefault((n, seed), []).append(values)
+    one, other = (np.array([np.mean(right[n, seed], axis=0) for seed in range(4)]) for n in (1, 2))
+    by_hand = paired_outcomes(one, other)
+    assert shared_variance(other - one) > 0.01
+    found = beats(replace(study(rows_), outcomes=known), low=1, high=2, at="all", smallest=0.05)
+    ends = [getattr(found.effect, end) for end in ("estimate", "low", "high")]
+    assert ends == pytest.approx([getattr(by_hand.difference, end) for end in ("estimate", "low", "high")])
+    assert found.p == pytest.approx(by_hand.p)
 
 
 def test_verdicts_count_what_examples_add_by_outcomes() -> None:

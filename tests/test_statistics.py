@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
@@ -524,6 +524,7 @@ def test_an_interval_contains_its_estimate(scores: list[float], examples: int) -
 
 @settings(deadline=None, max_examples=50)
 @given(SEVERAL, SEVERAL, st.sampled_from([0, 256]))
+@example([0.0, 0.0], [0.0, 1e-144], 0)  # a square of which is 0
 def test_a_comparison_turned_round_is_the_same(one: list[float], other: list[float], examples: int) -> None:
     least = min(len(one), len(other))
     for forth, back in (

@@ -116,7 +116,7 @@ def unpaired(one: Sequence[float], other: Sequence[float], level: float = 0.95, 
     errors = [standard_error(scores, max(np.abs(a).max(), np.abs(b).max())) for scores in (a, b)]
     freedom = 0.0
     if min(len(a), len(b)) > 1 and any(errors):
-        parts = [error**2 for error in errors]
+        parts = [(error / max(errors)) ** 2 for error in errors]  # their ratio counts alone; tiny squares would be 0
         freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(a) - 1) + parts[1] ** 2 / (len(b) - 1))
     difference, seeds = float(b.mean() - a.mean()), min(len(a), len(b))
     return _compared(difference, math.hypot(*errors), freedom, seeds=seeds, examples=examples, shared=None, level=level)

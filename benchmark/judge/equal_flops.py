@@ -188,29 +188,39 @@ def _status(comparison: Comparison, whole: float) -> Status:
 
 
 def rivals(study: Study, gain: Gain, every: Sequence[Study]) -> str:
-    """The best rivals of the same training FLOPs (suite `controls`) at a difficulty of a gain; empty if none ran.
+    """The best rivals that were matched to sleep (suite `controls`) at a difficulty of a gain; empty if none ran.
 
-    As sleep minus each of them, as everywhere the model of more passes minus the other.
+    As sleep minus each of them, as everywhere the model of more passes minus the other, with what share of its training
+    FLOPs the rival took. Of several suites with rivals, that of most seeds is told.
     """
-    by_name: dict[str, Scores] = {}
-    where, passes, count = "", 0, 0
+    told: list[tuple[int, str]] = []
     for sleep in every:
         depth = max(sleep.depths)
         here = Gain(low=gain.low, high=gain.high, depths=(depth,))
         if sleep.variant != "sleep" or depth not in gain.depths or not alike(study, sleep, here, FREE):
             continue
         suite = sleep.scores.select("suite", "scale").row(0)
-        rivals = [each for each in every if each.variant not in (None, "plain") and each.final.height]
-        rivals = [each for each in rivals if each.scores.select("suite", "scale").row(0) == suite]
-        by_name = {str(each.variant): scores(each.final, each.passes[0], [depth]) for each in rivals}
-        where, passes = sleep.label(depth), sleep.passes[0]
-        count = examples(sleep.final, sleep.passes, [depth])
-    own = by_name.pop("sleep", Scores())
-    best = sorted((name for name in by_name if by_name[name]), key=lambda name: (-_mean(by_name[name]), name))[:_NAMED]
-    if not own or not best:
-        return ""
-    differences = ", ".join(f"{name} {_difference(by_name[name], own, count)[0]}" for name in best)
-    return f"at {where}, sleep (N = {passes}) minus rivals of its FLOPs: {differences}"
+        others = [each for each in every if each.variant not in (None, "plain", "sleep") and each.final.height]
+        others = [each for each in others if each.scores.select("suite", "scale").row(0) == suite]
+        by_name = {str(each.variant): (scores(each.final, each.passes[0], [depth]), each) for each in others}
+        own, count = scores(sleep.final, sleep.passes[0], [depth]), examples(sleep.final, sleep.passes, [depth])
+        best = sorted((-_mean(score), name) for name, (score, _) in by_name.items() if score)[:_NAMED]
+        if not own or not best:
+            continue
+        differences = []
+        for _, name in best:
+            score, rival = by_name[name]
+            share = _flops(rival, depth) / _flops(sleep, depth)
+            differences.append(f"{name} ({share:.2f} of its FLOPs) {_difference(score, own, count)[0]}")
+        text = f"at {sleep.label(depth)}, sleep (N = {sleep.passes[0]}) minus rivals: {', '.join(differences)}"
+        told.append((len(own), text))
+    return max(told, key=lambda found: found[0])[1] if told else ""
+
+
+def _flops(study: Study, depth: int) -> float:
+    """Mean training FLOPs of finished runs at a difficulty; NaN where they are not counted."""
+    mean = study.final.filter(pl.col("depth") == depth)["train_flops"].mean()
+    return float(mean) if isinstance(mean, float) else math.nan
 
 
 def alike(study: Study, other: Study, gain: Gain, but: Sequence[str]) -> bool:

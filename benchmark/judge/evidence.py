@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+import tasks
 from benchmark.judge.statistics import Interval, over_seeds, shared_variance
 from benchmark.rows.outcomes import Key, Outcome
 from benchmark.rows.studies import Study, task_words, values
+from tasks.base import Task
 
 
 class Scores(dict[int, float]):
@@ -80,11 +83,14 @@ def scores(
 
 
 def examples(rows: pl.DataFrame, ns: Iterable[int], depths: Sequence[int], answer: int | None = None) -> int:
-    """On how many held-out examples those scores stand: of the N with fewest, all difficulties together."""
+    """On how many held-out examples those scores stand: of the N and the difficulty with fewest.
+
+    Several difficulties may ask about the same examples, as of Rule 110: one that is hard at all of them counts once.
+    Where they ask about different ones an interval is wider than it need be.
+    """
     which = pl.col("answer").is_null() if answer is None else pl.col("answer") == answer
     found = rows.filter(pl.col("n").is_in(list(ns)) & pl.col("depth").is_in(list(depths)) & which)
-    each = found.group_by("n", "depth").agg(pl.col("n_examples").min()).group_by("n").agg(pl.col("n_examples").sum())
-    fewest = each["n_examples"].min()
+    fewest = found["n_examples"].min()
     return int(fewest) if isinstance(fewest, int) else 0
 
 
@@ -197,6 +203,24 @@ def rank(study: Study) -> tuple[int, int, int, int]:
     scale, version = study.final.select("scale", "task_version").row(0)
     cells = int(study.final["cell_id"].n_unique())
     return SCALES.index(scale) if scale in SCALES else -1, int(version), seeds_of(study), cells
+
+
+def task_of(row: Mapping[str, Any], *, of_any_version: bool = False) -> Task:
+    """The task of a row, with the row's settings; of lists as studies write them, in words, too.
+
+    Raises:
+        ValueError: no such task, one that refuses the settings or, unless `of_any_version`, one of another version.
+    """
+    kind = tasks.load(row["task"])
+    if kind.version != row["task_version"] and not of_any_version:
+        named = task_words(row["task"], row["task_version"])
+        raise ValueError(f"the rows are of {named}, the code of version {kind.version}")
+    settings = {f.name: row[f.name] for f in fields(kind) if row.get(f.name) is not None}
+    for f in fields(kind):
+        if isinstance(f.default, tuple) and f.name in settings:
+            listed = settings[f.name]
+            settings[f.name] = tuple(int(v) for v in (listed.split() if isinstance(listed, str) else listed))
+    return kind(**settings)
 
 
 def mean_over_seeds(

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from benchmark.judge.evidence import Scores, common, scores
+from benchmark.judge.evidence import Scores, common, examples, scores
 from benchmark.judge.power import LIKELY, sd_limit, seeds_needed
 from benchmark.judge.statistics import paired
 from benchmark.rows.studies import studies, values
@@ -34,10 +34,10 @@ def needed(frame: pl.DataFrame, difference: float, power: float = 0.8, level: fl
     for study in studies(frame):
         for depth in values(study.final["depth"]):
             by_n = {n: scores(study.final, n, [depth]) for n in study.passes}
-            examples = int(study.final.filter(pl.col("depth") == depth)["n_examples"].min() or 0)  # type: ignore[arg-type]
             for n, other in pairwise(n for n in by_n if by_n[n]):
+                held_out = examples(study.final, [n, other], [depth])
                 facts = {"study": study.name, "at": study.label(depth), "n": n, "other_n": other}
-                found.append(facts | _line(by_n[n], by_n[other], examples, difference, power, level))
+                found.append(facts | _line(by_n[n], by_n[other], held_out, difference, power, level))
     return found
 
 

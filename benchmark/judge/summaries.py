@@ -49,10 +49,13 @@ def summary(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _study(study: Study, every: list[Study]) -> pl.DataFrame:
-    """The lines of one study; `every`: all that there are, of which variants share the budgets at equal FLOPs."""
+    """The lines of one study; `every`: all that there are.
+
+    Studies of one setting share the budgets at equal FLOPs: variants, and tests at other N than the trained one.
+    """
     last = study.final.filter(pl.col("answer").is_null())
     scores = study.scores.filter(pl.col("cell_id").is_in(last["cell_id"].to_list()))
-    rivals = [s for s in every if s.variant and s.setting == study.setting] if study.variant else [study]
+    rivals = [each for each in every if (each.setting, not each.variant) == (study.setting, not study.variant)]
     finals = pl.concat([rival.final.select("depth", "train_flops") for rival in rivals])
     smaller = learning_curve.at_flops(scores, learning_curve.least(finals))
     larger = learning_curve.at_flops(scores, learning_curve.most(finals))

@@ -156,7 +156,7 @@ def read(source: Path) -> dict[Key, Outcome]:
         for *key, examples, asked, right in read_table(folder).rows():
             try:
                 found[Key(*key)] = _outcome(examples, asked, right)
-            except ValueError as error:
+            except (TypeError, ValueError) as error:
                 raise rows.DamagedFileError(f"{folder / FILE}: {Key(*key)} is not whole ({error})") from error
     return found | _put_together(found)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import rows
 from benchmark.cells.cell import Cell
-from benchmark.cells.facts import cell_facts
+from benchmark.cells.facts import best_shortcut, cell_facts
 from benchmark.cells.request import Request
 from benchmark.rows import Row, outcomes
 
@@ -137,8 +137,17 @@ def finished(frame: "pl.DataFrame", cells: dict[str, Cell]) -> list[Row]:
         if part["step"].max() == cell.steps or "diverged" in part["status"]:
             facts = cell_facts(cell, device=str(part["device"][0]), context={})
             today = {name: facts[name] for name in (*cell.axes, "variant", "schema_version")}
-            kept += [{name: row[name] for name in rows.COLUMNS} | today for row in part.iter_rows(named=True)]
+            for row in part.iter_rows(named=True):
+                floor = _floor(cell, row) if row["status"] == "ok" else {}
+                kept.append({name: row[name] for name in rows.COLUMNS} | today | floor)
     return kept
+
+
+def _floor(cell: Cell, row: Row) -> Row:
+    """The columns of the strongest shortcut as the code knows it now; of older rows it may not have known the best."""
+    tested = cell.task.at(row["difficulty"]) if cell.training.test_at else cell.task
+    name, shortcut = best_shortcut(tested, row["difficulty"], row["answer"])
+    return {"shortcut": shortcut, "shortcut_name": name}
 
 
 def run_folder(name: str) -> Path:

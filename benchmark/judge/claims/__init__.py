@@ -19,7 +19,7 @@ from benchmark.judge.claims import artefacts, remedies
 from benchmark.judge.claims.finding import Finding
 from benchmark.judge.claims.forms import FORMS
 from benchmark.judge.claims.remedies import ALPHA as ALPHA
-from benchmark.judge.claims.tuning import shortfall
+from benchmark.judge.claims.tuning import Shortfall, shortfall
 from benchmark.judge.claims.verdict_tables import counts as counts
 from benchmark.judge.claims.verdict_tables import markdown as markdown
 from benchmark.judge.evidence import LackingError, about, rank
@@ -211,8 +211,8 @@ def _judged(
     controls: tuple[artefacts.Control, ...] = ()
     if finding.gain is not None and claim.controls:
         controls = artefacts.examine(claim.controls, study, finding.gain, every(study))
-    why = _untuned(claim, finding, study, decided, frame)
-    retune = bool(why) and decided == "not reproduced"
+    untuned = _untuned(claim, finding, study, decided, frame)
+    retune = untuned is not None and decided == "not reproduced"
     if retune:
         decided = "not enough evidence"
     wanting = decided == "not enough evidence" and not retune
@@ -222,7 +222,7 @@ def _judged(
     return Judgement(
         **same,
         verdict=decided,
-        qualification="; ".join(filter(None, (reserved, why))),
+        qualification="; ".join(filter(None, (reserved, untuned.words if untuned else None))),
         reading=f"{finding.reading}; seeds of {several} processors" if several else finding.reading,
         quantity=finding.quantity,
         estimate=_finite(finding.estimate.estimate),
@@ -235,18 +235,18 @@ def _judged(
         examples_needed=more,
         study=about(study),
         others=others,
-        command=remedies.command(claim, study, needed, more, retune=retune),
+        command=remedies.command(claim, study, needed, more, untuned.trials if untuned and retune else ()),
         controls=controls,
     )
 
 
-def _untuned(claim: Claim, finding: Finding, study: Study, decided: Verdict, frame: pl.DataFrame) -> str:
+def _untuned(claim: Claim, finding: Finding, study: Study, decided: Verdict, frame: pl.DataFrame) -> Shortfall | None:
     """Which N lacks a value of its own of the setting that a claim is sensitive to, if that could turn its verdict.
 
     A gain may be missing because the larger N has none, and be there because the smaller N has none.
     """
     if not claim.tuned or finding.gain is None or decided == "not enough evidence":
-        return ""
+        return None
     n = finding.gain.low if decided == "reproduced" else finding.gain.high
     return shortfall(frame, study, n, claim.tuned)
 

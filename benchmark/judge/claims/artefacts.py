@@ -9,7 +9,7 @@ than half of the gain and no more than nothing for sure. Between the two the see
 of two equal budgets decides (e), `benchmark.judge.equal_flops` says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-import tasks
+from benchmark.judge.claims.floors import Floor, floors
 from benchmark.judge.equal_flops import (
     Comparison,
     Status,
@@ -40,10 +40,11 @@ from benchmark.judge.evidence import (
     outcomes_of,
     scores,
     shared,
+    task_of,
 )
 from benchmark.judge.statistics import paired
-from benchmark.rows.studies import Study, task_words, values
-from tasks.base import Task, strongest
+from benchmark.rows.studies import Study, values
+from tasks.base import Task
 
 NAMES = {
     "a": "every answer position",
@@ -228,55 +229,43 @@ def _overlap(trained: Task, tested: Task, split: str) -> tuple[int, int, str]:
     return int(np.isin(parts, known).sum()), len(parts), "parts that fix an answer"
 
 
-def task_of(row: dict[str, Any], *, of_any_version: bool = False) -> Task:
-    """The task of a row, with the row's settings; of lists as studies write them, in words, too.
-
-    Raises:
-        ValueError: no such task, one that refuses the settings or, unless `of_any_version`, one of another version.
-    """
-    kind = tasks.load(row["task"])
-    if kind.version != row["task_version"] and not of_any_version:
-        named = task_words(row["task"], row["task_version"])
-        raise ValueError(f"the rows are of {named}, the code of version {kind.version}")
-    settings = {f.name: row[f.name] for f in fields(kind) if row.get(f.name) is not None}
-    for f in fields(kind):
-        if isinstance(f.default, tuple) and f.name in settings:
-            listed = settings[f.name]
-            settings[f.name] = tuple(int(v) for v in (listed.split() if isinstance(listed, str) else listed))
-    return kind(**settings)
-
-
 def _shortcuts(study: Study, gain: Gain) -> tuple[Status, str]:
-    """(d) The larger N is above chance, guesses that have read nothing, and every shortcut the task knows."""
+    """(d) The larger N is above chance, guesses that have read nothing, and every shortcut the task knows.
+
+    At each difficulty the highest of them counts, see `benchmark.judge.claims.floors`. Shortcuts of another version of
+    the task than that of the rows may show that they suffice, never that they do not.
+    """
     found = scores(study.final, gain.high, gain.depths)
     score = mean_over_seeds(found, examples(study.final, [gain.high], gain.depths))
-    floor = chance(study.final, gain.depths)
-    known = {"chance": floor}
-    for name in ("majority", "question_only"):
-        rows = study.final.filter(pl.col("depth").is_in(list(gain.depths)) & pl.col("answer").is_null())
-        means = rows.group_by("depth").agg(pl.col(name).mean()).sort("depth")[name].drop_nulls().to_list()
-        known[name] = float(np.mean(means)) if means else floor
+    highest = floors(study, gain.depths).values()
+    chances, floor = chance(study.final, gain.depths), float(np.mean([each.share for each in highest]))
+    lift = (score.estimate - chances) / (1 - chances)
+    unknown, other_version = _unknown_shortcuts(study, gain)
+    said = f"N = {gain.high} {score}, a lift of {lift:.2f}; strongest shortcut {_named(highest)} {floor:.3f}"
+    if score.estimate <= floor:
+        passed = floors(study, gain.depths, below=score.estimate).values()
+        beaten = f", above {_named(passed)} {np.mean([each.share for each in passed]):.3f}" if passed else ""
+        return "fails", f"{said}{beaten}{unknown}"
+    sure = score.low > floor and len(found) > 1 and not other_version
+    return ("survives" if sure else "not tested"), f"{said}{unknown}"
+
+
+def _named(floors: Iterable[Floor]) -> str:
+    return ", ".join(dict.fromkeys(floor.name for floor in floors))
+
+
+def _unknown_shortcuts(study: Study, gain: Gain) -> tuple[str, bool]:
+    """What is not known of a task's shortcuts, in words, and whether they are those of another version."""
     first = study.final.row(0, named=True)
     try:
         task = task_of(first, of_any_version=True)
-        each = [task.shortcuts(depth) for depth in gain.depths]
+        any_ = any(task.shortcuts(depth) for depth in gain.depths)
     except (ValueError, TypeError) as error:
-        each, unknown = [], f"; the task's shortcuts cannot be asked: {error}"
-    else:
-        unknown = "" if any(each) else "; the task names no shortcut"
-        if task.version != first["task_version"]:
-            unknown += f"; shortcuts of {task.name} version {task.version}, rows of {first['task_version']}"
-    for name in set.intersection(*(set(shortcuts) for shortcuts in each)) if each else ():
-        known[name] = float(np.mean([shortcuts[name] for shortcuts in each]))
-    best, most = strongest(known) or ("chance", floor)
-    lift = (score.estimate - floor) / (1 - floor)
-    said = f"N = {gain.high} {score}, a lift of {lift:.2f}; strongest shortcut {best} {most:.3f}"
-    if score.estimate <= most:
-        passed = strongest({name: value for name, value in known.items() if value < score.estimate})
-        beaten = f", above {passed[0]} {passed[1]:.3f}" if passed else ""
-        return "fails", f"{said}{beaten}{unknown}"
-    sure = score.low > most and len(found) > 1
-    return ("survives" if sure else "not tested"), f"{said}{unknown}"
+        return f"; the task's shortcuts cannot be asked: {error}", False
+    words = "" if any_ else "; the task names no shortcut"
+    if task.version == first["task_version"]:
+        return words, False
+    return f"{words}; shortcuts of {task.name} version {task.version}, rows of {first['task_version']}", True
 
 
 def _equal_flops(

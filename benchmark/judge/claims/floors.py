@@ -1,13 +1,15 @@
 """What a score has to be above to be computation: chance, guesses that read nothing, and the best known shortcut."""
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import polars as pl
 
-from benchmark.judge.claims.artefacts import task_of
+from benchmark.judge.evidence import task_of
 from benchmark.rows.studies import Study, values
+from tasks.base import strongest
 
 FLOORS = ("chance", "majority", "question_only")
 """Columns of rows that are floors."""
@@ -35,25 +37,27 @@ class Floor:
         return (score - self.share) / (1 - self.share)
 
 
-def floors(study: Study, depths: Sequence[int] | None = None) -> dict[int, Floor]:
-    """The highest floor at each of some difficulties, else at every one with finished cells.
+def floors(study: Study, depths: Sequence[int] | None = None, *, below: float = math.inf) -> dict[int, Floor]:
+    """The highest floor `below` a share, at each of some difficulties, else at every one with finished cells.
 
-    A shortcut is what the rows say (`shortcut`, `shortcut_name`) or else what the task of this code names at the rows'
-    settings. Where that is of a newer version than the rows it stands in for theirs: it can make a claim harder, never
-    easier, for claims are judged over chance as well.
+    Shortcuts are those that the rows say (`shortcut`, `shortcut_name`) and those that the task of this code names at
+    the rows' settings, tables that are always right among them. Where it is of a newer version than the rows its
+    shortcuts stand in for theirs: they can make a claim harder, never easier, for claims are judged over chance too.
     """
-    return {depth: _floor(study, depth) for depth in depths or values(study.final["depth"])}
+    every = {depth: _known(study, depth) for depth in depths or values(study.final["depth"])}
+    lower = {depth: {name: share for name, share in known.items() if share < below} for depth, known in every.items()}
+    best = {depth: strongest(known) for depth, known in lower.items()}
+    return {depth: Floor(name=found[0], share=found[1]) for depth, found in best.items() if found}
 
 
-def _floor(study: Study, depth: int) -> Floor:
+def _known(study: Study, depth: int) -> dict[str, float]:
+    """Every floor by name."""
     rows = study.final.filter((pl.col("depth") == depth) & pl.col("answer").is_null())
     first = rows.row(0, named=True)
     means = rows.select(pl.col(FLOORS).mean()).row(0, named=True)
     known = {name: float(share) for name, share in means.items() if share is not None}
     if first.get("shortcut") is not None:
         known[str(first.get("shortcut_name"))] = float(first["shortcut"])
-    else:
-        with suppress(ValueError, TypeError):  # of a task that is not here, the rows' own floors are what is known
-            known |= task_of(first, of_any_version=True).shortcuts(depth)
-    name = max(known, key=lambda name: known[name])
-    return Floor(name=name, share=known[name])
+    with suppress(ValueError, TypeError):  # of a task that is not here, the rows' own floors are what is known
+        known = dict(task_of(first, of_any_version=True).shortcuts(depth)) | known
+    return known

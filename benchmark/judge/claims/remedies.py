@@ -1,7 +1,7 @@
 """What would settle a claim that rows leave open: seeds, examples, and the command that trains them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.judge.claims.finding import Finding
@@ -13,6 +13,9 @@ from benchmark.rows.studies import Study
 ALPHA = 0.05
 """Rate of false alarms of a verdict, among all claims."""
 
+MOST_EXAMPLES = 2**22
+"""Held-out examples beyond which a test is no plan."""
+
 _ENOUGH = 0.6
 
 
@@ -20,30 +23,36 @@ def seeds_for(finding: Finding, tests: int) -> int | None:
     """Seeds that would settle an open claim, about: to find the effect seen, or the smallest if that is more.
 
     With the spread seen, at the level that the smallest of all p values has to reach; at least two more than there are.
+    None where that cannot be said, or where no number of seeds that could be trained would do.
     """
     effect = _sought(finding)
     if finding.seeds < 2 or not math.isfinite(finding.spread) or effect <= 0:
         return None
-    level = 1 - ALPHA / max(tests, 1)
-    return max(seeds_needed(effect, finding.spread, level=level), finding.seeds + 2)
+    try:
+        found = seeds_needed(effect, finding.spread, level=1 - ALPHA / max(tests, 1))
+    except ValueError:  # more than anyone would train: the mean is all but on its bound
+        return None
+    return max(found, finding.seeds + 2)
 
 
 def examples_for(finding: Finding, study: Study) -> int | None:
     """The `test_examples` for which what examples leave open is below the effect sought; None if that is so already.
 
-    Below 0.6 of it, for the seeds leave about 0.7: together they then leave less than the effect.
+    Below 0.6 of it, for the seeds leave about 0.7: together they then leave less than the effect. None too where that
+    takes more than `MOST_EXAMPLES`.
     """
-    first = study.final.row(0, named=True)
-    allowed = _ENOUGH * _sought(finding)
-    if finding.blur <= allowed or not (tested := first.get("test_examples")):
+    tested, allowed = study.final.row(0, named=True).get("test_examples"), _ENOUGH * _sought(finding)
+    if not tested or finding.blur <= allowed or finding.blur > allowed * math.sqrt(MOST_EXAMPLES / tested):
         return None
     return int(tested * 2 ** math.ceil(2 * math.log2(finding.blur / allowed)))
 
 
-def command(claim: Claim, study: Study, seeds: int | None, examples: int | None, *, retune: bool) -> str:
+def command(
+    claim: Claim, study: Study, seeds: int | None, examples: int | None, trials: Sequence[Sequence[str]] = ()
+) -> str:
     """The command of a claim for the scale and model of the rows that judged it, with so many seeds and examples.
 
-    To retune is to try another value of the setting that each N needs its own of, on validation examples.
+    With `trials` it is one command for each of them, with its settings (`benchmark.judge.claims.tuning.Shortfall`).
     """
     first = study.final.row(0, named=True)
     words = [claim.command]
@@ -53,10 +62,9 @@ def command(claim: Claim, study: Study, seeds: int | None, examples: int | None,
         words.append(f"--model {first['model']}")
     if seeds is None and seeds_of(study) < 2:
         seeds = 3
-    if retune:
-        words.append(f"--set test_split=validation --set {claim.tuned}={first[claim.tuned] / 2:g}")
     words += [f"--seeds {','.join(map(str, range(seeds)))}"] if seeds else []
-    return " ".join(words + ([f"--set test_examples={examples}"] if examples else []))
+    words += [f"--set test_examples={examples}"] if examples else []
+    return " && ".join(" ".join([*words, *(f"--set {text}" for text in settings)]) for settings in trials or ((),))
 
 
 def _sought(finding: Finding) -> float:

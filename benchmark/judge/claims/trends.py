@@ -17,6 +17,7 @@ from benchmark.judge.evidence import Gain, LackingError, Scores, aligned, chance
 from benchmark.judge.statistics import paired, trend
 from benchmark.rows.studies import Study, values, words
 
+_ALPHA = 0.05
 _SAME = 1e-9  # floors that differ by less are one
 
 
@@ -41,8 +42,8 @@ def falls(study: Study, *, n: int | str, smallest: float) -> Finding:
 def later(study: Study, *, n: int | str, lift: float, smallest: float) -> Finding:
     """The tokens of training up to a lift rise with the difficulty; a run that never gets there counts as its budget.
 
-    In shares of the budget, over chance and over the best known shortcut. Counting a run that never gets there as its
-    budget bounds the slope from below.
+    In shares of the budget, over chance and over the best known shortcut. Where deeper runs never get there, as is
+    usual, counting them as their budget makes the rise smaller than it is; where shallower ones do not, larger.
     """
     count = passes(study, n)
     every = study.scores.filter(pl.col("n") == count)
@@ -71,7 +72,9 @@ def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float
     """What one N has over another grows with the difficulty: Page's test over every difficulty, slope for each step.
 
     A gain that is clearly smaller at the deepest difficulty than where it is largest has a peak: it does not grow,
-    whatever the slope, and the finding is how much smaller.
+    whatever the slope, and the finding is how much smaller. Any difficulty could have been the largest, so interval and
+    p are corrected for all that were compared with the deepest (Bonferroni). A peak that is seen without the correction
+    and not with it leaves the claim open.
     """
     small, large = passes(study, low), passes(study, high)
 
@@ -89,14 +92,21 @@ def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float
         f"most at {study.label(depths[top])}; rise for each step of {words(study.axis)}",
         gain=Gain(low=small, high=large, depths=(depths[top],)),
     )
-    from_top = paired(list(table[:, top]), list(table[:, -1])).difference
-    if from_top.high >= 0:
+    compared, both = len(depths) - 1, (list(table[:, top]), list(table[:, -1]))
+    if paired(*both).difference.high >= 0:
         return found
+    peak = paired(*both, 1 - _ALPHA / compared)
+    from_top = peak.difference
     reading = f"{found.reading}; a peak: at {study.label(depths[-1])} it is {from_top.estimate:+.3f} from the most"
     return replace(
-        found, reading=reading, quantity="difference", estimate=from_top, effect=from_top,
+        found,
+        reading=reading,
+        quantity="difference",
+        estimate=from_top,
+        effect=from_top,
+        p=min(1.0, compared * peak.p),
         spread=deviation(table[:, -1] - table[:, top]),
-    )  # fmt: skip
+    )
 
 
 def _over_floors(
@@ -118,7 +128,10 @@ def _over_floors(
     try:
         by_depth = _by_depth(study, lambda depth: Scores() if known[depth].passes else score(depth, known[depth]))
     except LackingError as error:
-        raise LackingError(f"over the best known shortcuts {error}") from error
+        storage = ", ".join(dict.fromkeys(floor.name for floor in known.values() if floor.passes))
+        which = f", of which {storage} gets everything right," if storage else ""
+        reading = f"{over_chance.reading} over chance; over the best known shortcuts{which} {error}"
+        raise LackingError(reading) from error
     over_shortcuts = finding(*by_depth)
     names = ", ".join(dict.fromkeys(floor.name for floor in higher.values() if not floor.passes))
     worse = min(over_chance, over_shortcuts, key=lambda each: (each.effect.high >= each.smallest, each.effect.low))

@@ -5,11 +5,16 @@ where validation rows of the same task, scale and model were trained at two valu
 have the one that ended highest on the mean of those.
 """
 
+from dataclasses import dataclass
+
 import polars as pl
 
+from benchmark import rows
 from benchmark.rows.studies import Study, values
 
 _SAME = ("task", "task_version", "scale", "model", "model_version")
+_FREE = ("tokens", "evaluations", "sleep_passes", "test_split", "test_examples", "test_passes")
+"""Settings in which a run on validation examples may differ from what is judged; its budget may be a share."""
 
 
 def best_value(frame: pl.DataFrame, study: Study, n: int, setting: str) -> float | None:
@@ -17,13 +22,16 @@ def best_value(frame: pl.DataFrame, study: Study, n: int, setting: str) -> float
 
     Args:
         frame: All rows there are.
-        study: Says task, scale and model.
+        study: Says task, scale, model and their settings.
         n: The N of training.
         setting: A column of rows.
     """
     first = study.final.row(0, named=True)
+    settings = [c for c in frame.columns if c not in (*rows.COLUMNS, *_FREE, setting, study.axis)]
+    settings = [c for c in settings if frame[c].dtype != pl.List and c in study.final.columns]
     tried = frame.filter(
         *(pl.col(column) == first[column] for column in _SAME),
+        *(pl.col(column).eq_missing(pl.lit(first[column])) for column in settings),
         pl.col("split") == "validation",
         pl.col("status") == "ok",
         pl.col("sleep_passes") == n,
@@ -37,18 +45,30 @@ def best_value(frame: pl.DataFrame, study: Study, n: int, setting: str) -> float
     return float(means[setting][-1]) if means.height > 1 else None
 
 
-def shortfall(frame: pl.DataFrame, study: Study, n: int, setting: str) -> str:
-    """What keeps an N from having its own value, in words; empty if it has, or if rows do not have the setting."""
-    if setting not in study.final.columns:
-        return ""
-    used = values(study.final.filter(pl.col("n") == n)[setting])
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What keeps an N from having its own value of a setting."""
+
+    words: str
+    trials: tuple[tuple[str, ...], ...]
+    """The settings, each `name=value`, of every run that would mend it."""
+
+
+def shortfall(frame: pl.DataFrame, study: Study, n: int, setting: str) -> Shortfall | None:
+    """What keeps an N from having its own value; None if it has, or if rows do not have the setting.
+
+    An N that was tried at one value is to be tried at that and at half of it, on validation examples.
+    """
+    used = values(study.final.filter(pl.col("n") == n)[setting]) if setting in study.final.columns else []
     if not used:
-        return ""
-    best = best_value(frame, study, n, setting)
-    name = setting.replace("_", " ")
+        return None
+    best, name = best_value(frame, study, n, setting), setting.replace("_", " ")
     if best is None:
-        return f"N = {n} tried at one {name}"
-    return "" if used == [best] else f"N = {n} not at its best {name}, {best:g}"
+        trials = tuple(("test_split=validation", f"{setting}={value:g}") for value in (used[0], used[0] / 2))
+        return Shortfall(f"N = {n} tried at one {name}", trials)
+    if used == [best]:
+        return None
+    return Shortfall(f"N = {n} not at its best {name}, {best:g}", ((f"{setting}={best:g}",),))
 
 
 def _at_common_difficulties(ends: pl.DataFrame, setting: str) -> pl.DataFrame:
