@@ -9,7 +9,8 @@ import polars as pl
 
 from benchmark import rows
 from benchmark.cells import suites
-from benchmark.judge import claims
+from benchmark.judge.claims import counts as counted
+from benchmark.judge.claims import judge
 from benchmark.report import claims as report_claims
 from benchmark.report import interactive, inventory, skeleton
 from benchmark.report.markup import Html, element, slug
@@ -100,8 +101,8 @@ def page(found: Sequence[Source]) -> str:
     """The page of some sources."""
     every = pl.concat([source.frame for source in found], how="diagonal_relaxed")
     known = {key: outcome for source in found for key, outcome in source.outcomes.items()}
-    judgements = claims.judge(every, known)
-    judged, counts = [judgement.as_dict() for judgement in judgements], claims.counts(judgements)
+    judgements = judge(every, known)
+    judged, counts = [judgement.as_dict() for judgement in judgements], counted(judgements)
     curves = interactive.available()
     sections = [section(source, interactive.chart(source.frame) if curves else None) for source in found]
     contents = [
