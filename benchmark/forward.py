@@ -1,12 +1,13 @@
 """The paper's algorithm over one batch: consolidate windows without targets, predict those with targets in one pass."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.base import Model
 from tasks.base import IGNORE, Episode
@@ -68,6 +69,18 @@ def predict(model: Model, batch: Batch, passes: int, *, hard: bool = False) -> T
             state = model.sleep(tokens, state, passes)
         state = state.evicted() if hard else state
     return logits[0] if len(logits) == 1 else torch.cat(logits, dim=1)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Switch a model to eval mode, so that dropout drops nothing, and every module back to its own mode afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def token_losses(logits: Tensor, targets: Tensor) -> Tensor:

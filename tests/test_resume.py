@@ -5,16 +5,20 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 import torch
+from faulty import Dropping, Hoarding
 from harness import bench, comparable, small, start
 
+from baselines.hybrid import Hybrid
 from benchmark import rows
 from benchmark.cells.cell import Cell
+from benchmark.cells.cost import cost
 from benchmark.rows import outcomes
 from benchmark.run import checkpoint
 from benchmark.run.trainer import Trainer
@@ -304,3 +308,39 @@ def states(folder: Path) -> list[str]:
     said = bench("status", folder, "--json")
     assert said.code == 0, said.err
     return [cell["state"] for cell in json.loads(said.out)["cells"]]
+
+
+# Models of other people
+
+
+def other(kind: type[Hybrid], **settings: Any) -> Cell:
+    return replace(small(**settings), model=kind(layout="attn gdn", d_model=8, heads=2, mlp_ratio=1))
+
+
+def test_a_model_that_draws_goes_on_with_the_same_draws(tmp_path: Path) -> None:
+    cell = other(Dropping)
+    assert train(cell, tmp_path / "whole") == "ok"
+    for step in (3, 11):
+        folder = tmp_path / f"after{step}"
+        assert train(cell, folder, stop_after=step) == "stopped"
+        torch.manual_seed(step)  # another process draws from elsewhere
+        assert train(cell, folder) == "ok"
+        assert_equal(result(folder), result(tmp_path / "whole"))
+
+
+def test_a_model_that_drops_is_tested_whole_and_goes_on_dropping(tmp_path: Path) -> None:
+    trainer = Trainer(other(Dropping), tmp_path)
+    frozen = trainer.model.head
+    frozen.eval()  # a part that its owner does not train
+    one, two = (list(trainer.test(0.0)) for _ in range(2))
+    assert comparable(one) == comparable(two)
+    assert trainer.model.training and not frozen.training
+    with torch.random.fork_rng():
+        before = torch.get_rng_state()
+        cost(replace(trainer.cell, seed=7))
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_state_that_cannot_be_read_again_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"model 'hoarding' has 'notes\._extra_state' in its state, of type object"):
+        Trainer(other(Hoarding), tmp_path)

@@ -12,7 +12,7 @@ from baselines.attention import WindowAttention
 from baselines.base import Model, ModelConfig, State
 from baselines.sleeper import Sleeper
 from benchmark.cells.cell import Cell
-from benchmark.forward import Batch, Windows, predict, split_windows, token_losses
+from benchmark.forward import Batch, Windows, evaluating, predict, split_windows, token_losses
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,15 +59,15 @@ def _cost(config: ModelConfig, vocab_size: int, window: int, windows: Windows, p
     """The same, of all that the count depends on: seeds and difficulties share it."""
     seq_len = windows[-1][1]
     predicted = sum(stop - start for start, stop, asked in windows if asked)
-    with torch.random.fork_rng(devices=[]):
-        model = config.build(vocab_size=vocab_size, window=window, seq_len=seq_len)
     tokens, targets = (torch.zeros(1, length, dtype=torch.int64) for length in (seq_len, predicted))
     batch = Batch(inputs=tokens, targets=targets, windows=windows)
-    # The counter knows plain products but not the CPU's fused attention, so attention runs as plain products here.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as train:
-        token_losses(predict(model, batch, passes), batch.targets).sum().backward()  # type: ignore[no-untyped-call]
-
-    sleep_flops, wake_flops, state = forward_flops(model, windows, passes)
+    with torch.random.fork_rng(devices=[]):  # a model may draw in its passes too
+        model = config.build(vocab_size=vocab_size, window=window, seq_len=seq_len)
+        # The counter knows plain products but not the CPU's fused attention, so attention runs as plain products here.
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as train:
+            losses = token_losses(predict(model, batch, passes), batch.targets)
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+        sleep_flops, wake_flops, state = forward_flops(model, windows, passes)
     evicted = sum(stop - start for start, stop, asked in windows if not asked)
     return Cost(
         parameters=sum(p.numel() for p in model.parameters()),
@@ -94,7 +94,7 @@ def kv_bytes(model: Model, tokens: int) -> int | None:
 def forward_flops(model: Model, windows: Windows, passes: int) -> tuple[int, int, State]:
     """FLOPs of one sequence's sleep at N = `passes`, FLOPs of its predictions, and the state after both."""
     sleep_flops = wake_flops = 0
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(model):
         state = model.start(1)
         for start, stop, asked in windows:
             tokens = torch.zeros(1, stop - start, dtype=torch.int64)

@@ -91,7 +91,7 @@ def points() -> pl.DataFrame:
     Raises:
         ValueError: the file is not there, as in an installation without the repository.
     """
-    return pl.read_csv(_file("points.csv"), schema=POINTS)
+    return pl.read_csv(_file("points.csv"), schema=POINTS, glob=False)
 
 
 def claims() -> list[Claim]:

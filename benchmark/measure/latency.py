@@ -82,7 +82,7 @@ def built(config: ModelConfig, window: int) -> Model:
     """The model for such a sequence, with random weights; torch's random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return config.build(vocab_size=VOCABULARY, window=window, seq_len=CONTEXT * window + 1)
+        return config.build(vocab_size=VOCABULARY, window=window, seq_len=CONTEXT * window + 1).eval()
 
 
 def counts(config: ModelConfig, *, window: int, passes: int) -> Counts:

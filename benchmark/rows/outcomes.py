@@ -135,7 +135,7 @@ def read_table(path: Path) -> "pl.DataFrame":
     if not path.exists():
         return empty
     try:
-        frame = pl.read_parquet(path)
+        frame = pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise rows.DamagedFileError(f"{path} is not a readable parquet file: {error}") from error
     if frame.schema != empty.schema:

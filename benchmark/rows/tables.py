@@ -64,7 +64,7 @@ def read_table(path: Path) -> "pl.DataFrame":
     if not path.exists():
         raise ValueError(f"no rows at {path}; `bench run` writes them")
     try:
-        frame = pl.read_parquet(path)
+        frame = pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DamagedFileError(f"{path} is not a readable parquet file: {error}") from error
     frame = _migrated(frame)

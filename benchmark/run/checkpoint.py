@@ -20,6 +20,27 @@ def save(path: Path, contents: dict[str, Any]) -> None:
     write_atomically(path, _MAGIC + hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
 
 
+def check_savable(state: dict[str, Any], whose: str) -> None:
+    """Refuse a state that could be written but not read again: tensors and plain values alone are.
+
+    Raises:
+        ValueError: naming the entries.
+    """
+    for name, value in state.items():
+        if isinstance(value, torch.Tensor):
+            continue
+        buffer = io.BytesIO()
+        try:
+            torch.save(value, buffer)
+            buffer.seek(0)
+            torch.load(buffer, weights_only=True)
+        except Exception as error:  # whatever the pickling of somebody's object raises
+            raise ValueError(
+                f"{whose} has {name!r} in its state, of type {type(value).__name__}, which a checkpoint cannot keep; allowed "
+                "are tensors, numbers, texts, and lists, tuples and dicts of them"
+            ) from error
+
+
 def load(path: Path, device: torch.device) -> dict[str, Any]:
     """Read what `save` wrote.
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from baselines.base import Model
-from benchmark.forward import Batch, autocast, predict, split_windows, token_losses
+from benchmark.forward import Batch, autocast, evaluating, predict, split_windows, token_losses
 from benchmark.rows.scores import Score
 from tasks.base import IGNORE, Episode, Task
 
@@ -27,7 +27,7 @@ def evaluate(
     for start in range(0, examples, TEST_BATCH):
         episode = task.episodes(split, np.arange(start, min(start + TEST_BATCH, examples)), seed=TEST_SEED)
         batch = Batch.of(episode, device)
-        with autocast(device, precision):
+        with evaluating(model), autocast(device, precision):
             logits = predict(model, batch, passes)
         losses = token_losses(logits, batch.targets).double().cpu().numpy()
         right = (logits.argmax(-1) == batch.targets).cpu().numpy()

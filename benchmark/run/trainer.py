@@ -1,7 +1,8 @@
 """One cell: train, test at fixed steps, checkpoint, resume. Imports torch, numpy and the standard library only.
 
-Nothing but parameters, optimizer state and the step number is needed to go on: the batch of step s is a pure function
-of s, so a resumed cell gives the rows of an uninterrupted one, bit for bit on a CPU.
+Nothing but parameters, optimizer state, the step number and the state of torch's random generator is needed to go on:
+the batch of step s is a pure function of s, and only a model that draws, such as one with dropout, needs the generator.
+So a resumed cell gives the rows of an uninterrupted one, bit for bit on a CPU.
 """
 
 import itertools
@@ -61,6 +62,7 @@ class Trainer:
         self.model: Model = cell.model.build(
             vocab_size=cell.task.vocab_size, window=cell.task.window, seq_len=cell.task.seq_len
         ).to(self.device)
+        checkpoint.check_savable(self.model.state_dict(), f"model {cell.model.name!r}")
         self.optimizer = MuonAdamW(self.model, cell.training)
         self.memory = {id(p) for p in self.model.memory()}
         if cell.hard_steps and not self.memory:
@@ -202,7 +204,10 @@ class Trainer:
             "loss_sum": self.loss_sum,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
         }
+        if self.device.type == "cuda":
+            state["random_cuda"] = torch.cuda.get_rng_state(self.device)
         checkpoint.save(self.checkpoint_path, state)
 
     def resume(self) -> None:
@@ -220,6 +225,10 @@ class Trainer:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.wall_s, self.loss_sum = state["step"], state["wall_s"], state["loss_sum"]
+            if "random" in state:  # in older checkpoints it is not
+                torch.set_rng_state(state["random"].cpu())
+            if "random_cuda" in state and self.device.type == "cuda":
+                torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
         written = rows.read(self.rows_path)
         kept = [row for row in written if row["status"] == "ok" and row["step"] <= self.step]
         if self.rows_path.exists():

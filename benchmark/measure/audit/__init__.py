@@ -50,7 +50,7 @@ def audit(
 def awake(config: ModelConfig, window: int, windows: int, seed: int) -> Model:
     """The model with noise on every parameter: branches that start at zero would hide roads."""
     torch.manual_seed(seed)
-    model = config.build(vocab_size=VOCABULARY, window=window, seq_len=(windows + 1) * window).double()
+    model = config.build(vocab_size=VOCABULARY, window=window, seq_len=(windows + 1) * window).double().eval()
     for parameter in model.parameters():
         spread = 0.1 if parameter.dim() < 2 else 1 / math.sqrt(parameter[0].numel())
         parameter.add_(torch.randn_like(parameter), alpha=spread)

@@ -32,7 +32,7 @@ def admit(config: ModelConfig, task: Task, passes: int) -> None:
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        model = config.build(vocab_size=task.vocab_size, window=task.window, seq_len=task.seq_len)
+        model = config.build(vocab_size=task.vocab_size, window=task.window, seq_len=task.seq_len).eval()
         for parameter in model.parameters():  # branches that start at zero would hide roads
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
         shape = (BATCH, _windows(task), task.window)

@@ -92,7 +92,7 @@ def network(cell: Cell, folder: Path | None = None) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell.seed)
         task = cell.task
-        model = cell.model.build(vocab_size=task.vocab_size, window=task.window, seq_len=task.seq_len)
+        model = cell.model.build(vocab_size=task.vocab_size, window=task.window, seq_len=task.seq_len).eval()
     if folder is not None:
         path = folder / "checkpoint.pt"
         state = checkpoint.load(path, torch.device("cpu"))

@@ -90,7 +90,7 @@ def read(folder: Path, name: str) -> pl.DataFrame:
     if not path.exists():
         raise ValueError(f"no table at {path}; `bench probe` writes it")
     try:
-        return pl.read_csv(path, schema={column: _KINDS[c.kind] for column, c in FILES[name].items()})
+        return pl.read_csv(path, schema={column: _KINDS[c.kind] for column, c in FILES[name].items()}, glob=False)
     except pl.exceptions.PolarsError as error:
         raise DamagedFileError(f"{path} is not a table of `bench probe`: {error}") from error
 

@@ -1,0 +1,48 @@
+"""Models that do what models of other people do, and what a careless harness gets wrong."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from baselines.base import Model
+from baselines.hybrid import Hybrid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropping(Hybrid):
+    """A hybrid that drops half of the features in front of its output layer while it trains."""
+
+    name: ClassVar[str] = "dropping"
+
+    def build(self, *, vocab_size: int, window: int, seq_len: int) -> Model:
+        """The hybrid with a dropout before the head."""
+        model = super().build(vocab_size=vocab_size, window=window, seq_len=seq_len)
+        head = model.head
+        assert isinstance(head, nn.Linear)
+        head.register_forward_pre_hook(lambda module, given: nn.functional.dropout(given[0], 0.5, module.training))
+        return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hoarding(Hybrid):
+    """A hybrid that keeps an object in its state, which can be pickled but is not to be unpickled."""
+
+    name: ClassVar[str] = "hoarding"
+
+    def build(self, *, vocab_size: int, window: int, seq_len: int) -> Model:
+        """The hybrid with a module whose extra state is an object."""
+        model = super().build(vocab_size=vocab_size, window=window, seq_len=seq_len)
+        model.add_module("notes", Notes())
+        return model
+
+
+class Notes(nn.Module):
+    """Has an object as its extra state."""
+
+    def get_extra_state(self) -> Any:
+        """An object that is no tensor."""
+        return object()
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take it back."""
