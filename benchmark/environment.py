@@ -9,24 +9,39 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+PACKAGES = ("benchmark", "tasks", "baselines")
+"""The packages that numbers come from."""
+
 REFERENCE = ROOT / "results" / "reference"
 """The committed evidence: a folder of rows and figures per suite and scale."""
 
 
 @lru_cache(maxsize=1)
 def commit() -> str | None:
-    """The checkout's commit, with '-dirty' if its code was changed since; None outside a repository."""
+    """The checkout's commit, with '-dirty' if its code was changed since; None where this code is not under git.
+
+    A repository around it that does not hold it, such as that of a project whose environment it is installed in, is
+    none of its own.
+    """
     try:
+        if not _git("ls-files", "--", *PACKAGES):
+            return None
         here = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--", "benchmark", "tasks", "baselines")
+        changed = _git("status", "--porcelain", "--", *PACKAGES)
     except (OSError, subprocess.CalledProcessError):
         return None
     return here + ("-dirty" if changed else "")
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["git", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=without_git(), capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+def without_git() -> dict[str, str]:
+    """The environment without git's own variables: inside a hook they name another repository or index."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
 
 def describe() -> dict[str, object]:

@@ -36,8 +36,8 @@ def check_savable(state: dict[str, Any], whose: str) -> None:
             torch.load(buffer, weights_only=True)
         except Exception as error:  # whatever the pickling of somebody's object raises
             raise ValueError(
-                f"{whose} has {name!r} in its state, of type {type(value).__name__}, which a checkpoint cannot keep; allowed "
-                "are tensors, numbers, texts, and lists, tuples and dicts of them"
+                f"{whose} has {name!r} in its state, of type {type(value).__name__}, which a checkpoint cannot keep; "
+                "allowed are tensors, numbers, texts, and lists, tuples and dicts of them"
             ) from error
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmark.environment import without_git
 from benchmark.measure.speed.speed_worker import PACKAGES
 
 
@@ -18,7 +19,9 @@ def resolve(ref: str, root: Path) -> str:
     Raises:
         ValueError: no repository, or no such commit; the message has git's own, and the nearest branch or tag.
     """
-    _git(root, "rev-parse", "--git-dir", why="a commit to compare with takes a git repository")
+    why = "a commit to compare with takes a checkout of this project's git repository"
+    if _git(root, "rev-parse", "--show-prefix", why=why).strip():  # within a repository that may be another project's
+        _git(root, "ls-files", "--error-unmatch", "--", *PACKAGES, why=why)
     try:
         return _git(root, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}", why="").strip()
     except ValueError as error:
@@ -40,17 +43,18 @@ def extracted(commit: str, root: Path) -> Iterator[Path]:
     if not packages:
         raise ValueError(f"commit {commit} has none of the folders {', '.join(PACKAGES)}: nothing to compare with")
     with tempfile.TemporaryDirectory(prefix="bench-speed-") as folder:
-        done = subprocess.run(["git", "archive", "--format=tar", commit, *packages], cwd=root, capture_output=True)
+        archive = ["git", "archive", "--format=tar", commit, *packages]
+        done = subprocess.run(archive, cwd=root, env=without_git(), capture_output=True)
         if done.returncode:
             raise ValueError(f"{why}: {done.stderr.decode(errors='replace').strip()}")
-        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-            archive.extractall(folder, filter="data")
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as files:
+            files.extractall(folder, filter="data")
         yield Path(folder)
 
 
 def _git(root: Path, *arguments: str, why: str) -> str:
     """What git says; ValueError with `why` and git's own message if it fails."""
-    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
+    done = subprocess.run(["git", *arguments], cwd=root, env=without_git(), capture_output=True, text=True)
     if done.returncode:
         raise ValueError(": ".join(filter(None, (why, done.stderr.strip()))))
     return done.stdout
