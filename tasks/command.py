@@ -8,6 +8,8 @@ from dataclasses import MISSING, fields
 from typing import NoReturn
 
 from tasks.base import SPLITS, Task
+from tasks.settings import described, parse
+from tasks.settings import kinds as settings_kinds
 
 
 class _Parser(argparse.ArgumentParser):
@@ -21,17 +23,21 @@ def main(task: type[Task], arguments: Sequence[str] | None = None) -> None:
     parser = _Parser(prog=f"python -m tasks.{task.name}", allow_abbrev=False)
     parser.description = inspect.getdoc(task)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    kinds = settings_kinds(task)
     for field in fields(task):
         assert field.default is not MISSING, "a task draws an example of itself without being told anything"
         option = f"--{field.name.replace('_', '-')}"
-        kind = type(field.default)
-        parser.add_argument(option, type=kind, default=field.default, help="default: %(default)s")
+        kind = f"{described(kinds[field.name])}; " if kinds[field.name] not in (int, str) else ""
+        parser.add_argument(option, default=field.default, help=f"{kind}default: %(default)s")
     parser.add_argument("--index", type=int, default=0, help="which example, default: 0")
     parser.add_argument("--split", default="train", help=f"{', '.join(SPLITS)}; default: train")
     parser.add_argument("--seed", type=int, default=0, help="data seed, default: 0")
     options = vars(parser.parse_args(arguments))
-    config = {field.name: options.pop(field.name) for field in fields(task)}
+    given = {field.name: options.pop(field.name) for field in fields(task)}
     try:
+        config = {
+            name: parse(name, value, kinds[name]) if isinstance(value, str) else value for name, value in given.items()
+        }
         drawn = task(**config).example(**options)
     except (ValueError, RuntimeError) as error:
         parser.error(str(error))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmark import rows
-from benchmark.rows import COLUMNS, DamagedFileError
+from benchmark.rows import COLUMNS, DamagedFileError, outcomes
 from benchmark.run import checkpoint
 
 CPU = torch.device("cpu")
@@ -207,6 +207,26 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     rows.table(SAMPLE).drop("chance", "lift").write_parquet(path)
     with pytest.raises(DamagedFileError, match="not a table of rows: it lacks chance, lift"):
         rows.read_table(path)
+
+
+def test_a_column_that_varies_within_a_cell_is_no_setting(tmp_path: Path) -> None:
+    """As pandas writes its index: no study could hold two rows of a cell any more."""
+    path = tmp_path / "rows.parquet"
+    rows.table(SAMPLE).with_row_index("__index_level_0__").write_parquet(path)
+    with pytest.raises(DamagedFileError, match=r"__index_level_0__ varies within a cell, so that it is no setting"):
+        rows.read_table(path)
+    rows.table(SAMPLE).with_columns(laboratory=pl.lit("here")).write_parquet(path)
+    assert rows.read_table(path)["laboratory"].to_list() == ["here"] * len(SAMPLE)
+
+
+@pytest.mark.parametrize("folder", ["exp[lr=0.1]", "run*", "g?"])
+def test_a_path_is_no_pattern(folder: str, tmp_path: Path) -> None:
+    for number, name in enumerate((folder, "expl", "run1", "ga")):
+        (tmp_path / name).mkdir()
+        rows.write_table(tmp_path / name / "rows.parquet", [row(seed=number)])
+        rows.write_frame(tmp_path / name / outcomes.FILE, outcomes.table([]))
+    assert rows.read_tables([tmp_path / folder])["seed"].to_list() == [0]
+    assert outcomes.read(tmp_path / folder) == {}
 
 
 def test_rows_of_version_1_read_as_if_written_now(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ of the model included.
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Self, TypeVar, get_args, get_type_hints
+from typing import Any, Self, TypeVar
 
 import baselines
 import tasks
 from baselines.base import ModelConfig
 from benchmark.rows import COLUMNS
+from tasks import settings
 from tasks.base import Task, changed, check_whole, nearest
 
 PRECISIONS = ("fp32", "bf16")
@@ -214,27 +215,12 @@ def parse_setting(text: str, *holders: Cell | Task | ModelConfig) -> tuple[str, 
     if not equals:
         raise ValueError(f"a setting is written name=value; given {text!r}")
     parts = [part for held in holders for part in (held.parts() if isinstance(held, Cell) else (held,))]
-    kinds = {f.name: get_type_hints(type(part))[f.name] for part in parts for f in fields(part)}
+    kinds = {name: kind for part in parts for name, kind in settings.kinds(type(part)).items()}
     if any(isinstance(held, Cell) for held in holders):
         kinds["seed"] = int
     if name not in kinds:
         raise ValueError(nearest(name, sorted(kinds), kind="setting"))
-    return name, _parse(name, value, kinds[name])
-
-
-def _parse(name: str, value: str, kind: Any) -> Any:
-    try:
-        if kind is bool:
-            return {"true": True, "false": False}[value.lower()]
-        if kind in (int, float):
-            return kind(value)
-        if get_args(kind):
-            return tuple(int(v) for v in value.split(",") if v)
-    except (ValueError, KeyError):
-        kinds = {bool: "true or false", int: "a whole number", float: "a number"}
-        wanted = kinds.get(kind, "whole numbers separated by commas, such as 1,2,4")
-        raise ValueError(f"{name} takes {wanted}; given {value!r}") from None
-    return value
+    return name, settings.parse(name, value, kinds[name])
 
 
 def _part(kind: type[Any], data: dict[str, Any]) -> Any:

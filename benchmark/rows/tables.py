@@ -56,7 +56,8 @@ def read_table(path: Path) -> "pl.DataFrame":
 
     Raises:
         ValueError: no such file.
-        DamagedFileError: not parquet, or not a table of rows, or one of a newer schema.
+        DamagedFileError: not parquet, or not a table of rows, or one of a newer schema; or a column beside those of
+            rows that is no setting, because it varies within a cell, such as the index that pandas writes.
     """
     import polars as pl
 
@@ -72,7 +73,23 @@ def read_table(path: Path) -> "pl.DataFrame":
         raise DamagedFileError(f"{path} is not a table of rows: it lacks {', '.join(missing)}")
     if frame.height and (versions := set(frame["schema_version"])) != {SCHEMA_VERSION}:
         raise DamagedFileError(f"{path} has schema versions {versions}; this code reads 1 to {SCHEMA_VERSION}")
+    if strange := _varying(frame):
+        raise DamagedFileError(
+            f"{path}: {', '.join(strange)} varies within a cell, so that it is no setting of cells; write the table "
+            "without it (pandas: to_parquet(..., index=False))"
+        )
     return frame
+
+
+def _varying(frame: "pl.DataFrame") -> list[str]:
+    """Columns beside those of rows that differ within a cell."""
+    import polars as pl
+
+    others = [name for name in frame.columns if name not in COLUMNS]
+    if not others or not frame.height:
+        return []
+    counts = frame.group_by("cell_id").agg(pl.col(others).drop_nulls().n_unique()).select(pl.col(others).max())
+    return [name for name, count in zip(others, counts.row(0), strict=True) if count > 1]
 
 
 def read_tables(sources: Sequence[Path]) -> "pl.DataFrame":
