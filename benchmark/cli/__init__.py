@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli import audit, check, cost, probe, reference, report, results, seeds, speed, tasks, verify
-from benchmark.cli.console import FAILED, USER_ERROR, Json, Settings, numbers, print_json, terminal
+from benchmark.cli.console import FAILED, USER_ERROR, Json, Settings, numbers, prepare_process, print_json, terminal
 
 if TYPE_CHECKING:
     from benchmark.cells.grids import Plan
@@ -227,6 +227,9 @@ app.command("report")(report.report_)
 
 def main() -> None:
     """Run the command; what the user got wrong ends with one message and exit code 2."""
+    prepare_process()
+    if sys.flags.optimize > 1:
+        typer.echo("bench: python -OO drops the texts of --help; -O keeps them", err=True)
     try:
         app()
     except (ValueError, OSError) as error:

@@ -43,7 +43,7 @@ def _print(found: "Audit") -> None:
     console = terminal()
 
     def say(text: str, style: str = "") -> None:
-        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+        console.print(text, style=style, highlight=False, soft_wrap=True)
 
     if found.passed:
         say(f"{found.model} passes: evicted tokens reach the answer through its declared state only,", "green")

@@ -1,9 +1,12 @@
 """What the commands share: the terminal, JSON, a progress bar and how an interrupted command ends."""
 
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,10 +22,38 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE
 
 
 def terminal(*, stderr: bool = False) -> "Console":
-    """The terminal, or a page of 120 columns where the output goes elsewhere."""
+    """The terminal, or a page of 120 columns where the output goes elsewhere.
+
+    Texts are printed as they are: those of other people hold square brackets and colons too, which are no markup. A
+    page is no terminal, whatever FORCE_COLOR says: it gets colours by that, never a table that is drawn over and over.
+    """
     from rich.console import Console
 
-    return Console(width=None if (sys.stderr if stderr else sys.stdout).isatty() else 120, stderr=stderr)
+    there = (sys.stderr if stderr else sys.stdout).isatty()
+    colour = "standard" if os.environ.get("FORCE_COLOR") and not there else "auto"
+    return Console(
+        width=None if there else 120,
+        stderr=stderr,
+        force_terminal=there,
+        color_system=colour,  # type: ignore[arg-type]
+        markup=False,
+        emoji=False,
+    )
+
+
+def prepare_process() -> None:
+    """Let nothing around the process make a command fail.
+
+    A stream may be closed, or have no sign for a character; a notebook names a backend of matplotlib for its windows,
+    which is not there where the commands are, and they draw files alone.
+    """
+    os.environ.pop("MPLBACKEND", None)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def numbers(option: str, text: str) -> list[int]:

@@ -82,7 +82,7 @@ def speed_(
         console = terminal()
         console.print(table_of(list(HEADER), lines))
         for said in _about(about):
-            console.print(said, highlight=False, markup=False, soft_wrap=True)
+            console.print(said, highlight=False, soft_wrap=True)
     if slower:
         raise typer.Exit(FAILED)
 

@@ -59,27 +59,26 @@ def _all(judged: Sequence["Judgement"], console: "Console") -> None:
 
     for kind, title in KINDS.items():
         _table([j for j in judged if j.kind == kind], title, console)
-    console.print("\n".join(tally(judged)), markup=False, highlight=False)
-    console.print(f"{CORRECTED}\n{LEGEND}\n{BUDGETS}\n", markup=False, highlight=False)
+    console.print("\n".join(tally(judged)), highlight=False)
+    console.print(f"{CORRECTED}\n{LEGEND}\n{BUDGETS}\n", highlight=False)
     console.print("What was read:", style="bold")
     for j in judged:
         controls = "; ".join(f"({c.letter}) {c.status}" for c in j.controls if c.status in ("fails", "not tested"))
-        console.print(f"  {j.id}: {j.reading}{f'. {controls}' if controls else ''}", markup=False, highlight=False)
+        console.print(f"  {j.id}: {j.reading}{f'. {controls}' if controls else ''}", highlight=False)
         for c in (each for control in j.controls for each in control.whole):
-            console.print(f"    {c}", markup=False, highlight=False)
+            console.print(f"    {c}", highlight=False)
     if still := [j for j in judged if j.verdict == "not enough evidence"]:
         console.print("\nWhat would settle the open ones, about:", style="bold")
         for j in still:
-            console.print(f"  {j.id}: {shortened(j.command)}", markup=False, highlight=False)
-    console.print(
-        "\n`bench verify --claim ID` says more of one, its controls in full.\n", markup=False, highlight=False
-    )
+            console.print(f"  {j.id}: {shortened(j.command)}", highlight=False)
+    console.print("\n`bench verify --claim ID` says more of one, its controls in full.\n", highlight=False)
 
 
 def _table(judged: Sequence["Judgement"], title: str, console: "Console") -> None:
     """A line per claim."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     from benchmark.judge.claims.verdict_tables import interval, probability, signs
 
@@ -93,7 +92,7 @@ def _table(judged: Sequence["Judgement"], title: str, console: "Console") -> Non
     table.add_column("seeds", justify="right")
     table.add_column("controls", no_wrap=True)
     for j in judged:
-        verdict = f"[{COLORS[j.verdict]}]{j.verdict}[/]" + (f"; {j.qualification}" if j.qualification else "")
+        verdict = Text.assemble((j.verdict, COLORS[j.verdict]), f"; {j.qualification}" if j.qualification else "")
         effect = interval(j.estimate, j.low, j.high)
         table.add_row(j.id, j.figure, verdict, j.quantity, effect, probability(j), str(j.seeds), signs(j))
     console.print(table)
@@ -101,9 +100,11 @@ def _table(judged: Sequence["Judgement"], title: str, console: "Console") -> Non
 
 def _one(j: "Judgement", console: "Console") -> None:
     """One claim with all that was found."""
+    from rich.text import Text
+
     from benchmark.judge.claims.verdict_tables import interval, probability
 
-    console.print(f"[bold]{j.id}[/] (figure {j.figure}): [{COLORS[j.verdict]}]{j.said}[/]")
+    console.print(Text.assemble((j.id, "bold"), f" (figure {j.figure}): ", (j.said, COLORS[j.verdict])))
     needed = f", about {j.seeds_needed} needed" if j.seeds_needed else ""
     needed += f", with {j.examples_needed} test examples" if j.examples_needed else ""
     others = f"; {j.others} other groups of rows could judge it too" if j.others else ""
@@ -121,7 +122,7 @@ def _one(j: "Judgement", console: "Console") -> None:
         f"command:  {j.command}",
     ]
     for line in lines:
-        console.print(f"  {line}", markup=False, highlight=False)
+        console.print(f"  {line}", highlight=False)
     console.print()
 
 
@@ -162,4 +163,4 @@ def _points(found: Sequence["Beside"], console: "Console") -> None:
         table.add_row(figure, f"{here[0].axis.replace('_', ' ')} {difficulty}", printed, "; ".join(told) or "-")
     console.print(table)
     for figure, (why, command) in missing.items():
-        console.print(f"  {figure}: {why}: {command}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  {figure}: {why}: {command}", highlight=False, soft_wrap=True)

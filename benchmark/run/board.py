@@ -127,10 +127,10 @@ class Board:
             table.add_row(*key, f"{group[0].task.chance(level):.3f}", *entries)
         return table
 
-    def entry(self, cells: Sequence[Cell], level: int) -> str:
+    def entry(self, cells: Sequence[Cell], level: int) -> Text:
         """One place of the grid: mean of what is known, and how much of it is final."""
         if not cells:
-            return ""
+            return Text()
         scores = [self.last[c.id, level]["exact_match"] for c in cells if (c.id, level) in self.last]
         done = sum(self.state[c.id] == "done" for c in cells)
         failed = [
@@ -139,7 +139,7 @@ class Board:
         text = f"{sum(scores) / len(scores):.3f}" if scores else "-"
         if done < len(cells):
             text += f" ({done}/{len(cells)})"
-        return text + (f" [red]{len(failed)} {failed[0]}[/red]" if failed else "")
+        return Text.assemble(text, (f" {len(failed)} {failed[0]}" if failed else "", "red"))
 
 
 def score_text(newest: Sequence[rows.Row]) -> str:
