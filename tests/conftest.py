@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from harness import run_here
 from torch import Tensor, nn
 
 import baselines
 from baselines.base import Model, ModelConfig, State
 from baselines.hybrid import MIXERS, Hybrid
+from benchmark.run.executors import EXECUTORS
 
 WINDOW, VOCABULARY = 6, 7
 
@@ -60,12 +60,9 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def workers_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Cells of a sweep train in this process: for tests of what a sweep leaves, as a worker is seconds of imports."""
-    monkeypatch.setattr("benchmark.run.sweep.run_local", run_here)
-    threads = torch.get_num_threads()  # a worker takes one
-    yield
-    torch.set_num_threads(threads)
+def workers_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands train cells in this process: for tests of what a sweep leaves, as a worker is seconds of imports."""
+    monkeypatch.setitem(EXECUTORS, "local", EXECUTORS["serial"])
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """Models that do what models of other people do, and what a careless harness gets wrong."""
 
+import os
+import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import nn
 
 from baselines.base import Model
@@ -22,6 +25,21 @@ class Dropping(Hybrid):
         assert isinstance(head, nn.Linear)
         head.register_forward_pre_hook(lambda module, given: nn.functional.dropout(given[0], 0.5, module.training))
         return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loud(Hybrid):
+    """A hybrid that prints, lets another program print, and for odd seeds ends the process that builds it."""
+
+    name: ClassVar[str] = "faulty:Loud"
+
+    def build(self, *, vocab_size: int, window: int, seq_len: int) -> Model:
+        """The hybrid, with noise."""
+        print('{"event": "end", "status": "ok", "reason": null}', flush=True)
+        os.system("echo hi")
+        if torch.initial_seed() % 2:
+            sys.exit(3)
+        return super().build(vocab_size=vocab_size, window=window, seq_len=seq_len)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,6 @@ from unittest.mock import patch
 from baselines.hybrid import Hybrid
 from benchmark import cli, rows
 from benchmark.cells.cell import Cell, Training
-from benchmark.run import worker
-from benchmark.run.executors import Event
 from tasks.rule110 import Rule110
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,19 +51,6 @@ def bench(*arguments: object) -> Done:
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
     return Done(code, out.getvalue(), err.getvalue())
-
-
-def run_here(cells: Sequence[Cell], folders: Sequence[Path], _: object, job: dict[str, Any]) -> Iterator[Event]:
-    """What `executors.run_local` does, one cell after the other and in this process: see the fixture `workers_here`."""
-    for cell, folder in zip(cells, folders, strict=True):
-        folder.mkdir(parents=True, exist_ok=True)
-        said = [Event(cell=cell, kind="start", contents={})]
-
-        def send(*, event: str, cell: Cell = cell, said: list[Event] = said, **contents: Any) -> None:
-            said.append(Event(cell=cell, kind=event, contents=contents))
-
-        worker.work({"cell": cell.as_json(), "folder": str(folder), **job}, send, lambda: False)
-        yield from said
 
 
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:

@@ -16,9 +16,9 @@ from rich.console import Console
 from benchmark import environment, rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.suites import SUITES, suite
-from benchmark.run import sweep
 from benchmark.run.board import Board
 from benchmark.run.executors import Event
+from benchmark.run.folder import SweepFolder
 from benchmark.run.trainer import Trainer
 from tasks.rule110 import Rule110
 
@@ -251,13 +251,13 @@ def test_damage_is_set_aside_named_and_trained_again(quick: tuple[Path, Done], t
     """And, since the other run had two jobs, rows do not depend on their number."""
     planned = cells(rollout_steps=[0])
     context = {"suite": "quick", "scale": "tiny", "commit": environment.commit()}
-    with sweep.opened(tmp_path, planned):
+    folder = SweepFolder(tmp_path)
+    with folder.held(planned, context):
         for cell in planned:
-            trainer = Trainer(cell, sweep.cell_folder(tmp_path, cell), context=context)
+            trainer = Trainer(cell, folder.of(cell).path, context=context)
             trainer.run(stop=lambda trainer=trainer: trainer.step >= 16)  # type: ignore[misc]
-        sweep.gather(tmp_path)
-    checkpoint_path = sweep.cell_folder(tmp_path, planned[0]) / "checkpoint.pt"
-    rows_path = sweep.cell_folder(tmp_path, planned[1]) / "rows.jsonl"
+        folder.gather()
+    checkpoint_path, rows_path = folder.of(planned[0]).checkpoint, folder.of(planned[1]).rows_file
     table_path = tmp_path / "rows.parquet"
     damage = {
         checkpoint_path: checkpoint_path.read_bytes()[:-100],
@@ -267,11 +267,11 @@ def test_damage_is_set_aside_named_and_trained_again(quick: tuple[Path, Done], t
     for path, data in damage.items():
         path.write_bytes(data)
 
-    for arguments, named in ((["status", tmp_path], rows_path), (["figures", tmp_path], table_path)):
-        told = bench(*arguments)
-        assert (told.code, told.out) == (2, "")
-        assert str(named) in told.err
-        assert named.read_bytes() == damage[named], "looking moves nothing"
+    looked = bench("status", tmp_path)
+    assert looked.code == 0 and f"left out: {rows_path}, line 1" in looked.out, "the other cell is shown"
+    told = bench("figures", tmp_path)
+    assert (told.code, told.out) == (2, "") and str(table_path) in told.err
+    assert all(path.read_bytes() == data for path, data in damage.items()), "looking moves nothing"
 
     command = ["run", *TINY, "--rollout-steps", "0", "--jobs", "1", "--out", tmp_path]
     told = bench(*command)

@@ -18,7 +18,7 @@ from benchmark.judge.claims.forms import beats
 from benchmark.judge.statistics import paired_outcomes, shared_variance
 from benchmark.rows import outcomes
 from benchmark.rows.outcomes import Key, Outcome
-from benchmark.run import sweep
+from benchmark.run.folder import CellFolder, SweepFolder
 from benchmark.run.trainer import Trainer
 from tasks.depo import Depo
 
@@ -40,10 +40,10 @@ def train(cell: Cell, folder: Path, stop_after: int = 10**9) -> str:
 def suite(root: Path, *cells: Cell) -> Path:
     """A folder as a sweep leaves it."""
     for cell in cells:
-        folder = sweep.cell_folder(root, cell)
-        train(cell, folder)
-        (folder / "cell.json").write_text("{}")
-    sweep.gather(root)
+        folder = SweepFolder(root).of(cell)
+        train(cell, folder.path)
+        folder.plan.write_text("{}")
+    SweepFolder(root).gather()
     return root
 
 
@@ -98,7 +98,7 @@ class Killed(BaseException):
 def test_killed_at_a_test_and_run_again_it_leaves_the_same_file(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    whole = (sweep.cell_folder(trained, JOINT) / outcomes.LINES).read_bytes()
+    whole = SweepFolder(trained).of(JOINT).outcomes_file.read_bytes()
     broken = tmp_path / "broken"
     append = rows.append
 
@@ -123,26 +123,26 @@ def test_killed_at_a_test_and_run_again_it_leaves_the_same_file(
 
 def test_a_sweep_keeps_no_outcomes_without_rows(folder: Path) -> None:
     """A worker that is killed between the two has written only one."""
-    path = sweep.cell_folder(folder, JOINT) / "rows.jsonl"
+    path = SweepFolder(folder).of(JOINT).rows_file
     last = JOINT.evaluation_steps[-1]
     rows.rewrite(path, [row for row in rows.read(path) if row["step"] < last])
-    sweep.gather(folder)
+    SweepFolder(folder).gather()
     assert {key.step for key in outcomes.read(folder)} == outcomes.tests_kept(JOINT.evaluation_steps) - {last}
 
 
 @pytest.mark.parametrize("damage", [b'{"cell_id": "c0f', b'{"cell_id": "c"}', None])
 def test_a_damaged_file_is_named_and_set_aside_and_the_cell_trained_again(folder: Path, damage: bytes | None) -> None:
-    of_cell = sweep.cell_folder(folder, JOINT)
+    of_cell = SweepFolder(folder).of(JOINT).path
     path, whole = of_cell / outcomes.LINES, (of_cell / outcomes.LINES).read_bytes()
     (of_cell / "finished.json").write_text('{"status": "ok", "reason": null}')
     lines = whole.split(b"\n")
     lines[1] = damage if damage is not None else lines[1].replace(b'"examples": 16', b'"examples": 17')
     path.write_bytes(b"\n".join(lines))
     with pytest.raises(rows.DamagedFileError, match=r"outcomes\.jsonl, line 2: .*") as error:
-        sweep.set_damaged_aside(folder)
+        SweepFolder(folder).set_damaged_aside()
     assert f"set aside as {path}.damaged-1" in str(error.value)
-    sweep.set_damaged_aside(folder)  # once
-    assert sweep.cell_state(of_cell) == ("waiting", None)
+    SweepFolder(folder).set_damaged_aside()  # once
+    assert CellFolder(of_cell).state == ("waiting", None)
     train(JOINT, of_cell)
     assert path.read_bytes() == whole
 
@@ -152,8 +152,8 @@ def test_a_damaged_table_is_set_aside_and_gathered_again(folder: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
     with pytest.raises(rows.DamagedFileError, match=r"outcomes\.parquet is not a readable parquet file"):
-        sweep.set_damaged_aside(folder)
-    sweep.gather(folder)
+        SweepFolder(folder).set_damaged_aside()
+    SweepFolder(folder).gather()
     assert path.read_bytes() == whole
     rows.table([]).write_parquet(path)
     with pytest.raises(rows.DamagedFileError, match="not a table of outcomes"):

@@ -1,14 +1,16 @@
 """Cells in processes of their own: how they start, stop, fail and are recorded, while the sweep goes on."""
 
 import fcntl
-import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,14 @@ import pytest
 import torch
 from harness import comparable, small
 
+from baselines.given import FOLDER, given
 from benchmark import environment, rows
 from benchmark.cells.cell import Cell
-from benchmark.run import checkpoint, executors, sweep, worker
+from benchmark.run import checkpoint, sweep, worker
+from benchmark.run.executors import EXECUTORS, Event, Executor, Job, executor, local
+from benchmark.run.executors.local import Local, slots
+from benchmark.run.executors.serial import Serial
+from benchmark.run.folder import CellFolder, FolderInUseError, State, SweepFolder
 from benchmark.run.trainer import Trainer
 
 CONTEXT = {"suite": "here", "scale": "small"}
@@ -31,10 +38,10 @@ CONTEXT = {"suite": "here", "scale": "small"}
 class Pipe:
     """Stands for a worker's stdin: the job, and then silence until it is closed."""
 
-    def __init__(self, job: dict[str, Any]) -> None:
+    def __init__(self, job: Job) -> None:
         read, self.write = os.pipe()
         self.file = os.fdopen(read)
-        os.write(self.write, (json.dumps(job) + "\n").encode())
+        os.write(self.write, (json.dumps(job.as_json()) + "\n").encode())
 
     def hang_up(self) -> None:
         if self.write >= 0:
@@ -50,24 +57,22 @@ class Pipe:
 
 
 def work(monkeypatch: pytest.MonkeyPatch, cell: Cell, folder: Path, *, stop: bool = False) -> list[dict[str, Any]]:
-    """Run a worker on a cell; what it says on stdout."""
+    """Run a worker on a cell; the events that it tells."""
     folder.mkdir(exist_ok=True)
-    pipe, out = (
-        Pipe({"cell": cell.as_json(), "folder": str(folder), "device": "cpu", "context": CONTEXT}),
-        io.StringIO(),
-    )
+    pipe = Pipe(Job(cell=cell, folder=folder, device="cpu", context=CONTEXT))
     threads = torch.get_num_threads()
     if stop:
         pipe.hang_up()
-    with monkeypatch.context() as patched:
+    with monkeypatch.context() as patched, tempfile.TemporaryFile("w+", encoding="utf-8") as told:
         patched.setattr(sys, "stdin", pipe.file)
-        patched.setattr(sys, "stdout", out)
+        patched.setattr(sys, "argv", ["worker", str(os.dup(told.fileno()))])
         try:
             worker.main()
         finally:
             pipe.close()
             torch.set_num_threads(threads)
-    return [json.loads(line) for line in out.getvalue().splitlines()]
+        told.seek(0)
+        return [json.loads(line) for line in told]
 
 
 def finished(folder: Path) -> Any:
@@ -79,7 +84,7 @@ def test_a_worker_trains_its_cell_and_tells_of_it(tmp_path: Path, monkeypatch: p
     *progress, end = work(monkeypatch, cell, tmp_path)
     assert end == {"event": "end", "status": "ok", "reason": None}
     assert finished(tmp_path) == {"status": "ok", "reason": None}
-    assert sweep.cell_state(tmp_path) == ("ok", None)
+    assert CellFolder(tmp_path).state == ("ok", None)
     assert {said["event"] for said in progress} == {"progress"}
     assert [row for said in progress for row in said["new_rows"]] == rows.read(tmp_path / "rows.jsonl")
     assert progress[-1]["step"] == cell.steps
@@ -92,7 +97,7 @@ def test_a_worker_whose_sweep_is_gone_saves_and_ends(tmp_path: Path, monkeypatch
     assert end == {"event": "end", "status": "stopped", "reason": None}
     assert not (tmp_path / "finished.json").exists()
     assert checkpoint.load(tmp_path / "checkpoint.pt", torch.device("cpu"))["step"] >= 1
-    assert sweep.cell_state(tmp_path) == ("interrupted", None)
+    assert CellFolder(tmp_path).state == ("interrupted", None)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +124,7 @@ def test_an_error_becomes_a_row(
     assert (row["status"], row["reason"], row["cell_id"], row["step"]) == (status, reason, small().id, None)
     assert (row["batch"], row["suite"]) == (8, "here")
     assert "Traceback" in capsys.readouterr().err, "for log.txt"
-    assert sweep.cell_state(tmp_path) == ("failed", reason)
+    assert CellFolder(tmp_path).state == ("failed", reason)
     assert work(monkeypatch, small(), tmp_path)[-1]["status"] == "ok", "tried again, once the cause is gone"
     assert {row["status"] for row in rows.read(tmp_path / "rows.jsonl")} == {"ok"}
 
@@ -168,8 +173,18 @@ def test_a_cell_has_one_worker_at_a_time(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_cells_on_a_cpu_have_one_thread_each() -> None:
-    assert executors.slots("cpu", 3) == [{f"{x}_NUM_THREADS": "1" for x in ("OMP", "MKL", "OPENBLAS")}] * 3
-    assert 1 <= len(executors.slots("cpu", None)) <= (os.cpu_count() or 1)
+    assert slots("cpu", 3) == [{f"{x}_NUM_THREADS": "1" for x in ("OMP", "MKL", "OPENBLAS")}] * 3
+    assert 1 <= len(slots("cpu", None)) <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(("quota", "most"), [("100000 100000", 1), ("50000 100000", 1), ("max 100000", 99), ("", 99)])
+def test_a_quota_of_processor_time_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, most: int
+) -> None:
+    monkeypatch.setattr(environment, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(99)))
+    (tmp_path / "cpu.max").write_text(quota)
+    assert len(slots("cpu", None)) == most
 
 
 @pytest.mark.parametrize(
@@ -184,7 +199,7 @@ def test_cells_on_gpus_have_one_each(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert executors.slots("cuda", jobs) == [{"CUDA_VISIBLE_DEVICES": name} for name in names]
+    assert slots("cuda", jobs) == [{"CUDA_VISIBLE_DEVICES": name} for name in names]
 
 
 # A sweep, with workers in processes of their own
@@ -206,16 +221,17 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[s
     assert all(process.poll() is not None for process in started), "no worker outlives its sweep"
 
 
-def run(cells: list[Cell], out: Path, **options: Any) -> dict[str, tuple[str, str | None]]:
-    with sweep.opened(out, cells):
-        return sweep.run(cells, out, environments=executors.slots("cpu", 1), context=CONTEXT, **options)
+def run(cells: list[Cell], out: Path, executor: Executor | None = None, **options: Any) -> dict[str, State]:
+    folder = SweepFolder(out)
+    with folder.held(cells, CONTEXT):
+        return sweep.run(cells, folder, executor or Local(jobs=1), context=CONTEXT, **options)
 
 
 def test_a_killed_worker_becomes_a_row_and_is_tried_again(tmp_path: Path, workers: list[subprocess.Popen[str]]) -> None:
     first, second = small(tokens=6_000, evaluations=25), small(seed=1)
     events = []
 
-    def on_event(event: executors.Event) -> None:
+    def on_event(event: Event) -> None:
         events.append((event.cell.seed, event.kind))
         if (event.cell, event.kind) == (first, "progress"):
             workers[0].send_signal(signal.SIGKILL)
@@ -239,7 +255,7 @@ def test_a_killed_worker_becomes_a_row_and_is_tried_again(tmp_path: Path, worker
     alone = tmp_path / "alone"
     alone.mkdir()
     Trainer(first, alone, context=CONTEXT).run()
-    there = sweep.cell_folder(out, first)
+    there = out / "cells" / first.id
     assert comparable(rows.read(there / "rows.jsonl")) == comparable(rows.read(alone / "rows.jsonl"))
 
 
@@ -247,14 +263,14 @@ def test_an_error_while_watching_stops_the_workers(tmp_path: Path, workers: list
     """Also the way of Ctrl-C: the worker saves, then the error goes on its way."""
     cell = small(tokens=10**8, evaluations=10**5)
 
-    def on_event(event: executors.Event) -> None:
+    def on_event(event: Event) -> None:
         if event.contents.get("new_rows"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run([cell], tmp_path, on_event=on_event)
     assert [process.wait() for process in workers] == [0]
-    assert sweep.cell_state(sweep.cell_folder(tmp_path, cell)) == ("interrupted", None)
+    assert SweepFolder(tmp_path).of(cell).state == ("interrupted", None)
     assert rows.read_table(tmp_path).height >= 1
 
 
@@ -262,25 +278,104 @@ def test_an_error_while_watching_stops_the_workers(tmp_path: Path, workers: list
 
 
 def test_a_folder_is_held_by_one_sweep(tmp_path: Path) -> None:
-    with sweep.opened(tmp_path, [small()]):
-        with pytest.raises(sweep.FolderInUseError, match=f"in use by process {os.getpid()}; wait for it"):
-            sweep.opened(tmp_path, []).__enter__()
-        assert sweep.cells_in(tmp_path) == [small()]
-    with sweep.opened(tmp_path, [small(seed=1)]):
-        assert {cell.seed for cell in sweep.cells_in(tmp_path)} == {0, 1}
+    folder = SweepFolder(tmp_path)
+    with folder.held([small()]):
+        with pytest.raises(FolderInUseError, match=f"in use by process {os.getpid()}; wait for it"):
+            SweepFolder(tmp_path).held([]).__enter__()
+        assert folder.cells() == [small()]
+    with folder.held([small(seed=1)]):
+        assert {cell.seed for cell in folder.cells()} == {0, 1}
 
 
-def test_a_cell_of_other_code_is_named(tmp_path: Path) -> None:
-    cell = small()
-    with sweep.opened(tmp_path, [cell]):
-        path = sweep.cell_folder(tmp_path, cell) / "cell.json"
+def test_a_cell_of_other_code_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    cell, other = small(), small(seed=1)
+    folder = SweepFolder(tmp_path)
+    with folder.held([cell, other]):
+        path = folder.of(cell).plan
     data = cell.as_json()
     data["task"]["version"] += 1
     newer = f"version {cell.task.version + 1} was asked for"
     for text, said in ((json.dumps(data), newer), ("{", "Expecting"), ("{}", "task"), ("[]", "")):
         path.write_text(text)
-        with pytest.raises(ValueError, match=rf"{cell.id}/cell\.json describes no cell of this code: .*{said}"):
-            sweep.cells_in(tmp_path)
+        assert folder.cells() == [other]
+        (line,) = folder.unreadable()
+        assert re.search(rf"{cell.id}/cell\.json describes no cell of this code: .*{said}", line)
+    with folder.held([other]):
+        assert sweep.run([other], folder, Serial())[other.id] == ("ok", None)
+    folder.of(other).finished.write_text("")  # a disk that was full
+    with pytest.raises(ValueError, match=r"finished\.json does not say how the cell ended"):
+        folder.cells()
+    with pytest.raises(rows.DamagedFileError, match=r"finished\.json does not say .*\n  set aside as "):
+        folder.held([other]).__enter__()
+    assert SweepFolder(tmp_path).of(other).state.status == "interrupted"  # its checkpoint is there
+
+
+def test_a_cell_of_two_sweeps_belongs_to_both(tmp_path: Path) -> None:
+    cell, folder = small(), SweepFolder(tmp_path)
+    for suite in ("one", "two", "one"):
+        context = {"suite": suite, "scale": "tiny"}
+        with folder.held([cell], context):
+            sweep.run([cell], folder, Serial(), context=context)
+    frame = rows.read_table(tmp_path)
+    assert frame.height == 2 * len(folder.of(cell).rows)
+    one, two = (frame.filter(pl.col("suite") == suite).drop("suite") for suite in ("one", "two"))
+    assert one.equals(two)
+
+
+def test_workers_import_what_the_caller_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run in another folder, where a relative path would mean another place."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["own", "", "/elsewhere"]))
+    assert local._import_path()["PYTHONPATH"].split(os.pathsep) == [f"{tmp_path}/own", str(tmp_path), "/elsewhere"]
+    monkeypatch.delenv("PYTHONPATH")
+    assert local._import_path() == {}
+
+
+# What runs cells
+
+
+class Backwards(Executor):
+    """An executor of somebody: cells in this process, the last first."""
+
+    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+        """See `Executor.run`."""
+        yield from Serial(self.device).run(jobs[::-1])
+
+
+def test_an_executor_is_a_file_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EXECUTORS, "backwards", f"{__name__}:Backwards")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Backwards.__module__])
+    cells, tables, orders = [small(), small(seed=1)], [], []
+    for name in ("local", "serial", "backwards"):
+        starts: list[int] = []
+
+        def on_event(event: Event, starts: list[int] = starts) -> None:
+            starts += [event.cell.seed] if event.kind == "start" else []
+
+        states = run(cells, tmp_path / name, executor(name, jobs=1), on_event=on_event)
+        assert set(states.values()) == {("ok", None)}
+        tables.append(rows.read_table(tmp_path / name).drop(*rows.WALL_COLUMNS, "commit"))
+        orders.append(starts)
+    assert tables[0].equals(tables[1]) and tables[0].equals(tables[2])
+    assert orders == [[0, 1], [0, 1], [1, 0]]
+    with pytest.raises(ValueError, match=r"unknown executor 'lokal'; valid: .* did you mean 'local'"):
+        executor("lokal")
+    with pytest.raises(ValueError, match="jobs must be at least 1; given 0"):
+        executor("local", jobs=0)
+
+
+@pytest.mark.parametrize("kind", [Local, Serial])
+def test_what_goes_wrong_in_one_cell_stays_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Executor]
+) -> None:
+    """A model that prints, starts programs that print, or ends the process."""
+    monkeypatch.setenv(FOLDER, str(Path(__file__).parent))
+    model = given("faulty:Loud")(layout="attn gdn", d_model=8, heads=2, mlp_ratio=1)
+    cells = [replace(small(seed=seed), model=model) for seed in (0, 1)]
+    states = run([*cells, small()], tmp_path, kind())
+    assert [states[cell.id].status for cell in cells] == ["ok", "failed"]
+    assert states[small().id] == ("ok", None)
+    assert rows.read_table(tmp_path).filter(pl.col("status") == "crashed").height == 1
 
 
 def test_the_machine_is_described() -> None:

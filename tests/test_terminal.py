@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from harness import ROOT, bench, small
 
-from benchmark import rows
 from benchmark.cells.facts import cell_facts, failure_row
-from benchmark.run import sweep
+from benchmark.rows import Status
+from benchmark.run.folder import SweepFolder
 
 THEIRS = "ValueError: [/INST] expected in [layer0], :warning: [red]"
 
@@ -19,10 +19,9 @@ THEIRS = "ValueError: [/INST] expected in [layer0], :warning: [red]"
 def failed(tmp_path: Path) -> Path:
     """A folder with a cell whose model failed with a text that looks like markup."""
     cell = small()
-    with sweep.opened(tmp_path, [cell]):
+    with SweepFolder(tmp_path).held([cell]):
         facts = cell_facts(cell, device="cpu", context={"suite": "quick", "scale": "tiny"})
-        row = failure_row(facts, "crashed", THEIRS, step=None, wall_s=None)
-        rows.append(sweep.cell_folder(tmp_path, cell) / "rows.jsonl", [row])
+        SweepFolder(tmp_path).of(cell).add(failure_row(facts, Status.CRASHED, THEIRS))
     return tmp_path
 
 

@@ -15,7 +15,7 @@ def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
     return {
         "schema_version": rows.SCHEMA_VERSION,
         "cell_id": cell.id,
-        "status": "ok",
+        "status": rows.Status.OK,
         "reason": None,
         "task": cell.task.name,
         "task_version": cell.task.version,
@@ -41,8 +41,10 @@ def _processor(device: str) -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
-def failure_row(facts: rows.Row, status: str, reason: str, *, step: int | None, wall_s: float | None) -> rows.Row:
-    """A row that says that and why a cell has no scores."""
+def failure_row(
+    facts: rows.Row, status: rows.Status, reason: str, *, step: int | None = None, wall_s: float | None = None
+) -> rows.Row:
+    """The row that says that and why a cell has no scores; null where nobody knows when that was."""
     return facts | {"status": status, "reason": reason, "step": step, "wall_s": wall_s}
 
 

@@ -47,6 +47,10 @@ def run(
     model: Model = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     jobs: Annotated[int | None, typer.Option(help="Cells at once; default: cores, or GPUs.")] = None,
+    executor: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="local: a process per cell; serial: one after the other in this process."),
+    ] = "local",
     seeds: Seeds = None,
     sleep_passes: Passes = None,
     rollout_steps: Rollouts = None,
@@ -62,7 +66,7 @@ def run(
     from benchmark.cli import watched
     from benchmark.run import executors
 
-    environments = executors.slots(device, jobs)
+    trains = executors.executor(executor, device=device, jobs=jobs)
     asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, variants, settings)
     plan = asked.plan()
     cells = plan.cells()
@@ -72,8 +76,7 @@ def run(
         asked.title,
         cells,
         folder,
-        environments=environments,
-        device=device,
+        executor=trains,
         context=context,
         command=shlex.join(["bench", *sys.argv[1:]]),
     )

@@ -34,9 +34,9 @@ def probe_(
 
     from benchmark.measure.probe import tables as probe_tables
     from benchmark.rows.text import table_of
-    from benchmark.run import sweep
+    from benchmark.run.folder import SweepFolder
 
-    planned = sweep.cells_in(folder)
+    planned = SweepFolder(folder).cells()
     wanted = {"--seeds": seeds, "--sleep-passes": sleep_passes, "--rollout-steps": rollout_steps}
     given = {option: numbers(option, text) for option, text in wanted.items() if text is not None}
     chosen = _finished(folder, _chosen(planned, cells, given))
@@ -80,7 +80,7 @@ def run(
     from benchmark.measure import probe
     from benchmark.measure.probe import tables as probe_tables
     from benchmark.rows import write_atomically
-    from benchmark.run import sweep
+    from benchmark.run.folder import SweepFolder
 
     others = [name for name in varying(planned) if name not in ("task", "model")]  # columns of their own
     threads = torch.get_num_threads()
@@ -90,7 +90,7 @@ def run(
         with bar(f"passes of {folder.name}", sum(cell.training.sleep_passes for cell in chosen)) as advance:
             for cell in chosen:
                 settings = label(cell, others).partition(f"seed {cell.seed}")[2].removeprefix(", ")
-                place = sweep.cell_folder(folder, cell)
+                place = SweepFolder(folder).of(cell).path
                 found = probe.probe(cell, place, settings=settings, examples=examples, tested=tested, advance=advance)
                 probes += found[0]
                 spectra += found[1]
@@ -143,21 +143,23 @@ def _finished(folder: Path, cells: "list[Cell]") -> "list[Cell]":
     """
     import tasks
     from benchmark.cells.words import label
-    from benchmark.run import sweep
+    from benchmark.rows import Status
+    from benchmark.run.folder import SweepFolder
     from tasks.base import Task
 
     able = [cell for cell in cells if type(cell.task).memories is not Task.memories]
     if not able:
         names = [name for name in tasks.available() if tasks.load(name).memories is not Task.memories]
         raise ValueError(f"task {cells[0].task.name!r} has nothing to probe; tasks that have: {', '.join(names)}")
-    states = {cell.id: sweep.cell_state(sweep.cell_folder(folder, cell))[0] for cell in cells}
-    ready = []
+    place, ready = SweepFolder(folder), []
+    for line in place.unreadable():
+        typer.echo(f"left out: {line}", err=True)
     for cell in cells:
-        lacking = not (sweep.cell_folder(folder, cell) / "checkpoint.pt").exists()
+        status, lacking = place.of(cell).state.status, not place.of(cell).checkpoint.exists()
         if cell not in able:
             why = f"task {cell.task.name!r} has nothing to probe"
-        elif states[cell.id] != "ok":
-            why = states[cell.id]
+        elif status != Status.OK:
+            why = status
         elif lacking:
             why = "its checkpoint is gone"
         else:

@@ -10,9 +10,8 @@ from benchmark.cli.console import FAILED, terminal
 
 if TYPE_CHECKING:
     from benchmark.cells.cell import Cell
+    from benchmark.run.executors import Executor
     from benchmark.run.reference import Study
-
-Environments = Sequence[dict[str, str]]
 
 
 def reference_(
@@ -41,16 +40,16 @@ def reference_(
     if dry:
         _show(root, names)
         return
-    environments, failed = executors.slots(device, jobs), []
+    executor, failed = executors.executor("local", device=device, jobs=jobs), list[str]()
     for name in names:
         missing, kept = reference.stand(root, name)
-        failed += _train(name, reference.STUDIES[name], missing, environments, device)
+        failed += _train(name, reference.STUDIES[name], missing, executor)
         reference.publish(root / name, name, kept)
         _illustrate(root / name)
         _say(f"{name}: {len(missing)} cells trained; rows, figures and tables in {root / name}")
     if not studies:
         for name, (study, examples) in reference.PROBED.items():
-            failed += _probe(root.parent / "probe" / name, name, study, examples, environments, device)
+            failed += _probe(root.parent / "probe" / name, name, study, examples, executor)
         for path in _conclude(root):
             _say(str(path))
     if failed:
@@ -84,7 +83,7 @@ def _show(root: Path, names: Sequence[str]) -> None:
     )
 
 
-def _train(name: str, study: "Study", cells: "Sequence[Cell]", environments: Environments, device: str) -> list[str]:
+def _train(name: str, study: "Study", cells: "Sequence[Cell]", executor: "Executor") -> list[str]:
     """Train cells of a study in its run folder; a line for each that failed."""
     from benchmark.cli import watched
     from benchmark.run import reference
@@ -92,9 +91,7 @@ def _train(name: str, study: "Study", cells: "Sequence[Cell]", environments: Env
     if not cells:
         return []
     folder, context, command = reference.run_folder(name), study.context, study.command
-    states = watched.run(
-        name, cells, folder, environments=environments, device=device, context=context, command=command
-    )
+    states = watched.run(name, cells, folder, executor=executor, context=context, command=command)
     return watched.failures(cells, states)
 
 
@@ -108,7 +105,7 @@ def _illustrate(folder: Path) -> None:
     summaries.write(frame, folder)
 
 
-def _probe(out: Path, name: str, study: "Study", examples: int, environments: Environments, device: str) -> list[str]:
+def _probe(out: Path, name: str, study: "Study", examples: int, executor: "Executor") -> list[str]:
     """Probe the cells of a study, trained where their checkpoints are gone, unless a table of just these is there."""
     from benchmark.cli import probe as cli_probe
     from benchmark.figures import probe_figure
@@ -121,7 +118,7 @@ def _probe(out: Path, name: str, study: "Study", examples: int, environments: En
         if set(table["cell_id"]) == {cell.id for cell in cells}:
             probe_figure.draw(table, spectrum, out / "figures")
             return []
-    if failed := _train(f"probe-{name}", study, cells, environments, device):
+    if failed := _train(f"probe-{name}", study, cells, executor):
         return failed
     folder = reference.run_folder(f"probe-{name}")
     command = f"bench probe {folder} --examples {examples} --test-examples {examples // 2}"

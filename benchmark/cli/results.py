@@ -13,17 +13,17 @@ def status(
     folder: Annotated[Path, typer.Argument(help="A folder that `bench run` wrote.")], json_: Json = False
 ) -> None:
     """Show which cells of a folder are done, interrupted, failed or waiting."""
-    from benchmark import rows
     from benchmark.cells.words import label, varying
+    from benchmark.rows import Status
     from benchmark.rows.text import table_of
-    from benchmark.run import sweep
+    from benchmark.run.folder import SweepFolder
 
     found: list[dict[str, Any]] = []
-    cells = sweep.cells_in(folder)
+    place = SweepFolder(folder)
+    cells = place.cells()
     for cell in cells:
-        place = sweep.cell_folder(folder, cell)
-        state, reason = sweep.cell_state(place)
-        written = [row for row in rows.read(place / "rows.jsonl") if row["status"] == "ok" and row["answer"] is None]
+        state, reason = place.of(cell).state
+        written = [row for row in place.of(cell).rows if row["status"] == Status.OK and row["answer"] is None]
         found.append(
             {
                 "cell_id": cell.id,
@@ -40,7 +40,7 @@ def status(
             }
         )
     if json_:
-        print_json({"folder": str(folder), "cells": found})
+        print_json({"folder": str(folder), "cells": found, "unreadable": place.unreadable()})
         return
     lines = [
         [
@@ -58,7 +58,10 @@ def status(
     axis = cells[0].task.axis.replace("_", " ")
     of = f" at {', '.join(map(str, levels))} {axis}" if any(len(f["scores"]) > 1 for f in found) else ""
     columns = ["cell", "settings", "state", "step", f"exact match{of}", "chance", "reason"]
-    terminal().print(table_of(columns, lines, title=str(folder)))
+    console = terminal()
+    console.print(table_of(columns, lines, title=str(folder)))
+    for line in place.unreadable():
+        console.print(f"left out: {line}", style="red", soft_wrap=True)
 
 
 def figures_(

@@ -11,6 +11,8 @@ from benchmark.cells.cell import Cell
 from benchmark.cli.console import INTERRUPTED, terminal
 from benchmark.run import sweep
 from benchmark.run.board import Board
+from benchmark.run.executors import Executor
+from benchmark.run.folder import State, SweepFolder
 
 
 def run(
@@ -18,31 +20,30 @@ def run(
     cells: Sequence[Cell],
     folder: Path,
     *,
-    environments: Sequence[dict[str, str]],
-    device: str,
+    executor: Executor,
     context: rows.Row,
     command: str,
-) -> dict[str, tuple[str, str | None]]:
-    """Train cells in a folder, those that are not done; their states (`sweep.cell_state`) by id.
+) -> dict[str, State]:
+    """Train cells in a folder, those that are not done; their states by id.
 
     Ctrl-C ends the command with exit code 130; what was trained stays.
     """
     console = terminal()
-    with sweep.opened(folder, cells):
+    place = SweepFolder(folder)
+    with place.held(cells, context):
         board = Board(title, cells, console=console)
         for cell in cells:
-            place = sweep.cell_folder(folder, cell)
-            board.known(cell, sweep.cell_state(place)[0], rows.read(place / "rows.jsonl"))
+            board.known(cell, place.of(cell).state.status, place.of(cell).rows)
         try:
             with board:
                 states = sweep.run(
                     cells,
-                    folder,
-                    environments=environments,
-                    device=device,
+                    place,
+                    executor,
                     context=context,
                     command=command,
                     on_event=board.on_event,
+                    on_stop=board.stop,
                 )
         except KeyboardInterrupt:
             console.print(f"Stopped. Everything so far is in {folder}; the same command goes on from there.")
@@ -52,11 +53,11 @@ def run(
     return states
 
 
-def failures(cells: Sequence[Cell], states: dict[str, tuple[str, str | None]]) -> list[str]:
+def failures(cells: Sequence[Cell], states: dict[str, State]) -> list[str]:
     """A line for every cell that did not end well."""
     varying = words.varying(cells)
     return [
-        f"{states[cell.id][0]}: {words.label(cell, varying)}: {states[cell.id][1]}"
+        f"{states[cell.id].status}: {words.label(cell, varying)}: {states[cell.id].reason}"
         for cell in cells
-        if states[cell.id][0] != "ok"
+        if states[cell.id].status != rows.Status.OK
     ]

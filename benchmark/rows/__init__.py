@@ -5,7 +5,7 @@ are what figures and verdicts see of a table, `outcomes` the answers one by one.
 """
 
 from benchmark.rows.files import DamagedFileError, append, read, rewrite, set_aside, write_atomically
-from benchmark.rows.schema import COLUMNS, LATER, SCHEMA_VERSION, WALL_COLUMNS, Column, Row, dictionary
+from benchmark.rows.schema import COLUMNS, LATER, SCHEMA_VERSION, WALL_COLUMNS, Column, Row, Status, dictionary
 from benchmark.rows.tables import read_table, read_tables, table, tables_in, write_frame, write_table
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Column",
     "DamagedFileError",
     "Row",
+    "Status",
     "append",
     "dictionary",
     "read",

@@ -2,11 +2,35 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 SCHEMA_VERSION = 4
 
 Row = dict[str, Any]
+
+
+class Status(StrEnum):
+    """How a cell stands. Its rows have the first four, its folder and the live table the others too."""
+
+    OK = "ok"
+    DIVERGED = "diverged"
+    """A loss is no longer a number; training again would only repeat it."""
+    OUT_OF_MEMORY = "out_of_memory"
+    CRASHED = "crashed"
+    FAILED = "failed"
+    """Crashed or out of memory, as a folder has it: the next run tries again."""
+    WAITING = "waiting"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    """A worker was asked to end, and saved."""
+    INTERRUPTED = "interrupted"
+    """There is a checkpoint to go on from."""
+
+    @property
+    def final(self) -> bool:
+        """Whether a second run would only repeat it."""
+        return self in (Status.OK, Status.DIVERGED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,8 +12,11 @@ from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost
 from benchmark.cells.words import fact, label, varying
+from benchmark.rows import Status
 from benchmark.rows.text import amount, duration
 from benchmark.run.executors import Event
+
+UNDONE = (Status.WAITING, Status.RUNNING, Status.INTERRUPTED, Status.STOPPED)
 
 
 class Board:
@@ -25,11 +28,12 @@ class Board:
     def __init__(self, title: str, cells: Sequence[Cell], *, console: Console) -> None:
         self.title, self.cells, self.console = title, cells, console
         self.others = varying(cells)
-        self.state = {cell.id: "waiting" for cell in cells}
+        self.state = dict.fromkeys((cell.id for cell in cells), Status.WAITING)
         self.last: dict[tuple[str, int], rows.Row] = {}  # the newest row of all answers, by cell and difficulty
         self.speed: dict[str, float] = {}
         self.step = {cell.id: 0 for cell in cells}
         self.flops = {cell.id: cost(cell).train_flops * cell.steps * cell.training.batch for cell in cells}
+        self.stopping = False
         self.begun = time.monotonic()
         self.done_before: float | None = None
         self.live = Live(console=console, refresh_per_second=4, get_renderable=self.render)
@@ -46,11 +50,11 @@ class Board:
         if self.console.is_terminal:
             self.live.stop()
 
-    def known(self, cell: Cell, state: str, written: Sequence[rows.Row]) -> None:
+    def known(self, cell: Cell, status: Status, written: Sequence[rows.Row]) -> None:
         """Take over what an earlier sweep left."""
-        self.state[cell.id] = {"ok": "done"}.get(state, state)
+        self.state[cell.id] = status
         self.note(cell, written)
-        if state == "ok":
+        if status == Status.OK:
             self.step[cell.id] = cell.steps
 
     def note(self, cell: Cell, written: Sequence[rows.Row]) -> None:
@@ -58,7 +62,7 @@ class Board:
         trained, tests = cell.training.sleep_passes, cell.training.test_passes
         shown = tests[-1] if tests and trained not in tests else trained  # of several N, the trained one
         for row in written:
-            if row["status"] == "ok" and row["answer"] is None and row.get("tested_passes", shown) == shown:
+            if row["status"] == Status.OK and row["answer"] is None and row.get("tested_passes", shown) == shown:
                 self.last[cell.id, row["difficulty"]] = row
                 self.step[cell.id] = row["step"]
 
@@ -66,15 +70,24 @@ class Board:
         """Take over what a worker said."""
         cell, said = event.cell, event.contents
         if event.kind == "start":
-            self.state[cell.id] = "running"
+            self.state[cell.id] = Status.RUNNING
         elif event.kind == "progress":
             self.step[cell.id], self.speed[cell.id] = said["step"], said["tokens_per_s"]
             self.note(cell, said["new_rows"])
         elif event.kind == "end":
-            self.state[cell.id] = {"ok": "done"}.get(said["status"], said["status"])
-            if said["status"] != "stopped" and not self.console.is_terminal:
-                text = f"{self.state[cell.id]:>8}  {label(cell, self.others)}  {said['reason'] or self.scores(cell)}"
+            status = self.state[cell.id] = Status(said["status"])
+            if status != Status.STOPPED and not self.console.is_terminal:
+                shown = "done" if status == Status.OK else status
+                text = f"{shown:>8}  {label(cell, self.others)}  {said['reason'] or self.scores(cell)}"
                 self.console.print(text, highlight=False)
+
+    def stop(self) -> None:
+        """Say that the sweep is ending, at once: the cells that run take a moment to save."""
+        self.stopping = True
+        if self.console.is_terminal:
+            self.live.refresh()
+        else:
+            self.console.print("stopping: the cells that run save at their next step")
 
     def done(self) -> float:
         """FLOPs trained so far, over all cells."""
@@ -90,16 +103,17 @@ class Board:
 
     def render(self) -> RenderableType:
         """The grid, and a line per running cell."""
-        finished = sum(state not in ("waiting", "running", "interrupted", "stopped") for state in self.state.values())
+        finished = sum(status not in UNDONE for status in self.state.values())
         eta = self.eta_s()
         head = f"{finished} of {len(self.cells)} cells" + (f", about {duration(eta)} left" if eta else "")
-        running = [c for c in self.cells if self.state[c.id] == "running"]
+        head = f"{head}; stopping: the cells that run save at their next step" if self.stopping else head
+        running = [c for c in self.cells if self.state[c.id] == Status.RUNNING]
         return Group(self.grid(head), *map(self.line, running))
 
     def line(self, cell: Cell) -> Text:
         """A running cell: how far, how fast, how good so far against chance."""
         text = f"  {label(cell, self.others)}: {self.step[cell.id] / cell.steps:4.0%}"
-        text += f", {amount(self.speed.get(cell.id, 0))} tokens/s"
+        text += f", {amount(self.speed[cell.id])} tokens/s" if cell.id in self.speed else ", starting"
         if scores := self.scores(cell):
             text += f", {scores}"
         return Text(text)
@@ -132,10 +146,8 @@ class Board:
         if not cells:
             return Text()
         scores = [self.last[c.id, level]["exact_match"] for c in cells if (c.id, level) in self.last]
-        done = sum(self.state[c.id] == "done" for c in cells)
-        failed = [
-            self.state[c.id] for c in cells if self.state[c.id] in ("diverged", "crashed", "out_of_memory", "failed")
-        ]
+        done = sum(self.state[c.id] == Status.OK for c in cells)
+        failed = [self.state[c.id] for c in cells if self.state[c.id] not in (*UNDONE, Status.OK)]
         text = f"{sum(scores) / len(scores):.3f}" if scores else "-"
         if done < len(cells):
             text += f" ({done}/{len(cells)})"

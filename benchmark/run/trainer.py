@@ -23,7 +23,7 @@ from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost
 from benchmark.cells.facts import best_shortcut, cell_facts, failure_row
 from benchmark.forward import Batch, autocast, predict, token_losses
-from benchmark.rows import outcomes
+from benchmark.rows import Status, outcomes
 from benchmark.run import checkpoint
 from benchmark.run.evaluate import evaluate
 from benchmark.run.optimizer import MuonAdamW
@@ -75,8 +75,8 @@ class Trainer:
 
     def run(
         self, *, report: Callable[[Progress], None] = lambda _: None, stop: Callable[[], bool] = lambda: False
-    ) -> str:
-        """Train to the end of the budget, or until `stop()`; returns "ok", "diverged" or "stopped"."""
+    ) -> Status:
+        """Train to the end of the budget, or until `stop()`; returns OK, DIVERGED or STOPPED."""
         self.resume()
         evaluation_steps = set(self.cell.evaluation_steps)
         saved = reported = self.clock = time.perf_counter()
@@ -87,11 +87,11 @@ class Trainer:
             new_rows: list[rows.Row] = []
             if self.step in evaluation_steps:
                 new_rows = self.evaluated()
-                if self.new_outcomes and new_rows[-1]["status"] == "ok":
+                if self.new_outcomes and new_rows[-1]["status"] == Status.OK:
                     rows.append(self.outcomes_path, self.new_outcomes)
                 rows.append(self.rows_path, new_rows)
-                if new_rows[-1]["status"] != "ok":
-                    return str(new_rows[-1]["status"])
+                if (status := Status(new_rows[-1]["status"])) != Status.OK:
+                    return status
             now = time.perf_counter()
             if new_rows or now - saved > CHECKPOINT_EVERY_S or stop():
                 self.save()
@@ -101,8 +101,8 @@ class Trainer:
                 report(Progress(step=self.step, tokens_per_s=tokens_per_s, new_rows=new_rows))
                 reported, reported_step = now, self.step
             if stop() and self.step < self.cell.steps:
-                return "stopped"
-        return "ok"
+                return Status.STOPPED
+        return Status.OK
 
     def evaluated(self) -> list[rows.Row]:
         """The rows of the present step; one row that says so if a loss is no longer a number."""
@@ -113,7 +113,7 @@ class Trainer:
         for name, loss in [("training", train_loss), *(("test", row["loss"]) for row in scores)]:
             if not math.isfinite(loss):
                 reason = f"the {name} loss became {loss} by step {self.step}"
-                return [failure_row(self.facts, "diverged", reason, step=self.step, wall_s=self.elapsed())]
+                return [failure_row(self.facts, Status.DIVERGED, reason, step=self.step, wall_s=self.elapsed())]
         return [row | {"wall_s": self.elapsed()} for row in scores]
 
     def elapsed(self) -> float:
@@ -230,7 +230,7 @@ class Trainer:
             if "random_cuda" in state and self.device.type == "cuda":
                 torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
         written = rows.read(self.rows_path)
-        kept = [row for row in written if row["status"] == "ok" and row["step"] <= self.step]
+        kept = [row for row in written if row["status"] == Status.OK and row["step"] <= self.step]
         if self.rows_path.exists():
             rows.rewrite(self.rows_path, kept)
         if self.outcomes_path.exists():

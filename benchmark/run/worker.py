@@ -1,11 +1,13 @@
 """One cell in a process of its own: `python -m benchmark.run.worker`, spoken to over pipes.
 
-The job comes as one line of JSON on stdin; events go out as lines of JSON on stdout. When stdin closes, because the
-sweep wants to stop or because it died, the worker writes a checkpoint and ends: no orphan goes on training.
+The job comes as one line of JSON on stdin; events go out as lines of JSON on a file descriptor of their own, whose
+number is the argument. When stdin closes, because the sweep wants to stop or because it died, the worker writes a
+checkpoint and ends: no orphan goes on training.
 """
 
 import fcntl
 import json
+import os
 import sys
 import threading
 import time
@@ -15,9 +17,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchmark import rows
-from benchmark.cells.cell import Cell
 from benchmark.cells.facts import cell_facts, failure_row
+from benchmark.rows import Status
+from benchmark.run.executors.base import Job
+from benchmark.run.folder import CellFolder, State
 from benchmark.run.trainer import Progress, Trainer
 
 LOCK_WAIT_S = 30.0
@@ -25,60 +28,60 @@ LOCK_WAIT_S = 30.0
 
 def main() -> None:
     """Read the job and do it, until it is done or stdin closes."""
-    events = sys.stdout
-    sys.stdout = sys.stderr  # whatever a model prints must not mix with the events
-    job = json.loads(sys.stdin.readline())
+    descriptor = int(sys.argv[1])
+    os.set_inheritable(descriptor, False)  # no process that a model starts may speak here, or keep the pipe open
+    job = Job.from_json(json.loads(sys.stdin.readline()))
     stopping = threading.Event()
     threading.Thread(target=_wait_for_end, args=(sys.stdin, stopping), daemon=True).start()
 
     def send(**event: Any) -> None:
         try:
-            print(json.dumps(event), file=events, flush=True)
+            os.write(descriptor, (json.dumps(event) + "\n").encode())
         except BrokenPipeError:  # nobody listens any more
             stopping.set()
 
-    work(job, send, stopping.is_set)
+    try:
+        work(job, send, stopping.is_set)
+    finally:
+        os.close(descriptor)
 
 
-def work(job: dict[str, Any], send: Callable[..., None], stop: Callable[[], bool]) -> None:
+def work(job: Job, send: Callable[..., None], stop: Callable[[], bool]) -> None:
     """Train the cell of a job in this process, say how it goes, and write down how it ended.
 
     Args:
-        job: `cell` (as JSON), `folder`, `device` and `context`.
+        job: What to train, and where.
         send: Is called with every event.
         stop: Whether to save and end; asked after every step.
     """
-    folder = Path(job["folder"])
-    with (folder / "lock").open("w") as lock:
-        _acquire(lock, folder)
-        status, reason = _train(Cell.from_json(job["cell"]), folder, job, stop, send)
-        if status in ("ok", "diverged"):  # ends that a second run would only repeat
-            rows.write_atomically(folder / "finished.json", json.dumps({"status": status, "reason": reason}).encode())
+    with (job.folder / "lock").open("w") as lock:
+        _acquire(lock, job.folder)
+        status, reason = _train(job, stop, send)
+        if status.final:
+            CellFolder(job.folder).finish(status, reason)
     send(event="end", status=status, reason=reason)
 
 
-def _train(
-    cell: Cell, folder: Path, job: dict[str, Any], stop: Callable[[], bool], send: Callable[..., None]
-) -> tuple[str, str | None]:
+def _train(job: Job, stop: Callable[[], bool], send: Callable[..., None]) -> State:
     import torch
 
-    if job["device"] == "cpu":
+    if job.device == "cpu":
         torch.set_num_threads(1)
 
     def report(progress: Progress) -> None:
         send(event="progress", **asdict(progress))
 
     try:
-        trainer = Trainer(cell, folder, device=job["device"], context=job["context"])
+        trainer = Trainer(job.cell, job.folder, device=job.device, context=job.context)
         status = trainer.run(report=report, stop=stop)
     except Exception as error:
         traceback.print_exc()
-        status = "out_of_memory" if _out_of_memory(error) else "crashed"
+        status = Status.OUT_OF_MEMORY if _out_of_memory(error) else Status.CRASHED
         reason = f"{type(error).__name__}: {error}"
-        facts = cell_facts(cell, device=torch.device(job["device"]).type, context=job["context"])
-        rows.append(folder / "rows.jsonl", [failure_row(facts, status, reason, step=None, wall_s=None)])
-        return status, reason
-    return status, rows.read(trainer.rows_path)[-1]["reason"] if status == "diverged" else None
+        facts = cell_facts(job.cell, device=torch.device(job.device).type, context=job.context)
+        CellFolder(job.folder).add(failure_row(facts, status, reason))
+        return State(status, reason)
+    return State(status, CellFolder(job.folder).rows[-1]["reason"] if status == Status.DIVERGED else None)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -1,0 +1,79 @@
+"""What runs the cells of a sweep: jobs go in, events come out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from benchmark.cells.cell import Cell
+from benchmark.rows import Row, Status
+from tasks.base import nearest
+
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A cell to train, and where."""
+
+    cell: Cell
+    folder: Path
+    """The cell's own folder, where its rows and checkpoint lie."""
+    device: str
+    """One of `DEVICES`."""
+    context: Row
+    """Columns of every row that are not the cell's: suite, scale, audit, commit."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The job as plain data, for another process."""
+        place = str(self.folder.resolve())
+        return {"cell": self.cell.as_json(), "folder": place, "device": self.device, "context": self.context}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The job that `as_json` wrote."""
+        cell, folder = Cell.from_json(data["cell"]), Path(data["folder"])
+        return cls(cell=cell, folder=folder, device=data["device"], context=data["context"])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """What is told of a cell: "start", "progress" (`trainer.Progress`) or "end" (status and reason)."""
+
+    cell: Cell
+    kind: str
+    contents: dict[str, Any]
+
+    @classmethod
+    def lost(cls, cell: Cell, reason: str) -> Self:
+        """The end of a cell whose worker died before it could write down why: the sweep does it in its place."""
+        return cls(cell=cell, kind="end", contents={"status": Status.CRASHED, "reason": reason, "unrecorded": True})
+
+
+class Executor(ABC):
+    """Trains the cells of a sweep somewhere. `EXECUTORS` names those that there are."""
+
+    def __init__(self, device: str = "cpu", jobs: int | None = None) -> None:
+        """Prepare to run cells.
+
+        Args:
+            device: What they are trained on, one of `DEVICES`.
+            jobs: Cells at once; None leaves it to the executor.
+
+        Raises:
+            ValueError: an unknown device, fewer than one job, or what is not to be had here.
+        """
+        if device not in DEVICES:
+            raise ValueError(nearest(device, DEVICES, kind="device"))
+        if jobs is not None and jobs < 1:
+            raise ValueError(f"jobs must be at least 1; given {jobs}")
+        self.device = device
+
+    @abstractmethod
+    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+        """Run the jobs in their order, yielding events as they come.
+
+        A cell has a "start" and, unless the sweep is stopped first, an "end". Closing the generator stops the cells
+        that run: each saves at its next step, and all have ended when `close` returns.
+        """
