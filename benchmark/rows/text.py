@@ -58,12 +58,13 @@ class Table:
     sides: Sequence[str] = ()
     """Where each column stands, as Markdown writes it: "---" left, "--:" right; none: numbers stand right."""
 
-    def right(self, column: int) -> bool:
-        """Whether a column stands at the right."""
+    def right(self) -> list[bool]:
+        """Whether each column stands at the right."""
         if self.sides:
-            return self.sides[column].strip().endswith(":")
-        values = [value.value if isinstance(value, Entry) else value for value in (line[column] for line in self.lines)]
-        return all(_reads_as_number(value) for value in values) and any(value is not None for value in values)
+            return [side.strip().endswith(":") for side in self.sides]
+        columns = [[line[i] for line in self.lines] for i in range(len(self.heads))]
+        values = [[value.value if isinstance(value, Entry) else value for value in column] for column in columns]
+        return [all(map(_reads_as_number, column)) and any(v is not None for v in column) for column in values]
 
     def texts(self) -> list[list[str]]:
         """The lines as they are shown."""
@@ -74,15 +75,15 @@ class Table:
         from rich.table import Table as RichTable
 
         table = RichTable(title=self.title, title_justify="left", **style)
-        for i, head in enumerate(self.heads):
-            table.add_column(head.replace("_", " "), justify="right" if self.right(i) else "left", no_wrap=i == 0)
+        for i, (head, right) in enumerate(zip(self.heads, self.right(), strict=True)):
+            table.add_column(head.replace("_", " "), justify="right" if right else "left", no_wrap=i == 0)
         for line in self.texts():
             table.add_row(*line)
         return table
 
     def markdown(self) -> str:
         """In Markdown, without the title and without an end of line."""
-        rule = self.sides or ["---:" if self.right(i) else "---" for i in range(len(self.heads))]
+        rule = self.sides or ["---:" if right else "---" for right in self.right()]
         lines = [" | ".join(text.replace("|", r"\|") for text in line) for line in self.texts()]
         return "\n".join([f"| {' | '.join(self.heads)} |", f"|{'|'.join(rule)}|", *(f"| {line} |" for line in lines)])
 
@@ -97,7 +98,7 @@ class Table:
             for i, line in enumerate(self.texts())
         ]
         head, *body = (f"    {' & '.join(row)} \\\\\n" for row in [list(map(escaped, self.heads)), *rows])
-        sides = "".join("r" if self.right(i) else "l" for i in range(len(self.heads)))
+        sides = "".join("r" if right else "l" for right in self.right())
         return (
             "% needs \\usepackage{booktabs}\n\\begin{table}\n  \\centering\n"
             f"  \\caption{{{escaped(self.title)}}}\n  \\begin{{tabular}}{{{sides}}}\n    \\toprule\n{head}"
