@@ -46,7 +46,7 @@ def section(source: Source, chart: dict[str, Any] | None) -> dict[str, Any]:
                 "address": pictures.address(drawn.svg),
                 "size": pictures.size(drawn.svg),
                 "alt": drawn.alt,
-                "caption": words(drawn.name),
+                "caption": drawn.caption,
             }
             for drawn in figures.drawn(frame)
         ],
