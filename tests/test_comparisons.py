@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from benchmark import rows
-from benchmark.figures import COMPARISONS, alts, draw, style
+from benchmark.figures import FIGURES, draw, style
 from benchmark.figures.comparisons import RULES
 from benchmark.rows.studies import compared, studies
 
@@ -145,6 +145,9 @@ def table(cells: list[Cell]) -> pl.DataFrame:
     return rows.table([row for cell in cells for row in cell])
 
 
+COMPARISONS = {name: entry for name, entry in FIGURES.items() if entry.by}
+
+
 @pytest.fixture
 def unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are empty: their names are what counts, and rendering is slow."""
@@ -154,10 +157,10 @@ def unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def drawn(name: str, cells: list[Cell]) -> Figure:
     """A comparison of rows that hold one suite, settled."""
-    by, comparison = COMPARISONS[name]
-    (whole,) = compared(table(cells), by)
+    entry = FIGURES[name]
+    (whole,) = compared(table(cells), entry.by or ())
     with style.context():
-        figure = comparison(whole)
+        figure = entry.draw(whole)
         assert figure is not None
         style.settle(figure)
         figure.draw_without_rendering()
@@ -214,8 +217,8 @@ def test_without_a_comparison_every_study_has_its_figures(tmp_path: Path) -> Non
 def test_a_comparison_that_would_hide_a_setting_is_not_drawn(make: Callable[[], list[Cell]], name: str) -> None:
     other = [[row | {"muon_lr": 0.02, "cell_id": row["cell_id"] + "b"} for row in cell] for cell in make()]
     cells = [[row | {"muon_lr": 0.01} for row in cell] for cell in make()]
-    assert compared(table(cells), COMPARISONS[name][0])
-    assert compared(table([*cells, *other]), COMPARISONS[name][0]) == []
+    assert compared(table(cells), FIGURES[name].by or ())
+    assert compared(table([*cells, *other]), FIGURES[name].by or ()) == []
 
 
 def test_only_rival_figures_show_variants() -> None:
@@ -433,8 +436,8 @@ def test_tasks_that_need_no_sleep_have_a_panel_each() -> None:
 @pytest.mark.parametrize("name", COMPARISONS)
 def test_words_for_those_who_cannot_see_it_have_numbers_of_the_rows(name: str) -> None:
     make = next(make for make, names in SUITES.values() if name in names)
-    (whole,) = compared(table(make()), COMPARISONS[name][0])
-    said = alts.ALTS[name](whole)
+    (whole,) = compared(table(make()), FIGURES[name].by or ())
+    said = FIGURES[name].words(whole)
     finals = [100 * float(score) for score in whole.final.filter(pl.col("answer").is_null())["exact_match"]]
     told = [float(number) for number in re.findall(r"(\d+(?:\.\d)?) %", said)]
     assert told and min(finals) - 1 <= min(told) and max(told) <= max(finals) + 1
@@ -444,7 +447,7 @@ def test_words_for_those_who_cannot_see_it_have_numbers_of_the_rows(name: str) -
 def test_the_words_about_rivals_are_their_means() -> None:
     cells = controls()
     (whole,) = compared(table(cells), ("variant",))
-    said = alts.ALTS["rivals_final"](whole)
+    said = FIGURES["rivals_final"].words(whole)
     assert all(f"{name} (N = " in said and f"{mean:.1f} %" in said for name, mean in means(cells, "variant").items())
 
 

@@ -19,8 +19,7 @@ import pytest
 from harness import ROOT, bench
 
 from benchmark import rows
-from benchmark.figures import COMPARISONS, FIGURES, draw, drawn, style
-from benchmark.figures.alts import ALTS
+from benchmark.figures import FIGURES, draw, drawn, style
 from benchmark.judge.learning_curve import tokens_to
 from benchmark.rows.studies import Study, studies
 
@@ -85,6 +84,9 @@ def table(cells: list[Cell]) -> pl.DataFrame:
     return rows.table([row for cell in cells for row in cell])
 
 
+OF_STUDIES = [name for name, entry in FIGURES.items() if entry.by is None]
+
+
 def only(frame: pl.DataFrame) -> Study:
     (study,) = studies(frame)
     return study
@@ -93,7 +95,7 @@ def only(frame: pl.DataFrame) -> Study:
 def texts(name: str, study: Study) -> list[str]:
     """Every piece of text of a figure."""
     with style.context():
-        figure = FIGURES[name](study)
+        figure = FIGURES[name].draw(study)
         assert figure is not None
         figure.draw_without_rendering()
         return [t.get_text() for t in figure.findobj(matplotlib.text.Text) if t.get_text()]
@@ -113,7 +115,7 @@ def test_every_figure_becomes_a_png_and_an_svg_the_same_from_rows_in_any_order(t
         written = draw(frame, tmp_path / "new" / "figures")
     again = draw(frame.sample(fraction=1, shuffle=True, seed=1), tmp_path / "again")
     assert [p.name for p in written] == [p.name for p in again]
-    assert {p.name for p in written} == {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
+    assert {p.name for p in written} == {f"{name}.{kind}" for name in OF_STUDIES for kind in ("png", "svg")}
     assert sorted(written) == sorted((tmp_path / "new" / "figures").iterdir())
     for path, other in zip(written, again, strict=True):
         data = path.read_bytes()
@@ -139,7 +141,8 @@ def test_figures_without_files_are_those_of_the_files(tmp_path: Path) -> None:
     }
     for figure in found:
         assert figure.png is None
-        assert figure.figure == figure.name  # a study without a name
+        assert figure.entry.name == figure.name  # a study without a name
+        assert figure.caption == figure.entry.caption and figure.caption.endswith(".")
         assert figure.title and figure.alt.endswith(".") and re.search(r"\d", figure.alt)
         assert html.escape(figure.title, quote=False).encode() in figure.svg  # for screen readers
         assert ET.fromstring(figure.svg).findtext("{http://www.w3.org/2000/svg}title") == figure.title
@@ -162,11 +165,10 @@ def test_the_same_bytes_from_another_process() -> None:
 
 
 def test_every_figure_has_words() -> None:
-    assert set(ALTS) == {*FIGURES, *COMPARISONS}
     study = only(table(grid(2)))
-    for name in FIGURES:
-        assert 40 < len(ALTS[name](study)) < 900
-    said = ALTS["accuracy_by_level"](study)
+    for name in OF_STUDIES:
+        assert 40 < len(FIGURES[name].words(study)) < 900
+    said = FIGURES["accuracy_by_level"].words(study)
     for n in (1, 2, 4):
         ends = [study.whole(study.final, n, depth)["exact_match"].mean() for depth in (0, 10)]
         assert f"N = {n} {100 * ends[0]:.1f} % at t = 0, {100 * ends[1]:.1f} % at t = 10" in said
@@ -175,9 +177,9 @@ def test_every_figure_has_words() -> None:
 def test_words_before_any_cell_is_finished() -> None:
     study = only(table([cell_rows(depth, n, 0, until=3) for depth in (4, 6) for n in (1, 2)]))
     with style.context():
-        drawn_ = [name for name, figure_of in FIGURES.items() if figure_of(study) is not None]
+        drawn_ = [name for name in OF_STUDIES if FIGURES[name].draw(study) is not None]
     assert "accuracy_by_passes" in drawn_
-    assert all(ALTS[name](study) for name in drawn_)
+    assert all(FIGURES[name].words(study) for name in drawn_)
 
 
 # --- the command ---
@@ -188,13 +190,11 @@ def test_figures_of_several_sources_each_lie_beside_their_rows(tmp_path: Path, m
         (tmp_path / name).mkdir()
         rows.write_table(tmp_path / name / "rows.parquet", cell_rows(4, n, 0))
     monkeypatch.setattr("benchmark.environment.REFERENCE", tmp_path)
-    monkeypatch.setattr("benchmark.figures.FIGURES", {"loss_by_passes": FIGURES["loss_by_passes"]})
-    ours, theirs = tmp_path / "b" / "figures" / "frontier-t-4.png", tmp_path / "b" / "figures" / "mine.png"
+    monkeypatch.setattr("benchmark.figures.FIGURES", {name: FIGURES[name] for name in ("loss_by_passes", "rules")})
+    ours, theirs = tmp_path / "b" / "figures" / "rules-t-4.png", tmp_path / "b" / "figures" / "mine.png"
     for place in (ours, theirs):
         place.parent.mkdir(exist_ok=True)
         place.write_bytes(b"")
-    monkeypatch.setattr("benchmark.figures.COMPARISONS", COMPARISONS | {"frontier": COMPARISONS["rules"]})
-    monkeypatch.setitem(ALTS, "frontier", lambda study: "")
     for arguments in ((), (tmp_path,), (tmp_path / "a", tmp_path / "b" / "rows.parquet")):
         done = bench("figures", *arguments)
         assert (done.code, done.err) == (0, "")
@@ -231,13 +231,13 @@ def test_settings_of_matplotlib_are_left_as_they_were(tmp_path: Path) -> None:
             },
         ),
         ((0, 4), (1,), {"accuracy_by_depth", "accuracy_by_level", "frontier", "tokens_to_threshold"}),
-        ((0, 4), (1, 2), set(FIGURES) - {"accuracy_by_answer"}),
+        ((0, 4), (1, 2), set(OF_STUDIES) - {"accuracy_by_answer"}),
     ],
 )
 def test_only_what_the_rows_allow_is_drawn(depths: tuple[int, ...], passes: tuple[int, ...], names: set[str]) -> None:
     study = only(table([cell_rows(depth, n, 0) for depth in depths for n in passes]))
     with style.context():
-        assert {name for name, figure_of in FIGURES.items() if figure_of(study) is not None} == names
+        assert {name for name in OF_STUDIES if FIGURES[name].draw(study) is not None} == names
 
 
 def test_final_scores_stand_over_the_floors_of_their_difficulty() -> None:
@@ -247,7 +247,7 @@ def test_final_scores_stand_over_the_floors_of_their_difficulty() -> None:
             row["question_only"] += 0.1
     study = only(table(cells))
     with style.context():
-        figure = FIGURES["accuracy_by_level"](study)
+        figure = FIGURES["accuracy_by_level"].draw(study)
     assert figure is not None
     (ax,) = figure.axes
     drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in ax.lines]
@@ -290,7 +290,7 @@ def test_curves_are_the_means_over_seeds(frame: pl.DataFrame) -> None:
     study = only(frame)
     for name, x in (("accuracy_by_passes", "tokens_seen"), ("accuracy_by_flops", "train_flops")):
         with style.context():
-            figure = FIGURES[name](study)
+            figure = FIGURES[name].draw(study)
         assert figure is not None
         panel = figure.axes[1]
         assert panel.get_title(loc="left") == "t = 4"
@@ -305,7 +305,7 @@ def test_curves_are_the_means_over_seeds(frame: pl.DataFrame) -> None:
 def test_tokens_to_a_threshold_are_where_the_line_through_tests_comes_to_it() -> None:
     frame = table([cell_rows(4, n, 0) for n in (1, 2)] + [cell_rows(10, n, 0, tokens=1_000_000) for n in (1, 2)])
     with style.context():
-        figure = FIGURES["tokens_to_threshold"](only(frame))
+        figure = FIGURES["tokens_to_threshold"].draw(only(frame))
     assert figure is not None
     for ax, threshold in zip(figure.axes, (0.5, 0.8), strict=True):
         marks = [li for li in ax.lines if li.get_marker() != "None"]
@@ -316,7 +316,7 @@ def test_tokens_to_a_threshold_are_where_the_line_through_tests_comes_to_it() ->
         assert len(hollow) == 4 - len(filled) >= 2
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", OF_STUDIES)
 def test_failures_and_seeds_are_said_under_every_figure(name: str) -> None:
     said = " ".join(texts(name, only(table(grid(2))))).replace("\n", " ")
     assert "1 cell failed, left out: N = 4, t = 10, seed 2 (diverged)." in said
@@ -352,7 +352,7 @@ def test_every_curve_lies_within_its_panel_also_when_budgets_differ() -> None:
     study = only(table([*short, *(cell_rows(10, n, 0, tokens=6_000_000) for n in (1, 2))]))
     for name in ("accuracy_by_depth", "accuracy_by_passes", "accuracy_by_flops"):
         with style.context():
-            figure = FIGURES[name](study)
+            figure = FIGURES[name].draw(study)
         assert figure is not None
         for ax in figure.axes:
             for line in ax.lines:
@@ -362,11 +362,11 @@ def test_every_curve_lies_within_its_panel_also_when_budgets_differ() -> None:
                     assert ax.get_ylim()[0] <= ys.min() and ys.max() <= ax.get_ylim()[1]
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", OF_STUDIES)
 def test_no_text_leaves_the_sheet(name: str) -> None:
     study = only(table([cell_rows(d, n, 0, answers=4) for n in (1, 2, 3, 4, 6, 8) for d in (0, 10)]))
     with style.context():
-        figure = FIGURES[name](study)
+        figure = FIGURES[name].draw(study)
         assert figure is not None
         style.settle(figure)
         figure.draw_without_rendering()  # it is then that a legend places its texts
@@ -437,7 +437,7 @@ def test_the_strongest_shortcut_is_drawn_and_named(name: str) -> None:
     told = " ".join(texts(name, known)).replace("\n", " ")
     assert "best known of what reads but does not compute, table at t = 0; cells_9 at t = 6" in told
     with style.context():
-        drawn = {study.name or i: FIGURES[name](study) for i, study in enumerate((plain, known))}
+        drawn = {study.name or i: FIGURES[name].draw(study) for i, study in enumerate((plain, known))}
         heights = [
             [round(float(line.get_ydata()[0]), 6) for line in figure.findobj(matplotlib.lines.Line2D)
              if line.get_linestyle() != "-" and len(line.get_ydata()) == 2 and line.get_linewidth() == 0.8]

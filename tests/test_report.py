@@ -14,7 +14,8 @@ import pytest
 from benchmark import report, rows
 from benchmark.cells import suites
 from benchmark.judge import paper, summaries
-from benchmark.report import inventory, pictures, skeleton
+from benchmark.report import inventory, pictures
+from benchmark.report.template import ASSETS
 from tests.harness import bench
 from tests.pages import HOSTILE, Element, Page, hostile, some_passes, written
 
@@ -83,7 +84,7 @@ def test_figures_say_what_is_seen_and_tables_are_named(page: Element) -> None:
 
 
 def test_colours_have_contrast() -> None:
-    css = (skeleton.ASSETS / "report.css").read_text(encoding="utf-8")
+    css = (ASSETS / "report.css").read_text(encoding="utf-8")
     schemes = [
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{([^}]*)\}", css)
     ]
@@ -147,7 +148,7 @@ def test_the_scores_are_those_of_the_summary(page: Element, place: Path) -> None
 
 def test_missing_and_failed_cells_are_named(page: Element, place: Path) -> None:
     frame = rows.read_table(place.parent / "passes-cpu")
-    (lacking,) = inventory.missing(frame)
+    (lacking,) = inventory.plans(frame)
     planned = {cell.id for cell in suites.suite("passes", "cpu").cells()}
     named = [e.text for e in page.by_id("rows-passes-cpu-missing-passes-cpu").all("tbody")[0].all("th")]
     assert named == list(lacking.cells.values())

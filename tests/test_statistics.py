@@ -21,7 +21,6 @@ from benchmark.judge.power import MOST, sd_limit
 from benchmark.judge.statistics import (
     Interval,
     Paired,
-    equivalent,
     examples_blur,
     hierarchical_bootstrap,
     holm,
@@ -288,13 +287,6 @@ def test_verdicts_are_wrong_in_one_case_of_forty_at_most(seeds: int) -> None:
     assert rate(-0.2, "not reproduced", sd=0.02) > 0.95
 
 
-def test_equivalence_is_wrong_at_half_of_what_the_interval_leaves_out() -> None:
-    noise = np.random.default_rng(0).normal(0, 0.01, size=(2000, 5))
-    for level, expected in ((0.9, 0.05), (0.95, 0.025)):
-        found = [equivalent(paired(np.zeros(5), 0.1 + row, level).difference, 0.1) for row in noise]
-        assert np.mean(found) == pytest.approx(expected, abs=0.02)
-
-
 @pytest.mark.parametrize("same", [True, False])
 def test_the_seeds_needed_have_the_power(same: bool) -> None:
     """Simulated at the number of seeds needed and well below."""
@@ -430,7 +422,6 @@ def test_perfect_seeds_are_no_proof_of_perfection() -> None:
     assert both.p == pytest.approx(1)
     assert both.difference.low < 0 < both.difference.high < 0.003
     assert verdict(both.difference, both.p, smallest=0.02) == "not reproduced"
-    assert equivalent(both.difference, 0.02)
 
 
 @pytest.mark.parametrize(
@@ -445,7 +436,6 @@ def test_without_a_spread_nothing_is_known(found: Paired) -> None:
     assert math.isnan(found.p)
     assert (found.difference.low, found.difference.high) == (-math.inf, math.inf)
     assert verdict(found.difference, found.p, smallest=0.01) == "not enough evidence"
-    assert not equivalent(found.difference, 10)
     assert json.loads(json.dumps(found.difference.as_dict(), allow_nan=False))["low"] is None
 
 
@@ -493,7 +483,6 @@ def test_without_a_spread_two_seeds_are_the_least() -> None:
         (lambda: shared_variance(np.ones((1, 5), bool)), "at least 2 of each"),
         (lambda: mcnemar(np.ones(5, bool), np.ones(4, bool)), "the same examples twice"),
         (lambda: verdict(wilson(5, 10), 0.1, smallest=0), "positive, given 0"),
-        (lambda: equivalent(wilson(5, 10), -1), "positive, given -1"),
         (lambda: seeds_needed(0, 1), "not 0"),
         (lambda: seeds_needed(1, -1), "not negative"),
         (lambda: seeds_needed(1, 1, power=1), "power is between"),

@@ -14,8 +14,9 @@ from benchmark.cells import dictionary
 from benchmark.cells.cell import Training
 from benchmark.judge import statistics, summaries
 from benchmark.judge.summaries import caption, in_latex, markdown, summary
-from benchmark.rows import latex
+from benchmark.rows import text
 from benchmark.rows.studies import studies
+from benchmark.rows.text import Entry, Table
 
 OLD = Path(__file__).parent / "data" / "rows-v1.parquet"
 """Every fourth test of four cells of `results/reference/muon-rate-cpu`, as the code of schema version 1 wrote them."""
@@ -173,17 +174,26 @@ def test_latex_is_a_table_that_holds_what_the_markdown_holds() -> None:
     for part in ("toprule", "midrule", "bottomrule", "begin{tabular}{lrrrrrrrrrrrr}", "end{tabular}", "end{table}"):
         assert f"\\{part}" in text
     (head, *lines) = [line.strip().removesuffix(r" \\") for line in text.splitlines() if line.endswith(r"\\")]
-    heads, cells = summaries.shown(table)
-    assert head.replace(r"\%", "%").split(" & ") == heads
-    assert [line.split(" & ") for line in lines] == cells
+    shown = summaries.shown(table)
+    assert head.replace(r"\%", "%").split(" & ") == shown.heads
+    assert [line.split(" & ") for line in lines] == shown.lines
     assert text.count("{") == text.count("}")
 
 
-@pytest.mark.parametrize("sign", sorted(latex.ESCAPED))
-def test_signs_that_mean_something_to_latex_are_escaped(sign: str) -> None:
-    written = latex.escaped(f"a{sign}b")
-    assert written != f"a{sign}b" and written.startswith("a\\") and written.endswith("b")
-    assert latex.escaped("t = 4, 0.5 to 1") == "t = 4, 0.5 to 1"
+def test_signs_that_mean_something_to_latex_are_escaped() -> None:
+    signs = sorted(text.LATEX)
+    lines = Table(["", "plain"], [[f"a{sign}b", "t = 4, 0.5 to 1"] for sign in signs]).latex().splitlines()
+    written = [line for line in lines if line.strip().startswith("a")]
+    assert len(written) == len(signs) == 12
+    assert all(re.fullmatch(r"a\\\S+b & t = 4, 0\.5 to 1 \\\\", line.strip()) for line in written)
+
+
+def test_a_column_of_numbers_stands_at_the_right() -> None:
+    lines = [["a|b", Entry("1k", 1000), "0.5 to 1", None, "-"], ["c", Entry("-", None), "-", None, "d"]]
+    assert Table([*"vwxyz"], lines).markdown().splitlines()[1:3] == [
+        "|---|---:|---:|---|---|",
+        r"| a\|b | 1k | 0.5 to 1 | None | - |",
+    ]
 
 
 @pytest.mark.parametrize(("best", "bold"), [([0.95, 0.96, 0.955], True), ([0.95, 0.4, 0.9], False)])

@@ -9,6 +9,7 @@ import baselines
 import tasks
 from benchmark import rows
 from benchmark.cells.cell import Training
+from benchmark.rows.text import Table
 
 SECTION = re.compile(r"^(Attributes|Args):$", re.MULTILINE)
 ENTRY = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
@@ -53,6 +54,5 @@ def settings() -> list[tuple[str, str, str]]:
 
 def markdown() -> str:
     """All columns: those of every rows file, then the settings, as two Markdown tables."""
-    lines = ["| setting | of | meaning |", "|---|---|---|"]
-    lines += [f"| `{name}` | {owners} | {about or 'not documented'} |" for name, owners, about in settings()]
-    return f"{rows.dictionary()}\n\n" + "\n".join(lines)
+    lines = [(f"`{name}`", owners, about or "not documented") for name, owners, about in settings()]
+    return f"{rows.dictionary()}\n\n{Table(('setting', 'of', 'meaning'), lines).markdown()}"

@@ -123,6 +123,7 @@ def _about(about: dict[str, Any]) -> list[str]:
 
 def _markdown(about: dict[str, Any], lines: list[list[str]]) -> str:
     """The table and its sentences, as for the summary of a CI run."""
-    rows = [list(HEADER), ["---", "---:", "---:", "---:", "---:", "---"], *lines]
-    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    from benchmark.rows.text import Table
+
+    table = Table(HEADER, lines, sides=["---", "---:", "---:", "---:", "---:", "---"]).markdown()
     return "\n\n".join([f"## Speed against {about['then']['ref']}", table, *_about(about)]) + "\n"

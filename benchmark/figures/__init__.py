@@ -15,70 +15,88 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from benchmark import rows
-from benchmark.figures import alts, comparisons, curves, finals, gains, rival_figures, style
+from benchmark.figures import comparisons, curves, finals, gains, maps, rivals, style
 from benchmark.rows.studies import Study, compared, studies
 
-FIGURES: dict[str, Callable[[Study], Figure | None]] = {
-    "accuracy_by_depth": curves.accuracy_by_depth,
-    "accuracy_by_passes": curves.accuracy_by_passes,
-    "accuracy_by_flops": curves.accuracy_by_flops,
-    "loss_by_passes": curves.loss_by_passes,
-    "accuracy_by_level": finals.accuracy_by_level,
-    "frontier": finals.frontier,
-    "gain_by_depth": gains.gain_by_depth,
-    "accuracy_by_answer": finals.accuracy_by_answer,
-    "tokens_to_threshold": finals.tokens_to_threshold,
-}
-"""Every figure of a study by the name of its file; each returns None where the rows do not allow it."""
 
-COMPARISONS: dict[str, tuple[tuple[str, ...], Callable[[Study], Figure | None]]] = {
-    "rivals_by_flops": (("variant",), rival_figures.rivals_by_flops),
-    "rivals_by_tokens": (("variant",), rival_figures.rivals_by_tokens),
-    "rivals_final": (("variant",), rival_figures.rivals_final),
-    "rules": (("layout",), comparisons.rules),
-    "evictions": (("eviction", "hard_share"), comparisons.evictions),
-    "trained_by_tested": (("test_passes",), comparisons.trained_by_tested),
-    "retention": (("layout", "windows_after"), comparisons.retention),
-    "no_gain": (("task",), comparisons.no_gain),
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A figure that rows may have."""
+
+    draw: Callable[[Study], Figure | None]
+    """None where the rows do not allow it; its name is that of the files, its first sentence the caption."""
+    words: Callable[[Study], str]
+    """What is seen, in a sentence or two with its main numbers, for whoever cannot see it."""
+    by: tuple[str, ...] | None = None
+    """The columns that it tells apart beside difficulty and N, for a figure of a whole suite; None: of each study."""
+
+    @property
+    def name(self) -> str:
+        """The name of its files."""
+        return self.draw.__name__
+
+    @property
+    def caption(self) -> str:
+        """What is drawn, in a sentence."""
+        return " ".join((self.draw.__doc__ or self.name).split("\n\n")[0].split())
+
+
+FIGURES: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry(rivals.rivals_by_flops, rivals.rivals_words, by=("variant",)),
+        Entry(rivals.rivals_by_tokens, rivals.rivals_words, by=("variant",)),
+        Entry(rivals.rivals_final, rivals.rivals_words, by=("variant",)),
+        Entry(comparisons.rules, comparisons.rules_words, by=("layout",)),
+        Entry(comparisons.evictions, comparisons.evictions_words, by=("eviction", "hard_share")),
+        Entry(maps.trained_by_tested, maps.trained_by_tested_words, by=("test_passes",)),
+        Entry(comparisons.retention, comparisons.retention_words, by=("layout", "windows_after")),
+        Entry(curves.no_gain, curves.no_gain_words, by=("task",)),
+        Entry(curves.accuracy_by_depth, curves.accuracy_by_depth_words),
+        Entry(curves.accuracy_by_passes, curves.accuracy_by_passes_words),
+        Entry(curves.accuracy_by_flops, curves.accuracy_by_flops_words),
+        Entry(curves.loss_by_passes, curves.loss_by_passes_words),
+        Entry(finals.accuracy_by_level, finals.accuracy_by_level_words),
+        Entry(maps.frontier, maps.frontier_words),
+        Entry(gains.gain_by_depth, gains.gain_by_depth_words),
+        Entry(finals.accuracy_by_answer, finals.accuracy_by_answer_words),
+        Entry(finals.tokens_to_threshold, finals.tokens_to_threshold_words),
+    )
 }
-"""Every figure of a whole suite: the columns that it tells apart beside difficulty and N, and the figure."""
+"""Every figure by its name, in the order in which they are drawn: those of whole suites first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drawn:
-    """A figure as files.
-
-    Attributes:
-        name: Name of the figure and, if there are several studies in the rows, the settings of its study; the name of
-            its files.
-        figure: Which of FIGURES or COMPARISONS it is.
-        title: Its title.
-        alt: What is seen, in a sentence or two with its main numbers.
-        svg: The figure as SVG; title and alt are in it.
-        png: The figure as PNG; None unless asked for.
-    """
+    """A figure as files."""
 
     name: str
-    figure: str
+    """Name of the figure and, if there are several studies in the rows, the settings of its study; of its files."""
+    entry: Entry
+    caption: str
+    """What is drawn, and of which study."""
     title: str
     alt: str
+    """What is seen."""
     svg: bytes
-    png: bytes | None = None
+    """With title and alt in it."""
+    png: bytes | None
+    """None unless asked for."""
 
 
 def drawn(frame: pl.DataFrame, *, png: bool = False) -> Iterator[Drawn]:
     """Every figure that the rows allow, the same bytes for the same rows; as PNG, too, if `png`."""
     covered: set[str] = set()
-    for name, (by, comparison) in COMPARISONS.items():
-        for whole in compared(frame, by):
-            if found := _drawn(name, comparison, whole, png=png):
+    for entry in [entry for entry in FIGURES.values() if entry.by]:
+        for whole in compared(frame, entry.by or ()):
+            if figure := _drawn(entry, whole, png=png):
                 covered |= {*whole.scores["cell_id"]}
-                yield found
+                yield figure
     for study in studies(frame):
         if not study.name or not covered.issuperset(study.scores["cell_id"]):
-            for name, figure_of in FIGURES.items():
-                if found := _drawn(name, figure_of, study, png=png):
-                    yield found
+            for entry in [entry for entry in FIGURES.values() if not entry.by]:
+                if figure := _drawn(entry, study, png=png):
+                    yield figure
 
 
 def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:
@@ -94,21 +112,22 @@ def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:
 
 def stale(folder: Path, written: Iterable[Path]) -> list[Path]:
     """Files in a folder that have the name of a figure of this suite and were not written now, sorted."""
-    ours = re.compile(rf"({'|'.join([*FIGURES, *COMPARISONS])})(-[A-Za-z0-9._-]+)?\.({'|'.join(style.KINDS)})")
+    ours = re.compile(rf"({'|'.join(FIGURES)})(-[A-Za-z0-9._-]+)?\.({'|'.join(style.KINDS)})")
     return sorted(path for path in folder.glob("*") if ours.fullmatch(path.name) and path not in {*written})
 
 
-def _drawn(name: str, figure_of: Callable[[Study], Figure | None], study: Study, *, png: bool) -> Drawn | None:
+def _drawn(entry: Entry, study: Study, *, png: bool) -> Drawn | None:
     """One figure of one study, if the rows allow it. Nothing of matplotlib's settings outlives the call."""
     with style.context():
-        figure = figure_of(study)
+        figure = entry.draw(study)
         if figure is None:
             return None
         style.settle(figure)
-        title, alt = style.title_of(figure), alts.ALTS[name](study)
+        title, alt = style.title_of(figure), entry.words(study)
         return Drawn(
-            name=re.sub(r"[^A-Za-z0-9._]+", "-", f"{name}-{study.name}").strip("-"),
-            figure=name,
+            name=re.sub(r"[^A-Za-z0-9._]+", "-", f"{entry.name}-{study.name}").strip("-"),
+            entry=entry,
+            caption=entry.caption + (f" Here: {study.name}." if study.name else ""),
             title=title,
             alt=alt,
             svg=style.encode(figure, "svg", title=title, about=alt),

@@ -1,13 +1,13 @@
-"""Figures that compare a setting over a whole suite: update rules, evictions, distances, tests at another N, tasks."""
+"""Figures that compare a setting over a whole suite: update rules, evictions, distances."""
 
 from collections.abc import Iterable
 
 import polars as pl
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from benchmark.figures import finals, floors, marks, overlay, style
-from benchmark.rows.studies import Study, label, values
+from benchmark.figures import floors, marks, overlay, panels, style, words
+from benchmark.figures.maps import why_missing
+from benchmark.rows.studies import Study, values
 
 RULES = {
     "linear": "linear attention",
@@ -34,36 +34,41 @@ def rules(study: Study) -> Figure | None:
     score = {layout: last.filter(pl.col("layout") == layout)["exact_match"].to_numpy() for layout in names}
     layouts = sorted(names, key=lambda layout: (float(score[layout].mean()) if len(score[layout]) else -1, layout))
     width = 4.6 if len(depths) == 1 else 2.3
-    figure, axes = style.sheet(
+    figure, pairs = panels.over(
+        study,
+        depths,
         title="Exact match by update rule and sleep passes N, at the end of training",
-        about=study.about,
-        note=f"{_ranges(last)}{floors.note(study, depths)}{study.note}",
-        panels=len(depths),
+        note=_ranges(last),
+        x="exact match (%)",
+        y="",
         size=(width, (0.13 * len(looks) + 0.1) * len(layouts) + 0.7),
-        legend=[
-            *(look.handle(f"N = {n}", line=False) for n, look in looks.items()),
-            *floors.handles(study, depths),
-        ],
+        looks=looks,
+        line=False,
+        floor=depths,
     )
-    for ax, depth in zip(axes, depths, strict=True):
-        ax.axvline(study.chance(depth), **style.CHANCE_LINE)
-        floors.line(ax, study, depth, across=True)
+    for ax, depth in pairs:
+        panels.exact(ax, study, depth, style.limits(last), across=True)
         for place, layout in enumerate(layouts):
             for n, offset in zip(looks, style.offsets(len(looks), -0.7), strict=True):
                 found = marks.percent(study.whole(last, n, depth).filter(pl.col("layout") == layout))
-                why = finals.why_missing(study, (pl.col("n") == n) & (pl.col("layout") == layout), depth)
+                why = why_missing(study, (pl.col("n") == n) & (pl.col("layout") == layout), depth)
                 start = study.chance(depth) + 2
                 marks.seeds(ax, place + offset, found, looks[n], why=why, start=start, across=True)
         for edge in range(1, len(layouts)):
             ax.axhline(edge - 0.5, color="#e6e6e6", linewidth=0.5)
-        style.name_panel(ax, study.label(depth), [study.chance(depth)])
         ax.set_yticks(range(len(layouts)), [names[layout] for layout in layouts])
         ax.tick_params(axis="y", length=0)
         ax.grid(visible=False, axis="y")
-        marks.exact_axis(ax, style.limits(last), across=True)
         ax.set_ylim(-0.5, len(layouts) - 0.5)
-    style.label_outer(axes, x="exact match (%)", y="")
     return figure
+
+
+def rules_words(study: Study) -> str:
+    """Each rule with each N."""
+    names = rule_names(study)
+    means = words.means(words.last(study), "layout", "n")
+    parts = [f"{names[layout]} {words.by_passes(of_rule)}" for layout, of_rule in words.split(means, "layout")]
+    return f"Exact match at the end of training by update rule and N, mean over seeds: {'; '.join(parts)}."
 
 
 def evictions(study: Study) -> Figure | None:
@@ -77,22 +82,22 @@ def evictions(study: Study) -> Figure | None:
         return None
     looks, depths = style.by_passes(study.passes), values(last["depth"])
     answers = values(last["answer"])
-    panels = [(depth, answer) for depth in depths for answer in ([None, *answers] if len(answers) > 1 else [None])]
+    keys = [(depth, answer) for depth in depths for answer in ([None, *answers] if len(answers) > 1 else [None])]
     printed = overlay.points(study)
-    figure, axes = style.sheet(
+    figure, pairs = panels.over(
+        study,
+        keys,
         title="Exact match by eviction and sleep passes N, at the end of training",
-        about=study.about,
-        note=f"{_ranges(last)}{_stages(kinds)}{overlay.note(printed)}{floors.note(study, depths)}{study.note}",
-        panels=len(panels),
-        size=(max(2.3, 0.62 * len(kinds) + 0.4), 2.0) if len(panels) > 1 else (3.9, 2.3),
-        legend=[
-            *(look.handle(f"N = {n}", line=False) for n, look in looks.items()),
-            *floors.handles(study, depths),
-            *overlay.handles(printed, list(looks)),
-        ],
+        note=f"{_ranges(last)}{_stages(kinds)}{overlay.note(printed)}",
+        x="",
+        size=(max(2.3, 0.62 * len(kinds) + 0.4), 2.0) if len(keys) > 1 else (3.9, 2.3),
+        looks=looks,
+        line=False,
+        floor=depths,
+        legend=overlay.handles(printed, list(looks)),
         columns=len(answers) + 1 if 1 < len(answers) < 4 else None,
     )
-    for ax, (depth, answer) in zip(axes, panels, strict=True):
+    for ax, (depth, answer) in pairs:
         which = pl.col("answer").is_null() if answer is None else pl.col("answer") == answer
         of_panel = last.filter((pl.col("depth") == depth) & which)
         chances = [100 * chance for chance in values(of_panel["chance"])]
@@ -104,7 +109,7 @@ def evictions(study: Study) -> Figure | None:
             of_kind = (pl.col("eviction") == eviction) & (pl.col("hard_share") == share)
             for n, offset in zip(looks, style.offsets(len(looks), 0.6), strict=True):
                 found = marks.percent(of_panel.filter(of_kind & (pl.col("n") == n)))
-                why = finals.why_missing(study, (pl.col("n") == n) & of_kind, depth)
+                why = why_missing(study, (pl.col("n") == n) & of_kind, depth)
                 marks.seeds(ax, place + offset, found, looks[n], why=why, start=max(chances, default=0) + 2)
             if answer is None and eviction not in [later for later, _ in list(kinds)[place + 1 :]]:
                 of_paper = printed.filter((pl.col("depth") == depth) & (pl.col("eviction") == eviction))
@@ -117,43 +122,19 @@ def evictions(study: Study) -> Figure | None:
         ax.grid(visible=False, axis="x")
         marks.exact_axis(ax, style.limits(last))
         ax.set_xlim(-0.5, len(kinds) - 0.5)
-    style.label_outer(axes, x="", y="exact match (%)")
     return figure
 
 
-def trained_by_tested(study: Study) -> Figure | None:
-    """The map of the N of training against that of the test; a panel per difficulty."""
-    last = study.final.filter(pl.col("answer").is_null())
-    if not last.height or study.scores["test_passes"].is_null().all():
-        return None
-    tested, passes, depths = values(study.scores["tested_passes"]), study.passes, values(last["depth"])
-    seeds = max(last.group_by("n", "tested_passes", "depth").agg(pl.col("cell_id").n_unique())["cell_id"].to_list())
-    figure, axes = style.sheet(
-        title="Exact match by the N of training and of the test (%)",
-        about=study.about,
-        note="Shade: share of the way from chance (white) to 100 % (dark). Outlined: tested as trained. "
-        f"{'Small: lowest to highest seed. ' if seeds != 1 else ''}{study.note}",
-        panels=len(depths),
-        size=(0.68 * len(tested) + 0.9, 0.5 * len(passes) + 0.7),
-        columns=min(len(depths), 2),
+def evictions_words(study: Study) -> str:
+    """Each eviction with each N."""
+    means = words.means(words.last(study), "eviction", "hard_share", "n")
+    parts = [
+        f"{eviction}{', two stages' if share else ''} {words.by_passes(of_kind)}"
+        for (eviction, share), of_kind in means.group_by("eviction", "hard_share", maintain_order=True)
+    ]
+    return (
+        f"Exact match at the end of training by eviction and N, mean over seeds and difficulties: {'; '.join(parts)}."
     )
-    for ax, depth in zip(axes, depths, strict=True):
-        for i, test in enumerate(tested):
-            for j, n in enumerate(passes):
-                found = marks.percent(study.whole(last, n, depth).filter(pl.col("tested_passes") == test))
-                at_test = (pl.col("tested_passes") == test) | pl.col("tested_passes").is_null()
-                why = finals.why_missing(study, (pl.col("n") == n) & at_test, depth)
-                marks.tile(ax, (i, j), found, chance=study.chance(depth), seeds=seeds, missing=why)
-        for n in set(tested) & set(passes):
-            corner = (tested.index(n) - 0.47, passes.index(n) - 0.47)
-            ax.add_patch(Rectangle(corner, 0.94, 0.94, fill=False, edgecolor=style.INK, linewidth=1.4, zorder=4))
-        style.name_panel(ax, study.label(depth), [])
-        floor = study.shortcut(depth)
-        told = f", {floor[0]} {floor[1]:.1f} %" if floor else ""
-        ax.set_title(f"chance {study.chance(depth):.1f} %{told}", loc="right", size=6.8, color=style.GREY)
-        marks.grid_of_tiles(ax, [str(n) for n in tested], [f"N = {n}" for n in passes])
-    style.label_outer(axes, x="N of the test", y="trained with")
-    return figure
 
 
 def retention(study: Study) -> Figure | None:
@@ -166,24 +147,21 @@ def retention(study: Study) -> Figure | None:
         return None
     names, looks, depths = rule_names(study), style.by_passes(study.passes), values(last["depth"])
     order = list(names)
-    panels = sorted(
-        last.select("layout", "windows_after").unique().iter_rows(), key=lambda p: (order.index(p[0]), p[1])
-    )
-    size = (2.6, 1.9) if len(panels) > 1 else (4.2, 2.4)
+    keys = sorted(last.select("layout", "windows_after").unique().iter_rows(), key=lambda p: (order.index(p[0]), p[1]))
+    size = (2.6, 1.9) if len(keys) > 1 else (4.2, 2.4)
     ranges = "Mark: mean over seeds; band: lowest to highest. " if last["seed"].n_unique() > 1 else ""
-    figure, axes = style.sheet(
+    figure, pairs = panels.over(
+        study,
+        keys,
         title="Exact match by windows consolidated afterwards",
-        about=study.about,
-        note=f"{ranges}{floors.note(study, depths)}{study.note}",
-        panels=len(panels),
+        note=ranges,
+        x="windows consolidated afterwards",
         size=size,
-        legend=[
-            *(look.handle(f"N = {n}") for n, look in looks.items()),
-            *floors.handles(study, depths),
-            style.floor_handle(TRAINED_LINE, "distance of training"),
-        ],
+        looks=looks,
+        floor=depths,
+        legend=[style.floor_handle(TRAINED_LINE, "distance of training")],
     )
-    for ax, (layout, trained) in zip(axes, panels, strict=True):
+    for ax, (layout, trained) in pairs:
         of_panel = last.filter((pl.col("layout") == layout) & (pl.col("windows_after") == trained))
         chances = [study.chance(depth) for depth in depths]
         ax.plot(depths, chances, **style.CHANCE_LINE)
@@ -205,50 +183,22 @@ def retention(study: Study) -> Figure | None:
         ax.set_xticks([], minor=True)
         marks.exact_axis(ax, style.limits(last))
         ax.set_xlim(depths[0] - 0.25, depths[-1] * 1.2)
-    style.label_outer(axes, x="windows consolidated afterwards", y="exact match (%)")
     return figure
 
 
-def no_gain(study: Study) -> Figure | None:
-    """Learning curves by N of several tasks, a panel per task and difficulty: does sleep help, and sooner?"""
-    scores = study.scores.filter(pl.col("answer").is_null())
-    tasks = scores.select("task", "axis", "depth").unique().sort("task", "depth").rows()
-    if study.scores["task"].n_unique() < 2 or len(study.passes) < 2:
-        return None
-    looks, scale = style.by_passes(study.passes), style.scale_of(scores["tokens_seen"])
-    band = "Line: mean over seeds; band: lowest to highest; thin: a seed each. " * (scores["seed"].n_unique() > 1)
-    size = (2.5, 1.9)
-    figure, axes = style.sheet(
-        title="Exact match by sleep passes N, a panel per task",
-        about=study.about,
-        note=f"{band}Numbers: mean at the last test, in percent. {study.note}",
-        panels=len(tasks),
-        size=size,
-        legend=[
-            *(look.handle(f"N = {n}") for n, look in looks.items()),
-            style.floor_handle(style.CHANCE_LINE, "chance"),
-            *([style.floor_handle(style.SHORTCUT_LINE, "strongest shortcut")] if scores["shortcut"].count() else []),
-        ],
+def retention_words(study: Study) -> str:
+    """How far each rule falls from the nearest to the furthest test."""
+    names, last = rule_names(study), words.last(study)
+    ends = values(last["depth"])[:: max(last["depth"].n_unique() - 1, 1)]
+    means = words.means(last.filter(pl.col("depth").is_in(ends)), "layout", "n", "depth")
+    parts = [
+        f"{names[str(layout)]}, N = {n}: {' to '.join(f'{100 * s:.0f} %' for s in of_curve['exact_match'])}"
+        for (layout, n), of_curve in means.group_by("layout", "n", maintain_order=True)
+    ]
+    return (
+        f"Exact match against the number of windows consolidated afterwards, from {' to '.join(map(str, ends))}: "
+        f"{'; '.join(parts)}."
     )
-    low, high = style.limits(scores)
-    for ax, (task, axis, depth) in zip(axes, tasks, strict=True):
-        of_task = scores.filter((pl.col("task") == task) & (pl.col("depth") == depth))
-        ends = []
-        for i, (n, look) in enumerate(looks.items()):
-            of_n = of_task.filter(pl.col("n") == n)
-            end = marks.curve(ax, of_n, look, "tokens_seen", scale, (i, len(looks)))
-            if end is not None:
-                ends.append((f"{end:.1f}", end, look))
-        ax.axhline(100 * float(of_task["chance"][0]), **style.CHANCE_LINE)
-        for name, shortcut in of_task.drop_nulls("shortcut").select("shortcut_name", "shortcut").unique().iter_rows():
-            ax.axhline(100 * shortcut, **style.SHORTCUT_LINE)
-            ax.text(0.02, 100 * shortcut, name, size=6.3, color=style.GREY, transform=ax.get_yaxis_transform())
-        style.name_panel(ax, f"{task}, {label(axis, depth)}", [])
-        marks.exact_axis(ax, (low, high))
-        marks.label_ends(ax, ends, gap=(high - low) * 0.19 / size[1])
-    axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
-    style.label_outer(axes, x=style.label_amount("training tokens", scores["tokens_seen"]), y="exact match (%)")
-    return figure
 
 
 def rule_names(study: Study) -> dict[str, str]:

@@ -5,8 +5,9 @@ import math
 import polars as pl
 from matplotlib.figure import Figure
 
-from benchmark.figures import floors, marks, overlay, style
-from benchmark.rows.studies import Study, values
+from benchmark.figures import floors, marks, overlay, panels, style, words
+from benchmark.judge import learning_curve
+from benchmark.rows.studies import Study, label, values
 
 
 def accuracy_by_depth(study: Study) -> Figure | None:
@@ -15,16 +16,17 @@ def accuracy_by_depth(study: Study) -> Figure | None:
         return None
     looks, passes = style.by_order(study.depths), values(study.scores["n"])
     size = (3.4, 2.3) if len(passes) == 1 else (2.45, 2.0)
-    figure, axes = style.sheet(
+    figure, pairs = panels.over(
+        study,
+        passes,
         title=f"Exact match by {study.depth_axis}",
-        about=study.about,
-        note=f"{_band(study)}{floors.note(study, study.depths, 'Dash at the right edge')}{study.note}",
-        panels=len(passes),
+        note=f"{_band(study)}{floors.note(study, study.depths, 'Dash at the right edge')}",
         size=size,
+        x=style.label_amount("training tokens", study.scores["tokens_seen"]),
     )
     chances = [study.chance(depth) for depth in study.depths if not math.isnan(study.chance(depth))]
     low, high = style.limits(study.scores)
-    for ax, n in zip(axes, passes, strict=True):
+    for ax, n in pairs:
         ends = []
         for depth, look in looks.items():
             found = study.whole(study.scores, n, depth)
@@ -38,9 +40,16 @@ def accuracy_by_depth(study: Study) -> Figure | None:
         style.name_panel(ax, f"N = {n}", chances)
         marks.exact_axis(ax, (low, high))
         marks.label_ends(ax, ends, gap=(high - low) * 0.19 / size[1])
-    axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
-    style.label_outer(axes, x=style.label_amount("training tokens", study.scores["tokens_seen"]), y="exact match (%)")
+    figure.axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
     return figure
+
+
+def accuracy_by_depth_words(study: Study) -> str:
+    """Where each N ends at the easiest and the hardest difficulty."""
+    return (
+        f"Learning curves of exact match against training tokens, one per {study.depth_axis}, a panel per N. "
+        f"{words.from_easiest_to_hardest(study)}"
+    )
 
 
 def accuracy_by_passes(study: Study) -> Figure | None:
@@ -54,6 +63,14 @@ def accuracy_by_passes(study: Study) -> Figure | None:
     return _by_passes(study, "tokens_seen", title, x_label, overlay.note(printed), printed=printed)
 
 
+def accuracy_by_passes_words(study: Study) -> str:
+    """Where the curves end that end furthest apart."""
+    return (
+        f"Learning curves of exact match against training tokens, one per N, a panel per {study.depth_axis}; "
+        f"{words.furthest_apart(study, words.last(study))}"
+    )
+
+
 def loss_by_passes(study: Study) -> Figure | None:
     """The paper's Figure 3: test loss against training tokens, a curve per N; a panel per difficulty."""
     if study.scores["loss"].null_count():  # rows that were not written by this trainer
@@ -61,6 +78,17 @@ def loss_by_passes(study: Study) -> Figure | None:
     title = "Test loss by sleep passes N, against training tokens"
     x_label = style.label_amount("training tokens", study.scores["tokens_seen"])
     return _by_passes(study, "tokens_seen", title, x_label, y="loss")
+
+
+def loss_by_passes_words(study: Study) -> str:
+    """Where the losses end."""
+    means = words.means(words.last(study).filter(pl.col("loss").is_not_null()), "depth", "n", score="loss")
+    ends = "; ".join(
+        f"{study.label(depth)}: "
+        f"{words.listed(f'N = {n} {loss:.2f}' for n, loss in of_depth.select('n', 'loss').iter_rows())}"
+        for depth, of_depth in words.split(means, "depth")
+    )
+    return f"Curves of test loss in nats per token against training tokens, one per N. At their ends: {ends}."
 
 
 def accuracy_by_flops(study: Study) -> Figure | None:
@@ -71,6 +99,15 @@ def accuracy_by_flops(study: Study) -> Figure | None:
     title = "Exact match by sleep passes N, against training compute"
     note = "At equal tokens, fewer passes end at fewer FLOPs. "
     return _by_passes(study, "train_flops", title, f"training FLOPs ($10^{{{exponent}}}$)", note)
+
+
+def accuracy_by_flops_words(study: Study) -> str:
+    """Where the curves end that end furthest apart, at the FLOPs of the cheapest N."""
+    equal = learning_curve.at_flops(study.scores, learning_curve.least(words.last(study)))
+    return (
+        f"Learning curves of exact match against training FLOPs, one per N, a panel per {study.depth_axis}. "
+        f"At the FLOPs of the cheapest N, {words.furthest_apart(study, equal)}"
+    )
 
 
 def _by_passes(
@@ -87,35 +124,83 @@ def _by_passes(
     if len(study.passes) < 2 <= len(depths):
         return None  # a figure by difficulty holds all there is
     looks = style.by_passes(study.passes)
-    with_floor = depths if y == "exact_match" else []
-    figure, axes = style.sheet(
+    figure, pairs = panels.over(
+        study,
+        depths,
         title=title,
-        about=study.about,
-        note=f"{_band(study)}{note}{floors.note(study, with_floor)}{study.note}",
-        panels=len(depths),
+        note=f"{_band(study)}{note}",
+        x=x_label,
+        y="exact match (%)" if y == "exact_match" else "loss (nats per token)",
         size=(2.3, 1.75) if len(depths) > 1 else (3.7, 2.3),
-        legend=[
-            *(look.handle(f"N = {n}") for n, look in looks.items()),
-            *floors.handles(study, with_floor),
-            *(overlay.handles(printed, list(looks)) if printed is not None else ()),
-        ],
+        looks=looks,
+        floor=depths if y == "exact_match" else (),
+        legend=overlay.handles(printed, list(looks)) if printed is not None else (),
     )
-    for ax, depth in zip(axes, depths, strict=True):
+    for ax, depth in pairs:
         for n, look in looks.items():
             turn = (list(looks).index(n), len(looks))
             marks.curve(ax, study.whole(study.scores, n, depth), look, x, style.scale_of(study.scores[x]), turn, y)
-        style.name_panel(ax, study.label(depth), [] if y == "loss" else [study.chance(depth)])
-        if y != "loss":
-            ax.axhline(study.chance(depth), **style.CHANCE_LINE)
-            floors.line(ax, study, depth)
-            marks.exact_axis(ax, style.limits(study.scores))
+        if y == "loss":
+            style.name_panel(ax, study.label(depth), [])
+        else:
+            panels.exact(ax, study, depth, style.limits(study.scores))
         if printed is not None:
             overlay.at_edge(ax, printed.filter(pl.col("depth") == depth))
-    axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
+    figure.axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
     if y == "loss":
-        axes[0].set_ylim(bottom=0)
-    style.label_outer(axes, x=x_label, y="exact match (%)" if y == "exact_match" else "loss (nats per token)")
+        figure.axes[0].set_ylim(bottom=0)
     return figure
+
+
+def no_gain(study: Study) -> Figure | None:
+    """Learning curves by N of several tasks, a panel per task and difficulty: does sleep help, and sooner?"""
+    scores = study.scores.filter(pl.col("answer").is_null())
+    tasks = scores.select("task", "axis", "depth").unique().sort("task", "depth").rows()
+    if study.scores["task"].n_unique() < 2 or len(study.passes) < 2:
+        return None
+    looks, scale = style.by_passes(study.passes), style.scale_of(scores["tokens_seen"])
+    size = (2.5, 1.9)
+    figure, pairs = panels.over(
+        study,
+        tasks,
+        title="Exact match by sleep passes N, a panel per task",
+        note=f"{_band(study)}Numbers: mean at the last test, in percent. ",
+        size=size,
+        x=style.label_amount("training tokens", scores["tokens_seen"]),
+        looks=looks,
+        legend=[
+            style.floor_handle(style.CHANCE_LINE, "chance"),
+            *([style.floor_handle(style.SHORTCUT_LINE, "strongest shortcut")] if scores["shortcut"].count() else []),
+        ],
+    )
+    low, high = style.limits(scores)
+    for ax, (task, axis, depth) in pairs:
+        of_task = scores.filter((pl.col("task") == task) & (pl.col("depth") == depth))
+        ends = []
+        for i, (n, look) in enumerate(looks.items()):
+            of_n = of_task.filter(pl.col("n") == n)
+            end = marks.curve(ax, of_n, look, "tokens_seen", scale, (i, len(looks)))
+            if end is not None:
+                ends.append((f"{end:.1f}", end, look))
+        ax.axhline(100 * float(of_task["chance"][0]), **style.CHANCE_LINE)
+        for name, shortcut in of_task.drop_nulls("shortcut").select("shortcut_name", "shortcut").unique().iter_rows():
+            ax.axhline(100 * shortcut, **style.SHORTCUT_LINE)
+            ax.text(0.02, 100 * shortcut, name, size=6.3, color=style.GREY, transform=ax.get_yaxis_transform())
+        style.name_panel(ax, f"{task}, {label(axis, depth)}", [])
+        marks.exact_axis(ax, (low, high))
+        marks.label_ends(ax, ends, gap=(high - low) * 0.19 / size[1])
+    figure.axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
+    return figure
+
+
+def no_gain_words(study: Study) -> str:
+    """The ends of each task."""
+    means = words.means(words.last(study), "task", "axis", "depth", "n")
+    ends = [
+        f"{task}, {label(str(axis), depth)}: {words.by_passes(of_task)}"
+        for (task, axis, depth), of_task in means.group_by("task", "axis", "depth", maintain_order=True)
+    ]
+    return f"Learning curves by N, a panel per task. At their ends: {'; '.join(ends)}."
 
 
 def _band(study: Study) -> str:

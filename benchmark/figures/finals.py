@@ -1,13 +1,11 @@
 """Figures of final scores: by difficulty, by N, by answer, and what it took to get there."""
 
-import math
-
 import polars as pl
 from matplotlib.figure import Figure
 
-from benchmark.figures import floors, marks, overlay, style
+from benchmark.figures import floors, marks, overlay, panels, style, words
 from benchmark.judge import learning_curve
-from benchmark.rows.studies import Study, values, words
+from benchmark.rows.studies import Study, values
 
 THRESHOLDS = (0.5, 0.8)  # of lift
 _FLOORS = {
@@ -31,16 +29,16 @@ def accuracy_by_level(study: Study) -> Figure | None:
     drawn = [name for name in guesses if name == "chance" or _differs(whole, name)]
     ranges = "Mark: mean over seeds; line: lowest to highest. " if whole["seed"].n_unique() > 1 else ""
     printed = overlay.points(study)
-    figure, (ax,) = style.sheet(
+    figure, ((ax, _),) = panels.over(
+        study,
+        [None],
         title="Exact match at the end of training",
-        about=study.about,
-        note=f"{ranges}{''.join(_FLOORS[name] for name in drawn)}{floors.note(study, depths)}{overlay.note(printed)}"
-        f"{study.note}",
-        panels=1,
+        note=f"{ranges}{''.join(_FLOORS[name] for name in drawn)}{floors.note(study, depths)}{overlay.note(printed)}",
+        x=study.depth_axis,
         size=(max(3.7, 0.5 * len(depths) + 1.2), 2.4),
+        looks=looks,
         legend=[
-            *(look.handle(f"N = {n}") for n, look in looks.items()),
-            *(style.floor_handle(guesses[name], words(name)) for name in drawn),
+            *(style.floor_handle(guesses[name], name.replace("_", " ")) for name in drawn),
             *floors.handles(study, depths),
             *overlay.handles(printed, list(looks)),
         ],
@@ -58,55 +56,21 @@ def accuracy_by_level(study: Study) -> Figure | None:
     ax.set_xticks(places, [str(depth) for depth in depths])
     ax.grid(visible=False, axis="x")
     marks.exact_axis(ax, (0, 102))
-    ax.set(xlim=(-0.5, len(depths) - 0.5), xlabel=study.depth_axis, ylabel="exact match (%)")
+    ax.set_xlim(-0.5, len(depths) - 0.5)
     return figure
+
+
+def accuracy_by_level_words(study: Study) -> str:
+    """How each N falls with difficulty."""
+    return (
+        f"Exact match at the end of training against {study.depth_axis}, a line per N. "
+        f"{words.from_easiest_to_hardest(study)}"
+    )
 
 
 def _differs(scores: pl.DataFrame, floor: str) -> bool:
     """Whether a floor is visibly another than chance."""
     return bool(((scores[floor] - scores["chance"]).abs() > 0.002).any())
-
-
-def frontier(study: Study) -> Figure | None:
-    """The map of N against difficulty: exact match at the end of training, and how far it is from chance."""
-    depths, passes = study.depths, study.passes
-    if not study.final.height or len(depths) < 2:
-        return None
-    seeds = max(study.final.group_by("n", "depth").agg(pl.col("cell_id").n_unique())["cell_id"].to_list())
-    ranges = "Small: lowest to highest seed. " if seeds != 1 else ""
-    below = {"chance": -0.78} | ({"shortcut": -1.06} if floors.note(study, depths) else {})
-    figure, (ax,) = style.sheet(
-        title="Exact match at the end of training (%)",
-        about=study.about,
-        note="Shade: share of the way from chance (white) to 100 % (dark). "
-        f"{ranges}{floors.note(study, depths)}{study.note}",
-        panels=1,
-        size=(0.74 * len(depths) + 0.5, 0.5 * len(passes) + 0.85 + 0.14 * (len(below) - 1)),
-    )
-    for i, depth in enumerate(depths):
-        chance = study.chance(depth)
-        known = {"chance": chance, "shortcut": (study.shortcut(depth) or ("", math.nan))[1]}
-        for name, height in below.items():
-            said = "" if math.isnan(known[name]) else f"{known[name]:.1f}"
-            ax.text(i, height, said, color=style.GREY, ha="center", va="center")
-        for j, n in enumerate(passes):
-            found = marks.percent(study.whole(study.final, n, depth))
-            marks.tile(
-                ax, (i, j), found, chance=chance, seeds=seeds, missing=why_missing(study, pl.col("n") == n, depth)
-            )
-    lowest = min(below.values()) - 0.28
-    marks.grid_of_tiles(ax, [str(depth) for depth in depths], [f"N = {n}" for n in passes], below=lowest)
-    ax.set_yticks([*below.values(), *ax.get_yticks()], [*below, *(f"N = {n}" for n in passes)])
-    ax.set_xlabel(study.depth_axis)
-    return figure
-
-
-def why_missing(study: Study, which: pl.Expr, depth: int) -> str:
-    """Why there is no final score of the cells `which` at a difficulty."""
-    failed = study.failed.filter(which & (pl.col("depth") == depth))
-    if failed.height:
-        return str(failed["status"][0]).replace("_", "\n")
-    return "unfinished" if study.scores.filter(which & (pl.col("depth") == depth)).height else "not run"
 
 
 def accuracy_by_answer(study: Study) -> Figure | None:
@@ -117,15 +81,18 @@ def accuracy_by_answer(study: Study) -> Figure | None:
     looks, depths, answers = style.by_passes(study.passes), values(found["depth"]), values(found["answer"])
     alone = depths if found["shortcut"].count() else []  # where each answer counts by itself
     ranges = "Mark: mean over seeds; line: lowest to highest. " if found["seed"].n_unique() > 1 else ""
-    figure, axes = style.sheet(
+    figure, pairs = panels.over(
+        study,
+        depths,
         title="Exact match of each answer, at the end of training",
-        about=study.about,
-        note=f"{ranges}{floors.note(study, alone)}{study.note}",
-        panels=len(depths),
+        note=ranges,
+        x="answer, in order",
         size=(2.3, 1.75) if len(depths) > 1 else (3.7, 2.3),
-        legend=[*(look.handle(f"N = {n}", line=False) for n, look in looks.items()), *floors.handles(study, alone)],
+        looks=looks,
+        line=False,
+        floor=alone,
     )
-    for ax, depth in zip(axes, depths, strict=True):
+    for ax, depth in pairs:
         at_depth = found.filter(pl.col("depth") == depth)
         of_answers = at_depth.select("answer", "chance", "shortcut").unique(maintain_order=True)
         for answer, chance, shortcut in of_answers.iter_rows():
@@ -140,8 +107,19 @@ def accuracy_by_answer(study: Study) -> Figure | None:
         ax.grid(visible=False, axis="x")
         marks.exact_axis(ax, style.limits(found))
         ax.set_xlim(answers[0] + 0.4, answers[-1] + 1.6)
-    style.label_outer(axes, x="answer, in order", y="exact match (%)")
     return figure
+
+
+def accuracy_by_answer_words(study: Study) -> str:
+    """How far answers differ."""
+    answers = study.final.filter(pl.col("answer").is_not_null())
+    means = words.means(answers, "n", "depth", "answer").group_by("n", "depth", maintain_order=True)
+    ranges = means.agg(low=pl.col("exact_match").min(), high=pl.col("exact_match").max())
+    wide = ranges.sort(pl.col("high") - pl.col("low"), descending=True, maintain_order=True).row(0, named=True)
+    return (
+        f"Exact match of each answer at the end of training, a mark per N. Answers differ most with N = {wide['n']} at "
+        f"{study.label(wide['depth'])}: {100 * wide['low']:.1f} to {100 * wide['high']:.1f} %."
+    )
 
 
 def tokens_to_threshold(study: Study) -> Figure | None:
@@ -149,21 +127,24 @@ def tokens_to_threshold(study: Study) -> Figure | None:
     if not study.final.height or len(study.depths) * len(study.passes) < 2:  # one place says nothing
         return None
     looks, scale = style.by_passes(study.passes), style.scale_of(study.scores["tokens_seen"])
-    cells = study.scores.filter(pl.col("cell_id").is_in(study.final["cell_id"].to_list()) & pl.col("answer").is_null())
+    cells = _finished(study)
     budget = float(cells["tokens_seen"].cast(pl.Float64).max() or 0) / scale  # type: ignore[arg-type]
     lane = 1.14 * budget
     ends = study.final["tokens_seen"].cast(pl.Float64) / scale
     never = "not reached" + (f" by {budget:.3g} {style.UNITS.get(scale, '')}" if min(ends) > 0.99 * budget else "")
-    figure, axes = style.sheet(
+    figure, pairs = panels.over(
+        study,
+        THRESHOLDS,
         title="Training tokens needed, by sleep passes N",
-        about=study.about,
         note="A mark per seed, where the line through its tests comes to it; hollow: never. "
-        f"Lift: 0 is chance, 100 % is all right. {study.note}",
-        panels=len(THRESHOLDS),
+        "Lift: 0 is chance, 100 % is all right. ",
+        x=study.depth_axis,
+        y=style.label_amount("training tokens", study.scores["tokens_seen"]),
         size=(max(2.3, 0.55 * len(study.depths) + 0.5), 2.2),
-        legend=[look.handle(f"N = {n}", line=False) for n, look in looks.items()],
+        looks=looks,
+        line=False,
     )
-    for ax, threshold in zip(axes, THRESHOLDS, strict=True):
+    for ax, threshold in pairs:
         ax.axhspan(1.04 * budget, 1.24 * budget, color="#efefef", linewidth=0)
         for i, depth in enumerate(study.depths):
             for n, slot in zip(looks, style.offsets(len(looks), 0.75), strict=True):
@@ -183,5 +164,21 @@ def tokens_to_threshold(study: Study) -> Figure | None:
         ax.set(xlim=(-0.55, len(study.depths) - 0.45), ylim=(0, 1.36 * budget))
         ax.set_yticks([tick for tick in ax.get_yticks() if tick <= budget])
         ax.grid(visible=False, axis="x")
-    style.label_outer(axes, x=study.depth_axis, y=style.label_amount("training tokens", study.scores["tokens_seen"]))
     return figure
+
+
+def tokens_to_threshold_words(study: Study) -> str:
+    """How many cells of each N got there."""
+    best = _finished(study).group_by("n", "depth", "cell_id").agg(pl.col("lift").max()).sort("n", "depth", "cell_id")
+    reached = words.listed(
+        f"N = {n} in {(of_n['lift'] >= THRESHOLDS[-1]).sum()} of {of_n.height}" for n, of_n in words.split(best, "n")
+    )
+    return (
+        f"Training tokens until a lift, for each N and {study.depth_axis}, a mark per seed. "
+        f"A lift of {100 * THRESHOLDS[-1]:.0f} % was reached with {reached} runs and difficulties."
+    )
+
+
+def _finished(study: Study) -> pl.DataFrame:
+    """Whole answers of the cells that were trained to the end, at every test."""
+    return study.scores.filter(pl.col("cell_id").is_in(study.final["cell_id"].to_list()) & pl.col("answer").is_null())

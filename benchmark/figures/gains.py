@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from benchmark.figures import style
+from benchmark.figures import panels, style
 from benchmark.judge import learning_curve, statistics
 from benchmark.judge.statistics import Interval
 from benchmark.rows.studies import Study, values
@@ -22,20 +22,15 @@ _EQUAL = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gain:
-    """How much higher N > 1 scores than N = 1.
-
-    Attributes:
-        n: The N.
-        depth: The difficulty.
-        seeds: Seeds that both were trained with.
-        share: Mean difference of exact match over those seeds, with its 95 % interval over seeds, paired, and held-out
-            examples; infinite for a single seed.
-    """
+    """How much higher N > 1 scores than N = 1 at a difficulty."""
 
     n: int
     depth: int
     seeds: int
+    """That both were trained with."""
     share: Interval
+    """Mean difference of exact match over those seeds, with its 95 % interval over seeds, paired, and held-out
+    examples; infinite for a single seed."""
 
     @property
     def points(self) -> tuple[float, float, float]:
@@ -91,16 +86,18 @@ def gain_by_depth(study: Study) -> Figure | None:
         return None
     every = [gain for of_panel in found.values() for gain in of_panel]
     depths, looks = values(gain.depth for gain in every), style.by_passes(values(gain.n for gain in every))
-    figure, axes = style.sheet(
+    figure, pairs = panels.over(
+        study,
+        list(found.items()),
         title="What sleep gains: exact match of N > 1 minus that of N = 1",
-        about=study.about,
-        note=f"{_intervals(every)}{_EQUAL}{study.note}",
-        panels=len(found),
+        note=f"{_intervals(every)}{_EQUAL}",
+        x=study.depth_axis,
+        y="gain (percentage points)",
         size=(max(2.5, 0.2 * len(depths) * len(looks) + 0.8), 2.3),
         legend=[look.handle(f"N = {n} over N = 1", line=False) for n, look in looks.items()],
     )
     places = {depth: place for place, depth in enumerate(depths)}
-    for ax, (name, of_panel) in zip(axes, found.items(), strict=True):
+    for ax, (name, of_panel) in pairs:
         ax.axhline(0, color=style.INK, linewidth=0.9, zorder=1.5)
         for edge in range(1, len(depths)):
             ax.axvline(edge - 0.5, color="#e6e6e6", linewidth=0.5)
@@ -112,14 +109,32 @@ def gain_by_depth(study: Study) -> Figure | None:
         ax.set_xticks(list(places.values()), [str(depth) for depth in depths])
         ax.grid(visible=False, axis="x")
         ax.set_xlim(-0.5, len(depths) - 0.5)
-    axes[0].set_ylim(*_limits(every))  # of both panels
+    figure.axes[0].set_ylim(*_limits(every))  # of both panels
     for height, said in ((1, "▲ N > 1 is better"), (-1, "▼ N = 1 is better")):
-        axes[-1].annotate(
-            said, (1, 0), xycoords=axes[-1].get_yaxis_transform(), xytext=(4, 9 * height), textcoords="offset points",
+        ax.annotate(
+            said, (1, 0), xycoords=ax.get_yaxis_transform(), xytext=(4, 9 * height), textcoords="offset points",
             size=6.8, color=style.GREY, va="center_baseline", annotation_clip=False,
         )  # fmt: skip
-    style.label_outer(axes, x=study.depth_axis, y="gain (percentage points)")
     return figure
+
+
+def gain_by_depth_words(study: Study) -> str:
+    """The largest gain at equal tokens and what is left of it at equal FLOPs."""
+    found = gains(study)
+    best = max(found[EQUAL_TOKENS], key=lambda gain: gain.share.estimate)
+    left = [g for g in found[EQUAL_FLOPS] if (g.n, g.depth) == (best.n, best.depth)]
+    clear = {name: sum(g.clear and g.share.estimate > 0 for g in of) for name, of in found.items()}
+    counts = ", ".join(f"{clear[name]} of {len(of)} {name}" for name, of in found.items())
+    return (
+        f"Exact match of N > 1 minus that of N = 1 on the same seeds, against {study.depth_axis}. At equal training "
+        f"tokens it is highest with N = {best.n} at {study.label(best.depth)}: {_points(best)}; at the training FLOPs "
+        f"of N = 1 that is {_points(left[0]) if left else 'not known'}. Gains whose 95 % interval is above 0: {counts}."
+    )
+
+
+def _points(gain: Gain) -> str:
+    mean, low, high = gain.points
+    return f"{mean:+.1f} points" + (f" ({low:+.1f} to {high:+.1f})" if gain.known else " (one seed, no interval)")
 
 
 def _draw(ax: Axes, place: float, gain: Gain, look: style.Look) -> None:

@@ -31,31 +31,25 @@ _NAMED = 3  # rivals named in a reading
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Two N after the same training FLOPs.
-
-    Attributes:
-        budget: "smaller": what the smaller N spent on its training; "larger": what the larger N spent.
-        flops: How many that are, the mean of the difficulties.
-        low: The smaller N.
-        high: The larger N.
-        depths: The difficulties that are averaged over.
-        where: Those in words.
-        means: Mean score of each, in that order; None where rows of the smaller N end before.
-        difference: The larger minus the smaller N; without limits for a single seed, None where rows end before.
-        seeds: Seeds of both, or of the N with fewer where they have none in common.
-        ends: FLOPs at which rows of the smaller N end, where that is before the budget.
-    """
+    """Two N after the same training FLOPs."""
 
     budget: Literal["smaller", "larger"]
+    """"smaller": what the smaller N spent on its training; "larger": what the larger N spent."""
     flops: float
+    """How many that are, the mean of the difficulties."""
     low: int
     high: int
     depths: tuple[int, ...]
+    """The difficulties that are averaged over."""
     where: str
     means: tuple[float, float] | None = None
+    """Mean score of each, in that order; None where rows of the smaller N end before."""
     difference: Interval | None = None
+    """The larger minus the smaller N; without limits for a single seed, None where rows end before."""
     seeds: int = 0
+    """Seeds of both, or of the N with fewer where they have none in common."""
     ends: float | None = None
+    """FLOPs at which rows of the smaller N end, where that is before the budget."""
 
     @property
     def known(self) -> bool:

@@ -31,58 +31,47 @@ Kind = Literal["empirical", "construction"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """A claim of the paper and how rows can judge it.
-
-    Attributes:
-        id: Its name.
-        figure: Where the paper says it.
-        claim: What it says there, restated.
-        reduced: The form it takes at reduced scale.
-        suite: The suite whose rows judge it.
-        form: Name of a function of `benchmark.judge.claims.forms`.
-        options: Its keyword arguments.
-        because: Why an effect of the size in `options` would matter.
-        command: What trains the rows.
-        where: Values that columns of the rows must have.
-        controls: Letters of the controls of `benchmark.judge.claims.artefacts` that apply.
-        kind: "empirical", or "construction" where what is claimed follows from how the model is built, so that rows
-            can only show that the code is right.
-        tuned: A setting that each N needs a value of its own of, chosen on validation (`claims.tuning`), for one
-            to be better than another; empty if that does not matter.
-    """
+    """A claim of the paper and how rows can judge it."""
 
     id: str
     figure: str
+    """Where the paper says it."""
     claim: str
+    """What it says there, restated."""
     reduced: str
+    """The form it takes at reduced scale."""
     suite: str
     form: str
+    """Name of a function of `benchmark.judge.claims.forms`."""
     options: Mapping[str, Any]
+    """Its keyword arguments."""
     because: str
+    """Why an effect of the size in `options` would matter."""
     command: str
     where: Mapping[str, Any] = field(default_factory=dict)
+    """Values that columns of the rows must have."""
     controls: tuple[str, ...] = ()
+    """Letters of the controls of `benchmark.judge.claims.artefacts` that apply."""
     kind: Kind = "empirical"
+    """"empirical", or "construction" where what is claimed follows from how the model is built, so that rows can only
+    show that the code is right."""
     tuned: str = ""
+    """A setting that each N needs a value of its own of, chosen on validation (`claims.tuning`), for one to be better
+    than another; empty if that does not matter."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """What rows would be at the setting of a figure's points.
-
-    Attributes:
-        figure: The figure.
-        suite: The suite whose rows, at scale `paper`, are at its setting.
-        differs: How even those differ from the paper's; empty if they do not.
-        command: What trains them.
-        where: Values that columns of the rows must have.
-    """
+    """What rows would be at the setting of a figure's points."""
 
     figure: str
     suite: str
+    """The suite whose rows, at scale `paper`, are at its setting."""
     differs: str
+    """How even those differ from the paper's; empty if they do not."""
     command: str
     where: Mapping[str, Any] = field(default_factory=dict)
+    """Values that columns of the rows must have."""
 
 
 def points() -> pl.DataFrame:

@@ -26,38 +26,29 @@ ALL_PASSES = {"4a": (1, 2, 4, 6), "4b": (1, 2, 4)}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Beside:
-    """A printed point, and what rows say at its setting.
-
-    Attributes:
-        figure: Where it is printed.
-        task: Its task.
-        axis: Name of the difficulty.
-        difficulty: Value of it.
-        sleep_passes: N; None where the paper does not say which.
-        value: What is printed.
-        source: How exact that is.
-        estimate: Mean over seeds of the rows; None if there are none, or N is not said.
-        low: Lower limit of its 95 % interval.
-        high: Upper limit.
-        seeds: Seeds of the rows.
-        contains: Whether the interval holds the value, as exact as it is; None without rows.
-        reading: What was compared, or why nothing was.
-        command: What trains the rows.
-    """
+    """A printed point, and what rows say at its setting."""
 
     figure: str
     task: str
     axis: str
+    """Name of the difficulty."""
     difficulty: int
+    """Value of it."""
     sleep_passes: int | None
+    """N; None where the paper does not say which."""
     value: float
     source: str
+    """How exact that is."""
     estimate: float | None = None
+    """Mean over seeds of the rows; None if there are none, or N is not said."""
     low: float | None = None
+    """Limits of its 95 % interval."""
     high: float | None = None
     seeds: int = 0
     contains: bool | None = None
+    """Whether the interval holds the value, as exact as it is; None without rows."""
     reading: str
+    """What was compared, or why nothing was."""
     command: str
 
     def as_dict(self) -> dict[str, Any]:

@@ -35,7 +35,6 @@ __all__ = [
     "Paired",
     "Trend",
     "Verdict",
-    "equivalent",
     "examples_blur",
     "hierarchical_bootstrap",
     "holm",
@@ -59,18 +58,15 @@ Verdict = Literal["reproduced", "not reproduced", "not enough evidence"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trend:
-    """Whether scores rise along an axis.
-
-    Attributes:
-        rises: Mean over seeds of Spearman's rank correlation with the axis: 1 where every seed rises at every level,
-            -1 where every seed falls. Page's L is a linear function of it.
-        p: One-sided p value of a rise; NaN for a single seed.
-        slope: Least-squares slope per unit of the axis: mean over seeds and its interval.
-    """
+    """Whether scores rise along an axis."""
 
     rises: float
+    """Mean over seeds of Spearman's rank correlation with the axis: 1 where every seed rises at every level, -1 where
+    every seed falls. Page's L is a linear function of it."""
     p: float
+    """One-sided p value of a rise; NaN for a single seed."""
     slope: Interval
+    """Least-squares slope per unit of the axis: mean over seeds and its interval."""
 
 
 def trend(scores: ArrayLike, x: Sequence[float], level: float = 0.95) -> Trend:
@@ -151,20 +147,6 @@ def verdict(effect: Interval, p: float, *, smallest: float, alpha: float = 0.05)
     if p < alpha and effect.low > 0 and effect.estimate >= smallest:
         return "reproduced"
     return "not reproduced" if effect.high < smallest else "not enough evidence"
-
-
-def equivalent(difference: Interval, margin: float) -> bool:
-    """Whether two settings are the same but for less than `margin`: the interval lies between minus and plus it.
-
-    These are two one-sided tests (Schuirmann, J. Pharmacokin. Biopharm. 15:657, 1987), each at (1 - level) / 2: an
-    interval of level 0.95 wrongly says so in at most 2.5 % of cases, the usual one of 0.90 in at most 5 %.
-
-    Raises:
-        ValueError: margin is not positive.
-    """
-    if not margin > 0:
-        raise ValueError(f"a margin of equivalence is positive, given {margin}")
-    return -margin < difference.low and difference.high < margin
 
 
 def _page(ranks: Floats) -> float:

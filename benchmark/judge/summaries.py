@@ -1,14 +1,15 @@
 """The summary of a suite: a line per variant, setting, difficulty and N, at equal tokens and at both equal budgets."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from benchmark import rows
 from benchmark.judge import learning_curve, statistics
-from benchmark.rows import latex
 from benchmark.rows.studies import Study, processors, studies, task_words, words
+from benchmark.rows.text import Table
 
 LIFT = 0.8
 """Threshold of the column of tokens needed: four fifths of the way from chance to perfect."""
@@ -112,22 +113,22 @@ def _with_intervals(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.Series(name, of_name, pl.Float64) for name, of_name in known.items())
 
 
-def shown(table: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Heads and lines for people: scores with three digits, tokens in millions, no column without any value."""
+def shown(table: pl.DataFrame, title: str = "") -> Table:
+    """The summary for people: scores with three digits, tokens in millions, no column without any value."""
     kept = [c for c in table.columns if table[c].null_count() < table.height and c != "ci_high"]
     heads = ["95 % interval" if c == "ci_low" else words(c) for c in kept]
     lines = []
     for row in table.iter_rows(named=True):
         row["ci_low"] = None if row.get("ci_low") is None else f"{row['ci_low']:.3f} to {row['ci_high']:.3f}"
         lines.append([_shown(name, row[name]) for name in kept])
-    return heads, lines
+    return Table(heads, lines, title)
 
 
 def markdown(table: pl.DataFrame) -> str:
-    """The table in Markdown, as `shown`."""
-    heads, lines = shown(table)
-    rule = "|".join("---:" for _ in heads)
-    return "\n".join(f"| {line} |" for line in [" | ".join(heads), rule, *map(" | ".join, lines)])
+    """The summary in Markdown, as `shown`, every column at the right."""
+    people = shown(table)
+    rule = f" {'|'.join('---:' for _ in people.heads)} "  # with the spaces that the committed summaries have
+    return replace(people, sides=rule.split("|")).markdown()
 
 
 def in_latex(table: pl.DataFrame, caption: str) -> str:
@@ -135,13 +136,9 @@ def in_latex(table: pl.DataFrame, caption: str) -> str:
 
     Clearly: its interval is above that of every other line of the same setting and difficulty.
     """
-    heads, lines = shown(table)
-    if "exact match" in heads:
-        at = heads.index("exact match")
-        bold = {(i, at) for i in _clearly_best(table)}
-    else:
-        bold = set()
-    return latex.table(heads, lines, caption=caption, bold=bold)
+    people = shown(table, caption)
+    at = [place for place, head in enumerate(people.heads) if head == "exact match"]
+    return people.latex(bold={(line, place) for place in at for line in _clearly_best(table)})
 
 
 def caption(frame: pl.DataFrame) -> str:

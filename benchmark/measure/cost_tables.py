@@ -1,7 +1,5 @@
 """The rows of `bench cost` as CSV, as a table for the terminal, and every model's counts as Markdown."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -11,7 +9,7 @@ from baselines.base import ModelConfig
 from baselines.hybrid import MIXERS, Hybrid
 from benchmark.cells.cost import forward_flops
 from benchmark.measure.latency import CONTEXT, TIMED, Row, built, counts, sequence, shown_clock
-from benchmark.rows.text import amount
+from benchmark.rows.text import Table, amount
 
 WINDOW, PASSES = 75, (1, 4)
 """What the Markdown table counts at."""
@@ -19,11 +17,7 @@ WINDOW, PASSES = 75, (1, 4)
 
 def tidy(rows: Sequence[Row]) -> str:
     """The rows as CSV, a line per window and N; a number that is not known is left empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return Table(list(rows[0]), [list(row.values()) for row in rows]).csv()
 
 
 def terminal_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
@@ -56,18 +50,16 @@ def rules() -> dict[str, ModelConfig]:
 def markdown(configs: Mapping[str, ModelConfig]) -> str:
     """What models cost, each under a name, as a Markdown table: counted, not timed."""
     first, last = PASSES
-    lines = [
-        f"| model | parameters | FLOPs per token: sleep, N = {first} | sleep, N = {last} | wake "
-        "| bytes kept: fast weights | keys and values |",
-        "|---|" + "---:|" * 6,
-    ]
+    heads = ["model", "parameters", f"FLOPs per token: sleep, N = {first}", f"sleep, N = {last}", "wake"]
+    heads += ["bytes kept: fast weights", "keys and values"]
+    lines = []
     for name, config in configs.items():
         one, slept = counts(config, window=WINDOW, passes=first), sequence(WINDOW)[:CONTEXT]
         more = forward_flops(built(config, WINDOW), slept, last)[0] / (CONTEXT * WINDOW)
         flops = map(amount, (one.sleep_flops_per_token, more, one.wake_flops_per_token))
         sizes = map(_size, (one.fast_weight_bytes, one.kv_bytes))
-        lines.append(f"| {' | '.join([f'`{name}`', amount(one.parameters), *flops, *sizes])} |")
-    return "\n".join(lines)
+        lines.append([f"`{name}`", amount(one.parameters), *flops, *sizes])
+    return Table(heads, lines, sides=["---", *["---:"] * 6]).markdown()
 
 
 def reading(rows: Sequence[Row]) -> list[str]:

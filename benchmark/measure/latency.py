@@ -46,30 +46,26 @@ TIMED = ("wake", "sleep")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
-    """What is counted of one model at one N and L; the same on every machine.
-
-    Attributes:
-        parameters: Trained parameters.
-        train_flops_per_token: Forward and backward of the whole sequence, over its 4 L + 1 tokens.
-        sleep_flops_per_token: Forward of consolidating four windows, all passes, over their 4 L tokens.
-        wake_flops_per_token: Forward of the answer token.
-        fast_weight_bytes: Fast weights of one sequence after the four windows.
-        kv_bytes: Keys and values of one sequence that are kept between windows, after the four.
-        other_state_bytes: What the state of one sequence holds beside them.
-        window_kv_bytes: Keys and values of a window itself while it is read, 2 x attention blocks x L x D numbers; they
-            come on top of those kept, and go at its end. None for a model whose attention is not this project's.
-        wake_passes: How often a prediction runs the network; above 1 breaks the latency constraint.
-    """
+    """What is counted of one model at one N and L; the same on every machine."""
 
     parameters: int
     train_flops_per_token: float
+    """Forward and backward of the whole sequence, over its 4 L + 1 tokens."""
     sleep_flops_per_token: float
+    """Forward of consolidating four windows, all passes, over their 4 L tokens."""
     wake_flops_per_token: int
+    """Forward of the answer token."""
     fast_weight_bytes: int
+    """Fast weights of one sequence after the four windows."""
     kv_bytes: int
+    """Keys and values of one sequence that are kept between windows, after the four."""
     other_state_bytes: int
+    """What the state of one sequence holds beside them."""
     window_kv_bytes: int | None
+    """Keys and values of a window itself while it is read, 2 x attention blocks x L x D numbers; they come on top of
+    those kept, and go at its end. None for a model whose attention is not this project's."""
     wake_passes: int
+    """How often a prediction runs the network; above 1 breaks the latency constraint."""
 
 
 def sequence(window: int) -> Windows:

@@ -1,7 +1,7 @@
 """A report: everything that rows say as one page that needs no network, the verdicts on the paper's claims on top."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,10 @@ import polars as pl
 
 from benchmark import rows
 from benchmark.cells import suites
-from benchmark.judge.claims import counts as counted
-from benchmark.judge.claims import judge
-from benchmark.report import claims as report_claims
-from benchmark.report import interactive, inventory, skeleton
-from benchmark.report.markup import Html, element, slug
+from benchmark.judge import claims
+from benchmark.report import interactive, inventory
 from benchmark.report.suite import Source, section
+from benchmark.report.template import render, slug
 from benchmark.rows import outcomes
 from benchmark.rows.text import amount, duration
 
@@ -31,9 +29,9 @@ def write(sources: Sequence[Path], out: Path) -> Path:
     """
     if out.is_dir():
         raise ValueError(f"{out} is a folder; --out takes the name of the page, such as {out / 'report.html'}")
-    found = gather(sources)
+    text = page(gather(sources))
     out.parent.mkdir(parents=True, exist_ok=True)
-    rows.write_atomically(out, page(found).encode())
+    rows.write_atomically(out, text.encode())
     return out
 
 
@@ -75,7 +73,7 @@ def _place(suite: str, order: Sequence[str]) -> int:
 
 
 def _is_variation(frame: pl.DataFrame) -> bool:
-    return all(found.variation for found in inventory.missing(frame))
+    return all(plan.variation for plan in inventory.plans(frame))
 
 
 def _free(wanted: str, taken: set[str]) -> str:
@@ -97,63 +95,28 @@ def _environment(folder: Path) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def page(found: Sequence[Source]) -> str:
+def page(sources: Sequence[Source]) -> str:
     """The page of some sources."""
-    every = pl.concat([source.frame for source in found], how="diagonal_relaxed")
-    known = {key: outcome for source in found for key, outcome in source.outcomes.items()}
-    judgements = judge(every, known)
-    judged, counts = [judgement.as_dict() for judgement in judgements], counted(judgements)
+    frame = pl.concat([source.frame for source in sources], how="diagonal_relaxed")
+    known = {key: outcome for source in sources for key, outcome in source.outcomes.items()}
+    judgements = claims.judge(frame, known)
     curves = interactive.available()
-    sections = [section(source, interactive.chart(source.frame) if curves else None) for source in found]
-    contents = [
-        ("verdicts", "Verdicts"),
-        ("reading", "How to read this"),
-        *((source.id, source.name) for source in found),
-        ("claims", "Claims one by one"),
-        ("columns", "Columns of the rows"),
-    ]
-    body = [
-        element("header", element("h1", skeleton.TITLE), _summary(found, every, counts)),
-        element(
-            "section",
-            element("h2", "Verdicts", id="verdicts"),
-            report_claims.tiles(counts["empirical"]),
-            report_claims.by_construction(counts["construction"]),
-            report_claims.overview(judged),
-            aria_labelledby="verdicts",
-        ),
-        _part("reading", "How to read this", skeleton.how_to_read(curves)),
-        *sections,
-        _part("claims", "Claims one by one", report_claims.details(judged)),
-        _part("columns", "Columns of the rows", skeleton.dictionary()),
-    ]
-    return skeleton.page(contents, body, interactive.library() if curves else None)
+    return render(
+        [section(source, interactive.chart(source.frame) if curves else None) for source in sources],
+        [judgement.as_dict() for judgement in judgements],
+        interactive.library() if curves else None,
+        counts=claims.counts(judgements),
+        extent=_extent(sources, frame),
+    )
 
 
-def _part(id_: str, title: str, *content: Html) -> Html:
-    return element("section", element("h2", title, id=id_), *content, aria_labelledby=id_)
-
-
-def _summary(found: Sequence[Source], every: pl.DataFrame, counts: Mapping[str, Mapping[str, int]]) -> Html:
-    """One paragraph: what was judged, how it went, from how much."""
-    count, built = counts["empirical"], counts["construction"]["claims"]
-    qualified = count["reproduced with a reservation"]
-    cost = [inventory.cost(source.frame) for source in found]
-    failed = sum(inventory.failed(source.frame).height for source in found)
-    return element(
-        "p",
-        "sleepbench tests the paper ",
-        element("cite", "Do Language Models Need Sleep?"),
-        " (arXiv 2605.26099): whether a model gains by running over its context N times before the context is ",
-        "evicted. ",
-        f"Of {count['claims']} empirical claims, in the form they take at this scale, ",
-        element("b", f"{count['reproduced']} are reproduced"),
-        f" ({qualified} with a reservation)" if qualified else "",
-        f", {count['not reproduced']} are not, and for {count['not enough evidence']} there is not enough evidence. "
-        f"{built} more are true by construction. ",
-        f"The page reads {every.height:,} rows of {sum(c.cells for c in cost):,} training runs in {len(found)} "
-        f"folder{'s' * (len(found) != 1)}; {failed or 'none'} of the runs failed. They took "
-        f"{amount(sum(c.train_flops for c in cost))} training FLOPs and {duration(sum(c.wall_s for c in cost))}, "
-        "one after the other.",
-        class_="lead",
+def _extent(sources: Sequence[Source], frame: pl.DataFrame) -> str:
+    """How much was read, and what it took."""
+    costs = [inventory.cost(source.frame) for source in sources]
+    failed = sum(inventory.failed(source.frame).height for source in sources)
+    return (
+        f"The page reads {frame.height:,} rows of {sum(c.cells for c in costs):,} training runs in {len(sources)} "
+        f"folder{'s' * (len(sources) != 1)}; {failed or 'none'} of the runs failed. They took "
+        f"{amount(sum(c.train_flops for c in costs))} training FLOPs and {duration(sum(c.wall_s for c in costs))}, "
+        "one after the other."
     )

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from benchmark.figures import style
-from benchmark.figures.rival_figures import LOOKS, PLAIN, SLEEP
+from benchmark.figures.rivals import LOOKS, PLAIN, SLEEP
 from benchmark.rows.studies import Study, studies
 
 INSTALL = "pip install -e '.[report]'"

@@ -7,49 +7,62 @@ import polars as pl
 from benchmark.cells import suites
 from benchmark.cells.cell import Cell
 from benchmark.cells.words import label, varying
+from benchmark.rows.text import Table
 
 
 @dataclass(frozen=True, kw_only=True)
-class Missing:
-    """The plan of one suite at one scale, held against rows.
-
-    Attributes:
-        suite: Its name, as the rows have it.
-        scale: Its scale, as the rows have it.
-        planned: How many cells this code plans; None if it does not know the suite or the scale.
-        found: How many of those have rows.
-        cells: A cell in words -> its id, for each that has none, in the order they would be run.
-    """
+class Plan:
+    """The plan of one suite at one scale, both as the rows name them, held against those rows."""
 
     suite: str
     scale: str
     planned: int | None
-    found: int
+    """How many cells this code plans; None if it does not know the suite or the scale."""
+    present: int
+    """How many of those have rows."""
     cells: dict[str, str]
+    """A cell in words -> its id, for each that has none, in the order they would be run."""
+
+    @property
+    def about(self) -> str:
+        """What the suite shows, in its own words."""
+        suite = suites.SUITES.get(self.suite)
+        return " ".join((suite.__doc__ or "").split()) if suite else "A suite that this code does not know."
+
+    @property
+    def id(self) -> str:
+        """Its name and scale as part of an id."""
+        return f"{self.suite}-{self.scale}".replace(" ", "-")
+
+    @property
+    def table(self) -> Table:
+        """The cells without rows."""
+        lines = [(id_, words) for words, id_ in self.cells.items()]
+        return Table(("cell", "settings"), lines, f"Missing cells of suite {self.suite}, scale {self.scale}")
 
     @property
     def variation(self) -> bool:
         """Whether none of the rows is of a planned cell: other settings, or other versions of task or model."""
-        return self.planned is not None and not self.found
+        return self.planned is not None and not self.present
 
 
-def missing(frame: pl.DataFrame) -> list[Missing]:
-    """What the rows lack of each suite and scale that they name, compared by cell id."""
-    found = []
+def plans(frame: pl.DataFrame) -> list[Plan]:
+    """What each suite and scale that the rows name plans, and what of it they lack, compared by cell id."""
+    held = []
     for (suite, scale), part in frame.group_by("suite", "scale", maintain_order=True):
         plan = _plan(str(suite), str(scale))
         here = set(part["cell_id"])
         others = varying(plan or ())
-        found.append(
-            Missing(
+        held.append(
+            Plan(
                 suite=str(suite),
                 scale=str(scale),
                 planned=None if plan is None else len(plan),
-                found=sum(cell.id in here for cell in plan or ()),
+                present=sum(cell.id in here for cell in plan or ()),
                 cells={label(cell, others): cell.id for cell in plan or () if cell.id not in here},
             )
         )
-    return found
+    return held
 
 
 def _plan(suite: str, scale: str) -> tuple[Cell, ...] | None:
@@ -74,23 +87,18 @@ def unfinished(frame: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """What cells took in all, each counted up to its last row.
-
-    Attributes:
-        cells: How many there are, failed and unfinished ones included.
-        seeds: How many different seeds.
-        tokens: Training tokens.
-        train_flops: FLOPs of forward and backward.
-        wall_s: Seconds of training and testing, one cell after the other.
-        parameters: Least and most trained parameters of a cell; None if no row says.
-    """
+    """What cells took in all, failed and unfinished ones included, each counted up to its last row."""
 
     cells: int
     seeds: int
     tokens: int
+    """Of training."""
     train_flops: float
+    """Of forward and backward."""
     wall_s: float
+    """Training and testing, one cell after the other."""
     parameters: tuple[int, int] | None
+    """Least and most of a cell; None if no row says."""
 
 
 def cost(frame: pl.DataFrame) -> Cost:

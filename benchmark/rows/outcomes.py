@@ -41,16 +41,13 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What was asked of each held-out example, and how much of it was right.
-
-    Attributes:
-        asked: Answers asked of each example at this difficulty [examples], in the order of the split: 1 or 0, but
-            where answers count by themselves and are put together.
-        right: How many of them were right [examples].
-    """
+    """What was asked of each held-out example, and how much of it was right."""
 
     asked: NDArray[np.int64]
+    """Answers asked of each example at this difficulty [examples], in the order of the split: 1 or 0, but where answers
+    count by themselves and are put together."""
     right: NDArray[np.int64]
+    """How many of them were right [examples]."""
 
     @property
     def exact_match(self) -> float:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from benchmark.rows.text import Table
+
 SCHEMA_VERSION = 4
 
 Row = dict[str, Any]
@@ -35,15 +37,12 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A column that every rows file has.
-
-    Attributes:
-        kind: "str", "int" or "float"; any may be null where `about` says so.
-        about: Meaning and unit.
-    """
+    """A column that every rows file has."""
 
     kind: str
+    """"str", "int" or "float"; any may be null where `about` says so."""
     about: str
+    """Meaning and unit."""
 
 
 COLUMNS: dict[str, Column] = {
@@ -126,5 +125,5 @@ WALL_COLUMNS = ("wall_s",)
 
 def dictionary(columns: Mapping[str, Column] = COLUMNS) -> str:
     """The columns of every rows file, or of another table, as a Markdown table."""
-    lines = ["| column | type | meaning |", "|---|---|---|"]
-    return "\n".join(lines + [f"| `{name}` | {column.kind} | {column.about} |" for name, column in columns.items()])
+    lines = [(f"`{name}`", column.kind, column.about) for name, column in columns.items()]
+    return Table(("column", "type", "meaning"), lines).markdown()

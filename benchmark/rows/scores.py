@@ -12,22 +12,20 @@ class Score:
     """How one difficulty, and one answer (None: all of them), was solved.
 
     All answers are right or wrong together if the task's are joint; else each counts as an example.
-
-    Attributes:
-        loss: Nats per target token.
-        asked: Which of the held-out examples this score is of [examples]; None where each answer counts by itself and
-            this is of all of them.
-        right: Which of those are right [examples]; None as `asked`.
     """
 
     difficulty: int
     answer: int | None
     n_examples: int
     loss: float
+    """Nats per target token."""
     token_accuracy: float
     exact_match: float
     asked: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+    """Which of the held-out examples this score is of [examples]; None where each answer counts by itself and this is
+    of all of them."""
     right: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+    """Which of those are right [examples]; None as `asked`."""
 
     @property
     def columns(self) -> dict[str, Any]:

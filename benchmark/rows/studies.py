@@ -28,32 +28,29 @@ MOST_NAMED = 4  # failed cells named in a note
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Rows that may share a figure: they differ in difficulty, N, seed and the columns of a comparison only.
-
-    Attributes:
-        name: What tells this study from the others of the same rows; empty if it is the only one.
-        variant: What the suite calls its cells; None if nothing, or if this is a comparison.
-        setting: Its name without the variant and the N of the test, after the version of a task that has a newer one.
-        about: What was trained, for the line under the title; it names the version of a task that has a newer one.
-        note: Seeds, failed and unfinished cells, for the line under the figure.
-        axis: Name of the difficulty; "difficulty" if tasks with several share a comparison.
-        scores: Test rows of every cell that did not fail; beside the columns of rows, `n` is the N of training and
-            `depth` the difficulty.
-        final: Those of the last step of every finished cell.
-        failed: One row per failed cell; its `depth` may be null.
-        outcomes: Which examples were right in those of its tests whose outcomes were kept and read.
-    """
+    """Rows that may share a figure: they differ in difficulty, N, seed and the columns of a comparison only."""
 
     name: str
+    """What tells this study from the others of the same rows; empty if it is the only one."""
     variant: str | None
+    """What the suite calls its cells; None if nothing, or if this is a comparison."""
     setting: str
+    """Its name without the variant and the N of the test, after the version of a task that has a newer one."""
     about: str
+    """What was trained, for the line under the title; it names the version of a task that has a newer one."""
     note: str
+    """Seeds, failed and unfinished cells, for the line under the figure."""
     axis: str
+    """Name of the difficulty; "difficulty" if tasks with several share a comparison."""
     scores: pl.DataFrame
+    """Test rows of every cell that did not fail; beside the columns of rows, `n` is the N of training and `depth` the
+    difficulty."""
     final: pl.DataFrame
+    """Those of the last step of every finished cell."""
     failed: pl.DataFrame
+    """One row per failed cell; its `depth` may be null."""
     outcomes: Mapping[Key, Outcome] = field(default_factory=dict, repr=False)
+    """Which examples were right in those of its tests whose outcomes were kept and read."""
 
     def label(self, depth: int) -> str:
         """A difficulty in words, such as "t = 4"."""

@@ -1,10 +1,23 @@
-"""Numbers, durations and tables as people read them on a terminal."""
+"""What people read: amounts, durations, and one table that every place prints in its own form."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import csv
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.table import Table as RichTable
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+"""What means something to LaTeX, and how it is written to mean itself."""
 
 
 def duration(seconds: float) -> str:
@@ -23,14 +36,87 @@ def amount(number: float) -> str:
     return f"{number:.3g}E"
 
 
-def table_of(columns: Sequence[str], lines: Sequence[Sequence[Any]], title: str = "") -> "Table":
-    """A plain table; numbers are aligned to the right."""
-    from rich.table import Table
+class Entry(NamedTuple):
+    """A place of a table that is sorted by something else than what it shows."""
 
-    table = Table(title=title, title_justify="left")
-    for i, column in enumerate(columns):
-        numeric = all(isinstance(line[i], int | float) for line in lines)
-        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", no_wrap=i == 0)
-    for line in lines:
-        table.add_row(*(str(value) for value in line))
-    return table
+    text: str
+    value: float | str | None
+    """None comes last, whichever the direction."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Table:
+    """Heads and lines, for a terminal, Markdown, LaTeX, CSV and, in the template of the report, HTML."""
+
+    heads: Sequence[str]
+    lines: Sequence[Sequence[Any]]
+    """A value per head, shown as `str` does; an `Entry` where that is not what it is sorted by."""
+    title: str = ""
+    sides: Sequence[str] = ()
+    """Where each column stands, as Markdown writes it: "---" left, "--:" right; none: numbers stand right."""
+
+    def right(self) -> list[bool]:
+        """Whether each column stands at the right."""
+        if self.sides:
+            return [side.strip().endswith(":") for side in self.sides]
+        columns = [[line[i] for line in self.lines] for i in range(len(self.heads))]
+        values = [[value.value if isinstance(value, Entry) else value for value in column] for column in columns]
+        return [all(map(_reads_as_number, column)) and any(v is not None for v in column) for column in values]
+
+    def texts(self) -> list[list[str]]:
+        """The lines as they are shown."""
+        return [[str(value) for value in line] for line in self.lines]
+
+    def terminal(self, **style: Any) -> "RichTable":
+        """For the console of rich; `style` is what its `Table` takes."""
+        from rich.table import Table as RichTable
+
+        table = RichTable(title=self.title, title_justify="left", **style)
+        for i, (head, right) in enumerate(zip(self.heads, self.right(), strict=True)):
+            table.add_column(head.replace("_", " "), justify="right" if right else "left", no_wrap=i == 0)
+        for line in self.texts():
+            table.add_row(*line)
+        return table
+
+    def markdown(self) -> str:
+        """In Markdown, without the title and without an end of line."""
+        rule = self.sides or ["---:" if right else "---" for right in self.right()]
+        lines = [" | ".join(text.replace("|", r"\|") for text in line) for line in self.texts()]
+        return "\n".join([f"| {' | '.join(self.heads)} |", f"|{'|'.join(rule)}|", *(f"| {line} |" for line in lines)])
+
+    def latex(self, bold: Collection[tuple[int, int]] = ()) -> str:
+        r"""Floating under its title, for `\usepackage{booktabs}`; `bold` has (line, column) of what is set bold."""
+
+        def escaped(text: str) -> str:
+            return "".join(LATEX.get(sign, sign) for sign in text)
+
+        rows = [
+            [rf"\textbf{{{escaped(text)}}}" if (i, j) in bold else escaped(text) for j, text in enumerate(line)]
+            for i, line in enumerate(self.texts())
+        ]
+        head, *body = (f"    {' & '.join(row)} \\\\\n" for row in [list(map(escaped, self.heads)), *rows])
+        sides = "".join("r" if right else "l" for right in self.right())
+        return (
+            "% needs \\usepackage{booktabs}\n\\begin{table}\n  \\centering\n"
+            f"  \\caption{{{escaped(self.title)}}}\n  \\begin{{tabular}}{{{sides}}}\n    \\toprule\n{head}"
+            f"    \\midrule\n{''.join(body)}    \\bottomrule\n  \\end{{tabular}}\n\\end{{table}}\n"
+        )
+
+    def csv(self) -> str:
+        """Comma-separated values under their heads; what is not known is left empty."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.heads, *self.lines])
+        return text.getvalue()
+
+
+def table_of(heads: Sequence[str], lines: Sequence[Sequence[Any]], title: str = "") -> "RichTable":
+    """A table for the console."""
+    return Table(heads, lines, title).terminal()
+
+
+def _reads_as_number(value: Any) -> bool:
+    """Whether a value is a number, a range of them, or nothing."""
+    return value is None or value == "-" or not set(str(value)) - set("0123456789.+-eMto ")

@@ -34,60 +34,52 @@ _KEYS = ("suite", "scale", "cell_id", "status", "step", "tested_passes", "split"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """What rows say of a claim.
-
-    Attributes:
-        id: The claim.
-        figure: Where the paper makes it.
-        claim: What the paper says.
-        reduced: What was judged.
-        verdict: What rows say of that.
-        qualification: What a reproduced claim does not survive, or what keeps a claim open that the numbers alone would
-            decide; empty if nothing.
-        reading: The numbers in a line, or what is missing.
-        quantity: What the estimate is of: "difference", "exact match", "lift", "slope", "ratio"; empty if not judged.
-        estimate: Of that; null if it was not judged.
-        low: Lower limit of its 95 % interval; null if nothing is known of it.
-        high: Upper limit.
-        smallest: From which size on an effect would matter; null where the claim's own bound says it.
-        because: Why.
-        p: Of no effect; null where nothing is random or the seeds are too few.
-        p_adjusted: The same, corrected for all claims judged with it.
-        seeds: Seeds it stands on.
-        seeds_needed: About how many would settle it; null where it is settled or that cannot be said.
-        examples_needed: The `test_examples` it would take, where no number of seeds would do without more.
-        suite: The suite whose rows judge it.
-        study: Which rows did; empty if none.
-        others: How many other groups of rows could have judged it.
-        command: What trains such rows; where the claim is open, those that would settle it.
-        controls: How a gain fares under the controls that apply.
-        kind: "empirical" or "construction"; see `benchmark.judge.paper.Claim`.
-    """
+    """What rows say of a claim."""
 
     id: str
     figure: str
+    """Where the paper makes it."""
     claim: str
+    """What the paper says."""
     reduced: str
+    """What was judged."""
     verdict: Verdict
     qualification: str = ""
+    """What a reproduced claim does not survive, or what keeps a claim open that the numbers alone would decide; empty
+    if nothing."""
     reading: str
+    """The numbers in a line, or what is missing."""
     quantity: str = ""
+    """What the estimate is of: "difference", "exact match", "lift", "slope", "ratio"; empty if not judged."""
     estimate: float | None = None
+    """Of that; null if it was not judged."""
     low: float | None = None
+    """Limits of its 95 % interval; null if nothing is known of it."""
     high: float | None = None
     smallest: float | None = None
+    """From which size on an effect would matter; null where the claim's own bound says it."""
     because: str
+    """Why."""
     p: float | None = None
+    """Of no effect; null where nothing is random or the seeds are too few."""
     p_adjusted: float | None = None
+    """The same, corrected for all claims judged with it."""
     seeds: int = 0
     seeds_needed: int | None = None
+    """About how many would settle it; null where it is settled or that cannot be said."""
     examples_needed: int | None = None
+    """The `test_examples` it would take, where no number of seeds would do without more."""
     suite: str
     study: str = ""
+    """Which rows did; empty if none."""
     others: int = 0
+    """How many other groups of rows could have judged it."""
     command: str
+    """What trains such rows; where the claim is open, those that would settle it."""
     controls: tuple[artefacts.Control, ...] = ()
+    """How a gain fares under the controls that apply."""
     kind: Kind = "empirical"
+    """"empirical" or "construction"; see `benchmark.judge.paper.Claim`."""
 
     @property
     def said(self) -> str:

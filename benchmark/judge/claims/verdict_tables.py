@@ -1,10 +1,11 @@
 """Verdicts and points as tables: for Markdown, and the words that every table shares."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, get_args
 
 from benchmark.judge.statistics import Verdict
+from benchmark.rows.text import Table
 
 if TYPE_CHECKING:
     from benchmark.judge.claims import Judgement
@@ -96,28 +97,31 @@ def markdown(judgements: Sequence["Judgement"]) -> str:
     lines: list[str] = []
     for kind in KINDS:
         if of_kind := [j for j in judgements if j.kind == kind]:
-            lines += [f"{KINDS[kind]}:", "", *_verdicts(of_kind)]
+            lines += [f"{KINDS[kind]}:", "", _verdicts(of_kind), ""]
     lines += [*tally(judgements), "", CORRECTED]
     if controlled := [j for j in judgements if j.controls]:
-        lines += ["", "| claim | control | status | reading |", "|---|---|---|---|"]
-        lines += [
-            f"| `{j.id}` | ({c.letter}) {c.name} | {c.status} | {c.reading} |" for j in controlled for c in j.controls
+        controls = [
+            (f"`{j.id}`", f"({c.letter}) {c.name}", c.status, c.reading) for j in controlled for c in j.controls
         ]
-        lines += _budgets(controlled)
-    lines += ["", "| claim | rows | reading | command |", "|---|---|---|---|"]
-    lines += [f"| `{j.id}` | {j.study or '-'} | {j.reading} | `{j.command}` |" for j in judgements]
-    return "\n".join(lines) + "\n"
+        lines += ["", _table(("claim", "control", "status", "reading"), controls), *_budgets(controlled)]
+    readings = [(f"`{j.id}`", j.study or "-", j.reading, f"`{j.command}`") for j in judgements]
+    return "\n".join([*lines, "", _table(("claim", "rows", "reading", "command"), readings), ""])
 
 
-def _verdicts(judgements: Sequence["Judgement"]) -> list[str]:
-    """A line per claim, under its heads, and an empty one."""
-    lines = ["| claim | figure | judged | verdict | of | estimate | p | seeds |", "|---|---|---|---|---|--:|--:|--:|"]
+def _table(heads: Sequence[str], lines: Sequence[Sequence[object]], right: Collection[str] = ()) -> str:
+    """A table in Markdown whose columns `right` stand at the right."""
+    return Table(heads, lines, sides=["--:" if head in right else "---" for head in heads]).markdown()
+
+
+def _verdicts(judgements: Sequence["Judgement"]) -> str:
+    """A line per claim."""
+    lines = []
     for j in judgements:
         verdict = f"**{j.verdict}**" + (f"; {j.qualification}" if j.qualification else "")
         effect = interval(j.estimate, j.low, j.high)
-        numbers = f"{j.quantity} | {effect} | {probability(j)} | {j.seeds}"
-        lines.append(f"| `{j.id}` | {j.figure} | {j.reduced} | {verdict} | {numbers} |")
-    return [*lines, ""]
+        lines.append((f"`{j.id}`", j.figure, j.reduced, verdict, j.quantity, effect, probability(j), j.seeds))
+    heads = ("claim", "figure", "judged", "verdict", "of", "estimate", "p", "seeds")
+    return _table(heads, lines, ("estimate", "p", "seeds"))
 
 
 def _budgets(judgements: Sequence["Judgement"]) -> list[str]:
@@ -127,29 +131,25 @@ def _budgets(judgements: Sequence["Judgement"]) -> list[str]:
         for c in (each for control in j.controls for each in control.comparisons):
             pair = f"N = {c.high} minus N = {c.low}"
             if c.difference is None or c.means is None:
-                numbers = f"rows of N = {c.low} end at {c.ends:.1e} | - | -" if c.ends else "no rows | - | -"
+                numbers = [f"rows of N = {c.low} end at {c.ends:.1e}" if c.ends else "no rows", "-", "-"]
             else:
                 low, high = (c.difference.low, c.difference.high) if c.known else (None, None)
-                numbers = (
-                    f"{interval(c.difference.estimate, low, high)} | {c.means[1]:.3f}, {c.means[0]:.3f} | {c.seeds}"
-                )
-            lines.append(f"| `{j.id}` | {c.where} | {c.budget}, {c.flops:.1e} | {pair} | {numbers} |")
-    heads = ["| claim | at | budget, FLOPs | of | difference | scores | seeds |", "|---|---|---|---|--:|--:|--:|"]
-    return ["", BUDGETS, "", *heads, *lines] if lines else []
+                effect = interval(c.difference.estimate, low, high)
+                numbers = [effect, f"{c.means[1]:.3f}, {c.means[0]:.3f}", str(c.seeds)]
+            lines.append([f"`{j.id}`", c.where, f"{c.budget}, {c.flops:.1e}", pair, *numbers])
+    heads = ("claim", "at", "budget, FLOPs", "of", "difference", "scores", "seeds")
+    return ["", BUDGETS, "", _table(heads, lines, ("difference", "scores", "seeds"))] if lines else []
 
 
 def points_markdown(found: Iterable["Beside"]) -> str:
     """The paper's printed points beside rows at the same setting, in Markdown."""
-    lines = [
-        "| figure | difficulty | N | paper | source | rows | holds it | reading |",
-        "|---|---|--:|--:|---|--:|---|---|",
-    ]
+    lines = []
     for p in found:
         n = "?" if p.sleep_passes is None else str(p.sleep_passes)
         holds = {None: "-", True: "yes", False: "no"}[p.contains]
         why = p.reading if p.contains is not None else f"{p.reading}; `{p.command}`"
-        lines.append(
-            f"| {p.figure} | {p.axis.replace('_', ' ')} {p.difficulty} | {n} | {p.value:g} | {p.source} | "
-            f"{interval(p.estimate, p.low, p.high)} | {holds} | {why} |"
-        )
-    return "\n".join(lines) + "\n"
+        difficulty = f"{p.axis.replace('_', ' ')} {p.difficulty}"
+        estimate = interval(p.estimate, p.low, p.high)
+        lines.append((p.figure, difficulty, n, f"{p.value:g}", p.source, estimate, holds, why))
+    heads = ("figure", "difficulty", "N", "paper", "source", "rows", "holds it", "reading")
+    return _table(heads, lines, ("N", "paper", "rows")) + "\n"

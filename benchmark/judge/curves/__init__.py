@@ -65,16 +65,13 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """One number of a learning curve.
-
-    Attributes:
-        better: 1 if more is better, -1 if less is.
-        judged: Whether verdicts depend on it.
-    """
+    """One number of a learning curve."""
 
     name: str
     better: int
+    """1 if more is better, -1 if less is."""
     judged: bool = True
+    """Whether verdicts depend on it."""
 
 
 AREA = Measure(name="area", better=1)
@@ -87,22 +84,19 @@ TOKENS = Measure(name="tokens", better=-1, judged=False)
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How a number of the curve differs from the reference's.
-
-    Attributes:
-        here: Mean over the seeds of the rows; NaN if a seed has none.
-        there: Mean over the seeds of the reference.
-        difference: Here minus there, with its interval of 95 %; infinite where nothing tells the spread.
-        worse: One-sided p value of being worse by more than the tolerance, for all tests of the file; NaN if untested.
-        improved: The same of being better.
-    """
+    """How a number of the curve differs from the reference's."""
 
     measure: Measure
     here: float
+    """Mean over the seeds of the rows; NaN if a seed has none."""
     there: float
+    """Mean over the seeds of the reference."""
     difference: Interval
+    """Here minus there, with its interval of 95 %; infinite where nothing tells the spread."""
     worse: float
+    """One-sided p value of being worse by more than the tolerance, for all tests of the file; NaN if untested."""
     improved: float
+    """The same of being better."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data; what is not a number is null."""
@@ -113,28 +107,22 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The verdict on one condition.
-
-    Attributes:
-        name: The condition in words.
-        group: Its task and model.
-        verdict: "incomparable": the task's versions differ, and so do the examples. "identical": rows equal bit for
-            bit. "regressed", "improved": some number of the curve differs by more than the tolerance, beyond doubt.
-            "changed": neither, but FLOPs, bytes or parameters, which are counted, are others. "pass": no number is
-            worse by as much. "inconclusive": too few seeds to tell. "missing", "new": only the reference, only the rows
-            have it.
-        reading: Why, in a sentence.
-        seeds: Of the rows.
-        reference_seeds: Of the reference.
-    """
+    """The verdict on one condition."""
 
     name: str
     group: str
     verdict: Verdict
+    """"incomparable": the task's versions differ, and so do the examples. "identical": rows equal bit for bit.
+    "regressed", "improved": some number of the curve differs by more than the tolerance, beyond doubt. "changed":
+    neither, but FLOPs, bytes or parameters, which are counted, are others. "pass": no number is worse by as much.
+    "inconclusive": too few seeds to tell. "missing", "new": only the reference, only the rows have it."""
     reading: str
+    """Why, in a sentence."""
     differences: tuple[Difference, ...] = ()
     seeds: int = 0
+    """Of the rows."""
     reference_seeds: int = 0
+    """Of the reference."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data."""

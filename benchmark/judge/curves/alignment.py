@@ -33,69 +33,58 @@ COUNTS = ("parameters", "state_bytes", "sleep_flops", "wake_flops")
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """The learning curves of one condition, a seed each, all answers together.
-
-    Attributes:
-        seeds: Of the cells that were trained to the end.
-        tokens: Training tokens at each point [points].
-        accuracy: Exact match, a share [seeds, points].
-        loss: Nats per target token [seeds, points].
-        lift: (accuracy - chance) / (1 - chance) [seeds, points].
-        examples: Held-out examples of a point.
-        counts: The `COUNTS` of its last row, where there are any.
-        failed: In words, the cells that failed.
-        unfinished: In words, those whose training has not come to its end.
-    """
+    """The learning curves of one condition, a seed each, all answers together."""
 
     seeds: tuple[int, ...]
+    """Of the cells that were trained to the end."""
     tokens: Floats
+    """Training tokens at each point [points]."""
     accuracy: Floats
+    """Exact match, a share [seeds, points]."""
     loss: Floats
+    """Nats per target token [seeds, points]."""
     lift: Floats
+    """(accuracy - chance) / (1 - chance) [seeds, points]."""
     examples: int
+    """Held-out examples of a point."""
     counts: dict[str, float]
+    """The `COUNTS` of its last row, where there are any."""
     failed: tuple[str, ...]
+    """In words, the cells that failed."""
     unfinished: tuple[str, ...]
+    """In words, those whose training has not come to its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A condition and its curves on both sides.
-
-    Attributes:
-        name: In words, different for every condition.
-        group: Task and model.
-        curves: Of the rows to be checked; None if they lack the condition.
-        reference: Of the reference; None if it lacks the condition.
-        identical: Whether every cell of the rows is in the reference with rows equal bit for bit.
-        unlike: Why the two cannot be compared, their examples being others; empty if they can.
-    """
+    """A condition and its curves on both sides."""
 
     name: str
     group: str
     curves: Curves | None
+    """Of the rows to be checked; None if they lack the condition."""
     reference: Curves | None
+    """Of the reference; None if it lacks the condition."""
     identical: bool
+    """Whether every cell of the rows is in the reference with rows equal bit for bit."""
     unlike: str = ""
+    """Why the two cannot be compared, their examples being others; empty if they can."""
 
 
 @dataclass(frozen=True)
 class _Side:
-    """One table of rows by condition.
-
-    Attributes:
-        settings: Condition -> what it is, by column.
-        scores: Condition -> seed -> its rows of all answers together, in the order of training.
-        failed: Settings of a cell -> why its cells have no scores.
-        written: Cell id -> all its rows without `UNLIKE`, for the comparison bit for bit.
-        versions: Condition -> version of its task.
-    """
+    """One table of rows by condition."""
 
     settings: dict[str, dict[str, Any]]
+    """Condition -> what it is, by column."""
     scores: dict[str, dict[int, list[rows.Row]]]
+    """Condition -> seed -> its rows of all answers together, in the order of training."""
     failed: dict[str, list[str]]
+    """Settings of a cell -> why its cells have no scores."""
     written: dict[str, list[rows.Row]]
+    """Cell id -> all its rows without `UNLIKE`, for the comparison bit for bit."""
     versions: dict[str, int]
+    """Condition -> version of its task."""
 
 
 def align(frame: pl.DataFrame, reference: pl.DataFrame) -> list[Pair]:

@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 
 from benchmark.judge.curves import TOKENS, VERDICTS, Comparison, Difference
-
-BAR = "\\|"  # a bar in a cell of a Markdown table
+from benchmark.rows.text import Table
 
 COLUMNS = ("condition", "verdict", "seeds", "area", "final", "loss", "final loss", "tokens", "why")
 
@@ -62,11 +61,10 @@ LEGEND = (
 def markdown(found: Sequence[Comparison], remarks: Sequence[str], *, title: str, passed: bool) -> str:
     """A page for a pull request: the outcome, what to know before reading it, a line per condition, the worst first."""
     shown = sorted(found, key=lambda c: VERDICTS.index(c.verdict))
-    table: list[Sequence[str]] = [COLUMNS, ["---"] * len(COLUMNS), *lines(shown)]
+    table = Table(COLUMNS, lines(shown), sides=["---"] * len(COLUMNS)).markdown()
     page = [f"### {title}: {'passed' if passed else 'failed'}", "", f"{counts(found)}.", ""]
     page += [f"- {remark}" for remark in remarks] + [""] * bool(remarks)
-    page += [f"| {' | '.join(cell.replace('|', BAR) for cell in row)} |" for row in table]
-    return "\n".join([*page, "", LEGEND, ""])
+    return "\n".join([*page, table, "", LEGEND, ""])
 
 
 def _number(difference: Difference) -> str:

@@ -6,64 +6,51 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Leak:
-    """A road that is not declared.
-
-    Attributes:
-        path: Where it is, such as "blocks.0.mixer.last_window (attribute)".
-        reason: What was seen.
-        later: Whether it leads from a later token of the prediction, not from an evicted one.
-    """
+    """A road that is not declared."""
 
     path: str
+    """Where it is, such as "blocks.0.mixer.last_window (attribute)"."""
     reason: str
     later: bool = False
+    """Whether it leads from a later token of the prediction, not from an evicted one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Road:
-    """A tensor of the state.
-
-    Attributes:
-        path: Its name, such as "fast_weights[0]".
-        passes: N of the sleep.
-        state_bytes: Its bytes for one sequence, after the last evicted window.
-        hears: Evicted windows (the first is 1) whose tokens change it.
-        reaches: Those whose change in this tensor alone changes the answer.
-    """
+    """A tensor of the state."""
 
     path: str
+    """Its name, such as "fast_weights[0]"."""
     passes: int
     state_bytes: int
+    """Its bytes for one sequence, after the last evicted window."""
     hears: tuple[int, ...]
+    """Evicted windows (the first is 1) whose tokens change it."""
     reaches: tuple[int, ...]
+    """Those whose change in this tensor alone changes the answer."""
 
 
 @dataclass(kw_only=True)
 class Audit:
-    """What an audit found.
-
-    Attributes:
-        model: Name of the model.
-        window: L, tokens.
-        windows: Evicted windows.
-        leaks: Undeclared roads; a model passes if there is none.
-        roads: Declared ones, every tensor of the state for every N.
-        reaches: Per N, the evicted windows that reach the answer through the state as a whole.
-        gradient: The same as the gradient sees it, or why it was not asked.
-        state_bytes: Bytes of the state for one sequence as declared: before the first window, then after each.
-        wake_passes: How often a prediction runs the network, as declared.
-        notes: What is worth knowing, and no failure.
-    """
+    """What an audit found."""
 
     model: str
     window: int
+    """L, tokens."""
     windows: int
+    """Evicted windows."""
     leaks: list[Leak] = field(default_factory=list)
+    """Undeclared roads; a model passes if there is none."""
     roads: list[Road] = field(default_factory=list)
+    """Declared ones, every tensor of the state for every N."""
     reaches: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """Per N, the evicted windows that reach the answer through the state as a whole."""
     gradient: dict[int, tuple[int, ...]] | str = field(default_factory=dict)
+    """The same as the gradient sees it, or why it was not asked."""
     state_bytes: tuple[int, ...] = ()
+    """Bytes of the state for one sequence as declared: before the first window, then after each."""
     wake_passes: int = 1
+    """How often a prediction runs the network, as declared."""
     notes: list[str] = field(default_factory=list)
 
     @property

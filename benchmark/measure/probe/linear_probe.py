@@ -23,36 +23,29 @@ Values = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """Examples for one job: fitting, choosing the penalty, or scoring.
-
-    Attributes:
-        features: [E, F].
-        memories: What is looked for, values [E, M]; the same memories in every sample.
-    """
+    """Examples for one job: fitting, choosing the penalty, or scoring."""
 
     features: Tensor
+    """[E, F]."""
     memories: tuple[Memory, ...]
+    """What is looked for, values [E, M]; the same memories in every sample."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """How well the items of one memory are read off examples that nothing was fitted or chosen on.
-
-    Attributes:
-        accuracy: Share of items right.
-        shuffled: The same where each item's values were shuffled among the examples before fitting.
-        majority: The same of always an item's most frequent value of fitting.
-        penalty: The one of `PENALTIES` that was chosen, the median over items.
-        n_fit: Examples that an item was fitted on, on average.
-        n_test: Items that were scored.
-    """
+    """How well the items of one memory are read off examples that nothing was fitted or chosen on."""
 
     accuracy: float
     shuffled: float
+    """The same where each item's values were shuffled among the examples before fitting."""
     majority: float
+    """The same of always an item's most frequent value of fitting."""
     penalty: float
+    """The one of `PENALTIES` that was chosen, the median over items."""
     n_fit: float
+    """Examples that an item was fitted on, on average."""
     n_test: int
+    """Items that were scored."""
 
 
 def read_off(fit: Sample, choose: Sample, test: Sample, *, seed: int = 0) -> list[Reading]:

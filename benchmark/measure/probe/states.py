@@ -31,19 +31,16 @@ FastWeights = tuple[Tensor, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Examples:
-    """Examples of one split, for one job.
-
-    Attributes:
-        inputs: Token ids [E, T].
-        windows: How they are cut.
-        memories: What a memory may hold of them.
-        content: [E, C] hashes of what their split owns.
-    """
+    """Examples of one split, for one job."""
 
     inputs: Tensor
+    """Token ids [E, T]."""
     windows: Windows
+    """How they are cut."""
     memories: tuple[Memory, ...]
+    """What a memory may hold of them."""
     content: NDArray[np.uint64]
+    """[E, C] hashes of what their split owns."""
 
     @classmethod
     def of(cls, task: Task, episode: Episode, rows: NDArray[np.bool_] | slice = slice(None)) -> "Examples":

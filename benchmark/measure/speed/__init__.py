@@ -54,25 +54,21 @@ class WorkerDiedError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What came of one workload.
-
-    Attributes:
-        name: The workload.
-        verdict: `FASTER`, `SLOWER`, `SAME`, `ABSENT` (only the other commit cannot run it) or `BROKEN`.
-        reason: Why there is no ratio.
-        ratio: The other commit's time over the present one: 1.25 is 1.25 times as fast now.
-        p: Two-sided p value of a ratio within the tolerance, adjusted for the number of workloads.
-        then_s: Seconds of a call in the other commit, one per round.
-        now_s: The same of the present tree.
-    """
+    """What came of one workload."""
 
     name: str
     verdict: str
+    """`FASTER`, `SLOWER`, `SAME`, `ABSENT` (only the other commit cannot run it) or `BROKEN`."""
     reason: str | None = None
+    """Why there is no ratio."""
     ratio: Interval | None = None
+    """The other commit's time over the present one: 1.25 is 1.25 times as fast now."""
     p: float | None = None
+    """Two-sided p value of a ratio within the tolerance, adjusted for the number of workloads."""
     then_s: tuple[float, ...] = ()
+    """Seconds of a call in the other commit, one per round."""
     now_s: tuple[float, ...] = ()
+    """The same of the present tree."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data."""

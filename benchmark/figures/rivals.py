@@ -8,7 +8,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.figures import floors, marks, style
+from benchmark.figures import floors, marks, panels, style, words
 from benchmark.figures.style import DOT, LONG, SHORT, Look
 from benchmark.rows.studies import Study, values
 from benchmark.rows.text import amount, duration
@@ -62,31 +62,28 @@ def _curves(study: Study, x: str, against: str, x_label: str) -> Figure | None:
     looks, depths, scale = _looks(found), values(study.scores["depth"]), style.scale_of(study.scores[x])
     size = (3.7, 2.8) if len(depths) == 1 else (2.8, max(2.0, 0.17 * len(found) + 0.4))
     seeds = study.scores["seed"].n_unique() > 1
-    figure, axes = style.sheet(
+    figure, pairs = panels.over(
+        study,
+        depths,
         title=f"Exact match of sleep and its rivals, against {against}",
-        about=study.about,
         note=f"{'Line: mean over seeds; band: lowest to highest, of sleep. ' if seeds and SLEEP in found else ''}"
-        f"{_loops_note(found)}{floors.note(study, depths, 'Thin dashes')}{study.note}",
-        panels=len(depths),
+        f"{_loops_note(found)}{floors.note(study, depths, 'Thin dashes')}",
         size=size,
+        x=x_label,
     )
     low, high = style.limits(study.scores)
-    for ax, depth in zip(axes, depths, strict=True):
+    for ax, depth in pairs:
+        panels.exact(ax, study, depth, (low, high))
         ends = []
         for i, (name, scores) in enumerate(found.items()):
             at_depth = scores.filter((pl.col("depth") == depth) & pl.col("answer").is_null())
             end = marks.curve(ax, at_depth, looks[name], x, scale, (i, len(found)), band=_is_sleep(name))
             if end is not None:
                 ends.append((name, end, looks[name]))
-        ax.axhline(study.chance(depth), **style.CHANCE_LINE)
-        floors.line(ax, study, depth)
-        style.name_panel(ax, study.label(depth), [study.chance(depth)])
-        marks.exact_axis(ax, (low, high))
         marks.label_ends(ax, ends, gap=(high - low) * 0.15 / size[1])
         for text in ax.texts:
             text.set_fontweight("bold" if _is_sleep(text.get_text()) else "normal")
-    axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
-    style.label_outer(axes, x=x_label, y="exact match (%)")
+    figure.axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
     return figure
 
 
@@ -102,17 +99,18 @@ def rivals_final(study: Study) -> Figure | None:
     ranges = "Mark: mean over seeds; line: lowest to highest; dots: a seed each. " * (
         study.final["seed"].n_unique() > 1
     )
-    figure, axes = style.sheet(
+    figure, pairs = panels.over(
+        study,
+        depths,
         title="Exact match of sleep and its rivals, at the end of training",
-        about=study.about,
-        note=f"{ranges}{_COSTS_NOTE}{_loops_note(every)}{floors.note(study, depths, 'Thin dashes')}{study.note}",
-        panels=len(depths),
+        note=f"{ranges}{_COSTS_NOTE}{_loops_note(every)}{floors.note(study, depths, 'Thin dashes')}",
+        x="exact match (%)",
+        y="",
         size=((5.6 if len(depths) == 1 else 1.6 + 2.2 / len(depths)), 0.2 * len(names) + 0.75),
         columns=len(depths),
     )
-    for ax, depth in zip(axes, depths, strict=True):
-        ax.axvline(study.chance(depth), **style.CHANCE_LINE)
-        floors.line(ax, study, depth, across=True)
+    for ax, depth in pairs:
+        panels.exact(ax, study, depth, style.limits(study.final), across=True)
         for place, name in enumerate(names):
             if _is_sleep(name):
                 ax.axhspan(place - 0.5, place + 0.5, color=looks[name].color, alpha=0.12, linewidth=0)
@@ -121,17 +119,28 @@ def rivals_final(study: Study) -> Figure | None:
             why = str(failed["status"][0]).replace("_", " ") if failed.height else "unfinished"
             start = study.chance(depth) + 2
             marks.seeds(ax, place, marks.percent(at_depth), looks[name], why=why, start=start, across=True)
-        style.name_panel(ax, study.label(depth), [study.chance(depth)])
         ax.set_yticks(range(len(names)), names)
         ax.grid(visible=False, axis="y")
         ax.tick_params(axis="y", length=0)
-        marks.exact_axis(ax, style.limits(study.final), across=True)
-        ax.set(ylim=(-0.6, len(names) - 0.4), xlabel="exact match (%)")
-    for label in axes[0].get_yticklabels():
+        ax.set_ylim(-0.6, len(names) - 0.4)
+    for label in figure.axes[0].get_yticklabels():
         if _is_sleep(label.get_text()):
             label.set(weight="bold", color=looks[label.get_text()].color)
-    _write_costs(axes[-1], names, finals)
+    _write_costs(pairs[-1][0], names, finals)
     return figure
+
+
+def rivals_words(study: Study) -> str:
+    """Sleep among its rivals."""
+    means = words.means(words.last(study), "variant", "n").sort("exact_match", descending=True, maintain_order=True)
+    scores = words.listed(
+        f"{variant} (N = {n}) {100 * score:.1f} %"
+        for variant, n, score in means.select("variant", "n", "exact_match").iter_rows()
+    )
+    return (
+        "Exact match of sleep and of what else its training compute could buy, at the end of training, mean of seeds: "
+        f"{scores}."
+    )
 
 
 def _write_costs(ax: Axes, names: Sequence[str], finals: dict[str, pl.DataFrame]) -> None:

@@ -1,0 +1,119 @@
+"""Maps of exact match at the end of training: N against difficulty, and the N of training against that of the test."""
+
+import math
+
+import polars as pl
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from benchmark.figures import floors, marks, panels, style, words
+from benchmark.rows.studies import Study, values
+
+GOOD = 0.9
+"""Exact match that counts as solved in the words about a map."""
+
+SHADE = "Shade: share of the way from chance (white) to 100 % (dark). "
+
+
+def frontier(study: Study) -> Figure | None:
+    """The map of N against difficulty: exact match at the end of training, and how far it is from chance."""
+    depths, passes = study.depths, study.passes
+    if not study.final.height or len(depths) < 2:
+        return None
+    seeds = max(study.final.group_by("n", "depth").agg(pl.col("cell_id").n_unique())["cell_id"].to_list())
+    ranges = "Small: lowest to highest seed. " if seeds != 1 else ""
+    below = {"chance": -0.78} | ({"shortcut": -1.06} if floors.note(study, depths) else {})
+    figure, ((ax, _),) = panels.over(
+        study,
+        [None],
+        title="Exact match at the end of training (%)",
+        note=f"{SHADE}{ranges}{floors.note(study, depths)}",
+        x=study.depth_axis,
+        y="",
+        size=(0.74 * len(depths) + 0.5, 0.5 * len(passes) + 0.85 + 0.14 * (len(below) - 1)),
+    )
+    for i, depth in enumerate(depths):
+        chance = study.chance(depth)
+        known = {"chance": chance, "shortcut": (study.shortcut(depth) or ("", math.nan))[1]}
+        for name, height in below.items():
+            said = "" if math.isnan(known[name]) else f"{known[name]:.1f}"
+            ax.text(i, height, said, color=style.GREY, ha="center", va="center")
+        for j, n in enumerate(passes):
+            found = marks.percent(study.whole(study.final, n, depth))
+            marks.tile(
+                ax, (i, j), found, chance=chance, seeds=seeds, missing=why_missing(study, pl.col("n") == n, depth)
+            )
+    lowest = min(below.values()) - 0.28
+    marks.grid_of_tiles(ax, [str(depth) for depth in depths], [f"N = {n}" for n in passes], below=lowest)
+    ax.set_yticks([*below.values(), *ax.get_yticks()], [*below, *(f"N = {n}" for n in passes)])
+    return figure
+
+
+def frontier_words(study: Study) -> str:
+    """How far each N gets."""
+    parts = []
+    for n, of_n in words.split(words.means(words.last(study), "n", "depth"), "n"):
+        solved = of_n.filter(pl.col("exact_match") >= GOOD)["depth"].to_list()
+        parts.append(f"N = {n} " + (f"at {words.listed(map(study.label, solved))}" if solved else "nowhere"))
+    return (
+        f"Map of N against {study.depth_axis}: exact match at the end of training. "
+        f"The mean over seeds is at least {100 * GOOD:.0f} % with {'; '.join(parts)}."
+    )
+
+
+def why_missing(study: Study, which: pl.Expr, depth: int) -> str:
+    """Why there is no final score of the cells `which` at a difficulty."""
+    failed = study.failed.filter(which & (pl.col("depth") == depth))
+    if failed.height:
+        return str(failed["status"][0]).replace("_", "\n")
+    return "unfinished" if study.scores.filter(which & (pl.col("depth") == depth)).height else "not run"
+
+
+def trained_by_tested(study: Study) -> Figure | None:
+    """The map of the N of training against that of the test; a panel per difficulty."""
+    last = study.final.filter(pl.col("answer").is_null())
+    if not last.height or study.scores["test_passes"].is_null().all():
+        return None
+    tested, passes, depths = values(study.scores["tested_passes"]), study.passes, values(last["depth"])
+    seeds = max(last.group_by("n", "tested_passes", "depth").agg(pl.col("cell_id").n_unique())["cell_id"].to_list())
+    figure, pairs = panels.over(
+        study,
+        depths,
+        title="Exact match by the N of training and of the test (%)",
+        note=f"{SHADE}Outlined: tested as trained. {'Small: lowest to highest seed. ' if seeds != 1 else ''}",
+        x="N of the test",
+        y="trained with",
+        size=(0.68 * len(tested) + 0.9, 0.5 * len(passes) + 0.7),
+        columns=min(len(depths), 2),
+    )
+    for ax, depth in pairs:
+        for i, test in enumerate(tested):
+            for j, n in enumerate(passes):
+                found = marks.percent(study.whole(last, n, depth).filter(pl.col("tested_passes") == test))
+                at_test = (pl.col("tested_passes") == test) | pl.col("tested_passes").is_null()
+                why = why_missing(study, (pl.col("n") == n) & at_test, depth)
+                marks.tile(ax, (i, j), found, chance=study.chance(depth), seeds=seeds, missing=why)
+        for n in set(tested) & set(passes):
+            corner = (tested.index(n) - 0.47, passes.index(n) - 0.47)
+            ax.add_patch(Rectangle(corner, 0.94, 0.94, fill=False, edgecolor=style.INK, linewidth=1.4, zorder=4))
+        style.name_panel(ax, study.label(depth), [])
+        floor = study.shortcut(depth)
+        told = f", {floor[0]} {floor[1]:.1f} %" if floor else ""
+        ax.set_title(f"chance {study.chance(depth):.1f} %{told}", loc="right", size=6.8, color=style.GREY)
+        marks.grid_of_tiles(ax, [str(n) for n in tested], [f"N = {n}" for n in passes])
+    return figure
+
+
+def trained_by_tested_words(study: Study) -> str:
+    """What each N gets as it was trained, and at best otherwise."""
+    parts = []
+    for n, of_n in words.split(words.means(words.last(study), "n", "tested_passes"), "n"):
+        own = of_n.filter(pl.col("tested_passes") == n)["exact_match"].to_list()
+        other = of_n.filter(pl.col("tested_passes") != n).sort("exact_match", descending=True, maintain_order=True)
+        scores = [f"{100 * own[0]:.1f} % tested so"] if own else []
+        scores += [
+            f"at best {100 * s:.1f} % tested otherwise (N = {t})"
+            for t, s in other[:1].select("tested_passes", "exact_match").iter_rows()
+        ]
+        parts.append(f"trained with N = {n}: {', '.join(scores)}")
+    return f"Map of exact match by the N of training and of the test: {'; '.join(parts)}."
