@@ -6,42 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.fast_weights import at_least_single, decays, in_chunks, in_turn, read, written
+from baselines.fast_weights import Rule, at_least_single, decays, in_chunks, in_turn, read, written
 from baselines.memory import FastWeightMixer, unit_length
 
 INNER_STEPS = 2
 """Steps of the inner loop: how often an answer is asked again before it is given."""
-
-
-class ClassicFastWeights(FastWeightMixer):
-    """Fast weights after Schmidhuber (1992) and Ba et al. (2016): the gates are learned numbers, one pair per head.
-
-    Decay and rate start at the 0.95 and 0.5 of Ba et al. What differs from their network:
-
-    - It associates keys with values that the slow weights choose, as in Schmidhuber (1992, "Learning to control
-      fast-weight memories"); theirs associates a hidden state with itself, so that K = V is needed in both.
-    - It is a mixer in a stack of blocks: the query stands for `W h(t) + C x(t+1)`, the part that the inner loop holds
-      fixed, so no token's query depends on what the token before it read, and chunks can be read in parallel.
-    - The token's own write is there to be read, as in every rule here; theirs reads before it writes.
-    - The settled vector is read out once more through the fast weights instead of being the output: nothing passes this
-      mixer but memory, and zero steps leave the decayed Hebbian rule.
-    - Scaling to unit length, which queries and keys have, stands for layer normalisation.
-    """
-
-    gate_count: ClassVar[int] = 0
-
-    def __init__(self, d_model: int, heads: int, *, state_size: int | None = None) -> None:
-        super().__init__(d_model, heads, state_size=state_size)
-        self.decay_logit = nn.Parameter(torch.full((heads,), 0.95).logit())
-        self.log_rate = nn.Parameter(torch.full((heads,), 0.5).log())
-
-    def update(
-        self, q: Tensor, k: Tensor, v: Tensor, gates: tuple[Tensor, ...], state: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """`classic` with the same decay and rate for every token."""
-        shape = k.shape[:-1]
-        log_decay = functional.logsigmoid(self.decay_logit)[:, None].expand(shape)
-        return classic(q, k, v, log_decay, self.log_rate.exp()[:, None].expand(shape), state)
 
 
 @at_least_single
@@ -89,3 +58,33 @@ def classic(
         return read(h, k, writes, decay, carried, state), written(k, writes, decay, carried, state)
 
     return in_chunks(chunk, q, k, v, log_decay, rate, state=state)
+
+
+class ClassicFastWeights(FastWeightMixer):
+    """Fast weights after Schmidhuber (1992) and Ba et al. (2016): the gates are learned numbers, one pair per head.
+
+    Decay and rate start at the 0.95 and 0.5 of Ba et al. What differs from their network:
+
+    - It associates keys with values that the slow weights choose, as in Schmidhuber (1992, "Learning to control
+      fast-weight memories"); theirs associates a hidden state with itself, so that K = V is needed in both.
+    - It is a mixer in a stack of blocks: the query stands for `W h(t) + C x(t+1)`, the part that the inner loop holds
+      fixed, so no token's query depends on what the token before it read, and chunks can be read in parallel.
+    - The token's own write is there to be read, as in every rule here; theirs reads before it writes.
+    - The settled vector is read out once more through the fast weights instead of being the output: nothing passes this
+      mixer but memory, and zero steps leave the decayed Hebbian rule.
+    - Scaling to unit length, which queries and keys have, stands for layer normalisation.
+    """
+
+    rule: ClassVar[Rule] = Rule(fast=classic, reference=classic_reference, gates=("log_decay", "rate"), square=True)
+    gate_count: ClassVar[int] = 0
+
+    def __init__(self, d_model: int, heads: int, *, state_size: int | None = None) -> None:
+        super().__init__(d_model, heads, state_size=state_size)
+        self.decay_logit = nn.Parameter(torch.full((heads,), 0.95).logit())
+        self.log_rate = nn.Parameter(torch.full((heads,), 0.5).log())
+
+    def in_range(self, k: Tensor, gates: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The same decay and rate for every token."""
+        shape = k.shape[:-1]
+        log_decay = functional.logsigmoid(self.decay_logit)[:, None].expand(shape)
+        return log_decay, self.log_rate.exp()[:, None].expand(shape)

@@ -14,8 +14,9 @@ Shapes: B batch, H heads, T tokens, K key size, V value size.
 
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import wraps
-from typing import ParamSpec
+from typing import ParamSpec, TypeAlias
 
 import torch
 from torch import Tensor
@@ -26,6 +27,21 @@ CHUNK = 32
 """Tokens solved at once. One chunk covers a whole window of the automaton; beyond 32 the T x T solve stops paying."""
 
 P = ParamSpec("P")
+Form: TypeAlias = Callable[..., tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """An update rule in both of its forms, and what they take besides q, k, v and the state.
+
+    Tests, timings and counts read this, so that a new rule needs no entry of its own in any of them.
+    """
+
+    fast: Form  # in chunks
+    reference: Form  # token by token, the same arguments by the same names
+    gates: tuple[str, ...] = ()  # arguments [B, H, T] after v: "log_..." are logarithms at most 0, the others in (0, 1)
+    matrices: int = 1  # M: the state is [B, H, K, V] for one matrix per head, [B, M, H, K, V] for more
+    square: bool = False  # whether V must be K
 
 
 def at_least_single(rule: Callable[P, tuple[Tensor, Tensor]]) -> Callable[P, tuple[Tensor, Tensor]]:
@@ -143,6 +159,10 @@ def delta_reference(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor
 def delta(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     """`delta_reference` in chunks (Yang et al. 2024): the gated delta rule that never forgets."""
     return gated_delta(q, k, v, torch.zeros_like(beta), beta, state)
+
+
+GATED_DELTA = Rule(fast=gated_delta, reference=gated_delta_reference, gates=("log_decay", "beta"))
+DELTA = Rule(fast=delta, reference=delta_reference, gates=("beta",))
 
 
 # --- the parts that rules are made of ---

@@ -5,40 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from baselines.fast_weights import at_least_single, decays, in_chunks, in_turn, read, written
+from baselines.fast_weights import Rule, at_least_single, decays, in_chunks, in_turn, read, written
 from baselines.memory import FastWeightMixer, ForgettingMixer
-
-
-class LinearAttention(FastWeightMixer):
-    """Fast weights under the plain Hebbian rule: linear attention (Katharopoulos et al. 2020), without gates.
-
-    The features of q and k are those of every mixer here, and the output's norm stands for the division by the sum of
-    scores.
-    """
-
-    gate_count: ClassVar[int] = 0
-
-    def update(
-        self, q: Tensor, k: Tensor, v: Tensor, gates: tuple[Tensor, ...], state: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """`hebbian`; there are no gates."""
-        return hebbian(q, k, v, state)
-
-
-class GatedHebbian(ForgettingMixer):
-    """Fast weights in the form of Mamba-2 (Dao, Gu 2024), the paper's plain form: forget, write.
-
-    The write strength is a gate of its own; in Mamba-2 it is tied to the decay.
-    """
-
-    gate_count: ClassVar[int] = 2
-
-    def update(
-        self, q: Tensor, k: Tensor, v: Tensor, gates: tuple[Tensor, ...], state: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """`gated_hebbian` with decay and write strength from the gates."""
-        step, write = gates
-        return gated_hebbian(q, k, v, self.log_decay(step), write.sigmoid(), state)
 
 
 @at_least_single
@@ -113,3 +81,33 @@ def _gated_hebbian_chunk(
     decay, carried = decays(log_decay)
     writes = beta[..., None] * v
     return read(q, k, writes, decay, carried, state), written(k, writes, decay, carried, state)
+
+
+class LinearAttention(FastWeightMixer):
+    """Fast weights under the plain Hebbian rule: linear attention (Katharopoulos et al. 2020), without gates.
+
+    The features of q and k are those of every mixer here, and the output's norm stands for the division by the sum of
+    scores.
+    """
+
+    rule: ClassVar[Rule] = Rule(fast=hebbian, reference=hebbian_reference)
+    gate_count: ClassVar[int] = 0
+
+    def in_range(self, k: Tensor, gates: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """There are no gates."""
+        return gates
+
+
+class GatedHebbian(ForgettingMixer):
+    """Fast weights in the form of Mamba-2 (Dao, Gu 2024), the paper's plain form: forget, write.
+
+    The write strength is a gate of its own; in Mamba-2 it is tied to the decay.
+    """
+
+    rule: ClassVar[Rule] = Rule(fast=gated_hebbian, reference=gated_hebbian_reference, gates=("log_decay", "beta"))
+    gate_count: ClassVar[int] = 2
+
+    def in_range(self, k: Tensor, gates: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Decay and write strength."""
+        step, write = gates
+        return self.log_decay(step), write.sigmoid()

@@ -21,6 +21,14 @@ MIXERS: dict[str, str] = {
 }
 """Fast-weight mixers by their word in a layout; "attn" is the word of attention."""
 
+
+def fast_weight_mixer(word: str) -> type[FastWeightMixer]:
+    """The mixer of a word of `MIXERS`, imported only now, so that a broken one cannot break the others."""
+    module, _, attribute = MIXERS[word].partition(":")
+    kind: type[FastWeightMixer] = getattr(importlib.import_module(module), attribute)
+    return kind
+
+
 EVICTIONS = ("hard", "sliding", "none")
 LOOPS = ("all", "middle")
 
@@ -119,10 +127,7 @@ class Hybrid(ModelConfig):
         """The mixer of a word of the layout, for windows of `window` tokens."""
         if word == "attn":
             return self.attention(window)
-        module, _, attribute = MIXERS[word].partition(":")
-        kind = getattr(importlib.import_module(module), attribute)
-        made: FastWeightMixer = kind(self.d_model, self.heads, state_size=self.state_size or None)
-        return made
+        return fast_weight_mixer(word)(self.d_model, self.heads, state_size=self.state_size or None)
 
     def attention(self, window: int) -> WindowAttention:
         """The attention mixer of every "attn" block."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from baselines.fast_weights import Rule
 from baselines.layers import ShortConvolution, linear, split_heads
 
 CONVOLUTION_WIDTH = 4
@@ -16,9 +17,11 @@ class FastWeightMixer(nn.Module, ABC):
     """Mixer that reads and writes a state [B, H, K, V], after Gated DeltaNet (Yang, Kautz, Hatamizadeh 2024).
 
     q, k and v pass a short convolution and SiLU; q and k are brought to unit length; the rule's outputs are normalised
-    per head and gated. A subclass says how many gate values its rule takes per head and token, and writes `update`.
+    per head and gated. A subclass names its rule, says how many gates it projects per head and token, and brings these
+    into the range of the rule's.
     """
 
+    rule: ClassVar[Rule]
     gate_count: ClassVar[int]
 
     def __init__(self, d_model: int, heads: int, *, state_size: int | None = None) -> None:
@@ -45,18 +48,13 @@ class FastWeightMixer(nn.Module, ABC):
         return mixed
 
     @abstractmethod
-    def update(
-        self, q: Tensor, k: Tensor, v: Tensor, gates: tuple[Tensor, ...], state: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The rule: outputs [B, H, T, V] and the new state, from q, k of unit length and v [B, H, T, K = V].
-
-        `gates` holds `gate_count` tensors [B, H, T] as projected: bringing them into range is the rule's part. Where
-        only the state is of use q is of no tokens, [B, H, 0, K], and so are the outputs.
-        """
+    def in_range(self, k: Tensor, gates: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The rule's gates, each [B, H, T], from the `gate_count` projected ones [B, H, T] and keys k [B, H, T, K]."""
 
     def initial_state(self, batch: int) -> Tensor:
-        """Empty fast weights [B, H, K, V]."""
-        return self.norm.weight.new_zeros(batch, self.heads, self.state_size, self.state_size)
+        """Empty fast weights [B, H, K, V], or [B, M, H, K, V] under a rule of M matrices."""
+        matrices = (self.rule.matrices,) * (self.rule.matrices > 1)
+        return self.norm.weight.new_zeros(batch, *matrices, self.heads, self.state_size, self.state_size)
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Map tokens [B, T, D] and the state to the same shapes."""
@@ -81,7 +79,7 @@ class FastWeightMixer(nn.Module, ABC):
         # The rule itself stays in the precision of the state: bf16 would round away small writes.
         with torch.autocast(x.device.type, enabled=False):
             q, k, v, *gates = (a.to(state.dtype) for a in (q, k, v, *gates))
-            return self.update(unit_length(q), unit_length(k), v, tuple(gates), state)
+            return self.rule.fast(unit_length(q), unit_length(k), v, *self.in_range(k, tuple(gates)), state)
 
 
 class ForgettingMixer(FastWeightMixer):

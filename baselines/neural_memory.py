@@ -6,34 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from baselines.fast_weights import at_least_single, before, corrections, decays, in_chunks, in_turn, read, written
+from baselines.fast_weights import Rule, at_least_single, before, corrections, decays, in_chunks, in_turn, read, written
 from baselines.memory import ForgettingMixer
-
-
-class NeuralMemory(ForgettingMixer):
-    """Fast weights in the manner of "Titans: Learning to Memorize at Test Time" (Behrouz, Zhong, Mirrokni 2024).
-
-    Every token takes one step on the loss of recalling its value from its key; the step's size, the momentum and the
-    decay are gates. The state is S and the momentum Z, [B, 2, H, K, V]. What differs from Titans: the memory is a
-    matrix (theirs is a network of one layer or more), gradients are exact for every token rather than taken at the
-    start of a chunk, the decay has Mamba-2's form, and the step's size is a share of what the momentum loses, so that
-    momentum averages gradients. Steps of full size under a momentum of .9 reach further than the gap they close: over
-    1000 tokens the memory grows without bound, decay or not.
-    """
-
-    gate_count: ClassVar[int] = 3
-
-    def initial_state(self, batch: int) -> Tensor:
-        """Empty fast weights and momentum [B, 2, H, K, V]."""
-        return torch.stack((super().initial_state(batch),) * 2, dim=1)
-
-    def update(
-        self, q: Tensor, k: Tensor, v: Tensor, gates: tuple[Tensor, ...], state: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """`neural_memory` with decay, momentum and step size from the gates."""
-        step, momentum, rate = gates
-        size = rate.sigmoid() * (-momentum).sigmoid()  # the second factor is 1 - momentum
-        return neural_memory(q, k, v, self.log_decay(step), functional.logsigmoid(momentum), size, state)
 
 
 @at_least_single
@@ -98,3 +72,29 @@ def _neural_memory_chunk(
     output = read(q, k, steps, influence, carried, fast) + flown[..., : q.shape[2], :] * (q @ momentum)
     fast = written(k, steps, influence, carried, fast) + flown[..., -1:, :] * momentum
     return output, torch.stack((fast, written(k, steps, kept, kept_carried, momentum)), dim=1)
+
+
+class NeuralMemory(ForgettingMixer):
+    """Fast weights in the manner of "Titans: Learning to Memorize at Test Time" (Behrouz, Zhong, Mirrokni 2024).
+
+    Every token takes one step on the loss of recalling its value from its key; the step's size, the momentum and the
+    decay are gates. The state is S and the momentum Z, [B, 2, H, K, V]. What differs from Titans: the memory is a
+    matrix (theirs is a network of one layer or more), gradients are exact for every token rather than taken at the
+    start of a chunk, the decay has Mamba-2's form, and the step's size is a share of what the momentum loses, so that
+    momentum averages gradients. Steps of full size under a momentum of .9 reach further than the gap they close: over
+    1000 tokens the memory grows without bound, decay or not.
+    """
+
+    rule: ClassVar[Rule] = Rule(
+        fast=neural_memory,
+        reference=neural_memory_reference,
+        gates=("log_decay", "log_momentum", "rate"),
+        matrices=2,
+    )
+    gate_count: ClassVar[int] = 3
+
+    def in_range(self, k: Tensor, gates: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Decay, momentum and step size."""
+        step, momentum, rate = gates
+        size = rate.sigmoid() * (-momentum).sigmoid()  # the second factor is 1 - momentum
+        return self.log_decay(step), functional.logsigmoid(momentum), size

@@ -11,9 +11,7 @@ A third predictor has read, but computes nothing: a table of the smallest part t
 training examples as a suite has. What it has met it answers rightly, and the rest with the most frequent answer.
 """
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -254,47 +252,3 @@ def _share_in(these: rng.Words, those: rng.Words) -> float:
 def _repeated(content: rng.Words) -> float:
     """Share of contents that an earlier example, or an earlier place of the same one, has had."""
     return (content.size - np.unique(content).size) / content.size
-
-
-def tidy(rows: Iterable[Row]) -> str:
-    """The rows as CSV, one measure a line."""
-    lines = list(rows)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
-
-
-def tables(rows: Sequence[Row]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    """A table per task and settings: its title, columns (one per difficulty) and lines (one per measure)."""
-    for name, settings in dict.fromkeys((row["task"], row["settings"]) for row in rows):
-        mine = [row for row in rows if (row["task"], row["settings"]) == (name, settings)]
-        of_settings = f" with {settings}" if settings else ""
-        title = f"{name} version {mine[0]['version']}{of_settings}, {mine[0]['examples']} examples of each split"
-        levels = list(dict.fromkeys(row["difficulty"] for row in mine))
-        values = {(row["measure"], row["difficulty"]): _shown(row["value"]) for row in mine}
-        measures = dict.fromkeys(row["measure"] for row in mine)
-        lines = [[measure.replace("_", " "), *(values.get((measure, n), "") for n in levels)] for measure in measures]
-        yield title, [mine[0]["axis"].replace("_", " "), *map(str, levels)], lines
-
-
-def _shown(value: float) -> str:
-    """A rounded value that keeps 0, which means none at all, apart from little."""
-    if value == int(value):
-        return f"{value:.0f}"
-    return f"{value:.4f}" if value >= 0.001 else f"{value:.1e}"
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """The page of all tables."""
-    page = ["# Hardness", "", "What needs no computation, per difficulty. Written by `bench hardness`.", ""]
-    page += [f"- *{name.replace('_', ' ')}*: {about}." for name, about in MEASURES.items()]
-    for title, columns, lines in tables(rows):
-        page += ["", f"## {title}", "", _line(columns), _line(["---", *("---:" for _ in columns[1:])])]
-        page += map(_line, lines)
-    return "\n".join([*page, ""])
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"

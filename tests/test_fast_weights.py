@@ -1,7 +1,6 @@
 """Fast-weight rules: the fast forms against the token loops, and the token loops against numbers worked by hand."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -9,53 +8,42 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines import classic, fast_weights, hebbian, neural_memory
-from baselines.fast_weights import CHUNK, delta, delta_reference, gated_delta, gated_delta_reference
+from baselines.fast_weights import CHUNK, Form, Rule, gated_delta, gated_delta_reference
+from baselines.hybrid import MIXERS, fast_weight_mixer
 
-Rule = Callable[..., tuple[Tensor, Tensor]]
+FORMS: dict[str, Rule] = {}
+"""Every update rule under the first word of a layout that has it."""
+for each in MIXERS:
+    if (rule_of := fast_weight_mixer(each).rule) not in FORMS.values():
+        FORMS[each] = rule_of
 
-
-class Forms(NamedTuple):
-    fast: Rule
-    slow: Rule
-    gates: tuple[str, ...]
-
-    @property
-    def sequences(self) -> tuple[str, ...]:
-        return "q", "k", "v", *self.gates
-
-    @property
-    def results(self) -> tuple[str, ...]:
-        return "output", "new state", *self.sequences, "state"
-
-
-FORMS = {
-    "linear": Forms(hebbian.hebbian, hebbian.hebbian_reference, ()),
-    "gated": Forms(hebbian.gated_hebbian, hebbian.gated_hebbian_reference, ("log_decay", "beta")),
-    "delta": Forms(delta, delta_reference, ("beta",)),
-    "gdn": Forms(gated_delta, gated_delta_reference, ("log_decay", "beta")),
-    "classic": Forms(classic.classic, classic.classic_reference, ("log_decay", "rate")),
-    "titans": Forms(
-        neural_memory.neural_memory, neural_memory.neural_memory_reference, ("log_decay", "log_momentum", "rate")
-    ),
-}
 RULES = pytest.mark.parametrize("word", FORMS)
-BOTH = pytest.mark.parametrize(("word", "form"), [(word, form) for word in FORMS for form in ("fast", "slow")])
+BOTH = pytest.mark.parametrize(("word", "form"), [(word, form) for word in FORMS for form in ("fast", "reference")])
+
+
+def sequences(rule: Rule) -> tuple[str, ...]:
+    return "q", "k", "v", *rule.gates
+
+
+def names(rule: Rule) -> tuple[str, ...]:
+    """Of what `results` gives."""
+    return "output", "new state", *sequences(rule), "state"
 
 
 def draw(word: str, length: int, *, dtype: torch.dtype = torch.float64, heads: int = 3) -> dict[str, Tensor]:
     """Random arguments, K = 4 and V = 6 where it may differ: keys of unit length, gates in range, a state not empty."""
-    random = torch.Generator().manual_seed(0)
+    random, rule = torch.Generator().manual_seed(0), FORMS[word]
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(2, *shape, dtype=torch.float64, generator=random)
 
-    values = 4 if word == "classic" else 6
+    values = 4 if rule.square else 6
     made = {
         "q": normal(heads, length, 4),
         "k": torch.nn.functional.normalize(normal(heads, length, 4), dim=-1),
         "v": normal(heads, length, values),
-        **{name: gate(name, normal(heads, length)) for name in FORMS[word].gates},
-        "state": normal(*((2,) if word == "titans" else ()), heads, 4, values),
+        **{name: gate(name, normal(heads, length)) for name in rule.gates},
+        "state": normal(*(rule.matrices,) * (rule.matrices > 1), heads, 4, values),
     }
     return {name: a.to(dtype).requires_grad_() for name, a in made.items()}
 
@@ -64,7 +52,7 @@ def gate(name: str, raw: Tensor) -> Tensor:
     return -raw.exp() / 4 if name.startswith("log_") else raw.sigmoid()
 
 
-def results(rule: Rule, arguments: dict[str, Tensor]) -> tuple[Tensor, ...]:
+def results(rule: Form, arguments: dict[str, Tensor]) -> tuple[Tensor, ...]:
     """Output, new state, and the gradients of all arguments under random weights of both."""
     random = torch.Generator().manual_seed(1)
     outputs = rule(**arguments)
@@ -72,8 +60,8 @@ def results(rule: Rule, arguments: dict[str, Tensor]) -> tuple[Tensor, ...]:
     return *outputs, *torch.autograd.grad(outputs, tuple(arguments.values()), weights)
 
 
-def close(one: tuple[Tensor, ...], other: tuple[Tensor, ...], names: tuple[str, ...] = ("output", "state")) -> None:
-    for name, a, b in zip(names, one, other, strict=True):
+def close(one: tuple[Tensor, ...], other: tuple[Tensor, ...], of: tuple[str, ...] = ("output", "state")) -> None:
+    for name, a, b in zip(of, one, other, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11, msg=lambda m, name=name: f"{name}: {m}")
 
 
@@ -90,16 +78,16 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 @RULES
 def test_fast_form_equals_the_token_loop(word: str, length: int) -> None:
     forms, arguments = FORMS[word], draw(word, length)
-    fast, slow = results(forms.fast, arguments), results(forms.slow, arguments)
+    fast, slow = results(forms.fast, arguments), results(forms.reference, arguments)
     assert min(a.abs().max() for a in slow) > 1e-3, "no gradient reaches something: nothing is compared"
-    close(fast, slow, forms.results)
+    close(fast, slow, names(forms))
 
 
 @pytest.mark.usefixtures("small_chunks")
 @RULES
 def test_many_chunks(word: str) -> None:
     forms, arguments = FORMS[word], draw(word, 18)
-    close(results(forms.fast, arguments), results(forms.slow, arguments), forms.results)
+    close(results(forms.fast, arguments), results(forms.reference, arguments), names(forms))
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -115,7 +103,7 @@ def test_two_parts_are_the_whole(word: str, form: str) -> None:
     rule, arguments = getattr(FORMS[word], form), draw(word, 11)
     outputs, state = [], arguments["state"]
     for part in (slice(0, 6), slice(6, 11)):
-        output, state = rule(*(arguments[name][:, :, part] for name in FORMS[word].sequences), state)
+        output, state = rule(*(arguments[name][:, :, part] for name in sequences(FORMS[word])), state)
         outputs.append(output)
     close((torch.cat(outputs, dim=2), state), rule(**arguments))
 
@@ -125,7 +113,7 @@ def test_two_parts_are_the_whole(word: str, form: str) -> None:
 def test_a_token_reads_no_later_one(word: str, form: str) -> None:
     rule, arguments = getattr(FORMS[word], form), draw(word, 11)
     before = rule(**arguments)[0]
-    for name in FORMS[word].sequences:
+    for name in sequences(FORMS[word]):
         changed = arguments[name].detach().clone()
         changed[:, :, 6] += 0.1
         after = rule(**arguments | {name: changed})[0]
@@ -139,12 +127,20 @@ def test_dtype_is_kept(word: str, form: str) -> None:
     assert {a.dtype for a in results(rule, arguments)} == {torch.float32}
 
 
+def extremes() -> Iterator[tuple[str, float | None, float | None]]:
+    """Every rule with gates, its decays and its strengths at an end of their range or (None) as drawn."""
+    for word, rule in FORMS.items():
+        decays = [name.startswith("log_") for name in rule.gates]
+        for log_gate in (0.0, -50.0, None) if any(decays) else (None,):
+            for strength in (0.0, 1.0, None) if not all(decays) else (None,):
+                if rule.gates:
+                    yield word, log_gate, strength
+
+
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("same_key", [False, True])
-@pytest.mark.parametrize("strength", [0.0, 1.0, None])
-@pytest.mark.parametrize("log_gate", [0.0, -50.0, None])
-@pytest.mark.parametrize("word", [word for word in FORMS if FORMS[word].gates])
+@pytest.mark.parametrize(("word", "log_gate", "strength"), list(extremes()))
 def test_extreme_gates(
     word: str, log_gate: float | None, strength: float | None, same_key: bool, dtype: torch.dtype
 ) -> None:
@@ -157,9 +153,9 @@ def test_extreme_gates(
         if same_key:
             arguments["k"].copy_(arguments["k"][:, :, :1].clone().expand_as(arguments["k"]))
     precise = {name: a.detach().double().requires_grad_() for name, a in arguments.items()}
-    fast, slow = results(forms.fast, arguments), results(forms.slow, precise)
+    fast, slow = results(forms.fast, arguments), results(forms.reference, precise)
     tolerance = {torch.float32: 1e-3, torch.float64: 1e-10}[dtype]
-    for name, a, b in zip(forms.results, fast, slow, strict=True):
+    for name, a, b in zip(names(forms), fast, slow, strict=True):
         assert a.isfinite().all(), name
         assert (a - b).abs().max() <= tolerance * b.abs().max().clamp(min=1), name
 
@@ -180,9 +176,9 @@ def test_where_everything_is_forgotten(
                 arguments[name].masked_fill_(gone, log_gate)
             elif strength is not None:
                 arguments[name].fill_(strength)
-    fast, slow = results(forms.fast, arguments), results(forms.slow, arguments)
+    fast, slow = results(forms.fast, arguments), results(forms.reference, arguments)
     assert all(a.isfinite().all() for a in slow)
-    close(fast, slow, forms.results)
+    close(fast, slow, names(forms))
 
 
 @pytest.mark.parametrize("state", [torch.bfloat16, torch.float16, torch.float32])
@@ -193,13 +189,13 @@ def test_half_precision_is_cast_alike(word: str, length: int, dtype: torch.dtype
     """Of rounded arguments both forms give what is right for these, rounded once, in the dtype of the state."""
     forms, exact = FORMS[word], draw(word, length)
     halved = {name: a.detach().to(state if name == "state" else dtype).requires_grad_() for name, a in exact.items()}
-    right = results(forms.slow, {name: a.detach().double().requires_grad_() for name, a in halved.items()})
-    for form in (forms.fast, forms.slow):
+    right = results(forms.reference, {name: a.detach().double().requires_grad_() for name, a in halved.items()})
+    for form in (forms.fast, forms.reference):
         for name, a, b in zip(("output", "new state"), form(**halved), right[:2], strict=True):
             assert a.dtype == state, name
             torch.testing.assert_close(a, b.to(state), rtol=2 * torch.finfo(state).eps, atol=1e-5, msg=name)
-    fast, slow = results(forms.fast, halved), results(forms.slow, halved)
-    for name, a, b in zip(forms.results, fast, slow, strict=True):
+    fast, slow = results(forms.fast, halved), results(forms.reference, halved)
+    for name, a, b in zip(names(forms), fast, slow, strict=True):
         eps = max(torch.finfo(a.dtype).eps, 1e-5)
         torch.testing.assert_close(a, b, rtol=2 * eps, atol=eps, msg=lambda m, name=name: f"{name}: {m}")
 
@@ -222,30 +218,30 @@ def test_edges_leave_the_bits_of_ordinary_inputs(monkeypatch: pytest.MonkeyPatch
         assert all(torch.equal(a, b) for a, b in zip(now, before, strict=True))
 
 
+# Of t tokens of a chunk, per sequence and head, with K = 4: multiply and add counted apart, by hand.
+def products(t: int, value: int) -> dict[str, int]:
+    state = 2 * t * 4 * value  # asking the state, or writing to it, t times
+    inside = 2 * t * t * (4 + value)  # the chunk's own writes: scores, and what they weigh
+    solving = 2 * t * t * 4 + state + t * (t - 1) * value  # overlaps of keys, what is stored, substitution
+    influence = 2 * t * t * t + 2 * t * t  # decay times momentum, and times the momentum before the chunk
+    return {
+        "linear": 2 * state + inside,
+        "gated": 2 * state + inside,
+        "delta": 2 * state + inside + solving,
+        "gdn": 2 * state + inside + solving,
+        "classic": (classic.INNER_STEPS + 1) * (state + inside) + state,
+        "titans": 2 * state + inside + solving + influence + 3 * state,
+    }
+
+
 @pytest.mark.parametrize("length", [1, 24, CHUNK + 3])
-@RULES
+@pytest.mark.parametrize("word", products(1, 1))
 def test_flops_are_those_of_the_products(word: str, length: int) -> None:
-    """Multiply and add counted apart; per sequence and head, chunk after chunk."""
-    key, value = 4, 4 if word == "classic" else 6
-
-    def chunk(t: int) -> int:
-        state = 2 * t * key * value  # asking the state, or writing to it, t times
-        inside = 2 * t * t * (key + value)  # the chunk's own writes: scores, and what they weigh
-        solving = 2 * t * t * key + state + t * (t - 1) * value  # overlaps of keys, what is stored, substitution
-        influence = 2 * t * t * t + 2 * t * t  # decay times momentum, and times the momentum before the chunk
-        return {
-            "linear": 2 * state + inside,
-            "gated": 2 * state + inside,
-            "delta": 2 * state + inside + solving,
-            "gdn": 2 * state + inside + solving,
-            "classic": (classic.INNER_STEPS + 1) * (state + inside) + state,
-            "titans": 2 * state + inside + solving + influence + 3 * state,
-        }[word]
-
     with FlopCounterMode(display=False) as counter:
         FORMS[word].fast(**draw(word, length))
     parts = [min(CHUNK, length - start) for start in range(0, length, CHUNK)]
-    assert counter.get_total_flops() == 2 * 3 * sum(map(chunk, parts))
+    value = 4 if FORMS[word].square else 6
+    assert counter.get_total_flops() == 2 * 3 * sum(products(t, value)[word] for t in parts)
 
 
 # --- each rule by hand, and against the others ---
@@ -260,7 +256,7 @@ def gates(*values: float) -> Tensor:
 
 
 @pytest.mark.parametrize("rule", [gated_delta_reference, gated_delta])
-def test_gated_delta_by_hand(rule: Rule) -> None:
+def test_gated_delta_by_hand(rule: Form) -> None:
     output, state = rule(
         q=torch.tensor([[[[1.0, 1.0], [2.0, -1.0]]]], dtype=torch.float64),
         k=torch.tensor([[[[1.0, 0.0], [0.6, 0.8]]]], dtype=torch.float64),
@@ -275,7 +271,7 @@ def test_gated_delta_by_hand(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", [hebbian.gated_hebbian_reference, hebbian.gated_hebbian])
-def test_gated_hebbian_by_hand(rule: Rule) -> None:
+def test_gated_hebbian_by_hand(rule: Form) -> None:
     output, state = rule(
         column(1.0, 2.0), column(1.0, 3.0), column(5.0, 4.0), gates(0.5, 0.25).log(), gates(0.4, 0.5), column(4.0)
     )
@@ -284,7 +280,7 @@ def test_gated_hebbian_by_hand(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", [neural_memory.neural_memory_reference, neural_memory.neural_memory])
-def test_neural_memory_by_hand(rule: Rule) -> None:
+def test_neural_memory_by_hand(rule: Form) -> None:
     output, state = rule(
         q=column(1.0, 1.0, 1.0),
         k=column(1.0, 1.0, 0.0),
@@ -304,7 +300,7 @@ def test_neural_memory_by_hand(rule: Rule) -> None:
 @pytest.mark.parametrize(
     ("value", "steps", "answer"), [(4 / 3, 0, (0, 4)), (4 / 3, 1, (0.8, 0.8)), (-4 / 3, 1, (0, -0.8))]
 )
-def test_classic_by_hand(rule: Rule, value: float, steps: int, answer: tuple[float, float]) -> None:
+def test_classic_by_hand(rule: Form, value: float, steps: int, answer: tuple[float, float]) -> None:
     q, k, v = (torch.tensor([[[row]]], dtype=torch.float64) for row in ((3.0, 0.0), (1.0, 0.0), (0.0, value)))
     state = torch.tensor([[[[0.0, 0.0], [2.0, 0.0]]]], dtype=torch.float64)
     output, _ = rule(q, k, v, gates(0.5).log(), gates(1.0), state, steps=steps)
@@ -333,7 +329,7 @@ def test_meaning_of_the_extremes() -> None:
     torch.testing.assert_close(output, arguments["v"], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("form", ["fast", "slow"])
+@pytest.mark.parametrize("form", ["fast", "reference"])
 def test_rules_that_contain_another(form: str) -> None:
     rules = {word: getattr(forms, form) for word, forms in FORMS.items()}
     a = draw("titans", 40)
@@ -364,5 +360,6 @@ def test_neural_memory_descends_the_gradient_of_its_inner_loss() -> None:
         return torch.stack(outputs, dim=2), torch.stack((fast, momentum), dim=1)
 
     arguments = draw("titans", 7)
-    for rule in FORMS["titans"][:2]:
-        close(results(rule, arguments), results(automatic, arguments), FORMS["titans"].results)
+    rule = FORMS["titans"]
+    for form in (rule.fast, rule.reference):
+        close(results(form, arguments), results(automatic, arguments), names(rule))

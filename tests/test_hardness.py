@@ -13,7 +13,7 @@ from harness import bench
 import tasks
 from benchmark.cells.suites import TOKENS, training_examples
 from benchmark.environment import ROOT
-from tasks import export, hardness
+from tasks import export, hardness, hardness_tables
 from tasks.base import IGNORE, Episode, Task, Tokens
 from tasks.rule110 import Rule110
 from tasks.training_table import TrainingTable, training_table
@@ -257,13 +257,21 @@ def test_the_command_writes_both_files_and_prints(tmp_path: Path, monkeypatch: p
     assert written[: len(rows)] == rows
     assert {row["task"] for row in written[len(rows) :]} == {"recall"}
     page = (out / "hardness.md").read_text()
-    assert page == hardness.markdown(written)
+    assert page == hardness_tables.markdown(written)
     for part in ("## fake version 3, 40 examples of each split", "| level | 1 | 2 |", "| chance | 0.1250 | 0.2500 |"):
         assert part in page
     for part in ("fake version 3", "test in train", "0.0500", "recall version", "hardness.csv", "hardness.md"):
         assert part in done.out
     before = {path: path.read_bytes() for path in out.iterdir()}
-    assert bench("hardness", "fake", "recall", "--examples", 40, "--out", out).code == 0
+    refused = bench("hardness", "fake", "--examples", 20, "--out", out)
+    assert refused.code == 2 and "--force" in refused.err
+    first = (out / "hardness.csv").read_text()
+    assert bench("hardness", "fake", "--examples", 20, "--out", out, "--force").code == 0
+    after = (out / "hardness.csv").read_text()
+    recall = [line for line in first.splitlines() if line.startswith("recall,")]
+    assert recall and [line for line in after.splitlines() if line.startswith("recall,")] == recall
+    assert after != first
+    assert bench("hardness", "fake", "recall", "--examples", 40, "--out", out, "--force").code == 0
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -278,7 +286,7 @@ def test_settings_are_named(tmp_path: Path) -> None:
 def test_little_is_told_from_none() -> None:
     same = {"task": "fake", "version": 1, "settings": "", "axis": "level", "difficulty": 1, "examples": 9}
     rows = [same | {"measure": name, "value": value} for name, value in (("a", 0.0), ("b", 1e-5), ("c", 75.0))]
-    ((_, columns, lines),) = hardness.tables(rows)
+    ((_, columns, lines),) = hardness_tables.tables(rows)
     assert (columns, lines) == (["level", "1"], [["a", "0"], ["b", "1.0e-05"], ["c", "75"]])
 
 
@@ -331,4 +339,4 @@ def test_the_committed_tables_are_of_these_tasks(name: str) -> None:
 
 def test_the_committed_page_is_of_the_committed_rows() -> None:
     assert (COMMITTED / "hardness.md").exists(), "`bench hardness` writes it"
-    assert (COMMITTED / "hardness.md").read_text() == hardness.markdown(read(COMMITTED))
+    assert (COMMITTED / "hardness.md").read_text() == hardness_tables.markdown(read(COMMITTED))

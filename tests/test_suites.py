@@ -223,9 +223,11 @@ def test_variants_are_chosen_by_name() -> None:
         suite("passes", "tiny").only(["sleep"])
 
 
-def test_rules_are_all_there_are() -> None:
+def test_the_suite_of_rules_changes_the_rule_alone() -> None:
     cells = suite("rules", "cpu").narrowed(seed=[0]).cells()
-    assert {cell.axes["layout"] for cell in cells} == {f"attn {rule}" for rule in MIXERS}
+    rules = [cell.axes["layout"].removeprefix("attn ") for cell in cells]
+    assert len(cells) == 2 * len(set(rules))
+    assert set(rules) <= set(MIXERS)
     assert len({cell.task for cell in cells}) == 1
 
 

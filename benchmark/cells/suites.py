@@ -7,7 +7,6 @@ exactly the paper's sizes.
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from baselines.hybrid import MIXERS
 from benchmark.cells.cell import Cell
 from benchmark.cells.grids import Grid, Plan
 from benchmark.cells.rivals import matched
@@ -146,7 +145,7 @@ def rules(scale: str) -> Grid:
     depth = {"tiny": 2, "cpu": 6, "gpu": 8, "paper": 16}[scale]
     tokens = {"tiny": 50_000, "cpu": 3_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
     base = automaton(scale).with_settings({"rollout_steps": depth, "tokens": tokens})
-    return _by_rule(base, scale, MIXERS)
+    return _by_rule(base, scale, ("gdn", "jet", "delta", "gated", "linear", "classic", "titans"))
 
 
 def sliding(scale: str) -> Plan:

@@ -76,13 +76,16 @@ def hardness_(
     ] = None,
     settings: Settings = None,
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("results/hardness"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the tables that are there of these tasks; others stay.")
+    ] = False,
 ) -> None:
     """Count what needs no computation, per difficulty: floors, overlap of the splits, a table's score, structure."""
     import tasks
     from benchmark.cells.suites import training_examples
     from benchmark.rows import write_atomically
     from benchmark.rows.text import table_of
-    from tasks import hardness
+    from tasks import hardness, hardness_tables
     from tasks.base import check_whole
 
     check_whole("--examples", examples, 1)
@@ -96,6 +99,10 @@ def hardness_(
     else:
         chosen = [kind() for kind in kinds]
     met = [training or training_examples(task) for task in chosen]
+    table = out / "hardness.csv"
+    if not force and (there := [path for path in (table, table.with_suffix(".md")) if path.exists()]):
+        raise ValueError(f"{there[0]} is there already; --force replaces its rows of these tasks")
+    earlier = hardness_tables.read(table.read_text()) if table.exists() else []
     total = 0
     for task, count in zip(chosen, met, strict=True):
         levels = len(task.landmarks)
@@ -104,11 +111,12 @@ def hardness_(
     with bar("examples", total) as advance:
         for task, count in zip(chosen, met, strict=True):
             rows += hardness.measure_all(task, examples, count, advance)
+    every = hardness_tables.merged(earlier, rows)
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "hardness.csv", hardness.tidy(rows).encode())
-    write_atomically(out / "hardness.md", hardness.markdown(rows).encode())
+    write_atomically(table, hardness_tables.tidy(every).encode())
+    write_atomically(table.with_suffix(".md"), hardness_tables.markdown(every).encode())
     console = terminal()
-    for title, columns, lines in hardness.tables(rows):
+    for title, columns, lines in hardness_tables.tables(rows):
         console.print(table_of(columns, lines, title=title))
     for suffix in ("csv", "md"):
         console.print(f"{out / 'hardness'}.{suffix}", soft_wrap=True)

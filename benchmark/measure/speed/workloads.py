@@ -51,7 +51,7 @@ GENERATORS: dict[str, tuple[str, dict[str, Any], int]] = {
         512,
     ),
 }
-"""Class, settings and examples per call of every task."""
+"""Class, settings and examples per call of a task; a task without an entry is timed at its defaults."""
 
 RULES: dict[str, tuple[str, int, int]] = {
     "linear": ("baselines.hebbian:hebbian", 0, 0),
@@ -61,8 +61,9 @@ RULES: dict[str, tuple[str, int, int]] = {
     "classic": ("baselines.classic:classic", 1, 1),
     "titans": ("baselines.neural_memory:neural_memory", 2, 1),
 }
-"""Every update rule as a function in its chunk form (its token loop is called the same with `_reference` behind), and
-the gates it takes [B, H, T]: logarithms of decays, then strengths. Jet layers use the rule of `gdn`."""
+"""Update rules as functions in their chunk form (the token loop is called the same with `_reference` behind), and the
+gates they take [B, H, T]: logarithms of decays, then strengths. A word of a layout without an entry is timed as a
+layer."""
 
 
 def found(path: str, *older: str) -> Any:
@@ -80,7 +81,7 @@ def generate(name: str) -> Call:
     """Make a batch of training examples of a task, other ones with every call."""
     import numpy as np
 
-    path, settings, size = GENERATORS[name]
+    path, settings, size = GENERATORS.get(name) or (found("tasks:TASKS")[name], {}, 64)
     task, starts = found(path)(**settings), itertools.count(step=size)
 
     def call() -> object:
@@ -181,10 +182,21 @@ def _read() -> tuple["Trainer", Any]:
     return made, next(iter(made.batches(0))).inputs
 
 
+def _registered(registry: str) -> dict[str, str]:
+    """A registry as it stands; nothing where the commit does not have it."""
+    try:
+        return dict(found(registry))
+    except (ImportError, AttributeError):
+        return {}
+
+
 WORKLOADS: dict[str, Callable[[], Call]] = {
-    **{f"generate-{name}": partial(generate, name) for name in GENERATORS},
+    **{
+        f"generate-{name}": partial(generate, name)
+        for name in dict.fromkeys([*GENERATORS, *_registered("tasks:TASKS")])
+    },
     **{f"rule-{word}": partial(rule, word) for word in RULES},
-    "layer-jet": partial(layer, "jet"),
+    **{f"layer-{word}": partial(layer, word) for word in _registered("baselines.hybrid:MIXERS") if word not in RULES},
     "train-step-1": partial(train_step, 1),
     "train-step-2": partial(train_step, 2),
     "sleep-2": partial(sleep, 2),
