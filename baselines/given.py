@@ -25,7 +25,6 @@ A worker runs elsewhere and is told by it. Last, so that no file that happens to
 _OURS = ("baselines", "benchmark", "importlib")
 
 
-@cache
 def given(path: str) -> type[ModelConfig]:
     """The config class that `path` names, under the name `path`, so that a cell described in JSON is found again.
 
@@ -43,6 +42,16 @@ def given(path: str) -> type[ModelConfig]:
         if not hasattr(found, part):
             raise ValueError(f"model {path!r}: module {module} has no {attribute!r}")
         found = getattr(found, part)
+    return _config(found, path)
+
+
+@cache
+def _config(found: Any, path: str) -> type[ModelConfig]:
+    """The config class of what a path names, always the same one; of one that a notebook defines anew a new one.
+
+    Raises:
+        ValueError: it builds no model.
+    """
     if isinstance(found, type) and issubclass(found, ModelConfig):
         return checked(_renamed(found, path), f"model {path!r}")
     return _wrapped(found, path)

@@ -317,7 +317,7 @@ def test_command_draws_an_example(task: Task) -> None:
     [
         (["--cells", "30"], "cells must be a whole number in 3..24"),
         (["--rollout-steps", "-1"], "rollout_steps must be a whole number >= 0"),
-        (["--strings", "many"], "invalid int value: 'many'"),
+        (["--strings", "many"], "strings takes a whole number; given 'many'"),
         (
             ["--split", "training"],
             "unknown split 'training'; valid: train, validation, test; did you mean 'train'?",

@@ -32,6 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "figures": {"environment", "rows", "cells", "run", "judge", "measure"},
     "report": {"environment", "rows", "cells", "run", "judge", "measure", "figures"},
     "cli": {"environment", "rows", "forward", "cells", "run", "judge", "measure", "figures", "report"},
+    "api": {"rows", "cells", "run", "judge", "measure", "figures", "cli"},
 }
 
 

@@ -20,7 +20,7 @@ from harness import bench, real_bench, small
 import baselines
 import tasks
 from baselines.base import ModelConfig
-from baselines.given import FOLDER, given, their_traceback
+from baselines.given import FOLDER, _config, their_traceback
 from baselines.hybrid import Hybrid
 from baselines.presets import FullCache, JetHybrid, LoopedHybrid, SlidingHybrid, Transformer
 from baselines.sleeper import Sleeper
@@ -110,7 +110,7 @@ def test_a_factory_says_its_version(home: Path) -> None:
     assert baselines.load(path).version == 3
     one = replace(small(), model=baselines.load(path)())
     sys.modules[path.partition(":")[0]].build.version = 4
-    given.cache_clear()
+    _config.cache_clear()
     other = replace(small(), model=baselines.load(path)())
     assert one.id != other.id, "other numbers, other cell"
     with pytest.raises(ValueError, match=r"version 3 was asked for; here is version 4"):
@@ -283,7 +283,7 @@ def test_status_without_the_module_says_which(home: Path, monkeypatch: pytest.Mo
     folder = home / "run" / "cells" / cell.id
     folder.mkdir(parents=True)
     (folder / "cell.json").write_text(json.dumps(cell.as_json()))
-    given.cache_clear()
+    _config.cache_clear()
     monkeypatch.delitem(sys.modules, own)
     monkeypatch.chdir(ROOT)
     sys.path.remove(str(home))

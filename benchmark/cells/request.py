@@ -1,8 +1,10 @@
 """A request: what the options of `bench run` and `bench show` ask for, as a value."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import baselines
 import tasks
@@ -57,6 +59,13 @@ class Request:
             plan = plan.with_settings(changes)
         plan = plan.narrowed(seed=self.seeds, sleep_passes=self.sleep_passes, rollout_steps=self.rollout_steps)
         return plan.only(self.variants)
+
+    @property
+    def folder(self) -> Path:
+        """Where its rows go unless told otherwise: another task or model has a folder of its own."""
+        parts = [self.suite, self.scale]
+        parts += [re.sub(r"[^\w.-]+", "-", name) for name in (self.task, self.model) if name]
+        return Path("results") / "runs" / "-".join(parts)
 
     @property
     def title(self) -> str:

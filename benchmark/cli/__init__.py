@@ -1,6 +1,5 @@
 """The `bench` command: each command a few lines over a function; heavy imports wait until a command needs them."""
 
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ from benchmark.cli import audit, check, cost, probe, reference, report, results,
 from benchmark.cli.console import FAILED, USER_ERROR, Json, Settings, numbers, prepare_process, print_json, terminal
 
 if TYPE_CHECKING:
-    from benchmark.cells.grids import Plan
     from benchmark.cells.request import Request
 
 app = typer.Typer(
@@ -64,14 +62,15 @@ def run(
     """Train and test a suite's cells; run it again to go on where it stopped."""
     from benchmark import figures, rows
     from benchmark.cli import watched
+    from benchmark.measure.audit.admission import audited
     from benchmark.run import executors
 
     trains = executors.executor(executor, device=device, jobs=jobs)
     asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, variants, settings)
     plan = asked.plan()
     cells = plan.cells()
-    context = {"suite": suite, "scale": scale, "audit": _audited(plan, model, audit_first)}
-    folder = out or _default_out(suite, scale, task, model)
+    context = {"suite": suite, "scale": scale, "audit": audited(plan, model, ask=audit_first)}
+    folder = out or asked.folder
     states = watched.run(
         asked.title,
         cells,
@@ -187,27 +186,6 @@ def _asked(
         variants=[name.strip() for name in variants.split(",")] if variants is not None else None,
         settings=settings or (),
     )
-
-
-def _audited(plan: "Plan", model: str | None, audit_first: bool) -> str | None:
-    """What rows say of the audit of a model from outside, after it; None for a model of this suite."""
-    from baselines import MODELS
-
-    if model is None or model in MODELS:
-        return None
-    if not audit_first:
-        return "skipped"
-    from benchmark.measure.audit.admission import admit
-
-    for base in plan.bases:
-        admit(base.model, base.task, base.training.sleep_passes)
-    return "passed"
-
-
-def _default_out(suite: str, scale: str, *others: str | None) -> Path:
-    """Where rows go: another task or model has a folder of its own."""
-    parts = [suite, scale, *(re.sub(r"[^\w.-]+", "-", name) for name in others if name)]
-    return Path("results") / "runs" / "-".join(parts)
 
 
 # The commands that train nothing are in files of their own.

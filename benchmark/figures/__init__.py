@@ -9,6 +9,7 @@ under the figure.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -97,6 +98,18 @@ def drawn(frame: pl.DataFrame, *, png: bool = False) -> Iterator[Drawn]:
             for entry in [entry for entry in FIGURES.values() if not entry.by]:
                 if figure := _drawn(entry, study, png=png):
                     yield figure
+
+
+def one(frame: pl.DataFrame, name: str) -> Figure | None:
+    """The first figure of a name that the rows allow, ready to be shown: a notebook finds its PNG."""
+    entry = FIGURES[name]
+    for study in compared(frame, entry.by) if entry.by else studies(frame):
+        with style.context():
+            if figure := entry.draw(study):
+                style.settle(figure)
+                figure._repr_png_ = partial(style.encode, figure, "png")  # type: ignore[attr-defined]
+                return figure
+    return None
 
 
 def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:

@@ -9,8 +9,10 @@ import copy
 import torch
 from torch import Tensor
 
+from baselines import MODELS
 from baselines.base import Model, ModelConfig, State
 from baselines.given import their_traceback
+from benchmark.cells.grids import Plan
 from benchmark.measure.audit.causality import backward_road
 from benchmark.measure.audit.tracing import BATCH, equal
 from tasks.base import Task
@@ -50,6 +52,19 @@ def admit(config: ModelConfig, task: Task, passes: int) -> None:
             f"model {config.name!r} is refused: {reason}. `bench audit {config.name}` says more; --no-audit trains it "
             "all the same, and says so in the rows"
         )
+
+
+def audited(plan: Plan, model: str | None, *, ask: bool = True) -> str | None:
+    """What rows say of the audit of the model of a plan: "passed" or, unless `ask`, "skipped"; None for our own.
+
+    Raises:
+        ValueError: as `admit`.
+    """
+    if model is None or model in MODELS:
+        return None
+    for base in plan.bases if ask else ():
+        admit(base.model, base.task, base.training.sleep_passes)
+    return "passed" if ask else "skipped"
 
 
 def _windows(task: Task) -> int:

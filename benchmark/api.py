@@ -1,0 +1,218 @@
+"""The suite from Python: run a suite, read rows, draw a figure, ask for verdicts, compare curves.
+
+    from benchmark import check, draw, read, suite, verify
+
+    rows = suite("quick", "tiny", seeds=[0]).run("results/runs/mine")
+    draw(rows, "accuracy_by_passes")
+
+These are the functions that the commands stand on. Rows are polars frames (`frame.to_pandas()` if you like), figures
+matplotlib's, verdicts dataclasses. It works in scripts and in notebooks, where a model may be a class of the notebook
+itself; raise its `version` when you change what it computes, or rows of before count as its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from baselines.base import ModelConfig
+from benchmark import figures, rows
+from benchmark.cells.cell import Cell
+from benchmark.cells.request import Request
+from benchmark.cli.console import terminal
+from benchmark.cli.watched import failures
+from benchmark.judge import claims, curves
+from benchmark.judge.claims import Judgement
+from benchmark.judge.curves import Comparison
+from benchmark.measure.audit.admission import audited
+from benchmark.rows import outcomes
+from benchmark.run import sweep
+from benchmark.run.board import Board
+from benchmark.run.executors import executor as executor_named
+from benchmark.run.folder import SweepFolder
+from tasks.base import Task, nearest
+
+Source: TypeAlias = pl.DataFrame | Path | str
+"""Rows as a frame, or where they are: a folder that a run wrote, a folder of such folders, or a rows.parquet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A suite to be run."""
+
+    request: Request
+    cells: tuple[Cell, ...]
+    """Every training run it takes."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its rows go unless told otherwise."""
+        return self.request.folder
+
+    def run(
+        self,
+        out: Path | str | None = None,
+        *,
+        executor: str | None = None,
+        device: str = "cpu",
+        jobs: int | None = None,
+        audit: bool = True,
+        progress: bool = True,
+    ) -> pl.DataFrame:
+        """Train and test what is not done yet; all rows of the folder.
+
+        Interrupted, it saves and raises KeyboardInterrupt; called again it goes on from there. A cell that fails is a
+        row with a status and a reason, and does not stop the others.
+
+        Args:
+            out: The folder; by default that of the command.
+            executor: "local": a process per cell; "serial": one cell after the other in this process. By default local,
+                but serial for a model that only this process has.
+            device: "cpu" or "cuda".
+            jobs: Cells at once; by default as many as there are cores, or GPUs.
+            audit: Refuse a model from outside that reads what it must not.
+            progress: Tell on stderr how it goes, in a table that is drawn over on a terminal, in lines elsewhere.
+
+        Raises:
+            ValueError: wrong input, a model that is refused, or a folder that is in use or damaged.
+        """
+        request, folder = self.request, SweepFolder(Path(out) if out is not None else self.folder)
+        here = any((name or "").startswith("__main__:") for name in (request.model, request.task))
+        if here and executor not in (None, "serial"):
+            raise ValueError(
+                f"{request.model or request.task} is of this process alone: executor {executor!r} cannot load it "
+                "elsewhere; leave executor out, or put the class into a module"
+            )
+        trains = executor_named(executor or ("serial" if here else "local"), device=device, jobs=jobs)
+        asked = audited(request.plan(), request.model, ask=audit)
+        context = {"suite": request.suite, "scale": request.scale, "audit": asked}
+        console = terminal(stderr=True)
+        console.quiet = not progress
+        with folder.held(self.cells, context):
+            board = Board(request.title, self.cells, console=console)
+            for cell in self.cells:
+                board.known(cell, folder.of(cell).state.status, folder.of(cell).rows)
+            with board:
+                states = sweep.run(
+                    self.cells,
+                    folder,
+                    trains,
+                    context=context,
+                    command=request.command,
+                    on_event=board.on_event,
+                    on_stop=board.stop,
+                )
+        for line in failures(self.cells, states):
+            console.print(line, soft_wrap=True)
+        return rows.read_table(folder.path)
+
+
+def suite(
+    name: str = "quick",
+    scale: str = "cpu",
+    *,
+    task: str | type[Task] | None = None,
+    model: str | type[ModelConfig] | None = None,
+    seeds: Sequence[int] | None = None,
+    sleep_passes: Sequence[int] | None = None,
+    rollout_steps: Sequence[int] | None = None,
+    variants: Sequence[str] | None = None,
+    **settings: Any,
+) -> Suite:
+    """A suite at a scale, as `bench run` takes it.
+
+    Args:
+        name: One of `bench list`.
+        scale: "tiny", "cpu", "gpu" or "paper".
+        task: Another task: its name, or a class.
+        model: Another model: its name, "package.module:attribute", or a class, of a notebook too.
+        seeds: Only these seeds.
+        sleep_passes: Only these N.
+        rollout_steps: Only these t of Rule 110.
+        variants: Of suites of rivals, only these.
+        settings: Other values of settings, such as `tokens=200_000`.
+
+    Raises:
+        ValueError: an unknown name, or a value that is refused.
+    """
+    request = Request(
+        suite=name,
+        scale=scale,
+        task=_address(task),
+        model=_address(model),
+        seeds=seeds,
+        sleep_passes=sleep_passes,
+        rollout_steps=rollout_steps,
+        variants=variants,
+        settings=[f"{setting}={_text(value)}" for setting, value in settings.items()],
+    )
+    return Suite(request=request, cells=tuple(request.plan().cells()))
+
+
+def read(source: Source | Sequence[Source]) -> pl.DataFrame:
+    """Rows of one or several sources, as one frame.
+
+    Raises:
+        ValueError: there are none, or they are damaged.
+    """
+    if isinstance(source, pl.DataFrame):
+        return source
+    if isinstance(source, Path | str):
+        return rows.read_tables([Path(source)])
+    return pl.concat([read(each) for each in source], how="diagonal_relaxed")
+
+
+def draw(source: Source, figure: str = "accuracy_by_passes") -> Figure:
+    """One figure of rows, the first that they allow of that name; a notebook shows it.
+
+    Raises:
+        ValueError: no figure of that name, or one that these rows do not allow.
+    """
+    if figure not in figures.FIGURES:
+        raise ValueError(nearest(figure, figures.FIGURES, kind="figure"))
+    frame = read(source)
+    if (found := figures.one(frame, figure)) is None:
+        allowed = dict.fromkeys(each.entry.name for each in figures.drawn(frame))
+        raise ValueError(f"these rows do not allow {figure}; they allow {', '.join(allowed) or 'none'}")
+    return found
+
+
+def verify(source: Source, claim: str | None = None) -> list[Judgement]:
+    """The paper's claims judged by rows, or one of them by its id.
+
+    Rows of a folder count what held-out examples add by the outcomes that lie beside them, a frame as assumed.
+
+    Raises:
+        ValueError: no claim of that id, or no rows.
+    """
+    kept = {} if isinstance(source, pl.DataFrame) else outcomes.read_all([Path(source)])
+    judged = claims.judge(read(source), kept)
+    if claim is None:
+        return judged
+    if found := [each for each in judged if each.id == claim]:
+        return found
+    raise ValueError(nearest(claim, [each.id for each in judged], kind="claim"))
+
+
+def check(source: Source, against: Source, *, tolerance: float = curves.TOLERANCE) -> list[Comparison]:
+    """Learning curves compared with those of a reference, as `bench check` compares them.
+
+    Raises:
+        ValueError: no rows, or rows without curves to compare.
+    """
+    return curves.compare(read(source), read(against), tolerance=tolerance)
+
+
+def _address(kind: str | type[Any] | None) -> str | None:
+    """Where a class is found again."""
+    return kind if kind is None or isinstance(kind, str) else f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _text(value: Any) -> str:
+    """A setting as a command line has it."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(_text, value))
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
