@@ -204,7 +204,7 @@ def test_without_the_extra_everything_else_is_there(tmp_path: Path, monkeypatch:
     found = Page(text).tree
     assert "pip install -e '.[report]'" in found.text
     assert len(found.all("script")) == 1 and not [e for e in found.all() if e.attributes.get("class") == "chart"]
-    assert found.all("img") and found.by_id("verdicts-table") and found.by_id("rows-odd-scores")
+    assert found.all("img") and found.by_id("open-table") and found.by_id("rows-odd-scores")
 
 
 def test_with_the_extra_its_library_is_there_once(page: Element) -> None:
