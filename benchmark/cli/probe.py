@@ -33,6 +33,7 @@ def probe_(
     check_whole("--test-examples", tested, 1)
 
     from benchmark.measure.probe import tables as probe_tables
+    from benchmark.rows.text import table_of
     from benchmark.run import sweep
 
     planned = sweep.cells_in(folder)
@@ -49,7 +50,10 @@ def probe_(
         print_json({"environment": described, "probes": table.to_dicts(), "fast_weights": spectra})
         return
     console = terminal()
-    console.print(probe_tables.shown(table).terminal())
+    columns, lines = probe_tables.terminal_table(table)
+    console.print(
+        table_of(columns, lines, title="Share of items that a linear probe of S reads right, mean over seeds")
+    )
     for path in written:
         console.print(str(path), soft_wrap=True, highlight=False)
 

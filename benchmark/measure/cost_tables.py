@@ -37,7 +37,7 @@ def table(rows: Sequence[Row], title: str = "") -> Table:
     for row in rows:
         flops = [amount(row[f"{part}_flops_per_token"]) for part in ("train", "sleep", "wake")]
         times = [_milliseconds(row, f"{part}_{shown_clock(row)}") for part in TIMED]
-        times += [f"{throughput(row):,.0f}"] * ("step_tokens" in row)
+        times += [f"{throughput(row):,.0f}"] if "step_tokens" in row else []
         lines.append([row["window"], row["sleep_passes"], *flops, *(size(row[part]) for part in kept), *times])
     return Table(columns, lines, title)
 

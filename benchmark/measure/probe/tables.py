@@ -8,7 +8,6 @@ import polars as pl
 
 from benchmark import rows
 from benchmark.rows import Column, DamagedFileError, Row, write_atomically
-from benchmark.rows.text import Table
 
 CELL = {
     "suite": Column(kind="str", about="suite the cell was run in, or null"),
@@ -96,8 +95,8 @@ def read(folder: Path, name: str) -> pl.DataFrame:
         raise DamagedFileError(f"{path} is not a table of `bench probe`: {error}") from error
 
 
-def shown(probes: pl.DataFrame) -> Table:
-    """For people: mean accuracy over seeds, a line per step and pass, a control per column."""
+def terminal_table(probes: pl.DataFrame) -> tuple[list[str], list[list[object]]]:
+    """Columns and lines for people: mean accuracy over seeds, a line per step and pass, a control per column."""
     key = ["task", "model", "settings", "difficulty", "kind", "step", "sleep_passes", "pass"]
     shown = ["accuracy", "untrained", "tokens", "majority", "model_accuracy"]
     together = probes.filter(pl.col("block").is_null()).group_by(key, maintain_order=True)
@@ -110,8 +109,7 @@ def shown(probes: pl.DataFrame) -> Table:
         [f"{value:.3f}" if isinstance(value, float) else "-" if value is None else value for value in row]
         for row in mean.select(columns).rows()
     ]
-    title = "Share of items that a linear probe of S reads right, mean over seeds"
-    return Table([names.get(column, column) for column in columns], lines, title)
+    return [names.get(column, column) for column in columns], lines
 
 
 def dictionary() -> str:
