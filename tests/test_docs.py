@@ -13,7 +13,7 @@ from benchmark import rows
 from benchmark.cells.suites import SUITES
 from benchmark.cli import app
 from benchmark.judge import claims, summaries
-from benchmark.measure import cost_tables
+from benchmark.measure import cost_counts
 from benchmark.rows import outcomes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,14 +65,14 @@ def test_the_verdicts_are_those_of_the_rows() -> None:
 
 @pytest.mark.parametrize("name", ["hybrid", "transformer", "ssm"])
 def test_readme_has_the_counted_cost_of_models(name: str) -> None:
-    (line,) = cost_tables.markdown({name: cost_tables.models()[name]}).splitlines()[2:]
+    (line,) = cost_counts.markdown({name: cost_counts.models()[name]}).splitlines()[2:]
     counted = line.removeprefix(f"| `{name}` ")
     assert re.search(rf"^\| `{name}` \|.*{re.escape(counted)}$", README, re.MULTILINE), line
 
 
 @pytest.mark.parametrize("word", ["linear", "titans"])
 def test_readme_has_the_counted_cost_of_update_rules(word: str) -> None:
-    (line,) = cost_tables.markdown({word: cost_tables.rules()[word]}).splitlines()[2:]
+    (line,) = cost_counts.markdown({word: cost_counts.rules()[word]}).splitlines()[2:]
     counted = line.removeprefix(f"| `{word}` ")
     assert re.search(rf"^\| `{word}` \|.*{re.escape(counted)}$", README, re.MULTILINE), line
 

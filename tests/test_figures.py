@@ -17,9 +17,10 @@ import numpy as np
 import polars as pl
 import pytest
 from harness import ROOT, bench
+from matplotlib.figure import Figure
 
 from benchmark import rows
-from benchmark.figures import FIGURES, draw, drawn, style
+from benchmark.figures import FIGURES, Entry, draw, drawn, panels, stale, style
 from benchmark.judge.learning_curve import tokens_to
 from benchmark.rows.studies import Study, studies
 
@@ -172,6 +173,26 @@ def test_every_figure_has_words() -> None:
     for n in (1, 2, 4):
         ends = [study.whole(study.final, n, depth)["exact_match"].mean() for depth in (0, 10)]
         assert f"N = {n} {100 * ends[0]:.1f} % at t = 0, {100 * ends[1]:.1f} % at t = 10" in said
+
+
+def test_a_figure_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def last_loss(study: Study) -> Figure:
+        """The loss at the end: a bar per N."""
+        figure, ((ax, _),) = panels.over(study, [None], title="Loss at the end", size=(3, 2), x="N", y="loss")
+        ax.bar(study.final["n"], study.final["loss"])
+        return figure
+
+    monkeypatch.setattr("benchmark.figures.FIGURES", {"last_loss": Entry(last_loss, lambda study: "Bars of loss.")})
+    frame = table([cell_rows(4, n, 0, window_embedding=on) for n in (1, 2) for on in (True, False)])
+    one, other = drawn(frame)
+    assert one.name == "last_loss-window-embedding-False" and one.title == "Loss at the end"
+    assert (one.caption, one.alt) == (
+        "The loss at the end: a bar per N. Here: window embedding False.",
+        "Bars of loss.",
+    )
+    old = tmp_path / "last_loss-t-4.png"
+    old.touch()
+    assert stale(tmp_path, draw(frame, tmp_path)) == [old] and other.svg != one.svg
 
 
 def test_words_before_any_cell_is_finished() -> None:

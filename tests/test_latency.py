@@ -19,8 +19,9 @@ from baselines.presets import FullCache, LoopedHybrid, PureSSM, SlidingHybrid, T
 from benchmark.cells.cell import Cell, Training, parse_setting
 from benchmark.cells.cost import cost
 from benchmark.figures import cost_figure, style
-from benchmark.measure import cost_tables, latency
-from benchmark.measure.latency import CONTEXT, VOCABULARY, counts, measure
+from benchmark.measure import cost_counts, cost_tables, latency
+from benchmark.measure.cost_tables import CONTEXT
+from benchmark.measure.latency import VOCABULARY, counts, measure
 from tasks.rule110 import Rule110
 
 SIZES: dict[str, Any] = {"d_model": 8, "heads": 2, "mlp_ratio": 1}
@@ -187,11 +188,11 @@ def test_quartiles() -> None:
 
 def test_times_are_ordered_and_both_clocks_ran() -> None:
     (row,) = measure(HYBRID, windows=[4], passes=[2], repeats=3)
-    for what, clock in itertools.product(latency.TIMED, latency.CLOCKS):
+    for what, clock in itertools.product(cost_tables.TIMED, latency.CLOCKS):
         name = f"{what}_{clock}"
         assert 0 < row[f"{name}_q25_s"] <= row[f"{name}_s"] <= row[f"{name}_q75_s"]
-    assert latency.shown_clock(row) == "core"
-    assert latency.shown_clock(row | {"wake_core_s": None}) == "wall"
+    assert cost_tables.shown_clock(row) == "core"
+    assert cost_tables.shown_clock(row | {"wake_core_s": None}) == "wall"
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ def test_a_broken_latency_constraint_is_said() -> None:
 def test_markdown_holds_the_counts() -> None:
     head, rule, *lines = [
         [part.strip() for part in line.split("|")[1:-1]]
-        for line in cost_tables.markdown({"a": HYBRID, "b": SLIDING}).splitlines()
+        for line in cost_counts.markdown({"a": HYBRID, "b": SLIDING}).splitlines()
     ]
     assert {len(line) for line in (head, rule, *lines)} == {7}
     assert [line[0] for line in lines] == ["`a`", "`b`"]
@@ -283,9 +284,9 @@ def test_markdown_holds_the_counts() -> None:
 
 
 def test_the_tables_are_of_every_model_and_rule() -> None:
-    assert list(cost_tables.models()) == list(baselines.MODELS)
-    assert {type(config) for config in cost_tables.models().values()} == {baselines.load(n) for n in baselines.MODELS}
-    assert list(cost_tables.rules()) == list(MIXERS)
+    assert list(cost_counts.models()) == list(baselines.MODELS)
+    assert {type(config) for config in cost_counts.models().values()} == {baselines.load(n) for n in baselines.MODELS}
+    assert list(cost_counts.rules()) == list(MIXERS)
 
 
 # The command

@@ -108,9 +108,12 @@ def _luminance(color: str) -> float:
 
 
 def test_every_claim_is_there_with_its_verdict(page: Element) -> None:
-    lines = page.by_id("verdicts-table").all("tbody")[0].all("tr")
+    judged, rest = (page.by_id(f"{name}-table").all("tbody")[0].all("tr") for name in ("verdicts", "open"))
+    assert judged and rest and all("? not enough" in line.children[1].text for line in rest)
     claims = paper.claims()
-    assert [line.children[0].attributes["data-value"] for line in lines] == [claim.id for claim in claims]
+    order = [claim.id for claim in claims]
+    lines = sorted([*judged, *rest], key=lambda line: order.index(line.children[0].attributes["data-value"]))
+    assert [line.children[0].attributes["data-value"] for line in lines] == order
     for claim, line in zip(claims, lines, strict=True):
         assert claim.claim in line.text and claim.reduced in line.text
         assert line.all("a")[0].attributes["href"] == f"#claim-{claim.id}"
@@ -201,7 +204,7 @@ def test_without_the_extra_everything_else_is_there(tmp_path: Path, monkeypatch:
     found = Page(text).tree
     assert "pip install -e '.[report]'" in found.text
     assert len(found.all("script")) == 1 and not [e for e in found.all() if e.attributes.get("class") == "chart"]
-    assert found.all("img") and found.by_id("verdicts-table") and found.by_id("rows-odd-scores")
+    assert found.all("img") and found.by_id("open-table") and found.by_id("rows-odd-scores")
 
 
 def test_with_the_extra_its_library_is_there_once(page: Element) -> None:

@@ -96,7 +96,7 @@ def test_the_figure_shows_throughput_its_guides_and_the_share_of_the_parallel_pa
     legend = [text.get_text() for box in figure.legends for text in box.get_texts()]
     assert [label.partition("(")[2] for label in legend[:2]] == ["40 %)", "80 %)"], legend
     assert "Forward and backward of 100 tokens" in " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
-    columns, table = cost_tables.terminal_table(rows)
-    assert columns[-1] == "train, tokens/s" and [line[-1] for line in table[:3]] == ["1,000", "500", "167"]
+    table = cost_tables.table(rows)
+    assert table.heads[-1] == "train, tokens/s" and [line[-1] for line in table.lines[:3]] == ["1,000", "500", "167"]
     assert "One parallel pass: 2,500 tokens/s" in " ".join(cost_tables.reading(rows))
     assert "tokens/s" not in " ".join(cost_tables.reading(ROWS))

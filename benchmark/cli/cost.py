@@ -33,7 +33,7 @@ def cost_(
 ) -> None:
     """Count a model's FLOPs and bytes, and time how it wakes, sleeps and trains, for each N and window."""
     if table:
-        from benchmark.measure.cost_tables import markdown, models, rules
+        from benchmark.measure.cost_counts import markdown, models, rules
 
         if model is not None or settings:
             raise ValueError("--table counts every model with its default settings: give neither MODEL nor --set")
@@ -52,7 +52,6 @@ def cost_(
     from benchmark.figures import cost_figure
     from benchmark.measure import cost_tables, latency, throughput
     from benchmark.rows import write_atomically
-    from benchmark.rows.text import table_of
 
     kind = baselines.load(model)
     config = kind(**dict(parse_setting(text, kind()) for text in settings or ()))
@@ -80,8 +79,7 @@ def cost_(
         print_json({"environment": described, "rows": rows})
         return
     console = terminal()
-    columns, lines = cost_tables.terminal_table(rows)
-    console.print(table_of(columns, lines, title=f"{config.name} {rows[0]['settings']}".strip()))
+    console.print(cost_tables.table(rows, f"{config.name} {rows[0]['settings']}".strip()).terminal())
     for line in cost_tables.reading(rows):
         console.print(line, soft_wrap=True, highlight=False)
     for path in (folder / "cost.csv", folder / "environment.json", *figures):

@@ -72,7 +72,7 @@ def rules_words(study: Study) -> str:
 
 
 def evictions(study: Study) -> Figure | None:
-    """The paper's Figure 5: exact match by eviction, one stage or two, a colour per N; a panel per answer.
+    """Exact match by eviction, one stage or two, a colour per N; a panel per answer (the paper's Figure 5).
 
     The paper's own points, where it has some, stand beside the last kind of their eviction.
     """

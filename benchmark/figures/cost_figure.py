@@ -9,8 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator
 
 from benchmark.figures import style
 from benchmark.measure import cost_tables
-from benchmark.measure.cost_tables import timing
-from benchmark.measure.latency import CONTEXT, Row, shown_clock
+from benchmark.measure.cost_tables import CONTEXT, Row, shown_clock, timing
 from benchmark.rows.text import amount
 
 REFERENCE = style.CHANCE_LINE | {"linestyle": (0, (1, 1.5))}

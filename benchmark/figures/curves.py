@@ -11,7 +11,7 @@ from benchmark.rows.studies import Study, label, values
 
 
 def accuracy_by_depth(study: Study) -> Figure | None:
-    """The paper's Figure 2a: exact match against training tokens, a curve per difficulty; a panel per N."""
+    """Exact match against training tokens, a curve per difficulty; a panel per N (the paper's Figure 2a)."""
     if len(study.depths) < 2:
         return None
     looks, passes = style.by_order(study.depths), values(study.scores["n"])
@@ -53,7 +53,7 @@ def accuracy_by_depth_words(study: Study) -> str:
 
 
 def accuracy_by_passes(study: Study) -> Figure | None:
-    """The paper's Figure 2b: exact match against training tokens, a curve per N; a panel per difficulty.
+    """Exact match against training tokens, a curve per N; a panel per difficulty (the paper's Figure 2b).
 
     The paper's own points, where it has some, stand at the right edge.
     """
@@ -72,7 +72,7 @@ def accuracy_by_passes_words(study: Study) -> str:
 
 
 def loss_by_passes(study: Study) -> Figure | None:
-    """The paper's Figure 3: test loss against training tokens, a curve per N; a panel per difficulty."""
+    """Test loss against training tokens, a curve per N; a panel per difficulty (the paper's Figure 3)."""
     if study.scores["loss"].null_count():  # rows that were not written by this trainer
         return None
     title = "Test loss by sleep passes N, against training tokens"
@@ -92,7 +92,7 @@ def loss_by_passes_words(study: Study) -> str:
 
 
 def accuracy_by_flops(study: Study) -> Figure | None:
-    """Figure 2b against training compute, where N passes cost about N times as much per token."""
+    """Exact match against training FLOPs, a curve per N, where N passes cost about N times as much per token."""
     if len(study.passes) < 2:
         return None
     exponent = round(math.log10(style.scale_of(study.scores["train_flops"])))

@@ -16,7 +16,7 @@ _FLOORS = {
 
 
 def accuracy_by_level(study: Study) -> Figure | None:
-    """The paper's Figure 4: exact match at the end of training against difficulty, a curve per N, over the floors.
+    """Exact match at the end of training against difficulty, a curve per N, with the floors (the paper's Figure 4).
 
     The paper's own points, where it has some, stand beside.
     """

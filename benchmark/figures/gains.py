@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -9,9 +10,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from benchmark.figures import panels, style
-from benchmark.judge import learning_curve, statistics
-from benchmark.judge.statistics import Interval
+from benchmark.judge import learning_curve
 from benchmark.rows.studies import Study, values
+
+if TYPE_CHECKING:
+    from benchmark.judge.statistics import Interval  # scipy, which only the drawing needs
 
 EQUAL_TOKENS, EQUAL_FLOPS = "at equal training tokens", "at the training FLOPs of N = 1"
 _EQUAL = (
@@ -28,7 +31,7 @@ class Gain:
     depth: int
     seeds: int
     """That both were trained with."""
-    share: Interval
+    share: "Interval"
     """Mean difference of exact match over those seeds, with its 95 % interval over seeds, paired, and held-out
     examples; infinite for a single seed."""
 
@@ -63,6 +66,8 @@ def gains(study: Study) -> dict[str, list[Gain]]:
 
 def _paired(scores: pl.DataFrame) -> list[Gain]:
     """The gains in scores of one test per cell."""
+    from benchmark.judge import statistics
+
     found = []
     for n in values(scores["n"]):
         for depth in values(scores["depth"]) if n > 1 else ():

@@ -1,18 +1,23 @@
-"""The rows of `bench cost` as CSV, as a table for the terminal, and every model's counts as Markdown."""
+"""The rows of `bench cost` as CSV, as a table for the terminal, and in words; it loads nothing that measures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
-from typing import Any
+from typing import Any, TypeAlias
 
-import baselines
-from baselines.base import ModelConfig
-from baselines.hybrid import MIXERS, Hybrid
-from benchmark.cells.cost import forward_flops
-from benchmark.measure.latency import CONTEXT, TIMED, Row, built, counts, sequence, shown_clock
 from benchmark.rows.text import Table, amount
 
-WINDOW, PASSES = 75, (1, 4)
-"""What the Markdown table counts at."""
+Row: TypeAlias = dict[str, Any]
+"""One case: model, settings and sizes, the fields of `latency.Counts`, and the times of `latency.measure`."""
+
+CONTEXT = 4
+"""Windows that are slept over before the answer."""
+
+TIMED = ("wake", "sleep")
+
+
+def shown_clock(row: Row) -> str:
+    """The clock to show a row by: the thread's where there is one."""
+    return "wall" if row["wake_core_s"] is None else "core"
 
 
 def tidy(rows: Sequence[Row]) -> str:
@@ -20,8 +25,8 @@ def tidy(rows: Sequence[Row]) -> str:
     return Table(list(rows[0]), [list(row.values()) for row in rows]).csv()
 
 
-def terminal_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
-    """Columns and lines for people: counts with metric prefixes, times as median and quartiles in milliseconds."""
+def table(rows: Sequence[Row], title: str = "") -> Table:
+    """For people: counts with metric prefixes, times as median and quartiles in milliseconds."""
     kept = {"fast_weight_bytes": "fast", "kv_bytes": "KV kept", "other_state_bytes": "other"}
     if not any(row["other_state_bytes"] for row in rows):
         del kept["other_state_bytes"]
@@ -32,34 +37,9 @@ def terminal_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
     for row in rows:
         flops = [amount(row[f"{part}_flops_per_token"]) for part in ("train", "sleep", "wake")]
         times = [_milliseconds(row, f"{part}_{shown_clock(row)}") for part in TIMED]
-        times += [f"{throughput(row):,.0f}"] * ("step_tokens" in row)
-        lines.append([row["window"], row["sleep_passes"], *flops, *(_size(row[part]) for part in kept), *times])
-    return columns, lines
-
-
-def models() -> dict[str, ModelConfig]:
-    """Every registered model with its default settings."""
-    return {name: baselines.load(name)() for name in baselines.MODELS}
-
-
-def rules() -> dict[str, ModelConfig]:
-    """The default hybrid with every update rule, by its word in the layout."""
-    return {word: Hybrid(layout=f"attn {word} attn {word}") for word in MIXERS}
-
-
-def markdown(configs: Mapping[str, ModelConfig]) -> str:
-    """What models cost, each under a name, as a Markdown table: counted, not timed."""
-    first, last = PASSES
-    heads = ["model", "parameters", f"FLOPs per token: sleep, N = {first}", f"sleep, N = {last}", "wake"]
-    heads += ["bytes kept: fast weights", "keys and values"]
-    lines = []
-    for name, config in configs.items():
-        one, slept = counts(config, window=WINDOW, passes=first), sequence(WINDOW)[:CONTEXT]
-        more = forward_flops(built(config, WINDOW), slept, last)[0] / (CONTEXT * WINDOW)
-        flops = map(amount, (one.sleep_flops_per_token, more, one.wake_flops_per_token))
-        sizes = map(_size, (one.fast_weight_bytes, one.kv_bytes))
-        lines.append([f"`{name}`", amount(one.parameters), *flops, *sizes])
-    return Table(heads, lines, sides=["---", *["---:"] * 6]).markdown()
+        times += [f"{throughput(row):,.0f}"] if "step_tokens" in row else []
+        lines.append([row["window"], row["sleep_passes"], *flops, *(size(row[part]) for part in kept), *times])
+    return Table(columns, lines, title)
 
 
 def reading(rows: Sequence[Row]) -> list[str]:
@@ -106,5 +86,6 @@ def _milliseconds(row: Row, part: str) -> str:
     return f"{middle} ({low}–{high})"
 
 
-def _size(count: int | None) -> str:
+def size(count: int | None) -> str:
+    """Bytes in words."""
     return "unknown" if count is None else f"{amount(count)}B" if count >= 1000 else f"{count} B"

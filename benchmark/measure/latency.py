@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -23,12 +22,10 @@ from baselines.base import Model, ModelConfig
 from baselines.sleeper import Sleeper
 from benchmark.cells.cost import count, forward_flops, kv_bytes
 from benchmark.forward import Windows
+from benchmark.measure.cost_tables import CONTEXT, TIMED, Row
 from tasks.base import changed, check_whole, nearest
 
 VOCABULARY = 64
-CONTEXT = 4
-"""Windows that are slept over before the answer."""
-
 WARM_UP = 2
 """Rounds before the first that counts."""
 
@@ -37,11 +34,7 @@ ANSWERS = 5
 
 DEVICES = ("cpu", "cuda")
 
-Row: TypeAlias = dict[str, Any]
-"""One case: model, settings and sizes, the fields of `Counts`, and the times of `measure`."""
-
 CLOCKS = ("wall", "core")
-TIMED = ("wake", "sleep")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,11 +172,6 @@ def quartiles(name: str, times: Sequence[float]) -> dict[str, float | None]:
     names = (f"{name}_s", f"{name}_q25_s", f"{name}_q75_s")
     found = np.quantile(times, (0.5, 0.25, 0.75)).tolist() if times else [None] * 3
     return dict(zip(names, found, strict=True))
-
-
-def shown_clock(row: Row) -> str:
-    """The clock to show a row by: the thread's where there is one."""
-    return "wall" if row["wake_core_s"] is None else "core"
 
 
 class Case:

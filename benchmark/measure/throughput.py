@@ -14,7 +14,8 @@ import torch
 
 from baselines.base import Model, ModelConfig
 from benchmark.forward import Batch, Windows, predict, token_losses
-from benchmark.measure.latency import CLOCKS, VOCABULARY, Row, one_thread, quartiles, seconds
+from benchmark.measure.cost_tables import Row
+from benchmark.measure.latency import CLOCKS, VOCABULARY, one_thread, quartiles, seconds
 from tasks.base import check_whole
 
 WARM_UP = 1

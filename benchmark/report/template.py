@@ -43,13 +43,16 @@ def render(
     """
     scripts = [*([library] if library else []), (ASSETS / "report.js").read_text(encoding="utf-8")]
     hashes = " ".join(f"'sha256-{b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+    claims = [verdicts.view(claim) for claim in judged]
     text: str = _template().render(
         title="Do language models gain by sleeping?",
         policy=Markup(f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}"),
         style=_own((ASSETS / "report.css").read_text(encoding="utf-8")),
         scripts=[_own(script) for script in scripts],
         sections=sections,
-        claims=[verdicts.view(claim) for claim in judged],
+        claims=claims,
+        judged=[claim for claim in claims if claim["study"]],
+        open=[claim for claim in claims if not claim["study"]],
         controls={control["letter"]: control["name"] for claim in judged for control in claim["controls"]},
         verdicts=verdicts.VERDICTS,
         signs=verdicts.STATUSES,

@@ -1,0 +1,39 @@
+"""What every model and update rule costs, counted and not timed, as a Markdown table."""
+
+from collections.abc import Mapping
+
+import baselines
+from baselines.base import ModelConfig
+from baselines.hybrid import MIXERS, Hybrid
+from benchmark.cells.cost import forward_flops
+from benchmark.measure.cost_tables import CONTEXT, size
+from benchmark.measure.latency import built, counts, sequence
+from benchmark.rows.text import Table, amount
+
+WINDOW, PASSES = 75, (1, 4)
+"""What is counted at."""
+
+
+def models() -> dict[str, ModelConfig]:
+    """Every registered model with its default settings."""
+    return {name: baselines.load(name)() for name in baselines.MODELS}
+
+
+def rules() -> dict[str, ModelConfig]:
+    """The default hybrid with every update rule, by its word in the layout."""
+    return {word: Hybrid(layout=f"attn {word} attn {word}") for word in MIXERS}
+
+
+def markdown(configs: Mapping[str, ModelConfig]) -> str:
+    """What models cost, each under a name, as a Markdown table: counted, not timed."""
+    first, last = PASSES
+    heads = ["model", "parameters", f"FLOPs per token: sleep, N = {first}", f"sleep, N = {last}", "wake"]
+    heads += ["bytes kept: fast weights", "keys and values"]
+    lines = []
+    for name, config in configs.items():
+        one, slept = counts(config, window=WINDOW, passes=first), sequence(WINDOW)[:CONTEXT]
+        more = forward_flops(built(config, WINDOW), slept, last)[0] / (CONTEXT * WINDOW)
+        flops = map(amount, (one.sleep_flops_per_token, more, one.wake_flops_per_token))
+        sizes = map(size, (one.fast_weight_bytes, one.kv_bytes))
+        lines.append([f"`{name}`", amount(one.parameters), *flops, *sizes])
+    return Table(heads, lines, sides=["---", *["---:"] * 6]).markdown()
