@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli import audit, check, cost, probe, reference, report, results, seeds, speed, tasks, verify
+from benchmark.cli import audit, check, checking, cost, probe, reference, report, results, seeds, speed, tasks, verify
 from benchmark.cli.console import FAILED, USER_ERROR, Json, Settings, numbers, print_json, terminal
 
 if TYPE_CHECKING:
@@ -221,6 +221,7 @@ app.command("reference")(reference.reference_)
 app.command("speed")(speed.speed_)
 app.command("verify")(verify.verify_)
 app.command("check")(check.check_)
+app.command("check-model")(checking.check_model)
 app.command("seeds")(seeds.seeds_)
 app.command("report")(report.report_)
 
