@@ -38,7 +38,7 @@ def terminal_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
     for row in rows:
         flops = [amount(row[f"{part}_flops_per_token"]) for part in ("train", "sleep", "wake")]
         times = [_milliseconds(row, f"{part}_{shown_clock(row)}") for part in TIMED]
-        times += [f"{throughput(row):,.0f}"] * ("step_tokens" in row)
+        times += [f"{throughput(row):,.0f}"] if "step_tokens" in row else []
         lines.append([row["window"], row["sleep_passes"], *flops, *(_size(row[part]) for part in kept), *times])
     return columns, lines
 

@@ -9,9 +9,8 @@ import polars as pl
 
 from benchmark import rows
 from benchmark.cells import suites
-from benchmark.judge import claims
-from benchmark.report import claims as report_claims
-from benchmark.report import interactive, inventory, skeleton
+from benchmark.judge import claims as verdicts
+from benchmark.report import claims, interactive, inventory, skeleton
 from benchmark.report.markup import Html, element, slug
 from benchmark.report.suite import Source, section
 from benchmark.rows import outcomes
@@ -100,8 +99,8 @@ def page(found: Sequence[Source]) -> str:
     """The page of some sources."""
     every = pl.concat([source.frame for source in found], how="diagonal_relaxed")
     known = {key: outcome for source in found for key, outcome in source.outcomes.items()}
-    judgements = claims.judge(every, known)
-    judged, counts = [judgement.as_dict() for judgement in judgements], claims.counts(judgements)
+    judgements = verdicts.judge(every, known)
+    judged, counts = [judgement.as_dict() for judgement in judgements], verdicts.counts(judgements)
     curves = interactive.available()
     sections = [section(source, interactive.chart(source.frame) if curves else None) for source in found]
     contents = [
@@ -116,14 +115,14 @@ def page(found: Sequence[Source]) -> str:
         element(
             "section",
             element("h2", "Verdicts", id="verdicts"),
-            report_claims.tiles(counts["empirical"]),
-            report_claims.by_construction(counts["construction"]),
-            report_claims.overview(judged),
+            claims.tiles(counts["empirical"]),
+            claims.by_construction(counts["construction"]),
+            claims.overview(judged),
             aria_labelledby="verdicts",
         ),
         _part("reading", "How to read this", skeleton.how_to_read(curves)),
         *sections,
-        _part("claims", "Claims one by one", report_claims.details(judged)),
+        _part("claims", "Claims one by one", claims.details(judged)),
         _part("columns", "Columns of the rows", skeleton.dictionary()),
     ]
     return skeleton.page(contents, body, interactive.library() if curves else None)
