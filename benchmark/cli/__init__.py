@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli import audit, check, checking, cost, probe, reference, report, results, seeds, speed, tasks, verify
+from benchmark.cli import (
+    audit,
+    check,
+    checking,
+    cost,
+    evaluating,
+    probe,
+    reference,
+    report,
+    results,
+    seeds,
+    speed,
+    tasks,
+    verify,
+)
 from benchmark.cli.console import FAILED, USER_ERROR, Json, Outlet, Settings, numbers, print_json, terminal
 
 if TYPE_CHECKING:
@@ -248,6 +262,7 @@ app.command("gallery")(tasks.gallery_)
 app.command("hardness")(tasks.hardness_)
 app.command("cost")(cost.cost_)
 app.command("audit")(audit.audit_)
+app.command("evaluate")(evaluating.evaluate_)
 app.command("probe")(probe.probe_)
 app.command("reference")(reference.reference_)
 app.command("speed")(speed.speed_)
