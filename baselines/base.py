@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from baselines.tables import maps
+
 
 @dataclass(frozen=True, kw_only=True)
 class State:
@@ -113,10 +115,10 @@ class Model(nn.Module, ABC):
     def matrices(self) -> list[Tensor]:
         """Weights of the linear maps between features, which Muon trains; AdamW trains every other parameter.
 
-        The default takes every `nn.Linear` but the output layer, called `head`. Embeddings and the head are tables
-        looked up by token and convolution taps are no matrices at all: orthogonalised updates make no sense for them.
+        The default takes the weight of every `nn.Linear`, and of what maps features like one, each once, but no table
+        that is looked up by token: orthogonalised updates make no sense for those. `baselines.tables` knows them.
         """
-        return [m.weight for name, m in self.named_modules() if isinstance(m, nn.Linear) and name != "head"]
+        return maps(self)
 
     def memory(self) -> list[nn.Parameter]:
         """Parameters of the fast-weight layers, which the first of two training stages trains alone; here none."""

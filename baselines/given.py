@@ -6,7 +6,8 @@ import os
 import sys
 import traceback
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from baselines import MODELS, contract
 from baselines.base import Model, ModelConfig
 
 FOLDER = "SLEEPBENCH_FOLDER"
@@ -22,7 +24,7 @@ FOLDER = "SLEEPBENCH_FOLDER"
 A worker runs elsewhere and is told by it. Last, so that no file that happens to lie there hides an installed module.
 """
 
-_OURS = ("baselines", "benchmark", "importlib")
+_OURS = ("baselines", "benchmark", "importlib", "torch")
 
 
 def given(path: str) -> type[ModelConfig]:
@@ -90,24 +92,45 @@ def checked(kind: type[ModelConfig], what: str) -> type[ModelConfig]:
 def attempt(config: ModelConfig, *, vocab_size: int, window: int, seq_len: int) -> None:
     """Build the model once and drop it, so that a model that cannot be built is refused before anything begins.
 
+    A model from outside the registry must keep the contract in its calls, too.
+
     Raises:
-        ValueError: it cannot; where it raised something else, the message ends with its own traceback.
+        ValueError: it cannot; where its own code raised, the message ends with its own traceback.
     """
-    with torch.random.fork_rng(devices=[]):
-        try:
-            config.build(vocab_size=vocab_size, window=window, seq_len=seq_len)
-        except ValueError:
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with own_errors(f"model {config.name!r}: building it raised"):
+            model = config.build(vocab_size=vocab_size, window=window, seq_len=seq_len)
+        if config.name not in MODELS:
+            with own_errors(f"model {config.name!r}: running it raised"):
+                contract.check(model, vocab_size=vocab_size, window=min(window, seq_len))
+
+
+@contextmanager
+def own_errors(what: str) -> Iterator[None]:
+    """Turn an error of a user's code into a ValueError that says `what` and ends with its own traceback.
+
+    A ValueError of this project's code passes as it is: its message was written for the user.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ValueError) and _first_frame(error) is None:
             raise
-        except Exception as error:
-            raise ValueError(f"model {config.name!r}: building it raised\n{their_traceback(error)}") from error
+        raise ValueError(f"{what}\n{their_traceback(error)}") from error
 
 
 def their_traceback(error: Exception) -> str:
-    """The traceback of an error from the first frame that is not this project's or the import system's."""
+    """The traceback of an error from the first frame that is not this project's, torch's or the import system's."""
+    frame = _first_frame(error)
+    return "".join(traceback.format_exception(type(error), error, frame, chain=False)).rstrip()
+
+
+def _first_frame(error: Exception) -> types.TracebackType | None:
+    """The first frame of an error that is in a user's code; None if there is none."""
     frame = error.__traceback__
     while frame and frame.tb_frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         frame = frame.tb_next
-    return "".join(traceback.format_exception(type(error), error, frame, chain=False)).rstrip()
+    return frame
 
 
 def _renamed(kind: type[ModelConfig], path: str) -> type[ModelConfig]:

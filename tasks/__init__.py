@@ -40,7 +40,10 @@ def available() -> dict[str, str]:
 
 
 def load(name: str) -> "type[Task]":
-    """The class of the task `name`, imported only now, so one broken task cannot break the others.
+    """The class of a task, imported only now, so one broken task cannot break the others.
+
+    Args:
+        name: A name of `available()`, or "package.module:Class" (`tasks.given`).
 
     Raises:
         ValueError: unknown name (the message lists the valid ones and the nearest), a module that cannot be imported,
@@ -48,9 +51,13 @@ def load(name: str) -> "type[Task]":
     """
     from tasks.base import Task, nearest
 
+    if ":" in name:
+        from tasks.given import given
+
+        return given(name)
     tasks = available()
     if name not in tasks:
-        raise ValueError(nearest(name, tasks, kind="task"))
+        raise ValueError(nearest(name, (*tasks, "package.module:Class"), kind="task"))
     module, _, attribute = tasks[name].partition(":")
     try:
         task = getattr(importlib.import_module(module), attribute, None)

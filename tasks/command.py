@@ -8,8 +8,7 @@ from dataclasses import MISSING, fields
 from typing import NoReturn
 
 from tasks.base import SPLITS, Task
-from tasks.settings import described, parse
-from tasks.settings import kinds as settings_kinds
+from tasks.values import described, kinds_of, parse
 
 
 class _Parser(argparse.ArgumentParser):
@@ -23,7 +22,7 @@ def main(task: type[Task], arguments: Sequence[str] | None = None) -> None:
     parser = _Parser(prog=f"python -m tasks.{task.name}", allow_abbrev=False)
     parser.description = inspect.getdoc(task)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    kinds = settings_kinds(task)
+    kinds = kinds_of(task)
     for field in fields(task):
         assert field.default is not MISSING, "a task draws an example of itself without being told anything"
         option = f"--{field.name.replace('_', '-')}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -551,6 +552,56 @@ def test_the_world_is_put_back() -> None:
 
 SET = [a for name, value in SIZES.items() for a in ("--set", f"{name}={value}")]
 QUICK = ["--window", "4", "--windows", "3", *SET]
+
+
+class Makers(OrderedDict[str, Any]):
+    """As transformers keeps its activations: classes are stored, what is read is an object made of one."""
+
+    def __getitem__(self, name: str) -> Any:
+        return super().__getitem__(name)()
+
+
+class Recent(list[int]):
+    """A list that refuses what a plain one takes."""
+
+    def extend(self, _: Any) -> None:
+        raise TypeError("one at a time")
+
+
+class WithContainers(Plain):
+    makers, recent = Makers(relu=nn.ReLU, tanh=nn.Tanh), Recent([1, 2])
+
+    def hide(self, tokens: Tensor) -> None:
+        self.recent.append(int(tokens[0, 0]))
+        self.makers["tanh"](torch.zeros(1))
+
+
+def test_containers_of_classes_of_their_own_survive() -> None:
+    WithContainers.makers.move_to_end("relu")
+    found = audited(Planted(kind=WithContainers))
+    assert found.passed, found.leaks
+    assert [note.partition(";")[0] for note in found.notes] == [
+        "evicted tokens change WithContainers.recent (class attribute)"
+    ]
+    assert list(WithContainers.makers.items()) == [("tanh", nn.Tanh), ("relu", nn.ReLU)]
+    assert WithContainers.recent == [1, 2]
+
+
+class SingleState(Plain):
+    """Its state is of single precision whatever its weights are, and its layers take no other."""
+
+    def start(self, batch: int) -> State:
+        return State(fast_weights=(torch.zeros(batch, 4),))
+
+    def features(self, tokens: Tensor, memory: Tensor) -> Tensor:
+        return super().features(tokens, self.body(memory))
+
+
+def test_a_state_of_single_precision_is_audited_in_it() -> None:
+    found = audited(Planted(kind=SingleState))
+    assert found.passed, found.leaks
+    assert found.notes == ["asked in single precision: the model does not run in double"]
+    assert found.state_bytes == (16, 16, 16, 16)
 
 
 def test_the_command_says_what_was_found() -> None:

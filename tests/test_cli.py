@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from harness import Done, bench, real_bench
+from harness import Done, bench, real_bench, start
 from rich.console import Console
 
 from benchmark import environment, rows
@@ -352,6 +352,18 @@ def test_bad_input_through_the_command_itself(tmp_path: Path) -> None:
     assert done.err.startswith("bench: unknown suite 'pases'; valid: quick")
     assert done.err.endswith("did you mean 'passes'?\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_reader_that_goes_leaves_the_exit_code(tmp_path: Path) -> None:
+    """As `head` does: no message, and the code that the command would have ended with."""
+    for command, code in ((["list"], 0), (["show", "quick", "--scale", "tiny", "--json"], 0), (["show", "nope"], 2)):
+        process = start(*command, cwd=tmp_path)
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        _, err = process.communicate(timeout=100)
+        assert process.returncode == code
+        assert err.startswith("bench: unknown suite") if code else not err
 
 
 def test_a_file_in_the_way_of_the_output_folder(tmp_path: Path) -> None:

@@ -329,6 +329,13 @@ def test_the_command_writes_table_rows_and_figure(tmp_path: Path) -> None:
     assert described["command"].startswith("bench cost hybrid --windows 4,6")
 
 
+def test_without_training_steps_the_table_has_no_speed_of_training(tmp_path: Path) -> None:
+    done = bench("cost", "hybrid", *TINY, "--step-repeats", 0, "--out", tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert "sleep, ms" in done.out and "tokens/s" not in done.out
+    assert not (tmp_path / "throughput.png").exists()
+
+
 def test_the_command_prints_json(tmp_path: Path) -> None:
     done = bench("cost", "sliding", *TINY, "--json", "--out", tmp_path)
     printed = json.loads(done.out)
@@ -343,7 +350,7 @@ def test_the_command_prints_json(tmp_path: Path) -> None:
         (["hybrid", "--sleep-passes", "0"], "--sleep-passes must be a whole number >= 1; given 0"),
         (
             ["hybrid", "--windows", "4,x"],
-            "--windows takes whole numbers separated by commas, such as 1,2,4; given '4,x'",
+            "--windows takes whole numbers separated by commas, such as 1,2,4 or 0-4; given '4,x'",
         ),
         (["sliding", "--windows", "1"], "L = 1 keeps none"),
         (["hybrid", "--set", "d_modle=8"], "'d_model'"),

@@ -2,18 +2,19 @@
 
 import copy
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from conftest import Build
+from conftest import VOCABULARY, Build
 from torch import Tensor, nn
 
 from baselines.base import Model, ModelConfig
 from baselines.hybrid import Hybrid
 from benchmark.cells.cell import Training
-from benchmark.run.optimizer import MuonAdamW
+from benchmark.run.optimizer import MuonAdamW, split
 
 TRAINING = Training(tokens=1, muon_lr=0.02, adam_lr=3e-3, weight_decay=0.1, clip=1.0)
 
@@ -49,16 +50,114 @@ def test_every_parameter_has_one_optimizer(config: ModelConfig, build: Build) ->
 
 
 def test_muon_trains_the_maps_between_features(config: ModelConfig, build: Build) -> None:
+    """The parameters and their order, which the bits of a run depend on: each linear layer but the head."""
     model = build(config)
-    found = groups(MuonAdamW(model, TRAINING))
-    muon = {id(p) for p in found.get("Muon", [])}
-    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    head = dict(model.named_modules()).get("head")
-    if isinstance(head, nn.Linear):
-        tables.add(id(head.weight))
-    maps = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)} - tables
-    assert tables
-    assert muon == maps
+    linear = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
+    expected = [m.weight for name, m in linear.items() if name != "head"]
+    muon = groups(MuonAdamW(model, TRAINING)).get("Muon", [])
+    assert "head" in linear
+    assert list(map(id, muon)) == list(map(id, expected))
+
+
+class Conv1D(nn.Module):
+    """As in transformers: y = x W + b with W [in, out]."""
+
+    def __init__(self, nf: int, nx: int) -> None:
+        super().__init__()
+        self.nf = nf
+        self.weight = nn.Parameter(torch.randn(nx, nf))
+        self.bias = nn.Parameter(torch.zeros(nf))
+
+
+class Foreign(nn.Module):
+    """Layers under names that this project does not use; each case adds what it is about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wte, self.mlp = nn.Embedding(VOCABULARY, 4), nn.Linear(4, 4, bias=False)
+
+
+def _never(*_: Any) -> Any:
+    raise NotImplementedError
+
+
+class Wrapped(Model):
+    """Another project's network as a model, as its users wrap it."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    start = sleep = wake = _never
+
+
+def tied() -> nn.Module:
+    net = Foreign()
+    net.lm_head = nn.Linear(4, VOCABULARY, bias=False)
+    net.lm_head.weight = net.wte.weight
+    net.last = nn.Linear(4, 4, bias=False)
+    return net
+
+
+def untied() -> nn.Module:
+    net = Foreign()
+    net.out = nn.Linear(4, VOCABULARY)
+    return net
+
+
+def declared() -> nn.Module:
+    net = Foreign()
+    net.lm_head = nn.Linear(4, VOCABULARY + 1)
+    net.get_output_embeddings = lambda: net.lm_head
+    net.last = nn.Linear(4, 4, bias=False)
+    return net
+
+
+def shared() -> nn.Module:
+    net = Foreign()
+    net.again = nn.Linear(4, 4, bias=False)
+    net.again.weight = net.mlp.weight
+    return net
+
+
+def convolved() -> nn.Module:
+    net = Foreign()
+    net.c_attn = Conv1D(12, 4)
+    net.taps = nn.Conv1d(4, 4, 3)
+    return net
+
+
+def normalised() -> nn.Module:
+    net = Foreign()
+    net.computed = nn.utils.parametrizations.weight_norm(nn.Linear(4, 4))
+    return net
+
+
+@pytest.mark.parametrize(
+    ("make", "muon"),
+    [
+        (Foreign, ["mlp"]),
+        (tied, ["mlp", "last"]),
+        (untied, ["mlp"]),
+        (declared, ["mlp", "last"]),
+        (shared, ["mlp"]),
+        (convolved, ["mlp", "c_attn"]),
+        (normalised, ["mlp"]),
+    ],
+)
+def test_tables_and_maps_are_known_by_what_they_are(make: Callable[[], nn.Module], muon: list[str]) -> None:
+    model = Wrapped(make())
+    names = {id(p): name for name, p in model.named_parameters()}
+    matrices, rest = split(model)
+    assert [names[id(p)] for p in matrices] == [f"net.{name}.weight" for name in muon]
+    assert len(matrices) + len(rest) == len(list(model.parameters()))
+
+
+def test_a_weight_that_a_model_names_twice_is_stepped_once(build: Build) -> None:
+    model = build(Hybrid(layout="gdn", d_model=8, heads=2))
+    once = split(model)[0]
+    model.matrices = lambda: once + once  # type: ignore[method-assign]
+    assert [id(p) for p in groups(MuonAdamW(model, TRAINING))["Muon"]] == [id(p) for p in once]
 
 
 def test_the_split_of_the_hybrid(build: Build) -> None:

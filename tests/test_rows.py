@@ -229,6 +229,16 @@ def test_a_path_is_no_pattern(folder: str, tmp_path: Path) -> None:
     assert outcomes.read(tmp_path / folder) == {}
 
 
+@pytest.mark.parametrize(("column", "value"), [("exact_match", "high"), ("seed", "0"), ("task", 3)])
+def test_a_column_of_another_type_is_named(tmp_path: Path, column: str, value: object) -> None:
+    path = tmp_path / "rows.parquet"
+    rows.table(SAMPLE).with_columns(pl.lit(value).alias(column)).write_parquet(path)
+    with pytest.raises(
+        DamagedFileError, match=f"not a table of rows: column {column} is of (numbers|texts), and holds"
+    ):
+        rows.read_table(path)
+
+
 def test_rows_of_version_1_read_as_if_written_now(tmp_path: Path) -> None:
     """Alone, and in a file with newer ones; what else they say stays."""
     old = row(1, chance=0.25, exact_match=0.5) | {"schema_version": 1}

@@ -1,11 +1,14 @@
 """The two-stage recipe, and tests at other difficulties than the trained one."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 from harness import comparable, small
 
+from baselines.hybrid import Hybrid
+from baselines.sleeper import Sleeper
 from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.forward import Batch, predict
@@ -36,6 +39,29 @@ def test_first_only_the_fast_weight_layers_learn_then_all(tmp_path: Path) -> Non
             assert changed == mixers
     after = values(stages)
     assert all(not torch.equal(after[name], before[name]) for name in before)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frozen(Hybrid):
+    """A hybrid whose embedding and some fast-weight parameters are not to be trained."""
+
+    def build(self, *, vocab_size: int, window: int, seq_len: int) -> Sleeper:
+        model = super().build(vocab_size=vocab_size, window=window, seq_len=seq_len)
+        for name in ("embedding", "blocks.0.mixer.gates"):
+            model.get_submodule(name).requires_grad_(False)
+        return model
+
+
+def test_what_a_model_has_frozen_stays_frozen_in_both_stages(tmp_path: Path) -> None:
+    cell = small(hard_share=0.5)
+    cell = replace(cell, model=Frozen(layout="gdn gdn", d_model=8, heads=2, mlp_ratio=1))
+    stages = Trainer(cell, tmp_path)
+    before, frozen = values(stages), {n for n, p in stages.model.named_parameters() if not p.requires_grad}
+    for batch in stages.batches(0):
+        stages.train_step(batch)
+        stages.step += 1
+    assert {name for name, value in values(stages).items() if torch.equal(value, before[name])} == frozen
+    assert stages.cost.parameters == sum(v.numel() for name, v in before.items() if name not in frozen)
 
 
 def test_the_first_stage_evicts_everything(tmp_path: Path) -> None:

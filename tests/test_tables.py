@@ -299,5 +299,14 @@ def test_docstrings_are_read_over_lines_classes_and_sections() -> None:
     assert dictionary.documented(type("Bare", (), {"__dataclass_fields__": {}})) == {}
 
 
+@pytest.mark.parametrize("command", ["figures", "table", "verify", "report"])
+def test_a_table_without_rows_is_refused_by_name(command: str, tmp_path: Path) -> None:
+    rows.read_table(OLD).clear().write_parquet(tmp_path / "rows.parquet")
+    done = bench(command, tmp_path, *(["--out", tmp_path / "out"] if command in ("figures", "report") else []))
+    assert (done.code, done.out) == (2, "")
+    assert f"no rows in {tmp_path}" in done.err and len(done.err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_rows_without_a_finished_cell_make_an_empty_table() -> None:
     assert summary(rows.table(cell(1, 0, [0.5]))).is_empty()

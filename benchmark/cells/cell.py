@@ -13,8 +13,8 @@ import baselines
 import tasks
 from baselines.base import ModelConfig
 from benchmark.rows import COLUMNS
-from tasks import settings
 from tasks.base import Task, changed, check_whole, nearest
+from tasks.values import LARGEST, kinds_of, parse
 
 PRECISIONS = ("fp32", "bf16")
 TEST_SPLITS = ("test", "validation")
@@ -34,7 +34,7 @@ class Training:
             the first stage of the paper's two-stage recipe for sliding windows. The second trains everything. FLOPs are
             counted as if all steps did.
         test_passes: Values of N to test with; empty means the trained one.
-        test_at: Difficulties to test at, for a task whose difficulty is one of its settings; empty means its own.
+        test_at: Difficulties to test at, each as a task of it alone; empty means the task's own.
         muon_lr: Learning rate of the matrices inside blocks (Muon).
         adam_lr: Learning rate of everything else (AdamW).
         weight_decay: Decoupled decay, both optimizers.
@@ -99,8 +99,12 @@ class Cell:
     variant: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a negative seed, and settings whose names rows could not tell apart."""
+        """Refuse a negative seed, what no row can hold, and settings whose names rows could not tell apart."""
         check_whole("seed", self.seed, 0)
+        for name, value in {**self.axes, "seed": self.seed}.items():
+            for part in value if isinstance(value, tuple) else (value,):
+                if isinstance(part, int) and abs(part) > LARGEST:
+                    raise ValueError(f"{name}: the largest whole number that rows hold is {LARGEST}; given {part}")
         names = [f.name for part in self.parts() for f in fields(part)]
         if doubled := sorted({n for n in names if names.count(n) > 1 or n in COLUMNS}):
             raise ValueError(
@@ -214,13 +218,22 @@ def parse_setting(text: str, *holders: Cell | Task | ModelConfig) -> tuple[str, 
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"a setting is written name=value; given {text!r}")
+    return name, parse(name, value, kind_of(name, *holders))
+
+
+def kind_of(name: str, *holders: Cell | Task | ModelConfig) -> Any:
+    """The type of a setting.
+
+    Raises:
+        ValueError: none of the holders has it.
+    """
     parts = [part for held in holders for part in (held.parts() if isinstance(held, Cell) else (held,))]
-    kinds = {name: kind for part in parts for name, kind in settings.kinds(type(part)).items()}
+    kinds = {name: kind for part in parts for name, kind in kinds_of(type(part)).items()}
     if any(isinstance(held, Cell) for held in holders):
         kinds["seed"] = int
     if name not in kinds:
         raise ValueError(nearest(name, sorted(kinds), kind="setting"))
-    return name, settings.parse(name, value, kinds[name])
+    return kinds[name]
 
 
 def _part(kind: type[Any], data: dict[str, Any]) -> Any:

@@ -70,7 +70,7 @@ def _cost(config: ModelConfig, vocab_size: int, window: int, windows: Windows, p
         sleep_flops, wake_flops, state = forward_flops(model, windows, passes)
     evicted = sum(stop - start for start, stop, asked in windows if not asked)
     return Cost(
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         train_flops=train.get_total_flops(),
         sleep_flops=sleep_flops,
         wake_flops=wake_flops,

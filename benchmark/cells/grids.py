@@ -52,6 +52,16 @@ class Grid:
         chosen = {name: tuple(dict.fromkeys(values)) for name, values in axes.items() if values is not None}
         return replace(self, axes=self.axes | chosen)
 
+    def swept(self, axes: Mapping[str, tuple[Any, ...]]) -> "Grid":
+        """The same grid through other values of some settings; a setting that was no axis comes after the seed."""
+        first = {name: self.axes[name] for name in ("seed",) if name in self.axes}
+        new = {name: values for name, values in axes.items() if name not in self.axes}
+        return replace(self, axes={**first, **new, **self.axes, **axes})
+
+    def tested_at(self, levels: Sequence[int]) -> "Grid":
+        """The same grid tested at these difficulties alone."""
+        return replace(self, base=self.base.with_settings({"test_at": tuple(dict.fromkeys(levels))}))
+
     def only(self, variants: Sequence[str]) -> "Grid":
         """The same grid with these variants alone.
 
@@ -141,6 +151,27 @@ class Plan:
             if values is not None and name not in self.axes:
                 raise ValueError(nearest(name, self.axes, kind="axis of this suite"))
         return Plan(tuple(g.narrowed(**{n: v for n, v in axes.items() if n in g.axes}) for g in self.grids))
+
+    def swept(self, axes: Mapping[str, tuple[Any, ...]]) -> "Plan":
+        """Every grid through the values of those settings that it has.
+
+        Raises:
+            ValueError: a setting that no grid has.
+        """
+        return Plan(tuple(grid.swept(own) for grid, own in zip(self.grids, _each(dict(axes), self.bases), strict=True)))
+
+    def tested_at(self, axis: str, levels: Sequence[int] | None) -> "Plan":
+        """The grids of tasks of an axis, such as "hops", tested at these difficulties alone; None leaves all.
+
+        Raises:
+            ValueError: no task has that axis.
+        """
+        axes = list(dict.fromkeys(base.task.axis for base in self.bases))
+        if levels is not None and axis not in axes:
+            raise ValueError(f"no task of this suite counts {axis}; the difficulty here is {' or '.join(axes)}")
+        return Plan(
+            tuple(g.tested_at(levels) if levels is not None and g.base.task.axis == axis else g for g in self.grids)
+        )
 
     def only(self, variants: Sequence[str] | None) -> "Plan":
         """Every grid with these variants alone; None leaves all.

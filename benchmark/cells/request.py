@@ -5,13 +5,15 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, get_origin
 
 import baselines
 import tasks
 from baselines.given import attempt
-from benchmark.cells.cell import parse_setting
+from benchmark.cells.cell import Cell, kind_of, parse_setting
 from benchmark.cells.grids import Plan
 from benchmark.cells.suites import suite
+from tasks.values import numbers, parse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +23,14 @@ class Request:
     Attributes:
         suite: Name of the suite.
         scale: Name of the scale.
-        task: Another task, by name.
+        task: Another task, by name or `package.module:Class`.
         model: Another model, by name or `package.module:factory`.
         seeds: Only these seeds; None leaves the suite's, as with the two below.
         sleep_passes: Only these N.
         rollout_steps: Only these depths t of Rule 110.
+        hops: Tested at these numbers of hops k alone, of tasks that count them.
+        operations: The same of operations.
+        axes: Settings to run through, each `name=value,value`.
         variants: Only these variants of the suite.
         settings: Changed settings, each `name=value`.
     """
@@ -37,6 +42,9 @@ class Request:
     seeds: Sequence[int] | None = None
     sleep_passes: Sequence[int] | None = None
     rollout_steps: Sequence[int] | None = None
+    hops: Sequence[int] | None = None
+    operations: Sequence[int] | None = None
+    axes: Sequence[str] = ()
     variants: Sequence[str] | None = None
     settings: Sequence[str] = ()
 
@@ -57,6 +65,8 @@ class Request:
                 attempt(base.model, vocab_size=base.task.vocab_size, window=base.task.window, seq_len=base.task.seq_len)
         elif changes:
             plan = plan.with_settings(changes)
+        plan = plan.swept(dict(_axis(text, plan.bases) for text in self.axes))
+        plan = plan.tested_at("hops", self.hops).tested_at("operations", self.operations)
         plan = plan.narrowed(seed=self.seeds, sleep_passes=self.sleep_passes, rollout_steps=self.rollout_steps)
         return plan.only(self.variants)
 
@@ -85,8 +95,27 @@ class Request:
             "--seeds": self.seeds,
             "--sleep-passes": self.sleep_passes,
             "--rollout-steps": self.rollout_steps,
+            "--hops": self.hops,
+            "--operations": self.operations,
             "--variants": self.variants,
         }
         for option, chosen in lists.items():
             words += [option, ",".join(map(str, chosen))] if chosen is not None else []
+        words += [word for text in self.axes for word in ("--axis", text)]
         return shlex.join(words + [word for text in self.settings for word in ("--set", text)])
+
+
+def _axis(text: str, bases: Sequence[Cell]) -> tuple[str, tuple[Any, ...]]:
+    """`name=value,value` from a command line, ranges of whole numbers as FIRST-LAST.
+
+    Raises:
+        ValueError: it is written otherwise, no cell has the setting, or a value of it is a list itself.
+    """
+    name, equals, values = text.partition("=")
+    if not (equals and values):
+        raise ValueError(f"an axis is written name=value,value; given {text!r}")
+    kind = kind_of(name, *bases)
+    if get_origin(kind) is tuple:
+        raise ValueError(f"{name} is a list itself: --set {name}={values} gives it one, and no axis runs through it")
+    chosen = numbers(name, values) if kind is int else [parse(name, part.strip(), kind) for part in values.split(",")]
+    return name, tuple(dict.fromkeys(chosen))

@@ -1,5 +1,6 @@
 """The `bench` command: each command a few lines over a function; heavy imports wait until a command needs them."""
 
+import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -7,8 +8,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli import audit, check, cost, probe, reference, report, results, seeds, speed, tasks, verify
-from benchmark.cli.console import FAILED, USER_ERROR, Json, Settings, numbers, prepare_process, print_json, terminal
+from benchmark.cli import (
+    audit,
+    check,
+    checking,
+    cost,
+    evaluating,
+    probe,
+    reference,
+    report,
+    results,
+    seeds,
+    speed,
+    tasks,
+    verify,
+)
+from benchmark.cli.console import (
+    FAILED,
+    USER_ERROR,
+    Json,
+    Outlet,
+    Settings,
+    numbers,
+    prepare_process,
+    print_json,
+    terminal,
+)
 
 if TYPE_CHECKING:
     from benchmark.cells.request import Request
@@ -22,7 +47,10 @@ app = typer.Typer(
 
 SuiteName = Annotated[str, typer.Argument(metavar="[SUITE]", help="A suite; `bench list` names them.")]
 Scale = Annotated[str, typer.Option(help="tiny (seconds), cpu (at most 1 to 2 hours on 2 cores), gpu, paper.")]
-TaskName = Annotated[str | None, typer.Option("--task", metavar="NAME", help="Another task: one of `bench list`.")]
+TaskName = Annotated[
+    str | None,
+    typer.Option("--task", metavar="NAME", help="Another task: one of `bench list`, or your package.module:Class."),
+]
 Model = Annotated[
     str | None, typer.Option(metavar="NAME", help="Another model: one of `bench list`, or your package.module:factory.")
 ]
@@ -31,7 +59,17 @@ Out = Annotated[
 ]
 Passes = Annotated[str | None, typer.Option(metavar="1,2", help="Only these N (passes over a window before eviction).")]
 Rollouts = Annotated[str | None, typer.Option(metavar="0,4", help="Only these depths t (Rule 110 steps).")]
-Seeds = Annotated[str | None, typer.Option(metavar="0,1,2", help="Only these seeds.")]
+Hops = Annotated[str | None, typer.Option(metavar="1,2,4", help="Test at these k alone (Depo).")]
+Operations = Annotated[str | None, typer.Option(metavar="2-8", help="Test at these operations alone (GSM-Infinite).")]
+Axes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--axis",
+        metavar="NAME=VALUES",
+        help="Run through values of a setting, as pairs=4,8; may be given several times.",
+    ),
+]
+Seeds = Annotated[str | None, typer.Option(metavar="0-4", help="Only these seeds.")]
 Variants = Annotated[
     str | None, typer.Option(metavar="NAME,NAME", help="Of suites of rivals, these: sleep, plain, deeper, wider ...")
 ]
@@ -52,6 +90,9 @@ def run(
     seeds: Seeds = None,
     sleep_passes: Passes = None,
     rollout_steps: Rollouts = None,
+    hops: Hops = None,
+    operations: Operations = None,
+    axes: Axes = None,
     variants: Variants = None,
     settings: Settings = None,
     out: Out = None,
@@ -66,7 +107,9 @@ def run(
     from benchmark.run import executors
 
     trains = executors.executor(executor, device=device, jobs=jobs)
-    asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, variants, settings)
+    asked = _asked(
+        suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings
+    )
     plan = asked.plan()
     cells = plan.cells()
     context = {"suite": suite, "scale": scale, "audit": audited(plan, model, ask=audit_first)}
@@ -119,6 +162,9 @@ def show(
     seeds: Seeds = None,
     sleep_passes: Passes = None,
     rollout_steps: Rollouts = None,
+    hops: Hops = None,
+    operations: Operations = None,
+    axes: Axes = None,
     variants: Variants = None,
     settings: Settings = None,
     json_: Json = False,
@@ -129,7 +175,9 @@ def show(
     from benchmark.rows.text import amount, duration, table_of
     from benchmark.run.estimate import seconds
 
-    asked = _asked(suite, scale, task, model, seeds, sleep_passes, rollout_steps, variants, settings)
+    asked = _asked(
+        suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings
+    )
     grid = asked.plan()
     cells = grid.cells()
     found: list[dict[str, Any]] = [
@@ -167,22 +215,30 @@ def _asked(
     seeds: str | None,
     sleep_passes: str | None,
     rollout_steps: str | None,
+    hops: str | None,
+    operations: str | None,
+    axes: list[str] | None,
     variants: str | None,
     settings: list[str] | None,
 ) -> "Request":
     """What the options ask for."""
     from benchmark.cells.request import Request
 
-    lists = {"--seeds": seeds, "--sleep-passes": sleep_passes, "--rollout-steps": rollout_steps}
-    given = [numbers(option, text) if text is not None else None for option, text in lists.items()]
+    lists = {
+        "seeds": seeds,
+        "sleep_passes": sleep_passes,
+        "rollout_steps": rollout_steps,
+        "hops": hops,
+        "operations": operations,
+    }
+    chosen = {name: numbers(f"--{name.replace('_', '-')}", text) for name, text in lists.items() if text is not None}
     return Request(
         suite=suite,
         scale=scale,
         task=task,
         model=model,
-        seeds=given[0],
-        sleep_passes=given[1],
-        rollout_steps=given[2],
+        **chosen,
+        axes=axes or (),
         variants=[name.strip() for name in variants.split(",")] if variants is not None else None,
         settings=settings or (),
     )
@@ -197,11 +253,13 @@ app.command("gallery")(tasks.gallery_)
 app.command("hardness")(tasks.hardness_)
 app.command("cost")(cost.cost_)
 app.command("audit")(audit.audit_)
+app.command("evaluate")(evaluating.evaluate_)
 app.command("probe")(probe.probe_)
 app.command("reference")(reference.reference_)
 app.command("speed")(speed.speed_)
 app.command("verify")(verify.verify_)
 app.command("check")(check.check_)
+app.command("check-model")(checking.check_model)
 app.command("seeds")(seeds.seeds_)
 app.command("report")(report.report_)
 
@@ -211,8 +269,11 @@ def main() -> None:
     prepare_process()
     if sys.flags.optimize > 1:
         typer.echo("bench: python -OO drops the texts of --help; -O keeps them", err=True)
-    try:
-        app()
-    except (ValueError, OSError) as error:
-        typer.echo(f"bench: {error}", err=True)
-        sys.exit(USER_ERROR)
+    with contextlib.redirect_stdout(Outlet(sys.stdout)):
+        try:
+            app()
+        except (ValueError, OSError) as error:
+            typer.echo(f"bench: {error}", err=True)
+            sys.exit(USER_ERROR)
+        finally:
+            sys.stdout.flush()

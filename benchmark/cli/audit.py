@@ -21,13 +21,15 @@ def audit_(
 ) -> None:
     """Prove by which tensors evicted tokens reach a model's answers, and that no later token does; exit 1 on a leak."""
     import baselines
+    from baselines.given import own_errors
     from benchmark.cells.cell import parse_setting
     from benchmark.measure.audit import audit
 
     config = baselines.load(model)()
     if settings:
         config = replace(config, **dict(parse_setting(text, config) for text in settings))
-    found = audit(config, window=window, windows=windows, passes=tuple(sorted({1, sleep_passes})))
+    with own_errors(f"model {model!r} raised"):
+        found = audit(config, window=window, windows=windows, passes=tuple(sorted({1, sleep_passes})))
     if json_:
         print_json(found.as_json())
     else:

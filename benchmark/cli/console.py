@@ -7,18 +7,22 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 if TYPE_CHECKING:
+    import polars as pl
     from rich.console import Console
 
 USER_ERROR, FAILED, INTERRUPTED = 2, 1, 130
 """Exit codes: bad input; cells failed or files differ; Ctrl-C."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; may be given several times."),
+]
 
 
 def terminal(*, stderr: bool = False) -> "Console":
@@ -57,11 +61,64 @@ def prepare_process() -> None:
 
 
 def numbers(option: str, text: str) -> list[int]:
-    """Whole numbers separated by commas."""
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"{option} takes whole numbers separated by commas, such as 1,2,4; given {text!r}") from None
+    """Whole numbers as people type them, such as 1,2,4 or 0-4."""
+    from tasks import values
+
+    return values.numbers(option, text)
+
+
+def filled(frame: "pl.DataFrame", *sources: object) -> "pl.DataFrame":
+    """The same rows.
+
+    Raises:
+        ValueError: there are none, so that nothing could be said of them.
+    """
+    if not frame.height:
+        raise ValueError(f"no rows in {', '.join(map(str, sources))}: a table without a line")
+    return frame
+
+
+class Outlet(io.TextIOBase):
+    """Standard output whose reader may go, as `head` does: what is written after that is dropped.
+
+    The command goes on, so that its exit code is the one it would have been.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, or drop it."""
+        with self._dropping():
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written, or drop it."""
+        with self._dropping():
+            self.stream.flush()
+
+    def fileno(self) -> int:
+        """That of the stream."""
+        return self.stream.fileno()
+
+    def isatty(self) -> bool:
+        """Whether the stream is a terminal."""
+        return self.stream.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """That of the stream."""
+        return self.stream.encoding
+
+    @contextmanager
+    def _dropping(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())
+            os.close(nowhere)
 
 
 def print_json(value: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmark.cli.console import Json, print_json, terminal
+from benchmark.cli.console import Json, filled, print_json, terminal
 
 
 def status(
@@ -88,7 +88,7 @@ def figures_(
         raise ValueError(f"--out takes the figures of one source; given {len(places)}: {', '.join(map(str, places))}")
     for place in places:
         folder = out or (place if place.is_dir() else place.parent) / "figures"
-        written = figures.draw(rows.read_table(place), folder)
+        written = figures.draw(filled(rows.read_table(place), place), folder)
         for path in written:
             typer.echo(path)
         for path in () if out else figures.stale(folder, written):
@@ -126,7 +126,7 @@ def table(
     from benchmark import rows
     from benchmark.judge import summaries
 
-    frame = rows.read_table(source)
+    frame = filled(rows.read_table(source), source)
     if out:
         for path in summaries.write(frame, out):
             typer.echo(path)

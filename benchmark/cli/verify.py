@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.console import Json, print_json, terminal
+from benchmark.cli.console import Json, filled, print_json, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +36,7 @@ def verify_(
     if claim is not None and claim not in names:
         raise ValueError(nearest(claim, names, kind="claim"))
     sources = sources or [environment.REFERENCE]
-    frame, kept = rows.read_tables(sources), outcomes.read_all(sources)
+    frame, kept = filled(rows.read_tables(sources), *sources), outcomes.read_all(sources)
     judged = [found for found in claims.judge(frame, kept) if claim in (None, found.id)]  # corrected for all of them
     beside = [point for point in points.beside(frame) if claim is None or point.figure.startswith(judged[0].figure)]
     if json_:

@@ -71,6 +71,10 @@ def read_table(path: Path) -> "pl.DataFrame":
     frame = _migrated(frame)
     if missing := [c for c in COLUMNS if c not in frame.columns]:
         raise DamagedFileError(f"{path} is not a table of rows: it lacks {', '.join(missing)}")
+    for name, kind in _kinds().items():
+        if (held := frame.schema[name]) != pl.Null and held.is_numeric() != kind.is_numeric():
+            wanted = "numbers" if kind.is_numeric() else "texts"
+            raise DamagedFileError(f"{path} is not a table of rows: column {name} is of {wanted}, and holds {held}")
     if frame.height and (versions := set(frame["schema_version"])) != {SCHEMA_VERSION}:
         raise DamagedFileError(f"{path} has schema versions {versions}; this code reads 1 to {SCHEMA_VERSION}")
     if strange := _varying(frame):

@@ -1,19 +1,24 @@
 """Muon for the matrices inside blocks, AdamW for the rest, as in the paper; every argument written out."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from baselines.base import Model
 from benchmark.cells.cell import Training
+
+
+def split(model: Model) -> tuple[list[Tensor], list[Tensor]]:
+    """The parameters of Muon and those of AdamW: every parameter of the model once, however many layers share it."""
+    matrices = list({id(weight): weight for weight in model.matrices()}.values())
+    chosen = {id(weight) for weight in matrices}
+    return matrices, [p for p in model.parameters() if id(p) not in chosen]
 
 
 class MuonAdamW:
     """The two optimizers stepped as one, with a shared linear warm-up."""
 
     def __init__(self, model: Model, training: Training) -> None:
-        matrices = model.matrices()
-        chosen = {id(weight) for weight in matrices}
-        rest = [p for p in model.parameters() if id(p) not in chosen]
+        matrices, rest = split(model)
         self.warmup_steps = training.warmup_steps
         self.parameters = [*matrices, *rest]
         self.clip = training.clip

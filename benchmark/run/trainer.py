@@ -64,7 +64,8 @@ class Trainer:
         ).to(self.device)
         checkpoint.check_savable(self.model.state_dict(), f"model {cell.model.name!r}")
         self.optimizer = MuonAdamW(self.model, cell.training)
-        self.memory = {id(p) for p in self.model.memory()}
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]  # a model may come with frozen ones
+        self.memory = {id(p) for p in self.model.memory() if p.requires_grad}
         if cell.hard_steps and not self.memory:
             raise ValueError(f"hard_share = {cell.training.hard_share}: model {cell.model.name!r} has no fast weights")
         self.cost = cost(cell)
@@ -131,7 +132,7 @@ class Trainer:
         """One optimizer step; the mean loss per target token, left on the device."""
         training, hard = self.cell.training, self.step < self.cell.hard_steps
         if self.cell.hard_steps:  # parameters without a gradient are left alone by both optimizers
-            for parameter in self.model.parameters():
+            for parameter in self.trained:
                 parameter.requires_grad_(not hard or id(parameter) in self.memory)
         with autocast(self.device, training.precision):
             logits = predict(self.model, batch, training.sleep_passes, hard=hard)

@@ -13,6 +13,7 @@ import torch
 from baselines.base import Model, ModelConfig
 from benchmark.measure.audit.findings import Audit
 from benchmark.measure.audit.holdings import World
+from benchmark.measure.audit.tracing import BATCH
 from benchmark.measure.audit.trial import VOCABULARY, Trial
 from tasks.base import check_whole
 
@@ -20,7 +21,7 @@ from tasks.base import check_whole
 def audit(
     config: ModelConfig, *, window: int = 6, windows: int = 4, passes: tuple[int, ...] = (1, 2), seeds: int = 2
 ) -> Audit:
-    """Audit the model of `config`, with random weights in double precision.
+    """Audit the model of `config`, with random weights in double precision, or in single where it runs in no other.
 
     Args:
         config: Any model's settings.
@@ -39,12 +40,27 @@ def audit(
         for seed in range(seeds):
             model = awake(config, window, windows, seed)
             world = World(model, type(model.start(1)), type(config))
+            if not runs(model, window):
+                world.rewind()
+                model = awake(config, window, windows, seed).float()
+                found.note("asked in single precision: the model does not run in double")
+                world = World(model, type(model.start(1)), type(config))
             try:
                 for n in passes:
                     Trial(model, world, found, n, seed).run()
             finally:
                 world.rewind()
     return found
+
+
+def runs(model: Model, window: int) -> bool:
+    """Whether the model gets through a sleep and a prediction: its state may fix a precision that layers refuse."""
+    tokens = torch.zeros(BATCH, window, dtype=torch.int64)
+    try:
+        model.wake(tokens, model.sleep(tokens, model.start(BATCH), 1))
+    except RuntimeError:
+        return False
+    return True
 
 
 def awake(config: ModelConfig, window: int, windows: int, seed: int) -> Model:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from baselines import MODELS
 from baselines.base import Model, ModelConfig, State
-from baselines.given import their_traceback
+from baselines.given import own_errors
 from benchmark.cells.grids import Plan
 from benchmark.measure.audit.causality import backward_road
 from benchmark.measure.audit.tracing import BATCH, equal
@@ -41,12 +41,8 @@ def admit(config: ModelConfig, task: Task, passes: int) -> None:
         one = torch.randint(task.vocab_size, shape)
         other = (one + torch.randint(1, max(2, task.vocab_size), shape)) % task.vocab_size
         question = one[:, 0, : min(task.window, task.seq_len)]
-        try:
+        with own_errors(f"model {config.name!r}: running it raised"):
             reason = _reason(model, one, other, question, task.vocab_size, passes)
-        except ValueError:
-            raise
-        except Exception as error:
-            raise ValueError(f"model {config.name!r}: running it raised\n{their_traceback(error)}") from error
     if reason:
         raise ValueError(
             f"model {config.name!r} is refused: {reason}. `bench audit {config.name}` says more; --no-audit trains it "

@@ -10,7 +10,7 @@ import hashlib
 import random
 import sys
 from array import array
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType, TracebackType
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 CLOSED = (type, ModuleType, CodeType, FrameType, TracebackType)  # they lead to whole files; World enters those it means
 PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray, array)
+CONTAINERS = (OrderedDict, dict, set, list, deque)  # what can be filled again, the narrower type first
 SHELVES = {"_parameters": "parameter", "_buffers": "buffer", "_modules": "module"}
 # Objects of other packages are not entered: a logger or a fixture leads to the whole process, and holds no tokens.
 ENTERED = {"types", "weakref", "collections", "functools", "queue", "builtins", "_thread", "_weakref", "itertools"}
@@ -97,7 +98,7 @@ class World:
         if isinstance(value, CLOSED):
             return
         if isinstance(value, dict):
-            yield from (("", None, part) for item in value.items() for part in item)
+            yield from (("", None, part) for item in _content(value) for part in item)
         elif isinstance(value, set | frozenset):
             yield from (("", None, part) for part in sorted(value, key=repr))
         elif isinstance(value, list | tuple | deque):
@@ -142,10 +143,8 @@ class World:
         if isinstance(value, PLAIN) or id(value) in seen:
             return
         seen[id(value)] = value
-        if isinstance(value, dict | set):
-            yield functools.partial(_refill, value, value.copy(), value.update)
-        elif isinstance(value, list | deque):
-            yield functools.partial(_refill, value, list(value), value.extend)
+        if isinstance(value, CONTAINERS):
+            yield functools.partial(_refill, value, _content(value))
         elif isinstance(value, Tensor):
             yield functools.partial(_rewrite, value, value.detach().clone())
         elif isinstance(value, functools._lru_cache_wrapper):
@@ -204,9 +203,29 @@ def _rewrite(tensor: Tensor, before: Tensor) -> None:
         tensor.data = before.clone()
 
 
-def _refill(container: Any, before: Any, add: Callable[[Any], None]) -> None:
-    container.clear()
-    add(before)
+def _plain(container: Any) -> Any:
+    """The type of the language that a container is of: a class of its own may read and write in other ways."""
+    return next(kind for kind in CONTAINERS if isinstance(container, kind))
+
+
+def _content(container: Any) -> list[Any]:
+    """What lies in a container; of a dict its pairs."""
+    kind = _plain(container)
+    return list(kind.items(container) if issubclass(kind, dict) else kind.__iter__(container))
+
+
+def _refill(container: Any, before: list[Any]) -> None:
+    """Put the content back in place, if it is another."""
+    kind, now = _plain(container), _content(container)
+    flat = ([part for item in each for part in item] if issubclass(kind, dict) else each for each in (now, before))
+    if [id(part) for part in next(flat)] == [id(part) for part in next(flat)]:
+        return
+    kind.clear(container)
+    if issubclass(kind, dict):
+        for key, value in before:
+            kind.__setitem__(container, key, value)
+    else:
+        (kind.update if kind is set else kind.extend)(container, before)
 
 
 def _marks(leaves: Iterator[tuple[str, str, Any]]) -> dict[str, str]:

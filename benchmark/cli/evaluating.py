@@ -1,0 +1,183 @@
+"""The command `evaluate`: scores of a network without training it, and its weights in a file."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.cli.console import Json, Settings, numbers, print_json, terminal
+
+if TYPE_CHECKING:
+    from baselines.base import Model
+    from benchmark.cells.cell import Cell
+
+
+def evaluate_(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="CELL|MODEL",
+            help="The folder of a cell that `bench run` trained, OUT/cells/ID, or a model as `--model` takes it.",
+        ),
+    ],
+    task: Annotated[
+        str | None, typer.Option(metavar="TASK", help="What to test on; default: the cell's own task, or rule110.")
+    ] = None,
+    settings: Settings = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights of a MODEL, .pt or .safetensors; default: as it is built."),
+    ] = None,
+    sleep_passes: Annotated[
+        str | None, typer.Option(metavar="1,2", help="Test at these N; default: as the cell was, or 1.")
+    ] = None,
+    examples: Annotated[
+        int | None, typer.Option(metavar="COUNT", help="Held-out examples; default: as the cell was, or 2048.")
+    ] = None,
+    split: Annotated[str, typer.Option(metavar="SPLIT", help="test or validation.")] = "test",
+    export: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the weights too, .pt or .safetensors.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the exported file if there is one.")] = False,
+    json_: Json = False,
+) -> None:
+    """Test a network without training it, on the held-out examples that every cell is tested on."""
+    from benchmark.cells.cell import TEST_SPLITS
+    from benchmark.rows.text import table_of
+    from benchmark.run import weights as files
+    from tasks.base import check_whole, nearest
+
+    if split not in TEST_SPLITS:
+        raise ValueError(nearest(split, TEST_SPLITS, kind="split"))
+    if (Path(source) / "cell.json").exists():
+        if weights is not None:
+            raise ValueError(f"{source} is the folder of a cell, whose weights are its own; --weights is for a MODEL")
+        cell, model = _trained(Path(source))
+        cell = _on(cell, task, settings or ())
+    else:
+        cell, model = _built(source, task, settings or (), weights)
+    passes = numbers("--sleep-passes", sleep_passes) if sleep_passes else cell.training.test_passes
+    count = check_whole("--examples", cell.training.test_examples if examples is None else examples, 1)
+    scores = [
+        line
+        for n in passes or (cell.training.sleep_passes,)
+        for line in _scores(model, cell, check_whole("N", n, 1), count, split)
+    ]
+    if export is not None:
+        files.save(model, export, force=force)
+    if json_:
+        print_json({"source": source, "task": cell.task.name, "split": split, "scores": scores})
+        return
+    console = terminal()
+    names = {"difficulty": cell.task.axis, "tested_passes": "N"}
+    lines = [[value if isinstance(value, int | str) else f"{value:.3f}" for value in line.values()] for line in scores]
+    console.print(
+        table_of([names.get(name, name) for name in scores[0]], lines, title=f"{source} on {cell.task.name}, {split}")
+    )
+    if export is not None:
+        console.print(f"weights: {export}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _trained(folder: Path) -> "tuple[Cell, Model]":
+    """The cell of a folder and its network as it was trained.
+
+    Raises:
+        ValueError: no cell of this code, or it has no weights yet.
+    """
+    from benchmark.cells.cell import Cell
+    from benchmark.measure.probe.states import network
+
+    cell = Cell.from_json(json.loads((folder / "cell.json").read_text(encoding="utf-8")))
+    if not (folder / "checkpoint.pt").exists():
+        raise ValueError(f"{folder} has no checkpoint.pt: `bench run` has not trained this cell, or it was removed")
+    return cell, network(cell, folder)
+
+
+def _built(name: str, task: str | None, settings: Sequence[str], weights: Path | None) -> "tuple[Cell, Model]":
+    """A cell of a model by its address, and its network with weights from a file or as it is built.
+
+    Raises:
+        ValueError: no such model or task, a setting that is refused, or weights of another network.
+    """
+    import torch
+
+    import baselines
+    import tasks
+    from baselines.given import attempt
+    from benchmark.cells.cell import Cell, Training, parse_setting
+    from benchmark.run import weights as files
+
+    if Path(name).is_dir():
+        raise ValueError(f"{name} is not the folder of a cell; `bench status OUT` names them, each in OUT/cells/ID")
+    cell = Cell(task=tasks.load(task or "rule110")(), model=baselines.load(name)(), training=Training(tokens=1))
+    cell = cell.with_settings(dict(parse_setting(text, cell) for text in settings))
+    sizes: dict[str, Any] = {n: getattr(cell.task, n) for n in ("vocab_size", "window", "seq_len")}
+    attempt(cell.model, **sizes)
+    torch.manual_seed(cell.seed)
+    model = cell.model.build(**sizes)
+    if weights is not None:
+        files.load(model, weights)
+    return cell, model
+
+
+def _on(cell: "Cell", name: str | None, settings: Sequence[str]) -> "Cell":
+    """The cell with what is to be tested: its own task, or another of the same tokens, with other settings.
+
+    Raises:
+        ValueError: no such task, a setting of what was trained, or other tokens than the network knows.
+    """
+    import tasks
+    from benchmark.cells.cell import parse_setting
+    from tasks.base import nearest
+
+    before, other = cell.task, name is not None and name != cell.task.name
+    if name is not None and other:
+        cell = replace(cell, task=tasks.load(name)(), training=replace(cell.training, test_at=()))
+    changes = dict(parse_setting(text, cell) for text in settings)
+    known = [field.name for field in fields(cell.task)] + ["test_at"]
+    if strange := [setting for setting in changes if setting not in known]:
+        raise ValueError(nearest(strange[0], known, kind="setting of a test"))
+    if cell.task.axis in changes:  # asks for one difficulty
+        changes = {"test_at": ()} | changes
+    cell = cell.with_settings(changes)
+    if cell.task.vocab_size != before.vocab_size:
+        raise ValueError(
+            f"task {cell.task.name!r} has {cell.task.vocab_size} tokens and the network was built for "
+            f"{before.vocab_size}"
+        )
+    return cell
+
+
+def _scores(model: "Model", cell: "Cell", passes: int, examples: int, split: str) -> list[dict[str, Any]]:
+    """A line per difficulty, of whole examples.
+
+    Raises:
+        ValueError: the network cannot read sequences of this task.
+    """
+    import torch
+
+    from benchmark.run.evaluate import evaluate
+
+    model.eval()
+    how: dict[str, Any] = {"examples": examples, "passes": passes, "split": split, "precision": cell.training.precision}
+    tests = [cell.task.at(level) for level in cell.training.test_at] or [cell.task]
+    try:
+        scores = [(each, score) for each in tests for score in evaluate(model, each, device=torch.device("cpu"), **how)]
+    except (IndexError, RuntimeError) as error:
+        raise ValueError(f"the network does not run on this task, {cell.task.name!r}: {error}") from error
+    return [
+        {
+            "difficulty": score.difficulty,
+            "tested_passes": passes,
+            "examples": score.n_examples,
+            "exact_match": score.exact_match,
+            "chance": task.chance(score.difficulty),
+            "token_accuracy": score.token_accuracy,
+            "loss": score.loss,
+        }
+        for task, score in scores
+        if score.answer is None
+    ]
