@@ -10,7 +10,7 @@ matplotlib's, verdicts dataclasses. It works in scripts and in notebooks, where 
 itself; raise its `version` when you change what it computes, or rows of before count as its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -119,6 +119,9 @@ def suite(
     seeds: Sequence[int] | None = None,
     sleep_passes: Sequence[int] | None = None,
     rollout_steps: Sequence[int] | None = None,
+    hops: Sequence[int] | None = None,
+    operations: Sequence[int] | None = None,
+    axes: Mapping[str, Sequence[Any]] | None = None,
     variants: Sequence[str] | None = None,
     **settings: Any,
 ) -> Suite:
@@ -132,6 +135,9 @@ def suite(
         seeds: Only these seeds.
         sleep_passes: Only these N.
         rollout_steps: Only these t of Rule 110.
+        hops: Tested at these k alone, of tasks that count hops.
+        operations: The same of operations.
+        axes: Settings to run through, each with its values.
         variants: Of suites of rivals, only these.
         settings: Other values of settings, such as `tokens=200_000`.
 
@@ -146,6 +152,9 @@ def suite(
         seeds=seeds,
         sleep_passes=sleep_passes,
         rollout_steps=rollout_steps,
+        hops=hops,
+        operations=operations,
+        axes=[f"{axis}={_text(tuple(values))}" for axis, values in (axes or {}).items()],
         variants=variants,
         settings=[f"{setting}={_text(value)}" for setting, value in settings.items()],
     )

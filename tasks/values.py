@@ -120,7 +120,7 @@ def parse(name: str, text: str, kind: Any) -> Any:
     if get_origin(kind) in (Union, types.UnionType):
         if type(None) in options and text.lower() == "none":
             return None
-        for option in options:
+        for option in (option for option in options if option is not type(None)):
             try:
                 return parse(name, text, option)
             except RangeError:

@@ -61,6 +61,9 @@ def test_lists_that_are_refused(text: str, said: str) -> None:
         (tuple[int, ...], "", ()),
         (tuple[float, ...], "0.5,1", (0.5, 1.0)),
         (tuple[str, ...], "x, y", ("x", "y")),
+        (tuple[int, float], "2,0.5", (2, 0.5)),
+        (Literal[1, 2], "2", 2),
+        (int | float | None, "0.5", 0.5),
     ],
 )
 def test_the_type_of_a_setting(kind: Any, text: str, value: Any) -> None:
@@ -69,12 +72,18 @@ def test_the_type_of_a_setting(kind: Any, text: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "wanted"),
-    [(float, "a number"), (bool, "true or false"), (Literal["a", "b"], "one of a, b"), (int | None, "a whole number")],
+    ("kind", "message"),
+    [
+        (float, "setting takes a number; given 'bare'"),
+        (bool, "setting takes true or false; given 'bare'"),
+        (int | None, "setting takes a whole number or none; given 'bare'"),
+        (tuple[int, int], "setting takes 2 values separated by commas; given 'bare'"),
+        (Literal["bar", "named"], r"unknown setting 'bare'; valid: bar, named; did you mean 'bar'"),
+    ],
 )
-def test_another_type_is_refused(kind: Any, wanted: str) -> None:
-    with pytest.raises(ValueError, match=f"setting takes {wanted}; given 'x'"):
-        values.parse("setting", "x", kind)
+def test_another_type_is_refused(kind: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        values.parse("setting", "bare", kind)
 
 
 @pytest.mark.parametrize("settings", [{"seed": 2**63}, {"tokens": 10**30}, {"test_at": (0, 2**64)}])
