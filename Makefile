@@ -22,11 +22,12 @@ STALE := $(shell [ -x $(PY) ] && [ "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)"
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help bench test gate reference perf format clean force
+.PHONY: help bench lint test gate reference perf format clean force
 
 help:
 	@echo "make bench      run the default suite, print its table and where the figure is"
-	@echo "make test       lint, format check, types, the whole test suite, then make gate"
+	@echo "make lint       lint, format check and types, in seconds"
+	@echo "make test       make lint, the whole test suite, then make gate"
 	@echo "make gate       train small cells and check their learning curves against the reference's"
 	@echo "make reference  train what results/reference lacks, write its figures, tables and report again"
 	@echo "make perf       the timings in tests/perf"
@@ -39,11 +40,13 @@ help:
 bench: $(RUN)
 	@$(VENV)/bin/bench run $(ARGS)
 
-test: $(DEV) $(SIGHT)
+lint: $(DEV)
 	@$(PY) -m ruff check --quiet --output-format concise
 	@$(PY) -m ruff format --check --quiet || { echo "Some files are not formatted: make format" >&2; exit 1; }
 	@$(PY) -m mypy --no-error-summary
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -q --numprocesses 2 --dist loadfile --benchmark-disable $(ARGS)
+
+test: lint $(SIGHT)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -q --numprocesses 2 --dist loadfile --benchmark-disable --durations=10 $(ARGS)
 	@$(if $(ARGS),,$(MAKE) --no-print-directory gate)
 
 # Always trained anew, with seeds that the reference does not have: finished cells of an earlier state of the code would

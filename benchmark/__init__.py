@@ -4,12 +4,18 @@ What a notebook needs is here: `from benchmark import suite, read, draw, verify,
 """
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmark.api import check, draw, read, suite, verify
 
 __all__ = ["check", "draw", "read", "suite", "verify"]
+
+try:
+    __version__ = version("sleepbench")
+except PackageNotFoundError:  # run from a checkout that is not installed
+    __version__ = "unknown"
 
 
 def __getattr__(name: str) -> Any:

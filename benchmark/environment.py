@@ -12,6 +12,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("benchmark", "tasks", "baselines")
 """The packages that numbers come from."""
 
+PACKAGED = Path(__file__).resolve().parent / "paper"
+"""Where a wheel has the files of `results/paper`; a checkout lacks this folder."""
+
+PAPER = PACKAGED if PACKAGED.is_dir() else ROOT / "results" / "paper"
+"""What the paper says, as data."""
+
 REFERENCE = ROOT / "results" / "reference"
 """The committed evidence: a folder of rows and figures per suite and scale."""
 

@@ -29,7 +29,10 @@ def points(study: Study) -> pl.DataFrame:
         `eviction`, one of the evictions. The columns: `figure`, `model`, `eviction` (null if its model does not say),
         `depth`, `n` (null if not said), `value` in percent, `source`.
     """
-    given = paper.points()
+    try:
+        given = paper.points()
+    except ValueError:  # a finished run has its figures even where the paper's files are missing
+        given = pl.DataFrame(schema=paper.POINTS)
     evictions = study.scores["eviction"].unique() if "eviction" in study.scores.columns else None
     said = pl.coalesce(pl.when(pl.col("model").str.contains(w)).then(pl.lit(e)) for e, w in EVICTIONS.items())
     given = given.with_columns(eviction=said).filter(

@@ -10,7 +10,7 @@ import polars as pl
 
 from benchmark import environment
 
-FOLDER = environment.ROOT / "results" / "paper"
+FOLDER = environment.PAPER
 
 POINTS: dict[str, Any] = {
     "figure": pl.String,

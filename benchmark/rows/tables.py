@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.environment import REFERENCE
 from benchmark.rows.files import DamagedFileError, write_atomically
 from benchmark.rows.schema import COLUMNS, LATER, SCHEMA_VERSION, Row
 
@@ -63,6 +64,8 @@ def read_table(path: Path) -> "pl.DataFrame":
 
     path = path / "rows.parquet" if path.is_dir() else path
     if not path.exists():
+        if path.is_relative_to(REFERENCE):
+            raise ValueError(f"no rows at {path}: reference rows come with a clone; name a folder")
         raise ValueError(f"no rows at {path}; `bench run` writes them")
     try:
         frame = pl.read_parquet(path, glob=False)
