@@ -10,6 +10,7 @@ import polars as pl
 from benchmark import rows
 from benchmark.cells import suites
 from benchmark.judge import claims as verdicts
+from benchmark.judge.claims import verdict_tables
 from benchmark.report import claims, interactive, inventory, skeleton
 from benchmark.report.markup import Html, element, slug
 from benchmark.report.suite import Source, section
@@ -100,6 +101,8 @@ def page(found: Sequence[Source]) -> str:
     every = pl.concat([source.frame for source in found], how="diagonal_relaxed")
     known = {key: outcome for source in found for key, outcome in source.outcomes.items()}
     judgements = verdicts.judge(every, known)
+    rest = verdict_tables.left_out([judgement for judgement in judgements if not judgement.has_rows])
+    judgements = [judgement for judgement in judgements if judgement.has_rows]
     judged, counts = [judgement.as_dict() for judgement in judgements], verdicts.counts(judgements)
     curves = interactive.available()
     sections = [section(source, interactive.chart(source.frame) if curves else None) for source in found]
@@ -107,7 +110,7 @@ def page(found: Sequence[Source]) -> str:
         ("verdicts", "Verdicts"),
         ("reading", "How to read this"),
         *((source.id, source.name) for source in found),
-        ("claims", "Claims one by one"),
+        *([("claims", "Claims one by one")] if judged else []),
         ("columns", "Columns of the rows"),
     ]
     body = [
@@ -115,14 +118,21 @@ def page(found: Sequence[Source]) -> str:
         element(
             "section",
             element("h2", "Verdicts", id="verdicts"),
-            claims.tiles(counts["empirical"]),
-            claims.by_construction(counts["construction"]),
-            claims.overview(judged),
+            *(
+                [
+                    claims.tiles(counts["empirical"]),
+                    claims.by_construction(counts["construction"]),
+                    claims.overview(judged),
+                ]
+                if judged
+                else []
+            ),
+            element("p", rest) if rest else "",
             aria_labelledby="verdicts",
         ),
         _part("reading", "How to read this", skeleton.how_to_read(curves)),
         *sections,
-        _part("claims", "Claims one by one", claims.details(judged)),
+        *([_part("claims", "Claims one by one", claims.details(judged))] if judged else []),
         _part("columns", "Columns of the rows", skeleton.dictionary()),
     ]
     return skeleton.page(contents, body, interactive.library() if curves else None)
@@ -144,7 +154,7 @@ def _summary(found: Sequence[Source], every: pl.DataFrame, counts: Mapping[str, 
         element("cite", "Do Language Models Need Sleep?"),
         " (arXiv 2605.26099): whether a model gains by running over its context N times before the context is ",
         "evicted. ",
-        f"Of {count['claims']} empirical claims, in the form they take at this scale, ",
+        f"Of {count['claims']} empirical claims that these rows can judge, in the form they take at this scale, ",
         element("b", f"{count['reproduced']} are reproduced"),
         f" ({qualified} with a reservation)" if qualified else "",
         f", {count['not reproduced']} are not, and for {count['not enough evidence']} there is not enough evidence. "
