@@ -102,6 +102,8 @@ def test_a_single_seed_is_enough_against_a_reference_of_many() -> None:
 def test_one_seed_against_one_tells_nothing() -> None:
     found = compare(frame([20], fall=0.4), frame([0]))
     assert verdicts(found) == {ONE: "inconclusive", TWO: "inconclusive"}
+    assert (listing.outcome(found, passed=True), listing.outcome(found, passed=False)) == ("undecided", "failed")
+    assert "### Rows: undecided\n" in listing.markdown(found, [], title="Rows", passed=True)
     assert all(math.isinf(d.difference.low) and math.isnan(d.worse) for c in found for d in c.differences)
 
 

@@ -383,8 +383,9 @@ def test_the_command_prints_verdicts_and_exits_with_0(folder: Path) -> None:
     done = bench("verify", folder)
     assert (done.code, done.err) == (0, "")
     assert "two-beats-one" in done.out
-    assert "bench run hops" in done.out
-    assert "printed points" in done.out
+    assert "bench run hops" not in done.out and "printed points" not in done.out, "nothing here can judge those"
+    rest = sum(claim.suite != "passes" or claim.where.get("scale") == "paper" for claim in paper.claims())
+    assert done.out.splitlines()[-1].startswith(f"{rest} of the paper's claims need rows that are not here, of suites")
     assert max(map(len, done.out.partition("What was read")[0].splitlines())) <= 120
 
 
@@ -395,7 +396,17 @@ def test_json_and_markdown(folder: Path) -> None:
     page = bench("verify", folder, "--markdown").out
     assert page.startswith("Empirical claims:\n\n| claim |")
     assert found["counts"] == claims.counts(judge(rows.read_table(folder)))
-    assert "| 2b | rollout steps 32 | 1 | 0.1 |" in page
+    assert "two-beats-one" in page and "| 2b | rollout steps 32" not in page
+    assert all(claim.id not in page for claim in paper.claims() if claim.suite == "hops")
+    assert page.splitlines()[-1].endswith("`bench verify --json` lists them.")
+
+
+def test_rows_that_can_judge_nothing_take_one_line(tmp_path: Path) -> None:
+    rows.write_table(tmp_path / "rows.parquet", [r | {"suite": "mine"} for r in planted(SLEEPS, **GOOD)])  # type: ignore[arg-type]
+    for options in ([], ["--markdown"]):
+        done = bench("verify", tmp_path, *options)
+        assert (done.code, len(done.out.splitlines())) == (0, 1)
+        assert done.out.startswith(f"{len(paper.claims())} of the paper's claims need rows that are not here")
 
 
 def test_one_claim_in_full(folder: Path) -> None:

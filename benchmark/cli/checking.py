@@ -39,10 +39,10 @@ def check_model(
     else:
         console = terminal()
         for answer in answers:
-            console.print(answer.question, style="green" if answer.passed else "red", markup=False, highlight=False)
+            console.print(answer.question, style="green" if answer.passed else "red", highlight=False)
             for line in answer.reading.splitlines():
-                console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+                console.print(f"  {line}", highlight=False, soft_wrap=True)
         told = f"{model} fails: {', '.join(failed)}" if failed else f"{model} may be trained"
-        console.print(told, style="red" if failed else "green", markup=False, highlight=False, soft_wrap=True)
+        console.print(told, style="red" if failed else "green", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(FAILED)

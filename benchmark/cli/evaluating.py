@@ -78,7 +78,7 @@ def evaluate_(
         table_of([names.get(name, name) for name in scores[0]], lines, title=f"{source} on {cell.task.name}, {split}")
     )
     if export is not None:
-        console.print(f"weights: {export}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"weights: {export}", highlight=False, soft_wrap=True)
 
 
 def _trained(folder: Path) -> "tuple[Cell, Model]":

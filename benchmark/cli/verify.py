@@ -35,22 +35,30 @@ def verify_(
     names = [known.id for known in paper.claims()]
     if claim is not None and claim not in names:
         raise ValueError(nearest(claim, names, kind="claim"))
-    sources = sources or [environment.REFERENCE]
+    own, sources = bool(sources), sources or [environment.REFERENCE]
     frame, kept = filled(rows.read_tables(sources), *sources), outcomes.read_all(sources)
     judged = [found for found in claims.judge(frame, kept) if claim in (None, found.id)]  # corrected for all of them
     beside = [point for point in points.beside(frame) if claim is None or point.figure.startswith(judged[0].figure)]
     if json_:
         verdicts, printed = [j.as_dict() for j in judged], [p.as_dict() for p in beside]
         print_json({"claims": verdicts, "counts": claims.counts(judged), "points": printed})
-    elif markdown:
-        parts = [verdict_tables.markdown(judged), verdict_tables.points_markdown(beside)]
-        typer.echo("\n".join(parts[: 1 + bool(beside)]), nl=False)
+        return
+    rest = "" if claim else verdict_tables.left_out([j for j in judged if own and not j.has_rows])
+    if own and claim is None:  # of one's own rows only what they can judge
+        judged = [j for j in judged if j.has_rows]
+        beside = [point for point in beside if point.contains is not None]
+    if markdown:
+        parts = [verdict_tables.markdown(judged)] if judged else []
+        parts += [verdict_tables.points_markdown(beside)] if beside else []
+        typer.echo("\n".join([*parts, *([f"{rest}\n"] if rest else [])]), nl=False)
     elif claim is not None:
         _one(judged[0], terminal())
         _points(beside, terminal())
     else:
-        _all(judged, terminal())
+        if judged:
+            _all(judged, terminal())
         _points(beside, terminal())
+        terminal().print(rest, highlight=False, soft_wrap=True, end="\n" * bool(rest))
 
 
 def _all(judged: Sequence["Judgement"], console: "Console") -> None:
@@ -58,7 +66,8 @@ def _all(judged: Sequence["Judgement"], console: "Console") -> None:
     from benchmark.judge.claims.verdict_tables import BUDGETS, CORRECTED, KINDS, LEGEND, shortened, tally
 
     for kind, title in KINDS.items():
-        _table([j for j in judged if j.kind == kind], title, console)
+        if of_kind := [j for j in judged if j.kind == kind]:
+            _table(of_kind, title, console)
     console.print("\n".join(tally(judged)), highlight=False)
     console.print(f"{CORRECTED}\n{LEGEND}\n{BUDGETS}\n", highlight=False)
     console.print("What was read:", style="bold")

@@ -28,6 +28,9 @@ from benchmark.judge.statistics import Verdict, holm, verdict
 from benchmark.rows.outcomes import Key, Outcome
 from benchmark.rows.studies import Study, processors, studies
 
+NO_ROWS = "no rows of suite"
+"""How the reading begins of a claim whose suite, at the claim's setting, has no rows at all."""
+
 _KEYS = ("suite", "scale", "cell_id", "status", "step", "tested_passes", "split", "difficulty", "answer")
 """What tells a row from every other; a row that two sources hold counts once."""
 
@@ -86,6 +89,11 @@ class Judgement:
         """The verdict with what qualifies it, such as "reproduced; not at equal FLOPs"."""
         return "; ".join(text for text in (self.verdict, self.qualification) if text)
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether there are rows that are meant to judge it, be they enough or not."""
+        return not self.reading.startswith(NO_ROWS)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
         found = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -129,11 +137,11 @@ def _found(
     """What the best study says of a claim, that study, how many others could judge it, and else what is lacking."""
     wanted = {"suite": claim.suite} | dict(claim.where)
     if any(column not in frame.columns for column in wanted):
-        return None, None, 0, f"no rows of suite {claim.suite}"
+        return None, None, 0, f"{NO_ROWS} {claim.suite}"
     at = frame.filter(*(pl.col(column) == value for column, value in wanted.items()))
     if not at.height:
         which = ", ".join(f"{k} {v}" for k, v in claim.where.items())
-        return None, None, 0, f"no rows of suite {claim.suite}{f' with {which}' if which else ''}"
+        return None, None, 0, f"{NO_ROWS} {claim.suite}{f' with {which}' if which else ''}"
     judged, lacking = [], []
     for study in _studies(at, claim):
         if not study.final.height:

@@ -62,6 +62,17 @@ def tally(judged: Sequence["Judgement"]) -> list[str]:
     return lines
 
 
+def left_out(judged: Sequence["Judgement"]) -> str:
+    """A line on claims that have no rows here; empty if there are none."""
+    if not judged:
+        return ""
+    suites = ", ".join(dict.fromkeys(j.suite for j in judged))
+    return (
+        f"{len(judged)} of the paper's claims need rows that are not here, of suites {suites}; `bench verify --json` "
+        "lists them."
+    )
+
+
 def interval(estimate: float | None, low: float | None, high: float | None) -> str:
     """An estimate with its limits; a dash where there is none, an open side where nothing is known."""
     if estimate is None:

@@ -30,6 +30,13 @@ def fails(
     return comparison.verdict in failing
 
 
+def outcome(found: Sequence[Comparison], *, passed: bool) -> str:
+    """The word for a check: "passed", "failed", or "undecided" where nothing fails because nothing could be told."""
+    if passed and found and all(comparison.verdict == "inconclusive" for comparison in found):
+        return "undecided"
+    return "passed" if passed else "failed"
+
+
 def counts(found: Sequence[Comparison]) -> str:
     """How many conditions got which verdict, the worst first, in a line."""
     numbers = {verdict: sum(c.verdict == verdict for c in found) for verdict in VERDICTS}
@@ -62,7 +69,7 @@ def markdown(found: Sequence[Comparison], remarks: Sequence[str], *, title: str,
     """A page for a pull request: the outcome, what to know before reading it, a line per condition, the worst first."""
     shown = sorted(found, key=lambda c: VERDICTS.index(c.verdict))
     table = Table(COLUMNS, lines(shown), sides=["---"] * len(COLUMNS)).markdown()
-    page = [f"### {title}: {'passed' if passed else 'failed'}", "", f"{counts(found)}.", ""]
+    page = [f"### {title}: {outcome(found, passed=passed)}", "", f"{counts(found)}.", ""]
     page += [f"- {remark}" for remark in remarks] + [""] * bool(remarks)
     return "\n".join([*page, table, "", LEGEND, ""])
 
