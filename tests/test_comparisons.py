@@ -331,9 +331,11 @@ def test_rules_stand_with_each_n_in_its_colour() -> None:
 
 
 def test_layouts_with_the_same_rules_keep_their_own_names() -> None:
-    cells = [cell("rules", 1, 0, layout=layout) for layout in ("attn gdn", "attn gdn attn gdn")]
+    """As short as they repeat: of 48 blocks a name beside the marks would leave no room for these."""
+    layouts = ("attn gdn", "attn gdn " * 24, "attn gdn gdn gdn", "attn gdn gdn " * 9 + "gdn")
+    cells = [cell("rules", 1, 0, layout=layout.strip()) for layout in layouts]
     names = {label.get_text() for label in drawn("rules", cells).axes[0].get_yticklabels()}
-    assert names == {"attn gdn", "attn gdn attn gdn"}
+    assert names == {"attn gdn", "(attn gdn) × 24", "attn gdn × 3", "attn gdn × 2 attn gdn … (layout 3)"}
 
 
 def test_evictions_have_a_panel_per_answer() -> None:

@@ -20,7 +20,7 @@ from harness import ROOT, bench
 from matplotlib.figure import Figure
 
 from benchmark import rows
-from benchmark.figures import FIGURES, Entry, draw, drawn, panels, stale, style
+from benchmark.figures import FIGURES, LONGEST_NAME, Entry, draw, drawn, file_name, panels, stale, style
 from benchmark.judge.learning_curve import tokens_to
 from benchmark.rows.studies import Study, studies
 
@@ -469,3 +469,10 @@ def test_the_strongest_shortcut_is_drawn_and_named(name: str) -> None:
         assert {"100.0", "70.0", "shortcut"} <= set(texts(name, known)) and "shortcut" not in texts(name, plain)
     else:
         assert not heights[0] and {100, 70} <= set(heights[1])
+
+
+def test_a_long_name_becomes_one_that_a_file_can_have() -> None:
+    long, other = "rules-" + "attn gdn " * 48, "rules-" + "attn gdn " * 47 + "attn jet"
+    names = {file_name(text) for text in (long, other)}
+    assert len(names) == 2 and max(map(len, names)) <= LONGEST_NAME
+    assert file_name("frontier-model jet") == "frontier-model-jet"

@@ -6,6 +6,7 @@ keeps figures of its own: a suite of ten rivals makes three figures and not eigh
 under the figure.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from matplotlib.figure import Figure
 from benchmark import rows
 from benchmark.figures import comparisons, curves, finals, gains, maps, rivals, style
 from benchmark.rows.studies import Study, compared, studies
+
+LONGEST_NAME = 160
+"""Characters of a file's name without its ending; systems allow 255 bytes, and archives add folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,14 @@ def stale(folder: Path, written: Iterable[Path]) -> list[Path]:
     return sorted(path for path in folder.glob("*") if ours.fullmatch(path.name) and path not in {*written})
 
 
+def file_name(text: str) -> str:
+    """A text as the name of a file; of a long one its beginning and a hash of the whole, for names have a limit."""
+    name = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-")
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def _drawn(entry: Entry, study: Study, *, png: bool) -> Drawn | None:
     """One figure of one study, if the rows allow it. Nothing of matplotlib's settings outlives the call."""
     with style.context():
@@ -138,7 +150,7 @@ def _drawn(entry: Entry, study: Study, *, png: bool) -> Drawn | None:
         style.settle(figure)
         title, alt = style.title_of(figure), entry.words(study)
         return Drawn(
-            name=re.sub(r"[^A-Za-z0-9._]+", "-", f"{entry.name}-{study.name}").strip("-"),
+            name=file_name(f"{entry.name}-{study.name}"),
             entry=entry,
             caption=entry.caption + (f" Here: {study.name}." if study.name else ""),
             title=title,

@@ -1,5 +1,6 @@
 """Figures that compare a setting over a whole suite: update rules, evictions, distances."""
 
+import itertools
 from collections.abc import Iterable
 
 import polars as pl
@@ -20,6 +21,7 @@ RULES = {
 }
 """Update rules by their word in a layout."""
 
+_LONGEST = 36  # characters of a layout beside its marks
 TRAINED_LINE = style.CHANCE_LINE | {"linestyle": (0, (1, 1.5)), "color": style.INK}
 _RANGES = "Mark: mean over seeds; line: lowest to highest; dots: a seed each. "
 
@@ -206,9 +208,24 @@ def rule_names(study: Study) -> dict[str, str]:
     layouts = [str(layout) for layout in values([*study.scores["layout"], *study.failed["layout"]])]
     rules_of = {layout: dict.fromkeys(word for word in layout.split() if word != "attn") for layout in layouts}
     names = {layout: " + ".join(RULES.get(rule, rule) for rule in found) for layout, found in rules_of.items()}
-    names = names if len(set(names.values())) == len(names) and all(names.values()) else {lay: lay for lay in layouts}
+    if len(set(names.values())) < len(names) or not all(names.values()):
+        names = {layout: _short(layout, number) for number, layout in enumerate(layouts, 1)}
     order = list(RULES)
     return dict(sorted(names.items(), key=lambda item: [order.index(r) for r in rules_of[item[0]] if r in order]))
+
+
+def _short(layout: str, number: int) -> str:
+    """A layout in as few words as it repeats, such as "(attn gdn) × 5" or "attn × 3 gdn × 7"; a long one by its number."""
+    blocks = layout.split()
+    period = next(p for p in range(1, len(blocks) + 1) if blocks == (blocks[:p] * len(blocks))[: len(blocks)])
+    times, rest = divmod(len(blocks), period)
+    if times > 1 and not rest:
+        unit = " ".join(blocks[:period])
+        text = f"({unit}) × {times}" if period > 1 else f"{unit} × {times}"
+    else:
+        runs = [(word, len(list(run))) for word, run in itertools.groupby(blocks)]
+        text = " ".join(word if count == 1 else f"{word} × {count}" for word, count in runs)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 14]}… (layout {number})"
 
 
 def _kinds(study: Study) -> dict[tuple[str, float], str]:
