@@ -393,7 +393,8 @@ def test_json_and_markdown(folder: Path) -> None:
     found = json.loads(bench("verify", folder, "--json").out)
     assert [claim["id"] for claim in found["claims"]] == [claim.id for claim in paper.claims()]
     assert len(found["points"]) == paper.points().height
-    page = bench("verify", folder, "--markdown").out
+    page = bench("verify", folder, "--format", "markdown").out
+    assert bench("verify", folder, "--markdown").out == page
     assert page.startswith("Empirical claims:\n\n| claim |")
     assert found["counts"] == claims.counts(judge(rows.read_table(folder)))
     assert "two-beats-one" in page and "| 2b | rollout steps 32" not in page
@@ -403,7 +404,7 @@ def test_json_and_markdown(folder: Path) -> None:
 
 def test_rows_that_can_judge_nothing_take_one_line(tmp_path: Path) -> None:
     rows.write_table(tmp_path / "rows.parquet", [r | {"suite": "mine"} for r in planted(SLEEPS, **GOOD)])  # type: ignore[arg-type]
-    for options in ([], ["--markdown"]):
+    for options in ([], ["--format", "markdown"]):
         done = bench("verify", tmp_path, *options)
         assert (done.code, len(done.out.splitlines())) == (0, 1)
         assert done.out.startswith(f"{len(paper.claims())} of the paper's claims need rows that are not here")

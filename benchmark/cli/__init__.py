@@ -3,6 +3,7 @@
 import contextlib
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from benchmark.cli import (
     checking,
     cost,
     evaluating,
+    listing,
     probe,
     reference,
     report,
@@ -34,19 +36,42 @@ from benchmark.cli.console import (
     print_json,
     terminal,
 )
+from benchmark.cli.examples import example
 
 if TYPE_CHECKING:
     from benchmark.cells.request import Request
 
 app = typer.Typer(
-    help="Does a language model gain by sleeping? Train, compare and draw, from one command.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"sleepbench {version('sleepbench')}")
+        except PackageNotFoundError:
+            typer.echo("sleepbench, not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def bench(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and stop.")
+    ] = False,
+) -> None:
+    """Does a language model gain by sleeping? Train, compare and draw, from one command."""
+
+
 SuiteName = Annotated[str, typer.Argument(metavar="[SUITE]", help="A suite; `bench list` names them.")]
-Scale = Annotated[str, typer.Option(help="tiny (seconds), cpu (at most 1 to 2 hours on 2 cores), gpu, paper.")]
+Scale = Annotated[
+    str, typer.Option(metavar="SCALE", help="tiny (seconds), cpu (at most 1 to 2 hours on 2 cores), gpu, paper.")
+]
 TaskName = Annotated[
     str | None,
     typer.Option("--task", metavar="NAME", help="Another task: one of `bench list`, or your package.module:Class."),
@@ -55,7 +80,8 @@ Model = Annotated[
     str | None, typer.Option(metavar="NAME", help="Another model: one of `bench list`, or your package.module:factory.")
 ]
 Out = Annotated[
-    Path | None, typer.Option(help="Output folder; default results/runs/SUITE-SCALE, then -MODEL if given.")
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Output folder; default results/runs/SUITE-SCALE, then -MODEL if given."),
 ]
 Passes = Annotated[str | None, typer.Option(metavar="1,2", help="Only these N (passes over a window before eviction).")]
 Rollouts = Annotated[str | None, typer.Option(metavar="0,4", help="Only these depths t (Rule 110 steps).")]
@@ -75,14 +101,13 @@ Variants = Annotated[
 ]
 
 
-@app.command()
 def run(
     suite: SuiteName = "quick",
     scale: Scale = "cpu",
     task: TaskName = None,
     model: Model = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    jobs: Annotated[int | None, typer.Option(help="Cells at once; default: cores, or GPUs.")] = None,
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu or cuda.")] = "cpu",
+    jobs: Annotated[int | None, typer.Option(metavar="COUNT", help="Cells at once; default: cores, or GPUs.")] = None,
     executor: Annotated[
         str,
         typer.Option(metavar="NAME", help="local: a process per cell; serial: one after the other in this process."),
@@ -132,28 +157,6 @@ def run(
         raise typer.Exit(FAILED)
 
 
-@app.command("list")
-def list_(json_: Json = False) -> None:
-    """Name the suites, tasks and models that can be run."""
-    import baselines
-    import tasks
-    from benchmark.cells.suites import SCALES, SUITES
-
-    about = {name: (grid.__doc__ or "").partition("\n")[0] for name, grid in SUITES.items()}
-    found = {"suites": about, "scales": list(SCALES), "tasks": tasks.available(), "models": baselines.available()}
-    if json_:
-        print_json(found)
-        return
-    from benchmark.rows.text import table_of
-
-    console = terminal()
-    console.print(table_of(["suite", "what it shows"], list(about.items())))
-    console.print(f"scales: {', '.join(SCALES)}")
-    console.print(f"tasks:  {', '.join(found['tasks'])}")
-    console.print(f"models: {', '.join(found['models'])}")
-
-
-@app.command()
 def show(
     suite: SuiteName,
     scale: Scale = "cpu",
@@ -244,24 +247,33 @@ def _asked(
     )
 
 
-# The commands that train nothing are in files of their own.
-app.command()(results.status)
-app.command("figures")(results.figures_)
-app.command()(results.table)
-app.command()(tasks.data)
-app.command("gallery")(tasks.gallery_)
-app.command("hardness")(tasks.hardness_)
-app.command("cost")(cost.cost_)
-app.command("audit")(audit.audit_)
-app.command("evaluate")(evaluating.evaluate_)
-app.command("probe")(probe.probe_)
-app.command("reference")(reference.reference_)
-app.command("speed")(speed.speed_)
-app.command("verify")(verify.verify_)
-app.command("check")(check.check_)
-app.command("check-model")(checking.check_model)
-app.command("seeds")(seeds.seeds_)
-app.command("report")(report.report_)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run,
+    "list": listing.list_,
+    "show": show,
+    # The commands that train nothing are in files of their own.
+    "status": results.status,
+    "figures": results.figures_,
+    "table": results.table,
+    "data": tasks.data,
+    "gallery": tasks.gallery_,
+    "hardness": tasks.hardness_,
+    "cost": cost.cost_,
+    "audit": audit.audit_,
+    "check-model": checking.check_model,
+    "evaluate": evaluating.evaluate_,
+    "probe": probe.probe_,
+    "reference": reference.reference_,
+    "speed": speed.speed_,
+    "verify": verify.verify_,
+    "check": check.check_,
+    "seeds": seeds.seeds_,
+    "report": report.report_,
+}
+"""Every command by its name, in the order in which help lists them."""
+
+for name, command in COMMANDS.items():
+    app.command(name, epilog=example(name))(command)
 
 
 def main() -> None:

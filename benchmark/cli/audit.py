@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def audit_(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model; `bench list` names them.")],
     settings: Settings = None,
-    window: Annotated[int, typer.Option(help="Tokens of a window, L.")] = 6,
-    windows: Annotated[int, typer.Option(help="Evicted windows before the answer.")] = 4,
-    sleep_passes: Annotated[int, typer.Option(help="Audit N = 1 and this N.")] = 2,
+    window: Annotated[int, typer.Option(metavar="COUNT", help="Tokens of a window, L.")] = 6,
+    windows: Annotated[int, typer.Option(metavar="COUNT", help="Evicted windows before the answer.")] = 4,
+    sleep_passes: Annotated[int, typer.Option(metavar="COUNT", help="Audit N = 1 and this N.")] = 2,
     json_: Json = False,
 ) -> None:
     """Prove by which tensors evicted tokens reach a model's answers, and that no later token does; exit 1 on a leak."""

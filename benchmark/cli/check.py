@@ -18,11 +18,12 @@ def check_(
     tolerance: Annotated[
         float,
         typer.Option(
-            help="Smallest difference that matters: a share for accuracies, nats for losses; forgives odd seeds too."
+            metavar="NUMBER",
+            help="Smallest difference that matters: a share for accuracies, nats for losses; forgives odd seeds too.",
         ),
     ] = TOLERANCE,
     alpha: Annotated[
-        float, typer.Option(help="Chance of any false alarm in the whole file, if seeds are normal.")
+        float, typer.Option(metavar="NUMBER", help="Chance of any false alarm in the whole file, if seeds are normal.")
     ] = ALPHA,
     strict: Annotated[bool, typer.Option("--strict", help="Conditions that seeds cannot settle fail too.")] = False,
     either_way: Annotated[

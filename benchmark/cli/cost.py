@@ -20,14 +20,16 @@ def cost_(
     sleep_passes: Annotated[str, typer.Option(metavar="1,2", help="Values of N.")] = "1,2,4,6",
     windows: Annotated[str, typer.Option(metavar="24,75", help="Window sizes L in tokens.")] = "24,75,512",
     settings: Settings = None,
-    batch: Annotated[int, typer.Option(help="Sequences at once, when timing.")] = 1,
-    repeats: Annotated[int, typer.Option(help="Rounds that each median is of.")] = 30,
+    batch: Annotated[int, typer.Option(metavar="COUNT", help="Sequences at once, when timing.")] = 1,
+    repeats: Annotated[int, typer.Option(metavar="COUNT", help="Rounds that each median is of.")] = 30,
     step_tokens: Annotated[
-        int | None, typer.Option(help="T of a timed training step; default: twice the largest window.")
+        int | None, typer.Option(metavar="COUNT", help="T of a timed training step; default: twice the largest window.")
     ] = None,
-    step_repeats: Annotated[int, typer.Option(help="Rounds of training steps; 0: none.")] = 3,
-    device: Annotated[str, typer.Option(help="cpu (one thread) or cuda.")] = "cpu",
-    out: Annotated[Path | None, typer.Option(help="Output folder; default results/runs/cost-MODEL.")] = None,
+    step_repeats: Annotated[int, typer.Option(metavar="COUNT", help="Rounds of training steps; 0: none.")] = 3,
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu (one thread) or cuda.")] = "cpu",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Output folder; default results/runs/cost-MODEL.")
+    ] = None,
     table: Annotated[bool, typer.Option("--table", help="Only count: every model and rule, in Markdown.")] = False,
     json_: Json = False,
 ) -> None:

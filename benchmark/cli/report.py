@@ -14,8 +14,9 @@ def report_(
     out: Annotated[
         Path | None,
         typer.Option(
+            metavar="FOLDER",
             help="The page; default: report.html in the folder of one source, results/report.html for the reference, "
-            "else report.html here."
+            "else report.html here.",
         ),
     ] = None,
 ) -> None:

@@ -22,10 +22,10 @@ def seeds_(
         ),
     ] = None,
     difference: Annotated[
-        float, typer.Option(help="Of the final exact match, from 0 to 1, that is to be found.")
+        float, typer.Option(metavar="NUMBER", help="Of the final exact match, from 0 to 1, that is to be found.")
     ] = 0.05,
-    power: Annotated[float, typer.Option(help="Probability to find it.")] = 0.8,
-    level: Annotated[float, typer.Option(help="1 minus the rate of false alarms.")] = 0.95,
+    power: Annotated[float, typer.Option(metavar="NUMBER", help="Probability to find it.")] = 0.8,
+    level: Annotated[float, typer.Option(metavar="NUMBER", help="1 minus the rate of false alarms.")] = 0.95,
     json_: Json = False,
 ) -> None:
     """Tell how many seeds it takes to find a difference between two N, by how much the seeds of earlier runs vary."""

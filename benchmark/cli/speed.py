@@ -24,10 +24,14 @@ HEADER = ("workload", "then, ms", "now, ms", "times as fast", "95 % interval", "
 
 def speed_(
     against: Annotated[str, typer.Option(metavar="REF", help="A commit, branch or tag to compare with.")],
-    rounds: Annotated[int, typer.Option(help="Rounds, each with a fresh process per tree.")] = 10,
+    rounds: Annotated[int, typer.Option(metavar="COUNT", help="Rounds, each with a fresh process per tree.")] = 10,
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this workload; may be repeated.")] = None,
-    tolerance: Annotated[float, typer.Option(help="A ratio of times within 1 + this is no difference.")] = 0.05,
-    clock: Annotated[str, typer.Option(help="Judge by core (a process's own time on a core) or wall.")] = "core",
+    tolerance: Annotated[
+        float, typer.Option(metavar="NUMBER", help="A ratio of times within 1 + this is no difference.")
+    ] = 0.05,
+    clock: Annotated[
+        str, typer.Option(metavar="NAME", help="Judge by core (a process's own time on a core) or wall.")
+    ] = "core",
     json_: Json = False,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table in Markdown, too.")] = None,
 ) -> None:

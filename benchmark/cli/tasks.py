@@ -12,11 +12,13 @@ TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task; `bench li
 
 def data(
     task: TaskName,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
-    examples: Annotated[int, typer.Option(help="How many, from index 0 on.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Data seed.")] = 0,
+    split: Annotated[str, typer.Option(metavar="NAME", help="train, validation or test.")] = "train",
+    examples: Annotated[int, typer.Option(metavar="COUNT", help="How many, from index 0 on.")] = 1000,
+    seed: Annotated[int, typer.Option(metavar="COUNT", help="Data seed.")] = 0,
     settings: Settings = None,
-    out: Annotated[Path | None, typer.Option(help="FILE.parquet or FILE.jsonl, a row per example.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="FILE.parquet or FILE.jsonl, a row per example.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")] = False,
     show: Annotated[int | None, typer.Option(metavar="K", help="Print the first K examples, drawn.")] = None,
 ) -> None:
@@ -69,13 +71,16 @@ def gallery_(
 
 def hardness_(
     names: Annotated[list[str] | None, typer.Argument(metavar="[TASK]...", help="Tasks; default: all.")] = None,
-    examples: Annotated[int, typer.Option(help="Examples of each split and difficulty.")] = 10_000,
+    examples: Annotated[int, typer.Option(metavar="COUNT", help="Examples of each split and difficulty.")] = 10_000,
     training: Annotated[
         int | None,
-        typer.Option(help="Training examples that a table is made of; default: the budget of the task's cpu suite."),
+        typer.Option(
+            metavar="COUNT",
+            help="Training examples that a table is made of; default: the budget of the task's cpu suite.",
+        ),
     ] = None,
     settings: Settings = None,
-    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("results/hardness"),
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Output folder.")] = Path("results/hardness"),
     force: Annotated[
         bool, typer.Option("--force", help="Replace the tables that are there of these tasks; others stay.")
     ] = False,

@@ -1,6 +1,7 @@
 """The command `verify`: the paper's claims judged by rows."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,12 +18,20 @@ if TYPE_CHECKING:
 COLORS = {"reproduced": "green", "not reproduced": "red", "not enough evidence": "yellow"}
 
 
+class Form(StrEnum):
+    """How verdicts are printed."""
+
+    table = "table"
+    markdown = "markdown"
+
+
 def verify_(
     sources: Annotated[
         list[Path] | None, typer.Argument(help="Folders that `bench run` wrote; default: the reference results.")
     ] = None,
     json_: Json = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of tables.")] = False,
+    format_: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.table,
+    markdown: Annotated[bool, typer.Option("--markdown", hidden=True)] = False,  # of other commands it names a file
     claim: Annotated[str | None, typer.Option(metavar="ID", help="Only this claim, in full.")] = None,
 ) -> None:
     """Judge the paper's claims by rows: verdicts, what qualifies them, and what would settle the open ones."""
@@ -47,7 +56,7 @@ def verify_(
     if own and claim is None:  # of one's own rows only what they can judge
         judged = [j for j in judged if j.has_rows]
         beside = [point for point in beside if point.contains is not None]
-    if markdown:
+    if markdown or format_ is Form.markdown:
         parts = [verdict_tables.markdown(judged)] if judged else []
         parts += [verdict_tables.points_markdown(beside)] if beside else []
         typer.echo("\n".join([*parts, *([f"{rest}\n"] if rest else [])]), nl=False)

@@ -215,7 +215,7 @@ def rule_names(study: Study) -> dict[str, str]:
 
 
 def _short(layout: str, number: int) -> str:
-    """A layout in as few words as it repeats, such as "(attn gdn) × 5" or "attn × 3 gdn × 7"; a long one by its number."""
+    """A layout as short as it repeats, such as "(attn gdn) × 5" or "attn × 3 gdn × 7"; a long one has its number."""
     blocks = layout.split()
     period = next(p for p in range(1, len(blocks) + 1) if blocks == (blocks[:p] * len(blocks))[: len(blocks)])
     times, rest = divmod(len(blocks), period)
