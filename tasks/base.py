@@ -129,11 +129,6 @@ class Task(ABC):
         """Answers per example; an example is right when all are."""
 
     @property
-    @abstractmethod
-    def windows_alike(self) -> bool:
-        """Whether several consolidated windows look alike, so that a model must be told which it reads."""
-
-    @property
     def levels(self) -> tuple[int, ...]:
         """The difficulties of held-out examples, easiest first; here the one that the configuration sets."""
         return (getattr(self, self.axis),)

@@ -140,11 +140,6 @@ class Depo(Task):
         return self.questions
 
     @property
-    def windows_alike(self) -> bool:
-        """Whether the edges fill several windows, each a list of edges like the others."""
-        return self._read > self.window
-
-    @property
     def levels(self) -> tuple[int, ...]:
         """The k asked in held-out examples, without whole rounds: those ask for the start itself."""
         powers = (1 << i for i in range(self.max_hops.bit_length()))

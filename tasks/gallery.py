@@ -1,11 +1,8 @@
 """The gallery: one worked example per task and difficulty, as a page."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import tasks
-
-PATH = Path(__file__).with_name("GALLERY.md")
 
 
 def page(names: Iterable[str] = tasks.TASKS) -> str:

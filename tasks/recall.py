@@ -98,11 +98,6 @@ class Recall(Task):
         return self.queries
 
     @property
-    def windows_alike(self) -> bool:
-        """Whether the pairs fill several windows, each a list of pairs like the others."""
-        return self._read_windows > 1
-
-    @property
     def landmarks(self) -> tuple[int, ...]:
         """As many pairs as queries, and the doublings up to as many as keys."""
         return tuple(self.queries << i for i in range(8) if self.queries << i <= self.keys)

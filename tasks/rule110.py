@@ -129,11 +129,6 @@ class Rule110(Task):
         return self.strings
 
     @property
-    def windows_alike(self) -> bool:
-        """Nothing in a string says which one it is."""
-        return self._read > self.window
-
-    @property
     def landmarks(self) -> tuple[int, ...]:
         """No step, and the doublings up to the paper's deepest."""
         return 0, 1, 2, 4, 8, 16, 32

@@ -1,6 +1,6 @@
 """Small models that several test files share, and how to run one over a sequence; sweeps without processes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -104,6 +104,12 @@ def other(inputs: Tensor, at: int) -> Tensor:
     return changed
 
 
+def variants(positions: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """One sequence again and again, a row per position, and the same with another token there: [P, T] each."""
+    inputs = tokens(1).repeat(len(positions), 1)
+    return inputs, torch.cat([other(inputs[:1], at) for at in positions])
+
+
 def live(model: Model, inputs: Tensor, passes: int, window: int = WINDOW) -> tuple[Tensor, State]:
     """Sleep over all windows but the last and predict in that one: logits and the last state."""
     state = model.start(len(inputs))
@@ -117,6 +123,13 @@ def same(one: State, two: State) -> bool:
     """Whether two states are equal bit for bit."""
     a, b = one.tensors(), two.tensors()
     return one.windows == two.windows and list(a) == list(b) and all(torch.equal(a[path], b[path]) for path in a)
+
+
+def differ(one: State, two: State) -> list[bool]:
+    """Of each sequence of a batch, whether anything in two states of equal shapes differs."""
+    pairs = zip(one.tensors().values(), two.tensors().values(), strict=True)
+    apart = [(a != b).flatten(1).any(dim=1) for a, b in pairs if a.numel()]
+    return torch.stack(apart).any(dim=0).tolist() if apart else []
 
 
 def remembers(model: Model) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,9 +12,9 @@ from conftest import Build
 from numpy.typing import NDArray
 from torch import Tensor
 
-from baselines import gated_deltanet
 from baselines.base import Model, ModelConfig, State
-from baselines.fast_weights import gated_delta
+from baselines.fast_weights import GATED_DELTA, gated_delta
+from baselines.gated_deltanet import GatedDeltaNet
 from baselines.sleeper import Sleeper
 from benchmark.forward import Batch, autocast, predict, split_windows, token_losses
 from benchmark.rows.scores import Score
@@ -173,9 +173,9 @@ def test_the_rule_is_computed_in_fp32_under_bf16(monkeypatch: pytest.MonkeyPatch
         given.append(arguments)
         return gated_delta(*arguments)
 
-    monkeypatch.setattr(gated_deltanet, "gated_delta", listen)
+    monkeypatch.setattr(GatedDeltaNet, "rule", replace(GATED_DELTA, fast=listen))
     torch.manual_seed(0)
-    mixer = gated_deltanet.GatedDeltaNet(16, 2)
+    mixer = GatedDeltaNet(16, 2)
     with autocast(CPU, "bf16"):
         _, state = mixer(torch.randn(3, 6, 16), 100 * torch.randn(3, 2, 8, 8))
     (arguments,) = given
@@ -213,7 +213,6 @@ class Fixed(Task):
     window: ClassVar[int] = 4
     seq_len: ClassVar[int] = 8
     answers: ClassVar[int] = 2
-    windows_alike: ClassVar[bool] = False
 
     asked: list[tuple[str, list[int]]] = field(default_factory=list)
 

@@ -10,8 +10,11 @@ import pytest
 from harness import bench
 
 import tasks
+from benchmark.cells.suites import SUITES, suite
 from tasks import gallery
 from tasks.rule110 import Rule110
+
+COMMITTED = Path(tasks.__file__).with_name("GALLERY.md")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +43,11 @@ def page(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_the_committed_gallery_is_up_to_date() -> None:
-    made = gallery.page()
-    assert gallery.PATH.exists(), "`bench gallery` writes it"
-    assert gallery.PATH.read_text("utf-8") == made, "`bench gallery` brings it up to date"
+    """Of the tasks that it has, which those of the suites are: a new task need not be there."""
+    committed = COMMITTED.read_text("utf-8")
+    names = re.findall(r"^## (.+)$", committed, re.MULTILINE)
+    assert committed == gallery.page(names), "`bench gallery --force` brings it up to date"
+    assert {base.task.name for name in SUITES for base in suite(name, "paper").bases} <= set(names)
 
 
 def test_every_level_has_an_example_and_a_link_to_it(page: str) -> None:
@@ -65,16 +70,20 @@ def test_an_example_cannot_end_its_block(page: str) -> None:
 
 
 def test_the_command_writes_and_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "GALLERY.md"
-    monkeypatch.setattr(gallery, "PATH", path)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(gallery, "page", lambda: "# Gallery, α\n")
     missing = bench("gallery", "--check")
-    assert (missing.code, missing.err) == (1, f"{path} is not what `bench gallery` writes\n")
+    assert (missing.code, missing.err) == (1, "tasks/GALLERY.md is not what `bench gallery` writes\n")
+    path = tmp_path / "tasks" / "GALLERY.md"
     assert not path.exists()
     done = bench("gallery")
-    assert (done.code, done.out, done.err) == (0, f"{path}\n", "")
+    assert (done.code, done.out, done.err) == (0, "tasks/GALLERY.md\n", "")
     assert path.read_bytes() == "# Gallery, α\n".encode()
     assert bench("gallery", "--check").code == 0
     path.write_text("# Gallery, changed\n")
     assert bench("gallery", "--check").code == 1
+    refused = bench("gallery")
+    assert (refused.code, refused.err) == (2, "bench: tasks/GALLERY.md is there already; --force replaces it\n")
     assert path.read_text() == "# Gallery, changed\n"
+    assert bench("gallery", "--out", path, "--force").code == 0
+    assert path.read_text("utf-8") == "# Gallery, α\n"

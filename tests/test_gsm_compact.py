@@ -225,9 +225,3 @@ def test_structures_of_splits_differ() -> None:
 def test_impossible_settings(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GSMCompact(**config)
-
-
-def test_windows_that_look_alike_are_said_to() -> None:
-    for window in (60, 99):
-        assert not GSMCompact(**SMALL | {"window_tokens": window}).windows_alike
-    assert GSMCompact(window_tokens=48).windows_alike

@@ -56,7 +56,6 @@ def test_no_pair_is_cut(task: Recall) -> None:
     assert ((read[:, padding::2] >= 1) & (read[:, padding::2] <= task.keys)).all()
     assert (read[:, padding + 1 :: 2] > task.keys).all()
     assert read.max() < task.vocab_size
-    assert task.windows_alike == (context > task.window)
 
 
 def test_splits_are_disjoint_by_content(record_property: Callable[[str, object], None]) -> None:

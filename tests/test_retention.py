@@ -87,12 +87,7 @@ def test_no_window_after_is_recall() -> None:
     """The same shapes, and the same splits: no set of pairs that one task trains on is held out by the other."""
     settings = {"pairs": 2, "keys": 5, "values": 6, "queries": 2, "window_tokens": 4}
     none, recall = Retention(windows_after=0, **settings), Recall(**settings)
-    assert (none.seq_len, none.vocab_size, none.answers, none.windows_alike) == (
-        recall.seq_len,
-        recall.vocab_size,
-        recall.answers,
-        recall.windows_alike,
-    )
+    assert (none.seq_len, none.vocab_size, none.answers) == (recall.seq_len, recall.vocab_size, recall.answers)
     assert none.chance(0) == recall.chance(2)
     owned: dict[str, set[frozenset[tuple[str, str]]]] = {}
     for task in (none, replace(none, windows_after=3), recall):
@@ -113,7 +108,6 @@ def test_levels() -> None:
         at = task.at(level)
         assert at == Retention(windows_after=level)
         assert at.seq_len == (1 + level) * 8 + 3
-        assert at.windows_alike == (level > 0)
         assert (at.window, at.vocab_size, at.answers) == (8, 1 + 12 + 16, 2)
 
 

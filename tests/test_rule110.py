@@ -210,7 +210,6 @@ def test_labels_solved_from_the_tokens(task: Rule110) -> None:
     ).all() and asked.sum() % 60 == 0
     assert (episode.difficulty[asked] == task.rollout_steps).all()
     assert (episode.answer[asked].reshape(-1, task.strings) == np.arange(task.strings)).all()
-    assert task.windows_alike == (task.strings * task.cells > task.window)
 
 
 def test_any_cell_is_asked_as_often_and_no_first_one_is_named() -> None:

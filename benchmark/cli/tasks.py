@@ -52,20 +52,25 @@ def data(
 
 
 def gallery_(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = Path("tasks/GALLERY.md"),
+    force: Annotated[bool, typer.Option("--force", help="Replace the page if there is one.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 if the page is not up to date.")
     ] = False,
 ) -> None:
-    """Write tasks/GALLERY.md: one worked example per task and difficulty."""
+    """Write a page of one worked example per task and difficulty."""
     from benchmark.rows import write_atomically
     from tasks import gallery
 
-    made = gallery.page().encode()
+    if out.exists() and not (force or check):
+        raise ValueError(f"{out} is there already; --force replaces it")
+    page = gallery.page().encode()
     if not check:
-        write_atomically(gallery.PATH, made)
-        typer.echo(gallery.PATH)
-    elif not gallery.PATH.exists() or gallery.PATH.read_bytes() != made:
-        typer.echo(f"{gallery.PATH} is not what `bench gallery` writes", err=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, page)
+        typer.echo(out)
+    elif not out.exists() or out.read_bytes() != page:
+        typer.echo(f"{out} is not what `bench gallery` writes", err=True)
         raise typer.Exit(FAILED)
 
 

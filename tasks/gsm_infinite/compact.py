@@ -117,11 +117,6 @@ class GSMCompact(CountedTask):
         """Where the window begins that is predicted."""
         return (self.most_tokens - 2) // self.window * self.window
 
-    @property
-    def windows_alike(self) -> bool:
-        """Whether several windows are evicted, sentences like each other in all."""
-        return self._last_window > self.window
-
     def measured_floors(self) -> dict[str, float]:
         """On 4,096 training problems; the question's kind is the role of the quantity it asks for."""
         return dict(_floors(self))

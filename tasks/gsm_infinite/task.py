@@ -103,11 +103,6 @@ class GSMInfinite(CountedTask):
         """T: `most_words`."""
         return self.most_words
 
-    @property
-    def windows_alike(self) -> bool:
-        """Whether several windows are evicted, sentences like each other in all."""
-        return (self.most_words - 1) // self.window > 1
-
     def measured_floors(self) -> dict[str, float]:
         """On 2,048 training problems; the question's kind is in its first words. 0 for symbolic: six digits a name."""
         return dict(_floors(self))

@@ -31,7 +31,6 @@ class ToyTask(Task):
 
     vocab_size = 3
     answers = 1
-    windows_alike = False  # they look alike, but parity is the same in any order
 
     def __post_init__(self) -> None:
         """Refuse what does not fit, or leaves too few strings to hold some out."""
