@@ -37,6 +37,20 @@ from benchmark.cli.console import (
     terminal,
 )
 from benchmark.cli.examples import example
+from benchmark.cli.options import (
+    Axes,
+    Hops,
+    Model,
+    Operations,
+    Out,
+    Passes,
+    Rollouts,
+    Scale,
+    Seeds,
+    SuiteName,
+    TaskName,
+    Variants,
+)
 
 if TYPE_CHECKING:
     from benchmark.cells.request import Request
@@ -66,39 +80,6 @@ def bench(
     ] = False,
 ) -> None:
     """Does a language model gain by sleeping? Train, compare and draw, from one command."""
-
-
-SuiteName = Annotated[str, typer.Argument(metavar="[SUITE]", help="A suite; `bench list` names them.")]
-Scale = Annotated[
-    str, typer.Option(metavar="SCALE", help="tiny (seconds), cpu (at most 1 to 2 hours on 2 cores), gpu, paper.")
-]
-TaskName = Annotated[
-    str | None,
-    typer.Option("--task", metavar="NAME", help="Another task: one of `bench list`, or your package.module:Class."),
-]
-Model = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Another model: one of `bench list`, or your package.module:factory.")
-]
-Out = Annotated[
-    Path | None,
-    typer.Option(metavar="FOLDER", help="Output folder; default results/runs/SUITE-SCALE, then -MODEL if given."),
-]
-Passes = Annotated[str | None, typer.Option(metavar="1,2", help="Only these N (passes over a window before eviction).")]
-Rollouts = Annotated[str | None, typer.Option(metavar="0,4", help="Only these depths t (Rule 110 steps).")]
-Hops = Annotated[str | None, typer.Option(metavar="1,2,4", help="Test at these k alone (Depo).")]
-Operations = Annotated[str | None, typer.Option(metavar="2-8", help="Test at these operations alone (GSM-Infinite).")]
-Axes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--axis",
-        metavar="NAME=VALUES",
-        help="Run through values of a setting, as pairs=4,8; may be given several times.",
-    ),
-]
-Seeds = Annotated[str | None, typer.Option(metavar="0-4", help="Only these seeds.")]
-Variants = Annotated[
-    str | None, typer.Option(metavar="NAME,NAME", help="Of suites of rivals, these: sleep, plain, deeper, wider ...")
-]
 
 
 def run(

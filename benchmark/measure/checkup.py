@@ -125,8 +125,11 @@ class _Patient:
         return f"{len(reached)} parameters have a gradient" + (f"; none has {_short(missed)}" if missed else "")
 
     def bf16(self) -> str:
-        with torch.no_grad(), autocast(torch.device("cpu"), "bf16"):
-            logits = self.logits()
+        try:
+            with torch.no_grad(), autocast(torch.device("cpu"), "bf16"), own_errors("its code raised"):
+                logits = self.logits()
+        except ValueError as error:
+            return f"train it with precision=fp32 alone: under autocast {error}"
         return f"runs under autocast, as precision=bf16 trains; logits {_kind(logits)}"
 
     def checkpoint(self) -> str:
