@@ -20,7 +20,7 @@ from harness import ROOT, bench
 from matplotlib.figure import Figure
 
 from benchmark import rows
-from benchmark.figures import FIGURES, LONGEST_NAME, Entry, draw, drawn, file_name, panels, stale, style
+from benchmark.figures import FIGURES, LONGEST_NAME, Entry, draw, drawn, file_name, marks, panels, stale, style
 from benchmark.judge.learning_curve import tokens_to
 from benchmark.rows.studies import Study, studies
 
@@ -305,6 +305,15 @@ def test_the_map_holds_the_numbers_of_the_rows(frame: pl.DataFrame) -> None:
     for chance in ok["chance"].unique():
         assert f"{100 * chance:.1f}" in drawn
     assert drawn.count("not run") == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "spread"), [((99.8, 99.9, 100.0), "99.8–100.0"), ((92.0, 96.0), "92–96"), ((100.0, 100.0), "100–100")]
+)
+def test_a_mean_is_within_its_range_as_they_are_written(found: tuple[float, ...], spread: str) -> None:
+    ax = Figure().subplots()
+    marks.tile(ax, (0, 0), found, chance=50, seeds=len(found), missing="")
+    assert spread in [text.get_text() for text in ax.texts]
 
 
 def test_curves_are_the_means_over_seeds(frame: pl.DataFrame) -> None:

@@ -160,7 +160,8 @@ def tile(ax: Axes, at: tuple[int, int], found: Sequence[float], *, chance: float
     ax.text(i, j + 0.14 * (seeds != 1), f"{mean:.1f}", color=color, size=9, ha="center", va="center")
     if seeds != 1:
         few = f", {len(found)} of {seeds}" if len(found) != seeds else ""
-        spread = f"{low:.0f}–{high:.0f}{few}" if len(found) > 1 else f"1 of {seeds} seeds"
+        digits = 0 if round(low) <= round(mean, 1) <= round(high) else 1  # 99.9 is not between 100 and 100
+        spread = f"{low:.{digits}f}–{high:.{digits}f}{few}" if len(found) > 1 else f"1 of {seeds} seeds"
         ax.text(i, j - 0.25, spread, color=color, size=6.3, ha="center", va="center")
 
 
