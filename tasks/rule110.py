@@ -26,10 +26,9 @@ import numpy as np
 from tasks import rng, rule110_views
 from tasks.automaton import evolve as evolve
 from tasks.automaton import first_cell_ones as first_cell_ones
-from tasks.automaton import unpack
+from tasks.automaton import seen_cells, unpack
 from tasks.base import IGNORE, Episode, Task, Tokens, check_whole, nearest
 from tasks.memories import Memory, rollouts
-from tasks.rule110_shortcuts import seen_cells
 from tasks.rule110_views import split_of as split_of
 
 QUERY = 2  # the token that opens the prediction window; 0 and 1 are cells, those from 3 on name a cell

@@ -16,7 +16,7 @@ from benchmark.judge.claims.floors import floors
 from benchmark.judge.evidence import LackingError
 from benchmark.judge.statistics import verdict
 from benchmark.rows.studies import Study
-from tasks.rule110_shortcuts import seen_cells
+from tasks.automaton import seen_cells
 from tests.planted import Curve, flat, planted, study
 
 BEATS = {"low": 1, "high": 2, "at": "all", "smallest": 0.05}

@@ -1,4 +1,4 @@
-"""What a split of Depo's cycles leaves to a table: every cycle there is, where there are few.
+"""What is no sign of k hops in Depo: what a split leaves to a table, and what guesses get.
 
 A cycle is held out whole, by a hash. Where there are few cycles the splits are not alike: an edge in many cycles of
 training is in few of test, so that a table fitted to training does worse on test than on cycles at large. And the part
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tasks import rng
 from tasks.base import Tokens
-from tasks.depo_codec import Codec
+from tasks.depo.codec import Codec
 
 MOST_CYCLES = 1 << 18
 """As many cycles are looked at one by one."""
@@ -136,3 +136,47 @@ def _seen(coded: Codec, nodes: int, sizes: tuple[int, ...], edges: int) -> float
     known = np.concatenate([_every_path(coded, n, edges, "train")[0] for n in sizes])
     asked, weight = _every_path(coded, nodes, edges, "test")
     return float(weight[np.isin(asked, known)].sum() / weight.sum())
+
+
+# --- guesses that know a part of the cycle, or nothing but the question ---
+
+
+def partial_knowledge(nodes: int, hops: int) -> dict[str, float]:
+    """Chance to be right, exact, of guesses among the nodes that are left when some are known.
+
+    All of them know n and the names, and so k mod n; the start itself is never the answer. `neighbours` knows the nodes
+    one hop before and after the start, where the answer is neither; `shorter_hops` all that lie fewer hops away than
+    the answer, for which one hop less than k is enough. Empty for whole rounds.
+    """
+    beyond = hops % nodes
+    if not beyond:
+        return {}
+    guesses = {"shorter_hops": 1 / (nodes - beyond)}
+    if 1 < beyond < nodes - 1:
+        guesses["neighbours"] = 1 / (nodes - 3)
+    return guesses
+
+
+def word_floors(coded: Codec, nodes: int) -> tuple[float, float]:
+    """What always the same word gets right, and one that is not the start; both of the shortest length.
+
+    Exact where words have one length or two; with more lengths, as if the longer ones never ran out.
+    """
+    short, n, m = coded.letters ** coded.lengths[0], nodes, np.arange(nodes + 1)
+    met = np.maximum(m - 1, 0) / max(1, short - 1)  # of the other short words, the share on a cycle with m of them
+    shares = _short_words(coded, nodes)
+    question_only = shares @ (m / n * met + (1 - m / n) * m / short) / (n - 1)
+    return float(shares @ m / short / n), float(question_only)
+
+
+def _short_words(coded: Codec, nodes: int) -> NDArray[np.float64]:
+    """P(m words of the shortest length among the names of a cycle), m = 0..nodes, node by node."""
+    sizes = np.diff(coded.starts)
+    m, chances = np.arange(nodes + 1), np.zeros(nodes + 1)
+    chances[0] = 1.0
+    for named in range(nodes):
+        fresh = np.maximum(0, 1 - m / sizes[0])
+        others = np.maximum(0, len(sizes) - 1 - np.maximum(named - m, 0) / sizes[1:].sum()) if len(sizes) > 1 else 0
+        more = chances * fresh / np.maximum(fresh + others, 1e-300)
+        chances = chances - more + np.concatenate([[0.0], more[:-1]])
+    return chances
