@@ -38,14 +38,14 @@ def given(path: str) -> type[ModelConfig]:
     folder = os.environ.get(FOLDER) or str(Path.cwd())
     if folder not in sys.path:
         sys.path.append(folder)
-    found: Any = imported(module, f"model {path!r}")
+    value: Any = imported(module, f"model {path!r}")
     for part in attribute.split("."):
-        if not hasattr(found, part):
+        if not hasattr(value, part):
             raise ValueError(f"model {path!r}: module {module} has no {attribute!r}")
-        found = getattr(found, part)
-    if isinstance(found, type) and issubclass(found, ModelConfig):
-        return checked(_renamed(found, path), f"model {path!r}")
-    return _wrapped(found, path)
+        value = getattr(value, part)
+    if isinstance(value, type) and issubclass(value, ModelConfig):
+        return checked(_renamed(value, path), f"model {path!r}")
+    return _wrapped(value, path)
 
 
 def imported(module: str, what: str) -> Any:

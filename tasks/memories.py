@@ -55,17 +55,17 @@ def rollouts(strings: Tokens, chances: Sequence[float], *, first: bool) -> tuple
         chances: Of the best constant guess at a cell, per step from 0; all cells of a ring are alike.
         first: Whether the first cell is what is asked; else any is.
     """
-    found, state = [], strings
+    memories, state = [], strings
     for step, chance in enumerate(chances):
         both = {"step": step, "classes": 2, "chance": chance, "stored": step == 0}
         if first:
-            found.append(Memory(kind="first cell", values=state[..., 0], asked=step, **both))  # type: ignore[arg-type]
+            memories.append(Memory(kind="first cell", values=state[..., 0], asked=step, **both))  # type: ignore[arg-type]
         every = state.reshape(len(state), state.shape[1] * state.shape[2])
         asked = None if first else step
-        found.append(Memory(kind="every cell", values=every, asked=asked, **both))  # type: ignore[arg-type]
+        memories.append(Memory(kind="every cell", values=every, asked=asked, **both))  # type: ignore[arg-type]
         left, right = np.roll(state, 1, axis=-1), np.roll(state, -1, axis=-1)
         state = (state | right) & ~(left & state & right)
-    return tuple(found)
+    return tuple(memories)
 
 
 def values_of_keys(pairs: Tokens, keys: int, values: int, asked: int) -> tuple[Memory, ...]:

@@ -151,8 +151,8 @@ class Rule110(Task):
 
         `table`: one of the light cones met in training, right where all of them can be met: where none is held out.
         """
-        found = {f"cells_{w}": float(p**self.strings) for w, p in seen_cells(self.cells, difficulty).items()}
-        return found if self.held_out(difficulty) else found | {"table": 1.0}
+        scores = {f"cells_{w}": float(p**self.strings) for w, p in seen_cells(self.cells, difficulty).items()}
+        return scores if self.held_out(difficulty) else scores | {"table": 1.0}
 
     def held_out(self, difficulty: int) -> str:
         """Light cones, or whole strings where those close the ring; empty up to 2 steps, for want of cones."""

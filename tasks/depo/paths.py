@@ -87,9 +87,9 @@ def nodes_after_hops(tokens: Tokens, coded: Codec, chances: Sequence[float]) -> 
         chances: Per number of hops, from 1: of a guess that knows the names on the cycle.
     """
     after = successors(names_in(tokens, coded), coded)
-    found, nodes = [], after
+    memories, nodes = [], after
     for step, chance in enumerate(chances, start=1):
-        found.append(
+        memories.append(
             Memory(
                 kind="node",
                 step=step,
@@ -101,4 +101,4 @@ def nodes_after_hops(tokens: Tokens, coded: Codec, chances: Sequence[float]) -> 
             )
         )
         nodes = at(after, nodes)
-    return tuple(found)
+    return tuple(memories)

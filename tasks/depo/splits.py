@@ -46,17 +46,17 @@ def every_cycle(coded: Codec, nodes: int) -> tuple[Tokens, NDArray[np.str_], Sha
     """
     sets = np.array(list(combinations(range(coded.words), nodes)))
     orders = np.array([(0, *order) for order in permutations(range(1, nodes))])
-    found = sets[:, orders].reshape(-1, nodes)
-    after = np.roll(found, -1, axis=1)
-    split = rng.split_of(rng.content_hash((found + 1) << 32 | (after + 1)))
+    rings = sets[:, orders].reshape(-1, nodes)
+    after = np.roll(rings, -1, axis=1)
+    split = rng.split_of(rng.content_hash((rings + 1) << 32 | (after + 1)))
     sizes = np.diff(coded.starts)
-    single = np.repeat(1 / len(sizes) / sizes, sizes)[found]  # of each name, by itself
-    drawn = np.zeros(len(found))
+    single = np.repeat(1 / len(sizes) / sizes, sizes)[rings]  # of each name, by itself
+    drawn = np.zeros(len(rings))
     for turn in range(nodes):
         along = np.roll(single, turn, axis=1)
         met = np.cumsum(along, axis=1) - along
         drawn += np.prod(along / (1 - met), axis=1)
-    return found, split, drawn
+    return rings, split, drawn
 
 
 @cache
@@ -66,13 +66,13 @@ def table_floors(coded: Codec, nodes: int, hops: int) -> tuple[float, float]:
     Both are fitted to all cycles of training of `nodes` nodes; where several answers are as frequent there, one of them
     is taken at random.
     """
-    found, split, drawn = every_cycle(coded, nodes)
-    ends = np.roll(found, -(hops % nodes), axis=1)
+    rings, split, drawn = every_cycle(coded, nodes)
+    ends = np.roll(rings, -(hops % nodes), axis=1)
 
     def weights(of: str) -> Shares:
         """How often [start, end] is asked in a split."""
         mine = split == of
-        pair = found[mine] * coded.words + ends[mine]
+        pair = rings[mine] * coded.words + ends[mine]
         each = np.repeat(drawn[mine], nodes)
         flat = np.bincount(pair.reshape(-1), each, minlength=coded.words**2).reshape(coded.words, coded.words)
         shares: Shares = flat / flat.sum()
@@ -124,11 +124,11 @@ def seen_paths(coded: Codec, nodes: int, sizes: tuple[int, ...], hops: int) -> f
 @cache
 def _every_path(coded: Codec, nodes: int, edges: int, split: str) -> tuple[Tokens, Shares]:
     """Codes [C * nodes] of the paths of a split's cycles, and how often each is drawn."""
-    found, owner, drawn = every_cycle(coded, nodes)
+    rings, owner, drawn = every_cycle(coded, nodes)
     mine = owner == split
-    codes = np.zeros_like(found[mine])
+    codes = np.zeros_like(rings[mine])
     for step in range(edges + 1):
-        codes = codes * coded.words + np.roll(found[mine], -step, axis=1)
+        codes = codes * coded.words + np.roll(rings[mine], -step, axis=1)
     return codes.reshape(-1), np.repeat(drawn[mine], nodes)
 
 
