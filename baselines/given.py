@@ -39,24 +39,24 @@ def given(path: str) -> type[ModelConfig]:
     folder = os.environ.get(FOLDER) or str(Path.cwd())
     if folder not in sys.path:
         sys.path.append(folder)
-    found: Any = imported(module, f"model {path!r}")
+    value: Any = imported(module, f"model {path!r}")
     for part in attribute.split("."):
-        if not hasattr(found, part):
+        if not hasattr(value, part):
             raise ValueError(f"model {path!r}: module {module} has no {attribute!r}")
-        found = getattr(found, part)
-    return _config(found, path)
+        value = getattr(value, part)
+    return _config(value, path)
 
 
 @cache
-def _config(found: Any, path: str) -> type[ModelConfig]:
+def _config(value: Any, path: str) -> type[ModelConfig]:
     """The config class of what a path names, always the same one; of one that a notebook defines anew a new one.
 
     Raises:
         ValueError: it builds no model.
     """
-    if isinstance(found, type) and issubclass(found, ModelConfig):
-        return checked(_renamed(found, path), f"model {path!r}")
-    return _wrapped(found, path)
+    if isinstance(value, type) and issubclass(value, ModelConfig):
+        return checked(_renamed(value, path), f"model {path!r}")
+    return _wrapped(value, path)
 
 
 def imported(module: str, what: str) -> Any:

@@ -31,12 +31,12 @@ def available() -> dict[str, str]:
     """
     from importlib.metadata import entry_points  # slow to import, and needed only here
 
-    found = dict(TASKS)
+    entries = dict(TASKS)
     for entry in entry_points(group=ENTRY_POINTS):
-        if entry.name in found:
-            raise ValueError(f"two tasks are named {entry.name!r}: {found[entry.name]} and {entry.value}")
-        found[entry.name] = entry.value
-    return found
+        if entry.name in entries:
+            raise ValueError(f"two tasks are named {entry.name!r}: {entries[entry.name]} and {entry.value}")
+        entries[entry.name] = entry.value
+    return entries
 
 
 def load(name: str) -> "type[Task]":

@@ -130,8 +130,8 @@ def _sample(task: Task, split: str, examples: int, advance: Callable[[int], obje
     for indices in chunks(task, examples):
         episode = task.episodes(split, indices)
         parts.append((*_codes(episode, task.answers), episode.content))
-        if (found := task.determinants(episode)) is not None:
-            fixing.append(found)
+        if (hashes := task.determinants(episode)) is not None:
+            fixing.append(hashes)
         for name, fact in episode.facts.items():
             if name != QUESTION and fact.dtype.kind in "biuf":
                 sums[name] = sums.get(name, 0) + fact.sum(dtype=np.float64).item()
@@ -159,8 +159,8 @@ def _codes(episode: Episode, answers: int) -> tuple[rng.Words, rng.Words, NDArra
     for start in range(0, given.shape[1], episode.window):
         part = slice(start, start + episode.window)
         given[:, part] = (episode.answer[:, part] >= 0).any()
-    told = (episode.answer[:, :-1] >= 0) & (episode.inputs[:, 1:] == episode.targets[:, :-1])
-    given[:, 1:] &= ~told  # the answer that was predicted one token before
+    shown = (episode.answer[:, :-1] >= 0) & (episode.inputs[:, 1:] == episode.targets[:, :-1])
+    given[:, 1:] &= ~shown  # the answer that was predicted one token before
 
     begins = given.copy()
     begins[:, 1:] &= ~given[:, :-1]

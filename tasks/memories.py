@@ -10,9 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.base import Tokens
-from tasks.depo_codec import Codec
-from tasks.depo_paths import names_in, successors
-from tasks.ragged import ABSENT, at
+from tasks.ragged import ABSENT
 
 MOST_NAMES = 64
 """Nodes of Depo are looked for name by name: with more names, too few examples have any one of them."""
@@ -57,17 +55,17 @@ def rollouts(strings: Tokens, chances: Sequence[float], *, first: bool) -> tuple
         chances: Of the best constant guess at a cell, per step from 0; all cells of a ring are alike.
         first: Whether the first cell is what is asked; else any is.
     """
-    found, state = [], strings
+    memories, state = [], strings
     for step, chance in enumerate(chances):
         both = {"step": step, "classes": 2, "chance": chance, "stored": step == 0}
         if first:
-            found.append(Memory(kind="first cell", values=state[..., 0], asked=step, **both))  # type: ignore[arg-type]
+            memories.append(Memory(kind="first cell", values=state[..., 0], asked=step, **both))  # type: ignore[arg-type]
         every = state.reshape(len(state), state.shape[1] * state.shape[2])
         asked = None if first else step
-        found.append(Memory(kind="every cell", values=every, asked=asked, **both))  # type: ignore[arg-type]
+        memories.append(Memory(kind="every cell", values=every, asked=asked, **both))  # type: ignore[arg-type]
         left, right = np.roll(state, 1, axis=-1), np.roll(state, -1, axis=-1)
         state = (state | right) & ~(left & state & right)
-    return tuple(found)
+    return tuple(memories)
 
 
 def values_of_keys(pairs: Tokens, keys: int, values: int, asked: int) -> tuple[Memory, ...]:
@@ -95,29 +93,3 @@ def answers_by_step(values: Tokens, steps: Tokens, levels: Sequence[int], classe
         )
         for level in levels
     )
-
-
-def nodes_after_hops(tokens: Tokens, coded: Codec, chances: Sequence[float]) -> tuple[Memory, ...]:
-    """The node k' hops after each name, k' = 1, 2, ..., where the name is one of the cycle.
-
-    Args:
-        tokens: [B, R] as they were read: padding, then the edges in any order.
-        coded: How names are written.
-        chances: Per number of hops, from 1: of a guess that knows the names on the cycle.
-    """
-    after = successors(names_in(tokens, coded), coded)
-    found, nodes = [], after
-    for step, chance in enumerate(chances, start=1):
-        found.append(
-            Memory(
-                kind="node",
-                step=step,
-                values=nodes,
-                classes=coded.words,
-                chance=chance,
-                stored=step == 1,
-                asked=step,
-            )
-        )
-        nodes = at(after, nodes)
-    return tuple(found)

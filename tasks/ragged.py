@@ -19,9 +19,9 @@ def at(values: Tokens, places: Tokens) -> Tokens:
     width = values.shape[1]
     absent = places == ABSENT
     flat = places + np.arange(len(values))[:, None] * width
-    found: Tokens = values.reshape(-1).take(flat, mode="clip")  # a place that is ABSENT is no place before the first
-    found[absent] = ABSENT
-    return found
+    chosen: Tokens = values.reshape(-1).take(flat, mode="clip")  # a place that is ABSENT is no place before the first
+    chosen[absent] = ABSENT
+    return chosen
 
 
 def packed(values: NDArray[Any], present: NDArray[np.bool_], width: int, fill: int, *, right: bool = False) -> Tokens:

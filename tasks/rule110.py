@@ -26,10 +26,9 @@ import numpy as np
 from tasks import rng, rule110_views
 from tasks.automaton import evolve as evolve
 from tasks.automaton import first_cell_ones as first_cell_ones
-from tasks.automaton import unpack
+from tasks.automaton import seen_cells, unpack
 from tasks.base import IGNORE, Episode, Task, Tokens, check_whole, nearest
 from tasks.memories import Memory, rollouts
-from tasks.rule110_shortcuts import seen_cells
 from tasks.rule110_views import split_of as split_of
 
 QUERY = 2  # the token that opens the prediction window; 0 and 1 are cells, those from 3 on name a cell
@@ -152,8 +151,8 @@ class Rule110(Task):
 
         `table`: one of the light cones met in training, right where all of them can be met: where none is held out.
         """
-        found = {f"cells_{w}": float(p**self.strings) for w, p in seen_cells(self.cells, difficulty).items()}
-        return found if self.held_out(difficulty) else found | {"table": 1.0}
+        scores = {f"cells_{w}": float(p**self.strings) for w, p in seen_cells(self.cells, difficulty).items()}
+        return scores if self.held_out(difficulty) else scores | {"table": 1.0}
 
     def held_out(self, difficulty: int) -> str:
         """Light cones, or whole strings where those close the ring; empty up to 2 steps, for want of cones."""

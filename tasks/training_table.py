@@ -29,10 +29,10 @@ def training_table(
     """The table of the first training examples; None where the task does not say what fixes an answer."""
     parts = []
     for indices in chunks(task, examples):
-        found = task.determinants(task.episodes("train", indices))
-        if found is None:
+        hashes = task.determinants(task.episodes("train", indices))
+        if hashes is None:
             return None
-        parts.append(np.unique(found))
+        parts.append(np.unique(hashes))
         advance(len(indices))
     every = np.unique(np.concatenate(parts))
     return TrainingTable(determinants=every[every != 0], examples=examples)

@@ -449,7 +449,6 @@ def leave_the_cache(patch: pytest.MonkeyPatch) -> None:
         pytest.param(forget_everything, "memory", "regressed", id="forget everything"),
         pytest.param(drop_fast_weights, "memory", "regressed", id="drop fast weights"),
         pytest.param(leave_the_cache, "memoryless", "improved", id="leave the cache"),
-        pytest.param(rates(0.25), "memory", "regressed", id="rates / 4"),
         pytest.param(rates(0.25), "early", "regressed", id="rates / 4, first steps"),
         pytest.param(rates(4.0), "early", "improved", id="rates x 4, first steps"),
     ],

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import depo_splits, rng
+from tasks import rng
 from tasks.base import IGNORE
-from tasks.depo import Depo, answer
-from tasks.depo_codec import PAD, Codec
-from tasks.depo_shortcuts import _short_words
+from tasks.depo import Depo, answer, splits
+from tasks.depo.codec import PAD, Codec
 from tasks.ragged import ABSENT, distinct, first_met, halves, packed, shuffled
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -156,8 +155,8 @@ def test_names_are_as_if_drawn_one_by_one() -> None:
     single = []
     for row in inputs:
         single.append(sum(len(name) == 1 for name in set(read_words(task.coded, row))))
-    expected = 1500 * _short_words(task.coded, task.nodes)
-    assert np.mean(single) == pytest.approx(np.arange(76) @ _short_words(task.coded, task.nodes), abs=0.4)
+    expected = 1500 * splits._short_words(task.coded, task.nodes)
+    assert np.mean(single) == pytest.approx(np.arange(76) @ splits._short_words(task.coded, task.nodes), abs=0.4)
     within(np.bincount(single, minlength=76)[20:40], expected[20:40])
 
 
@@ -233,7 +232,7 @@ def test_floors_of_few_cycles_as_published_by_hand() -> None:
 def test_floors_of_few_and_of_many_cycles_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     task = Depo(nodes=6, codec="bare", letters=12, window_tokens=12, questions=2, max_hops=4)
     counted = [task.floors(k) for k in (1, 2, 4)]
-    monkeypatch.setattr(depo_splits, "MOST_CYCLES", 0)
+    monkeypatch.setattr(splits, "MOST_CYCLES", 0)
     for k, floors in zip((1, 2, 4), counted, strict=True):
         assert floors == pytest.approx(task.floors(k), abs=0.004)
         assert floors != task.floors(k)
@@ -280,11 +279,11 @@ def test_what_fixes_an_answer_fixes_it() -> None:
 def test_paths_of_few_and_of_many_cycles_are_seen_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     task = Depo(nodes=7, codec="bare", letters=9, window_tokens=14, questions=2, max_hops=6, distribution="fixed")
     counted = [task._seen_paths(k) for k in (1, 3, 4, 5, 6)]
-    depo_splits.seen_paths.cache_clear()
-    monkeypatch.setattr(depo_splits, "MOST_CYCLES", 0)
+    splits.seen_paths.cache_clear()
+    monkeypatch.setattr(splits, "MOST_CYCLES", 0)
     assert [task._seen_paths(k) for k in (1, 3, 4, 5, 6)] == pytest.approx(counted, abs=0.02)
     assert counted[0] == counted[4] == 1
-    depo_splits.seen_paths.cache_clear()
+    splits.seen_paths.cache_clear()
 
 
 def test_paths_among_many_names_are_new_though_not_held_out() -> None:
@@ -293,7 +292,7 @@ def test_paths_among_many_names_are_new_though_not_held_out() -> None:
     assert tables[1] > 0.95 and tables[4] < 0.05 and tables[16] == pytest.approx(task.chance(16))
     assert not any(map(task.held_out, task.levels))
     cpu = Depo(nodes=7, max_hops=4, codec="bare", letters=12, questions=4, window_tokens=14)
-    assert [depo_splits.paths(12, edges) for edges in (1, 3)] == [132, 11_880]
+    assert [splits.paths(12, edges) for edges in (1, 3)] == [132, 11_880]
     assert [cpu.shortcuts(k)["path_table"] for k in (1, 2, 4)] == pytest.approx([1, 1, 1], abs=2e-3)
     assert replace(cpu, train_hops=(1, 2)).held_out(4) == "questions for 4 hops"
     assert replace(cpu, train_hops=(1, 2)).shortcuts(4)["path_table"] == pytest.approx(1 / 6)

@@ -258,7 +258,7 @@ def test_no_task_of_ours_leaks(name: str) -> None:
 def test_the_command_writes_both_files_and_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(tasks.TASKS, "fake", f"{__name__}:Fake")
     out = tmp_path / "deep" / "hardness"
-    done = bench("hardness", "fake", "recall", "--examples", 40, "--out", out)
+    done = bench("hardness", "fake", "recall", "--examples", 40, "--training", 200, "--out", out)
     assert (done.code, done.err) == (0, "")
     assert {path.name for path in out.iterdir()} == {"hardness.csv", "hardness.md"}
     rows = [row for level in (1, 2) for row in hardness.measure(Fake(), level, 40)]
@@ -280,7 +280,7 @@ def test_the_command_writes_both_files_and_prints(tmp_path: Path, monkeypatch: p
     recall = [line for line in first.splitlines() if line.startswith("recall,")]
     assert recall and [line for line in after.splitlines() if line.startswith("recall,")] == recall
     assert after != first
-    assert bench("hardness", "fake", "recall", "--examples", 40, "--out", out, "--force").code == 0
+    assert bench("hardness", "fake", "recall", "--examples", 40, "--training", 200, "--out", out, "--force").code == 0
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 

@@ -125,9 +125,9 @@ def test_bytes_by_hand(config: Hybrid, heads_states: int, kept: int) -> None:
     assert found.other_state_bytes == 0
 
 
-def test_bytes_are_those_of_the_model(config: ModelConfig) -> None:
-    found = counts(config, window=4, passes=1)
-    model = config.build(vocab_size=VOCABULARY, window=4, seq_len=17)
+def test_bytes_are_those_of_the_model(registered: ModelConfig) -> None:
+    found = counts(registered, window=4, passes=1)
+    model = registered.build(vocab_size=VOCABULARY, window=4, seq_len=17)
     state = model.start(2)
     for _ in range(4):
         state = model.sleep(torch.ones(2, 4, dtype=torch.int64), state, 3)

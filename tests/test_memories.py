@@ -7,7 +7,7 @@ import pytest
 
 from tasks.base import Task
 from tasks.depo import Depo, answer
-from tasks.depo_paths import names_in
+from tasks.depo.paths import names_in
 from tasks.gsm_infinite.compact import GSMCompact
 from tasks.gsm_infinite.compact_tokens import FIRST_NUMBER
 from tasks.gsm_infinite.task import GSMInfinite

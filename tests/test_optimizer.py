@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import VOCABULARY, Build
+from conftest import VOCABULARY, Build, small_config
 from torch import Tensor, nn
 
 from baselines.base import Model, ModelConfig
@@ -17,6 +17,12 @@ from benchmark.cells.cell import Training
 from benchmark.run.optimizer import MuonAdamW, split
 
 TRAINING = Training(tokens=1, muon_lr=0.02, adam_lr=3e-3, weight_decay=0.1, clip=1.0)
+
+
+@pytest.fixture(params=["hybrid", "transformer"])
+def mixed(request: pytest.FixtureRequest) -> ModelConfig:
+    """A model with parameters for both optimizers: which go where is all that an optimizer sees of it."""
+    return small_config(request.param)
 
 
 def groups(optimizer: MuonAdamW) -> dict[str, list[Tensor]]:
@@ -169,8 +175,8 @@ def test_the_split_of_the_hybrid(build: Build) -> None:
     assert found["Muon"] == expected | {"blocks.1.mixer.gates.weight", "blocks.1.mixer.output_gate.weight"}
 
 
-def test_rates_warm_up_together(config: ModelConfig, build: Build) -> None:
-    model = build(config)
+def test_rates_warm_up_together(mixed: ModelConfig, build: Build) -> None:
+    model = build(mixed)
     optimizer = MuonAdamW(model, replace(TRAINING, warmup_steps=4))
     shares = []
     for step in range(6):
@@ -181,11 +187,11 @@ def test_rates_warm_up_together(config: ModelConfig, build: Build) -> None:
     assert shares == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0, 1.0])
 
 
-def test_a_smaller_rate_is_a_smaller_step(config: ModelConfig, build: Build) -> None:
+def test_a_smaller_rate_is_a_smaller_step(mixed: ModelConfig, build: Build) -> None:
     """The rate of the warm-up is the one that is used, not only the one that is written down."""
     moved = []
     for warmup_steps in (0, 10):
-        model = build(config)
+        model = build(mixed)
         before = [p.detach().clone() for p in model.parameters()]
         train(model, MuonAdamW(model, replace(TRAINING, warmup_steps=warmup_steps, weight_decay=0.0)), range(1))
         moved.append([(p.detach() - b).norm() for p, b in zip(model.parameters(), before, strict=True)])
@@ -194,16 +200,16 @@ def test_a_smaller_rate_is_a_smaller_step(config: ModelConfig, build: Build) -> 
         torch.testing.assert_close(tenth, full / 10, rtol=1e-2, atol=0)
 
 
-def test_without_warm_up_the_rates_are_full_at_once(config: ModelConfig, build: Build) -> None:
-    model = build(config)
+def test_without_warm_up_the_rates_are_full_at_once(mixed: ModelConfig, build: Build) -> None:
+    model = build(mixed)
     optimizer = MuonAdamW(model, TRAINING)
     train(model, optimizer, range(1))
     assert [o.param_groups[0]["lr"] for o in optimizer.optimizers] == rates(model)
 
 
 @pytest.mark.parametrize(("size", "used"), [(50.0, 1.0), (0.5, 0.5)])
-def test_gradients_are_clipped_as_one(config: ModelConfig, build: Build, size: float, used: float) -> None:
-    model = build(config)
+def test_gradients_are_clipped_as_one(mixed: ModelConfig, build: Build, size: float, used: float) -> None:
+    model = build(mixed)
     optimizer = MuonAdamW(model, TRAINING)
     seen: list[Tensor] = []
 
@@ -221,15 +227,15 @@ def test_gradients_are_clipped_as_one(config: ModelConfig, build: Build, size: f
     torch.testing.assert_close(torch.cat(seen), raw * used / raw.norm(), rtol=1e-4, atol=1e-7)
 
 
-def test_a_step_leaves_no_gradient(config: ModelConfig, build: Build) -> None:
-    model = build(config)
+def test_a_step_leaves_no_gradient(mixed: ModelConfig, build: Build) -> None:
+    model = build(mixed)
     train(model, MuonAdamW(model, TRAINING), range(1))
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_weight_decay_acts_on_both(config: ModelConfig, build: Build) -> None:
+def test_weight_decay_acts_on_both(mixed: ModelConfig, build: Build) -> None:
     """Decoupled: without any gradient to follow, weights shrink by rate times decay."""
-    model = build(config)
+    model = build(mixed)
     optimizer = MuonAdamW(model, TRAINING)
     before = [p.detach().clone() for p in optimizer.parameters]
     for parameter in model.parameters():
@@ -249,10 +255,10 @@ def test_a_model_without_matrices_is_left_to_adam(build: Build) -> None:
 
 
 @pytest.mark.parametrize("warmup_steps", [0, 5])
-def test_going_on_from_a_saved_state(config: ModelConfig, build: Build, warmup_steps: int) -> None:
+def test_going_on_from_a_saved_state(mixed: ModelConfig, build: Build, warmup_steps: int) -> None:
     """Through a file and into fresh objects: bit for bit what an uninterrupted run gives."""
     training = replace(TRAINING, warmup_steps=warmup_steps)
-    model = build(config)
+    model = build(mixed)
     optimizer = MuonAdamW(model, training)
     train(model, optimizer, range(3))
     file = io.BytesIO()
@@ -261,7 +267,7 @@ def test_going_on_from_a_saved_state(config: ModelConfig, build: Build, warmup_s
 
     file.seek(0)
     saved = torch.load(file, weights_only=True)
-    again = build(config, seed=1)
+    again = build(mixed, seed=1)
     again.load_state_dict(saved["model"])
     resumed = MuonAdamW(again, training)
     resumed.load_state_dict(saved["optimizer"])

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import tasks
+from tasks.automaton import seen_cells
 from tasks.base import strongest
 from tasks.depo import Depo
 from tasks.gsm_infinite import counted as counted_module
 from tasks.gsm_infinite.compact import GSMCompact
 from tasks.rule110 import Rule110, evolve
-from tasks.rule110_shortcuts import seen_cells
 
 
 def counted(cells: int, steps: int, width: int) -> float:

@@ -1,4 +1,4 @@
-"""What a split of Depo's cycles leaves to a table: every cycle there is, where there are few.
+"""What is no sign of k hops in Depo: what a split leaves to a table, and what guesses get.
 
 A cycle is held out whole, by a hash. Where there are few cycles the splits are not alike: an edge in many cycles of
 training is in few of test, so that a table fitted to training does worse on test than on cycles at large. And the part
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tasks import rng
 from tasks.base import Tokens
-from tasks.depo_codec import Codec
+from tasks.depo.codec import Codec
 
 MOST_CYCLES = 1 << 18
 """As many cycles are looked at one by one."""
@@ -46,17 +46,17 @@ def every_cycle(coded: Codec, nodes: int) -> tuple[Tokens, NDArray[np.str_], Sha
     """
     sets = np.array(list(combinations(range(coded.words), nodes)))
     orders = np.array([(0, *order) for order in permutations(range(1, nodes))])
-    found = sets[:, orders].reshape(-1, nodes)
-    after = np.roll(found, -1, axis=1)
-    split = rng.split_of(rng.content_hash((found + 1) << 32 | (after + 1)))
+    rings = sets[:, orders].reshape(-1, nodes)
+    after = np.roll(rings, -1, axis=1)
+    split = rng.split_of(rng.content_hash((rings + 1) << 32 | (after + 1)))
     sizes = np.diff(coded.starts)
-    single = np.repeat(1 / len(sizes) / sizes, sizes)[found]  # of each name, by itself
-    drawn = np.zeros(len(found))
+    single = np.repeat(1 / len(sizes) / sizes, sizes)[rings]  # of each name, by itself
+    drawn = np.zeros(len(rings))
     for turn in range(nodes):
         along = np.roll(single, turn, axis=1)
         met = np.cumsum(along, axis=1) - along
         drawn += np.prod(along / (1 - met), axis=1)
-    return found, split, drawn
+    return rings, split, drawn
 
 
 @cache
@@ -66,13 +66,13 @@ def table_floors(coded: Codec, nodes: int, hops: int) -> tuple[float, float]:
     Both are fitted to all cycles of training of `nodes` nodes; where several answers are as frequent there, one of them
     is taken at random.
     """
-    found, split, drawn = every_cycle(coded, nodes)
-    ends = np.roll(found, -(hops % nodes), axis=1)
+    rings, split, drawn = every_cycle(coded, nodes)
+    ends = np.roll(rings, -(hops % nodes), axis=1)
 
     def weights(of: str) -> Shares:
         """How often [start, end] is asked in a split."""
         mine = split == of
-        pair = found[mine] * coded.words + ends[mine]
+        pair = rings[mine] * coded.words + ends[mine]
         each = np.repeat(drawn[mine], nodes)
         flat = np.bincount(pair.reshape(-1), each, minlength=coded.words**2).reshape(coded.words, coded.words)
         shares: Shares = flat / flat.sum()
@@ -124,11 +124,11 @@ def seen_paths(coded: Codec, nodes: int, sizes: tuple[int, ...], hops: int) -> f
 @cache
 def _every_path(coded: Codec, nodes: int, edges: int, split: str) -> tuple[Tokens, Shares]:
     """Codes [C * nodes] of the paths of a split's cycles, and how often each is drawn."""
-    found, owner, drawn = every_cycle(coded, nodes)
+    rings, owner, drawn = every_cycle(coded, nodes)
     mine = owner == split
-    codes = np.zeros_like(found[mine])
+    codes = np.zeros_like(rings[mine])
     for step in range(edges + 1):
-        codes = codes * coded.words + np.roll(found[mine], -step, axis=1)
+        codes = codes * coded.words + np.roll(rings[mine], -step, axis=1)
     return codes.reshape(-1), np.repeat(drawn[mine], nodes)
 
 
@@ -136,3 +136,47 @@ def _seen(coded: Codec, nodes: int, sizes: tuple[int, ...], edges: int) -> float
     known = np.concatenate([_every_path(coded, n, edges, "train")[0] for n in sizes])
     asked, weight = _every_path(coded, nodes, edges, "test")
     return float(weight[np.isin(asked, known)].sum() / weight.sum())
+
+
+# --- guesses that know a part of the cycle, or nothing but the question ---
+
+
+def partial_knowledge(nodes: int, hops: int) -> dict[str, float]:
+    """Chance to be right, exact, of guesses among the nodes that are left when some are known.
+
+    All of them know n and the names, and so k mod n; the start itself is never the answer. `neighbours` knows the nodes
+    one hop before and after the start, where the answer is neither; `shorter_hops` all that lie fewer hops away than
+    the answer, for which one hop less than k is enough. Empty for whole rounds.
+    """
+    beyond = hops % nodes
+    if not beyond:
+        return {}
+    guesses = {"shorter_hops": 1 / (nodes - beyond)}
+    if 1 < beyond < nodes - 1:
+        guesses["neighbours"] = 1 / (nodes - 3)
+    return guesses
+
+
+def word_floors(coded: Codec, nodes: int) -> tuple[float, float]:
+    """What always the same word gets right, and one that is not the start; both of the shortest length.
+
+    Exact where words have one length or two; with more lengths, as if the longer ones never ran out.
+    """
+    short, n, m = coded.letters ** coded.lengths[0], nodes, np.arange(nodes + 1)
+    met = np.maximum(m - 1, 0) / max(1, short - 1)  # of the other short words, the share on a cycle with m of them
+    shares = _short_words(coded, nodes)
+    question_only = shares @ (m / n * met + (1 - m / n) * m / short) / (n - 1)
+    return float(shares @ m / short / n), float(question_only)
+
+
+def _short_words(coded: Codec, nodes: int) -> NDArray[np.float64]:
+    """P(m words of the shortest length among the names of a cycle), m = 0..nodes, node by node."""
+    sizes = np.diff(coded.starts)
+    m, chances = np.arange(nodes + 1), np.zeros(nodes + 1)
+    chances[0] = 1.0
+    for named in range(nodes):
+        fresh = np.maximum(0, 1 - m / sizes[0])
+        others = np.maximum(0, len(sizes) - 1 - np.maximum(named - m, 0) / sizes[1:].sum()) if len(sizes) > 1 else 0
+        more = chances * fresh / np.maximum(fresh + others, 1e-300)
+        chances = chances - more + np.concatenate([[0.0], more[:-1]])
+    return chances

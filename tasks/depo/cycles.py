@@ -8,7 +8,7 @@ import numpy as np
 
 from tasks import rng
 from tasks.base import Tokens
-from tasks.depo_codec import Codec
+from tasks.depo.codec import Codec
 from tasks.ragged import ABSENT, first_met, halves, packed
 
 _BLOCK = 384

@@ -1,12 +1,13 @@
 """Walks along the cycles of Depo: the answer of a question, edges out of tokens, and the path that fixes an answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from tasks import rng
 from tasks.base import Tokens, check_whole
-from tasks.depo_codec import PAD, Codec
+from tasks.depo.codec import PAD, Codec
+from tasks.memories import Memory
 from tasks.ragged import ABSENT, at, packed
 
 
@@ -75,3 +76,29 @@ def path_hashes(read: Tokens, asked: Tokens, coded: Codec, questions: int) -> rn
     hashes = np.zeros((len(names), questions), dtype=np.uint64)
     hashes[:, : starts.shape[1]] = np.where(starts == ABSENT, np.uint64(0), rng.mix(fixed))
     return hashes
+
+
+def nodes_after_hops(tokens: Tokens, coded: Codec, chances: Sequence[float]) -> tuple[Memory, ...]:
+    """The node k' hops after each name, k' = 1, 2, ..., where the name is one of the cycle.
+
+    Args:
+        tokens: [B, R] as they were read: padding, then the edges in any order.
+        coded: How names are written.
+        chances: Per number of hops, from 1: of a guess that knows the names on the cycle.
+    """
+    after = successors(names_in(tokens, coded), coded)
+    memories, nodes = [], after
+    for step, chance in enumerate(chances, start=1):
+        memories.append(
+            Memory(
+                kind="node",
+                step=step,
+                values=nodes,
+                classes=coded.words,
+                chance=chance,
+                stored=step == 1,
+                asked=step,
+            )
+        )
+        nodes = at(after, nodes)
+    return tuple(memories)

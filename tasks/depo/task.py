@@ -7,7 +7,7 @@ a, b, cd of the cycle a -> cd -> b -> a and 2 questions, one row per window:
     c- d b ...         consolidated, then evicted
     k=2 a => b k=1 ...  predicted: the target of => is the first token of the answer, and so on to its last
 
-Nodes are named by words (`tasks.depo_codec`). k beyond the number of nodes wraps round. Every question has a start
+Nodes are named by words (`tasks.depo.codec`). k beyond the number of nodes wraps round. Every question has a start
 of its own. Answers count one by one: what a model does is its accuracy at each k.
 """
 
@@ -18,14 +18,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from tasks import depo_splits, rng
+from tasks import rng
 from tasks.base import IGNORE, Episode, Task, Tokens, check_whole, nearest
-from tasks.depo_codec import PAD, Codec
-from tasks.depo_cycles import CycleSampler, blocks
-from tasks.depo_paths import answer as answer
-from tasks.depo_paths import path_hashes
-from tasks.depo_shortcuts import partial_knowledge, word_floors
-from tasks.memories import MOST_NAMES, Memory, nodes_after_hops
+from tasks.depo import splits
+from tasks.depo.codec import PAD, Codec
+from tasks.depo.cycles import CycleSampler, blocks
+from tasks.depo.paths import nodes_after_hops, path_hashes
+from tasks.memories import MOST_NAMES, Memory
 from tasks.ragged import ABSENT, at, distinct, halves, packed, shuffled
 
 DISTRIBUTIONS = ("peer", "uniform", "fixed")
@@ -93,7 +92,7 @@ class Depo(Task):
                 f"{math.ceil(self.nodes * 1.25)}"
             )
         for n in {self.nodes, self.nodes if self.distribution == "fixed" else 3}:
-            if (many := depo_splits.cycles(words, n)) < _FEWEST:
+            if (many := splits.cycles(words, n)) < _FEWEST:
                 raise ValueError(
                     f"too few cycles to hold some out: {n} of {words} names make {many}; at least {_FEWEST} needed"
                 )
@@ -160,13 +159,13 @@ class Depo(Task):
 
         Where there are few cycles, by counting those of both splits: what is frequent in one is rare in the other.
         Where there are many the splits are alike to sampling, and both give a word of the shortest length, the second
-        one that is not the start (`depo_shortcuts.word_floors`).
+        one that is not the start (`splits.word_floors`).
         """
         chance = self.chance(difficulty, answer)
-        if chance < 1 and depo_splits.cycles(self.coded.words, self.nodes) <= depo_splits.MOST_CYCLES:
-            majority, question_only = depo_splits.table_floors(self.coded, self.nodes, difficulty)
+        if chance < 1 and splits.cycles(self.coded.words, self.nodes) <= splits.MOST_CYCLES:
+            majority, question_only = splits.table_floors(self.coded, self.nodes, difficulty)
             return {"majority": majority, "question_only": question_only}
-        majority, question_only = word_floors(self.coded, self.nodes)
+        majority, question_only = splits.word_floors(self.coded, self.nodes)
         return {"majority": majority, "question_only": question_only if chance < 1 else 1.0}
 
     def shortcuts(self, difficulty: int) -> dict[str, float]:
@@ -174,11 +173,11 @@ class Depo(Task):
 
         `path_table` has found the edges that fix the answer among all others, k from the start or N - k into it,
         whichever are fewer, and looks up where such a path has led in training; a path never met is guessed. Of W names
-        a path of e edges has W (W - 1) ... (W - e) forms (`depo_splits.paths`): with 12 names and 7 nodes 132 at k = 1
-        and 11,880 at k = 3 and 4. On test, after as much training as is useful to a table (`depo_splits.ASKED`); the
+        a path of e edges has W (W - 1) ... (W - e) forms (`splits.paths`): with 12 names and 7 nodes 132 at k = 1
+        and 11,880 at k = 3 and 4. On test, after as much training as is useful to a table (`splits.ASKED`); the
         guesses are random and get as much on every split.
         """
-        guesses = partial_knowledge(self.nodes, check_whole("difficulty", difficulty, 1, self.max_hops))
+        guesses = splits.partial_knowledge(self.nodes, check_whole("difficulty", difficulty, 1, self.max_hops))
         if difficulty % self.nodes:
             seen = self._seen_paths(difficulty)
             guesses["path_table"] = seen + (1 - seen) * self.chance(difficulty)
@@ -189,7 +188,7 @@ class Depo(Task):
         if self.train_hops and k not in self.train_hops:
             return 0.0
         sizes = (self.nodes,) if self.distribution == "fixed" else tuple(range(3, self.nodes + 1))
-        return depo_splits.seen_paths(self.coded, self.nodes, sizes, k)
+        return splits.seen_paths(self.coded, self.nodes, sizes, k)
 
     def held_out(self, difficulty: int) -> str:
         """Questions that training does not ask; else nothing: what fixes an answer is in every split.
@@ -287,9 +286,3 @@ class Depo(Task):
         windows = super().example(index, split, seed)
         inputs = self.episodes(split, [index], seed).inputs[0]
         return "\n".join([windows, "", *self.coded.walks(inputs[: self._read], inputs[self._read :])])
-
-
-if __name__ == "__main__":
-    from tasks.command import main
-
-    main(Depo)
