@@ -12,7 +12,7 @@ from harness import ROOT, bench
 import tasks
 from baselines.hybrid import MIXERS
 from benchmark import rows
-from benchmark.measure import cost_tables
+from benchmark.measure import cost_counts
 from benchmark.measure.speed import workloads
 from tasks import gallery
 
@@ -140,7 +140,7 @@ def test_it_trains_and_is_reported(
 
 @pytest.mark.parametrize("lab", ["fading"], indirect=True)
 def test_a_rule_has_a_cost(registered: str) -> None:
-    table = cost_tables.markdown({registered: cost_tables.rules()[registered]})
+    table = cost_counts.markdown({registered: cost_counts.rules()[registered]})
     assert re.search(r"^\| `fading` \| [\d.]+M \|", table, re.MULTILINE)
 
 
