@@ -46,15 +46,15 @@ def load(name: str) -> "type[ModelConfig]":
     """The config class of a model, imported only now, so one broken model cannot break the others.
 
     Args:
-        name: A name of `available()`, or "package.module:attribute" (`baselines.given`): a `ModelConfig` class, or a
-            function `factory(*, vocab_size, window, seq_len)` that returns a `baselines.base.Model`.
+        name: A name of `available()`, or "package.module:attribute" (`baselines.addresses`): a `ModelConfig` class, or
+            a function `factory(*, vocab_size, window, seq_len)` that returns a `baselines.base.Model`.
 
     Raises:
         ValueError: unknown name (the message lists the valid ones and the nearest), a module that fails to import, or
             something there that is no model.
     """
+    from baselines.addresses import checked, given, imported
     from baselines.base import ModelConfig
-    from baselines.given import checked, given, imported
 
     if ":" in name:
         return given(name)

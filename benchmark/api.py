@@ -23,7 +23,7 @@ from benchmark import figures, rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.request import Request
 from benchmark.cli.console import terminal
-from benchmark.cli.watched import failures
+from benchmark.cli.live import failures
 from benchmark.judge import claims, curves
 from benchmark.judge.claims import Judgement
 from benchmark.judge.curves import Comparison

@@ -43,7 +43,7 @@ def load(name: str) -> "type[Task]":
     """The class of a task, imported only now, so one broken task cannot break the others.
 
     Args:
-        name: A name of `available()`, or "package.module:Class" (`tasks.given`).
+        name: A name of `available()`, or "package.module:Class" (`tasks.addresses`).
 
     Raises:
         ValueError: unknown name (the message lists the valid ones and the nearest), a module that cannot be imported,
@@ -52,7 +52,7 @@ def load(name: str) -> "type[Task]":
     from tasks.base import Task, nearest
 
     if ":" in name:
-        from tasks.given import given
+        from tasks.addresses import given
 
         return given(name)
     tasks = available()

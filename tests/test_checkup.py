@@ -12,7 +12,7 @@ from sleepbench_toy.model import Hidden, Recurrent
 from torch import Tensor, nn
 
 from baselines.base import Model, ModelConfig, State
-from benchmark.measure.checkup import checkup
+from benchmark.measure.model_check import checkup
 from tasks.rule110 import Rule110
 
 TASK = Rule110(cells=4, strings=1, rollout_steps=1)

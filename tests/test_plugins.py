@@ -19,8 +19,8 @@ from harness import bench, real_bench, small
 
 import baselines
 import tasks
+from baselines.addresses import FOLDER, _config, their_traceback
 from baselines.base import ModelConfig
-from baselines.given import FOLDER, _config, their_traceback
 from baselines.hybrid import Hybrid
 from baselines.presets import FullCache, JetHybrid, LoopedHybrid, SlidingHybrid, Transformer
 from baselines.sleeper import Sleeper

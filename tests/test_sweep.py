@@ -19,7 +19,7 @@ import pytest
 import torch
 from harness import comparable, small
 
-from baselines.given import FOLDER, given
+from baselines.addresses import FOLDER, given
 from benchmark import environment, rows
 from benchmark.cells.cell import Cell
 from benchmark.run import checkpoint, sweep, worker

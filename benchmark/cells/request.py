@@ -9,7 +9,7 @@ from typing import Any, get_origin
 
 import baselines
 import tasks
-from baselines.given import attempt
+from baselines.addresses import attempt
 from benchmark.cells.cell import Cell, kind_of, parse_setting
 from benchmark.cells.grids import Plan
 from benchmark.cells.suites import suite

@@ -11,9 +11,9 @@ import typer
 from benchmark.cli import (
     audit,
     check,
-    checking,
+    check_model,
     cost,
-    evaluating,
+    evaluate,
     listing,
     probe,
     reference,
@@ -107,7 +107,7 @@ def run(
 ) -> None:
     """Train and test a suite's cells; run it again to go on where it stopped."""
     from benchmark import figures, rows
-    from benchmark.cli import watched
+    from benchmark.cli import live
     from benchmark.measure.audit.admission import audited
     from benchmark.run import executors
 
@@ -119,7 +119,7 @@ def run(
     cells = plan.cells()
     context = {"suite": suite, "scale": scale, "audit": audited(plan, model, ask=audit_first)}
     folder = out or asked.folder
-    states = watched.run(
+    states = live.run(
         asked.title,
         cells,
         folder,
@@ -132,7 +132,7 @@ def run(
     console.print(f"rows:    {folder / 'rows.parquet'}", soft_wrap=True)
     names = ", ".join(path.stem for path in written if path.suffix == ".png")
     console.print(f"figures: {folder / 'figures'} (PNG and SVG: {names})", soft_wrap=True)
-    if failed := watched.failures(cells, states):
+    if failed := live.failures(cells, states):
         console.print("\n".join(failed), style="red", soft_wrap=True)
         raise typer.Exit(FAILED)
 
@@ -240,8 +240,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "hardness": tasks.hardness_,
     "cost": cost.cost_,
     "audit": audit.audit_,
-    "check-model": checking.check_model,
-    "evaluate": evaluating.evaluate_,
+    "check-model": check_model.check_model,
+    "evaluate": evaluate.evaluate_,
     "probe": probe.probe_,
     "reference": reference.reference_,
     "speed": speed.speed_,

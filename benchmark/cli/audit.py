@@ -21,7 +21,7 @@ def audit_(
 ) -> None:
     """Prove by which tensors evicted tokens reach a model's answers, and that no later token does; exit 1 on a leak."""
     import baselines
-    from baselines.given import own_errors
+    from baselines.addresses import own_errors
     from benchmark.cells.cell import parse_setting
     from benchmark.measure.audit import audit
 

@@ -42,7 +42,7 @@ def reference_(
         return
     executor, failed = executors.executor("local", device=device, jobs=jobs), list[str]()
     for name in names:
-        missing, kept = reference.stand(root, name)
+        missing, kept = reference.standing(root, name)
         failed += _train(name, reference.STUDIES[name], missing, executor)
         reference.publish(root / name, name, kept)
         _illustrate(root / name)
@@ -69,7 +69,7 @@ def _show(root: Path, names: Sequence[str]) -> None:
 
     lines, total_s, counted = [], 0.0, set()
     for name in names:
-        missing, kept = reference.stand(root, name)
+        missing, kept = reference.standing(root, name)
         new_s = sum(seconds(cell) for cell in missing if cell.id not in counted)  # studies share cells
         counted |= {cell.id for cell in missing}
         total_s += new_s
@@ -85,14 +85,14 @@ def _show(root: Path, names: Sequence[str]) -> None:
 
 def _train(name: str, study: "Study", cells: "Sequence[Cell]", executor: "Executor") -> list[str]:
     """Train cells of a study in its run folder; a line for each that failed."""
-    from benchmark.cli import watched
+    from benchmark.cli import live
     from benchmark.run import reference
 
     if not cells:
         return []
     folder, context, command = reference.run_folder(name), study.context, study.command
-    states = watched.run(name, cells, folder, executor=executor, context=context, command=command)
-    return watched.failures(cells, states)
+    states = live.run(name, cells, folder, executor=executor, context=context, command=command)
+    return live.failures(cells, states)
 
 
 def _illustrate(folder: Path) -> None:

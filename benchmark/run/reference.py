@@ -106,7 +106,7 @@ Rows do not tell: it takes the checkpoints. A wider network has more numbers in 
 """
 
 
-def stand(root: Path, name: str) -> tuple[list[Cell], list[Row]]:
+def standing(root: Path, name: str) -> tuple[list[Cell], list[Row]]:
     """Of a study: the cells that no rows under `root` finish, and the rows of the others.
 
     Its own folder counts first. A cell that another study holds is not trained twice: the same id is the same numbers.

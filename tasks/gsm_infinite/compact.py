@@ -31,11 +31,11 @@ from tasks.gsm_infinite.compact_tokens import (
     names,
     sentences,
 )
-from tasks.gsm_infinite.counted import DETERMINANT, CountedTask, floors_of, lone_number, words_of
 from tasks.gsm_infinite.generator import draw
 from tasks.gsm_infinite.generator.shape import Shape
 from tasks.gsm_infinite.generator.statistics import statistics
 from tasks.gsm_infinite.graphs import GIVEN, NONE, Graphs
+from tasks.gsm_infinite.operations import DETERMINANT, CountedTask, floors_of, lone_number, words_of
 from tasks.memories import Memory, answers_by_step
 from tasks.ragged import ABSENT, packed
 

@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike
 
 from tasks import rng
 from tasks.base import IGNORE, Episode, Tokens, check_whole
-from tasks.gsm_infinite.counted import DETERMINANT, CountedTask, floors_of, words_of
 from tasks.gsm_infinite.graphs import COUNT, PRODUCT, RATE, TOTAL, Graphs
+from tasks.gsm_infinite.operations import DETERMINANT, CountedTask, floors_of, words_of
 from tasks.gsm_infinite.problem import Problem
 from tasks.gsm_infinite.problems import Problems, prompt
 from tasks.gsm_infinite.themes import THEMES

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from baselines import MODELS
+from baselines.addresses import own_errors
 from baselines.base import Model, ModelConfig, State
-from baselines.given import own_errors
 from benchmark.cells.grids import Plan
 from benchmark.measure.audit.causality import backward_road
 from benchmark.measure.audit.tracing import BATCH, equal

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
-from baselines.given import FOLDER
+from baselines.addresses import FOLDER
 from benchmark.environment import ROOT, cores
 from benchmark.run.executors.base import Event, Executor, Job
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from baselines import contract
+from baselines.addresses import own_errors
 from baselines.base import Model, ModelConfig
-from baselines.given import own_errors
 from benchmark.forward import Batch, autocast, predict, token_losses
 from benchmark.measure.audit import audit
 from benchmark.run.optimizer import split

@@ -23,7 +23,7 @@ def check_model(
     import baselines
     import tasks
     from benchmark.cells.cell import parse_setting
-    from benchmark.measure.checkup import checkup
+    from benchmark.measure.model_check import checkup
     from tasks.base import check_whole
 
     check_whole("--sleep-passes", sleep_passes, 1)

@@ -1,7 +1,7 @@
 """A task that is not in the registry, given as "package.module:Class": the class of a frozen dataclass of settings.
 
-Modules are looked for where installed ones are, and last in the user's folder, as `baselines.given` looks for models;
-neither package imports the other.
+Modules are looked for where installed ones are, and last in the user's folder, as `baselines.addresses` looks for
+models; neither package imports the other.
 """
 
 import importlib

@@ -106,7 +106,7 @@ def _built(name: str, task: str | None, settings: Sequence[str], weights: Path |
 
     import baselines
     import tasks
-    from baselines.given import attempt
+    from baselines.addresses import attempt
     from benchmark.cells.cell import Cell, Training, parse_setting
     from benchmark.run import weights as files
 
