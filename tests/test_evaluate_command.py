@@ -11,7 +11,8 @@ from harness import bench, small
 
 from benchmark import rows
 from benchmark.cells.cell import Cell
-from benchmark.run import sweep, weights
+from benchmark.run import weights
+from benchmark.run.folder import SweepFolder
 from benchmark.run.trainer import Trainer
 
 
@@ -23,10 +24,10 @@ def cell() -> Cell:
 @pytest.fixture(scope="module")
 def folder(cell: Cell, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a trained cell."""
-    out = tmp_path_factory.mktemp("run")
-    with sweep.opened(out, [cell]):
-        Trainer(cell, sweep.cell_folder(out, cell)).run()
-    return sweep.cell_folder(out, cell)
+    sweep = SweepFolder(tmp_path_factory.mktemp("run"))
+    with sweep.held([cell]):
+        Trainer(cell, sweep.of(cell).path).run()
+    return sweep.of(cell).path
 
 
 def scores(*arguments: object) -> list[dict[str, Any]]:

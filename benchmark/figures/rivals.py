@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmark.figures import floors, marks, panels, style, words
 from benchmark.figures.style import DOT, LONG, SHORT, Look
+from benchmark.rows import Status
 from benchmark.rows.studies import Study, values
 from benchmark.rows.text import amount, duration
 
@@ -115,7 +116,7 @@ def rivals_final(study: Study) -> Figure | None:
             if _is_sleep(name):
                 ax.axhspan(place - 0.5, place + 0.5, color=looks[name].color, alpha=0.12, linewidth=0)
             at_depth = finals[name].filter(pl.col("depth") == depth) if name in finals else study.final.clear()
-            failed = every[name].filter(pl.col("status") != "ok")
+            failed = every[name].filter(pl.col("status") != Status.OK)
             why = str(failed["status"][0]).replace("_", " ") if failed.height else "unfinished"
             start = study.chance(depth) + 2
             marks.seeds(ax, place, marks.percent(at_depth), looks[name], why=why, start=start, across=True)

@@ -7,6 +7,7 @@ import polars as pl
 from benchmark.cells import suites
 from benchmark.cells.cell import Cell
 from benchmark.cells.words import label, varying
+from benchmark.rows import Status
 from benchmark.rows.text import Table
 
 
@@ -72,7 +73,7 @@ def _plan(suite: str, scale: str) -> tuple[Cell, ...] | None:
 
 def failed(frame: pl.DataFrame) -> pl.DataFrame:
     """A row per failed cell: the last one that says so, sorted by cell."""
-    bad = frame.filter(pl.col("status") != "ok").sort("cell_id", "step", nulls_last=False, maintain_order=True)
+    bad = frame.filter(pl.col("status") != Status.OK).sort("cell_id", "step", nulls_last=False, maintain_order=True)
     return bad.unique("cell_id", keep="last", maintain_order=True)
 
 

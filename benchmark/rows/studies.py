@@ -14,6 +14,7 @@ import polars as pl
 
 import tasks
 from benchmark import rows
+from benchmark.rows import Status
 from benchmark.rows.outcomes import Key, Outcome
 
 IDENTITY = ("variant", "suite", "scale", "task", "task_version", "model", "model_version", "device")
@@ -139,10 +140,12 @@ def _prepared(frame: pl.DataFrame) -> pl.DataFrame:
         test_passes=pl.when(pl.col("tested_passes") != trained).then(pl.col("tested_passes").cast(pl.String)),
         **{c: pl.col(c).cast(pl.List(pl.String)).list.join(" ") for c in lists},
     )
-    tests = frame.filter(pl.col("status") == "ok").select("cell_id", "test_passes").unique(maintain_order=True)
-    failed = frame.filter(pl.col("status") != "ok").drop("test_passes")  # in every study that its cell was tested in
+    tests = frame.filter(pl.col("status") == Status.OK).select("cell_id", "test_passes").unique(maintain_order=True)
+    failed = frame.filter(pl.col("status") != Status.OK).drop(
+        "test_passes"
+    )  # in every study that its cell was tested in
     failed = failed.join(tests, on="cell_id", how="left", maintain_order="left").select(frame.columns)
-    frame = pl.concat([frame.filter(pl.col("status") == "ok"), failed])
+    frame = pl.concat([frame.filter(pl.col("status") == Status.OK), failed])
     return frame.sort("n", "depth", "seed", "cell_id", "step", "answer", nulls_last=True, maintain_order=True)
 
 
@@ -180,8 +183,8 @@ def _study(
     settings: Sequence[str] = (),
 ) -> Study:
     """The study of rows that belong together; `by` names its failed cells, `settings` may differ by difficulty."""
-    failed = part.filter(pl.col("status") != "ok").unique("cell_id", keep="first", maintain_order=True)
-    scores = part.filter((pl.col("status") == "ok") & ~pl.col("cell_id").is_in(failed["cell_id"].to_list()))
+    failed = part.filter(pl.col("status") != Status.OK).unique("cell_id", keep="first", maintain_order=True)
+    scores = part.filter((pl.col("status") == Status.OK) & ~pl.col("cell_id").is_in(failed["cell_id"].to_list()))
     last = scores.filter(pl.col("step") == pl.col("step").max().over("cell_id"))
     final = last.filter(pl.col("tokens_seen") >= pl.col("tokens")) if "tokens" in part.columns else last
     axes = values(part["axis"])

@@ -14,7 +14,7 @@ from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.facts import best_shortcut, cell_facts
 from benchmark.cells.request import Request
-from benchmark.rows import Row, outcomes
+from benchmark.rows import Row, Status, outcomes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -134,11 +134,11 @@ def finished(frame: "pl.DataFrame", cells: dict[str, Cell]) -> list[Row]:
     of_cells = frame.filter(pl.col("cell_id").is_in(list(cells)))
     for part in of_cells.partition_by("cell_id", maintain_order=True):
         cell = cells[str(part["cell_id"][0])]
-        if part["step"].max() == cell.steps or "diverged" in part["status"]:
+        if part["step"].max() == cell.steps or Status.DIVERGED in set(part["status"]):
             facts = cell_facts(cell, device=str(part["device"][0]), context={})
             today = {name: facts[name] for name in (*cell.axes, "variant", "schema_version")}
             for row in part.iter_rows(named=True):
-                floor = _floor(cell, row) if row["status"] == "ok" else {}
+                floor = _floor(cell, row) if row["status"] == Status.OK else {}
                 kept.append({name: row[name] for name in rows.COLUMNS} | today | floor)
     return kept
 

@@ -25,6 +25,7 @@ from benchmark.judge.claims.verdict_tables import markdown as markdown
 from benchmark.judge.evidence import LackingError, about, rank
 from benchmark.judge.paper import Claim, Kind
 from benchmark.judge.statistics import Verdict, holm, verdict
+from benchmark.rows import Status
 from benchmark.rows.outcomes import Key, Outcome
 from benchmark.rows.studies import Study, processors, studies
 
@@ -166,7 +167,7 @@ def _studies(frame: pl.DataFrame, claim: Claim) -> list[Study]:
     trained = (
         frame.filter(pl.col("tested_passes") == pl.col("sleep_passes")) if "sleep_passes" in frame.columns else frame
     )
-    tested = pl.concat([trained, frame.filter(pl.col("status") != "ok")]).unique(_KEYS, maintain_order=True)
+    tested = pl.concat([trained, frame.filter(pl.col("status") != Status.OK)]).unique(_KEYS, maintain_order=True)
     if "base" not in claim.options:
         return studies(tested)
     found: dict[tuple[str, int], list[Study]] = {}  # a version is in the name only where it tells studies apart

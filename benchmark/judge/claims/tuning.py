@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from benchmark import rows
+from benchmark.rows import Status
 from benchmark.rows.studies import Study, values
 
 _SAME = ("task", "task_version", "scale", "model", "model_version")
@@ -33,7 +34,7 @@ def best_value(frame: pl.DataFrame, study: Study, n: int, setting: str) -> float
         *(pl.col(column) == first[column] for column in _SAME),
         *(pl.col(column).eq_missing(pl.lit(first[column])) for column in settings),
         pl.col("split") == "validation",
-        pl.col("status") == "ok",
+        pl.col("status") == Status.OK,
         pl.col("sleep_passes") == n,
         pl.col("tested_passes") == n,
         pl.col("answer").is_null(),

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmark import rows
+from benchmark.rows import Status
 from benchmark.rows.studies import label, words
 
 Floats = NDArray[np.float64]
@@ -138,7 +139,7 @@ def _side(frame: pl.DataFrame) -> _Side:
     shared = [c for c in frame.columns if c not in rows.COLUMNS]
     side = _Side({}, defaultdict(lambda: defaultdict(list)), defaultdict(list), defaultdict(list), {})
     ids: dict[tuple[str, int], str] = {}
-    broken = set(frame.filter(pl.col("status") != "ok")["cell_id"])
+    broken = set(frame.filter(pl.col("status") != Status.OK)["cell_id"])
     for row in frame.sort("step", nulls_last=True, maintain_order=True).iter_rows(named=True):
         cell = {c: _plain(row[c]) for c in (*IDENTITY, *shared) if row[c] is not None}
         key = (json.dumps(cell, sort_keys=True), row["seed"])
@@ -148,7 +149,7 @@ def _side(frame: pl.DataFrame) -> _Side:
                 "common that both tables know, or other versions; compare them one by one"
             )
         side.written[row["cell_id"]].append({c: v for c, v in row.items() if c not in UNLIKE and v is not None})
-        if row["status"] != "ok":
+        if row["status"] != Status.OK:
             side.failed[key[0]].append(f"seed {row['seed']} {row['status']}: {row['reason']}")
         elif row["answer"] is None:
             tested = cell | {"axis": row["axis"], "difficulty": row["difficulty"], "tested": row["tested_passes"]}

@@ -17,6 +17,7 @@ from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.measure.probe.linear_probe import Reading, Sample, read_off
 from benchmark.measure.probe.states import Examples, FastWeights, effective_rank, fast_weights, matrices, network
+from benchmark.rows import Status
 from benchmark.run.evaluate import TEST_SEED
 from tasks.base import Task
 
@@ -171,7 +172,9 @@ def own_accuracy(cell: Cell, folder: Path) -> dict[int | None, float]:
     scored = [
         row
         for row in rows.read(folder / "rows.jsonl")
-        if row["status"] == "ok" and row["answer"] is not None and row["tested_passes"] == cell.training.sleep_passes
+        if row["status"] == Status.OK
+        and row["answer"] is not None
+        and row["tested_passes"] == cell.training.sleep_passes
     ]
     last = [row for row in scored if row["step"] == scored[-1]["step"]]
     levels = {row["difficulty"] for row in last}
