@@ -10,7 +10,7 @@ import tasks
 from tasks.automaton import seen_cells
 from tasks.base import strongest
 from tasks.depo import Depo
-from tasks.gsm_infinite import counted as counted_module
+from tasks.gsm_infinite import operations
 from tasks.gsm_infinite.compact import GSMCompact
 from tasks.rule110 import Rule110, evolve
 
@@ -80,11 +80,11 @@ def test_whole_rounds_of_depo_have_no_shortcut_beside_chance() -> None:
 @pytest.fixture(autouse=True)
 def fewer_problems(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Shortcuts of GSM-Infinite are measured on fewer problems, so that it takes no seconds."""
-    monkeypatch.setattr(counted_module, "SEEN", 1 << 11)
-    monkeypatch.setattr(counted_module, "GUESSED", 1 << 11)
-    counted_module._shortcuts.cache_clear()
+    monkeypatch.setattr(operations, "SEEN", 1 << 11)
+    monkeypatch.setattr(operations, "GUESSED", 1 << 11)
+    operations._shortcuts.cache_clear()
     yield
-    counted_module._shortcuts.cache_clear()
+    operations._shortcuts.cache_clear()
 
 
 def test_lone_numbers_are_the_shortcut_of_few_operations() -> None:
