@@ -7,6 +7,7 @@ import pytest
 from test_gsm_compact import SMALL, english
 
 from tasks.base import Task
+from tasks.gsm_infinite import operations as by_operations
 from tasks.gsm_infinite.compact import GSMCompact
 from tasks.gsm_infinite.problems import Problems
 from tasks.gsm_infinite.reading import TOTALS, read
@@ -93,9 +94,9 @@ def test_an_english_episode_says_what_fixes_its_answers() -> None:
 @pytest.mark.parametrize("operations", [1, 3])
 def test_shortcuts_are_those_of_a_table_over_examples(operations: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Examples of training and validation, with filler, one by one; more than one problem is new."""
-    monkeypatch.setattr(operations, "SEEN", 150)
-    monkeypatch.setattr(operations, "GUESSED", 400)
-    operations._shortcuts.cache_clear()
+    monkeypatch.setattr(by_operations, "SEEN", 150)
+    monkeypatch.setattr(by_operations, "GUESSED", 400)
+    by_operations._shortcuts.cache_clear()
     task: Task = GSMCompact(**SMALL).at(operations)
     train, validation = (task.episodes(split, range(n)) for split, n in (("train", 150), ("validation", 400)))
     hashes = [task.determinants(episode)[:, 0].tolist() for episode in (train, validation)]  # type: ignore[index]
@@ -107,4 +108,4 @@ def test_shortcuts_are_those_of_a_table_over_examples(operations: int, monkeypat
     ]
     assert task.shortcuts(operations) == {"lone_number": lone.mean(), "needed_table": np.mean(right)}
     assert all(h in table for h in hashes[1]) == (operations == 1)
-    operations._shortcuts.cache_clear()
+    by_operations._shortcuts.cache_clear()
