@@ -10,7 +10,7 @@ import tasks
 from tasks.automaton import seen_cells
 from tasks.base import strongest
 from tasks.depo import Depo
-from tasks.gsm_infinite import operations
+from tasks.gsm_infinite import operations as by_operations
 from tasks.gsm_infinite.compact import GSMCompact
 from tasks.rule110 import Rule110, evolve
 
@@ -80,11 +80,11 @@ def test_whole_rounds_of_depo_have_no_shortcut_beside_chance() -> None:
 @pytest.fixture(autouse=True)
 def fewer_problems(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Shortcuts of GSM-Infinite are measured on fewer problems, so that it takes no seconds."""
-    monkeypatch.setattr(operations, "SEEN", 1 << 11)
-    monkeypatch.setattr(operations, "GUESSED", 1 << 11)
-    operations._shortcuts.cache_clear()
+    monkeypatch.setattr(by_operations, "SEEN", 1 << 11)
+    monkeypatch.setattr(by_operations, "GUESSED", 1 << 11)
+    by_operations._shortcuts.cache_clear()
     yield
-    operations._shortcuts.cache_clear()
+    by_operations._shortcuts.cache_clear()
 
 
 def test_lone_numbers_are_the_shortcut_of_few_operations() -> None:
