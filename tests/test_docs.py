@@ -1,6 +1,9 @@
 """What the pages promise is there: commands, suites, files, columns, and no numbers but those of the rows."""
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,9 +20,15 @@ from benchmark.measure import cost_counts
 from benchmark.rows import outcomes
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = ROOT / "results" / "reference"
-RESULTS = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+FILES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    *(f"{room}/README.md" for room in ("tasks", "baselines", "benchmark", "results")),
+)
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in FILES}
+README, RESULTS = PAGES["README.md"], PAGES["results/README.md"]
+EVERYTHING = "\n".join(PAGES.values())
 
 
 def test_the_column_dictionary_is_that_of_the_schema() -> None:
@@ -27,20 +36,64 @@ def test_the_column_dictionary_is_that_of_the_schema() -> None:
 
 
 @pytest.mark.parametrize("name", [*SUITES, *tasks.TASKS, *baselines.MODELS])
-def test_readme_has_a_line_for_every_suite_task_and_model(name: str) -> None:
-    assert re.search(rf"^\| `{name}` \|", README, re.MULTILINE)
+def test_a_page_has_a_line_for_every_suite_task_and_model(name: str) -> None:
+    assert re.search(rf"^\| `{name}` \|", EVERYTHING, re.MULTILINE)
 
 
-def test_readme_shows_every_command() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    for name in commands:
-        assert f"bench {name}" in README, name
+def test_the_front_page_is_read_in_a_few_minutes() -> None:
+    assert len(README.split()) <= 2000
 
 
-@pytest.mark.parametrize("page", [README, RESULTS], ids=["README.md", "results/README.md"])
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_pages_show_every_command(name: str) -> None:
+    assert f"bench {name}" in EVERYTHING
+
+
+def promised(page: str) -> list[str]:
+    """The commands that a page shows: in blocks, and in sentences where no word stands for something else."""
+    blocks = re.findall(r"```(?:console|yaml|sh)\n(.*?)```", page, re.DOTALL)
+    lines = [
+        line.partition("  #")[0].strip().removeprefix("- run: ") for block in blocks for line in block.splitlines()
+    ]
+    sentences = [" ".join(text.split()) for text in re.findall(r"`(bench [^`]+)`", page)]
+    lines += [text for text in sentences if " " in text[6:] and not re.search(r"\b[A-Z]{3,}\b|\.\.\.|…", text)]
+    return [line for line in lines if line.startswith(("bench ", "make ", "python -m "))]
+
+
+@pytest.mark.parametrize("page", FILES)
+def test_commands_of_pages_can_be_given(page: str) -> None:
+    """Each is parsed as the command line does: the command is there, and so is every option that it names."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for line in promised(PAGES[page]):
+        program, *words = shlex.split(line)
+        if program == "make":
+            targets = [word for word in words if "=" not in word]
+            assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets), line
+        elif program == "bench":
+            assert words[0] in COMMANDS, line
+            COMMANDS[words[0]].make_context(words[0], list(words[1:]))
+        else:
+            done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", FILES)
+def test_python_of_pages_is_python(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads committed rows or draws problems is run too; what trains is run by `test_plugins` and `test_api`."""
+    monkeypatch.chdir(ROOT)
+    for block in re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL):
+        code = compile(block, page, "exec")
+        if "read_parquet" in block or "Problems(" in block:
+            exec(code, {})
+
+
+@pytest.mark.parametrize("page", FILES)
 def test_links_to_files_lead_somewhere(page: str) -> None:
-    base = ROOT if page is README else ROOT / "results"
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", page) if "://" not in link]
+    base = (ROOT / page).parent
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", PAGES[page]) if "://" not in link]
     missing = [link for link in links if not (base / link.partition("#")[0]).exists()]
     assert not missing
 
@@ -64,19 +117,19 @@ def test_the_verdicts_are_those_of_the_rows() -> None:
 
 
 @pytest.mark.parametrize("name", ["hybrid", "transformer", "ssm"])
-def test_readme_has_the_counted_cost_of_models(name: str) -> None:
+def test_a_page_has_the_counted_cost_of_models(name: str) -> None:
     (line,) = cost_counts.markdown({name: cost_counts.models()[name]}).splitlines()[2:]
     counted = line.removeprefix(f"| `{name}` ")
-    assert re.search(rf"^\| `{name}` \|.*{re.escape(counted)}$", README, re.MULTILINE), line
+    assert re.search(rf"^\| `{name}` \|.*{re.escape(counted)}$", EVERYTHING, re.MULTILINE), line
 
 
 @pytest.mark.parametrize("word", ["linear", "titans"])
-def test_readme_has_the_counted_cost_of_update_rules(word: str) -> None:
+def test_a_page_has_the_counted_cost_of_update_rules(word: str) -> None:
     (line,) = cost_counts.markdown({word: cost_counts.rules()[word]}).splitlines()[2:]
     counted = line.removeprefix(f"| `{word}` ")
-    assert re.search(rf"^\| `{word}` \|.*{re.escape(counted)}$", README, re.MULTILINE), line
+    assert re.search(rf"^\| `{word}` \|.*{re.escape(counted)}$", EVERYTHING, re.MULTILINE), line
 
 
 @pytest.mark.parametrize("word", MIXERS)
-def test_readme_has_a_line_for_every_update_rule(word: str) -> None:
-    assert re.search(rf"^\| `{word}` \|", README, re.MULTILINE)
+def test_a_page_has_a_line_for_every_update_rule(word: str) -> None:
+    assert re.search(rf"^\| `{word}` \|", EVERYTHING, re.MULTILINE)
