@@ -12,6 +12,7 @@ from baselines.memory import FastWeightMixer
 
 if TYPE_CHECKING:
     from baselines.hybrid import Hybrid
+    from baselines.native.block import NativeBlock
 
 
 class Block(nn.Module):
@@ -25,6 +26,7 @@ class Block(nn.Module):
         self.mlp = SquaredReluMLP(d_model, mlp_ratio)
         self.has_memory = isinstance(mixer, FastWeightMixer)
         self.holds = isinstance(mixer, FastWeightMixer) or mixer.keep != 0  # whether anything survives a window here
+        self.native: NativeBlock | None = None  # the same block in C, see `baselines.native.block.attach`
 
     def initial_state(self, batch: int) -> Tensor | None:
         """What the mixer holds before the first token; None where it never holds anything."""
@@ -32,11 +34,15 @@ class Block(nn.Module):
 
     def write(self, h: Tensor, state: Tensor | None) -> Tensor | None:
         """What the mixer holds after features [B, T, D], where nobody reads the features after this block."""
+        if self.native and self.native.takes(h):
+            return self.native(h, state, read=False)[1]
         after: Tensor | None = self.mixer.write(self.mixer_norm(h), state)  # type: ignore[arg-type]
         return after
 
     def forward(self, h: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Map features [B, T, D] and what this block's mixer holds to the same."""
+        if self.native and self.native.takes(h):
+            return cast(tuple[Tensor, Tensor | None], self.native(h, state))
         mixed, state = self.mixer(self.mixer_norm(h), state)
         h = h + mixed
         return h + self.mlp(self.mlp_norm(h)), state

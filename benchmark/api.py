@@ -58,6 +58,7 @@ class Suite:
         *,
         executor: str | None = None,
         device: str = "cpu",
+        backend: str = "torch",
         jobs: int | None = None,
         audit: bool = True,
         progress: bool = True,
@@ -72,6 +73,7 @@ class Suite:
             executor: "local": a process per cell; "serial": one cell after the other in this process. By default local,
                 but serial for a model that only this process has.
             device: "cpu" or "cuda".
+            backend: "torch", "native" (blocks in C) or "auto".
             jobs: Cells at once; by default as many as there are cores, or GPUs.
             audit: Refuse a model from outside that reads what it must not.
             progress: Tell on stderr how it goes, in a table that is drawn over on a terminal, in lines elsewhere.
@@ -86,7 +88,7 @@ class Suite:
                 f"{request.model or request.task} is of this process alone: executor {executor!r} cannot load it "
                 "elsewhere; leave executor out, or put the class into a module"
             )
-        trains = executor_named(executor or ("serial" if here else "local"), device=device, jobs=jobs)
+        trains = executor_named(executor or ("serial" if here else "local"), device=device, jobs=jobs, backend=backend)
         asked = audited(request.plan(), request.model, ask=audit)
         context = {"suite": request.suite, "scale": request.scale, "audit": asked}
         console = terminal(stderr=True)

@@ -92,6 +92,10 @@ def run(
         str,
         typer.Option(metavar="NAME", help="local: a process per cell; serial: one after the other in this process."),
     ] = "local",
+    backend: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="torch; native: blocks in C, faster on a CPU; auto: native if it can."),
+    ] = "torch",
     seeds: Seeds = None,
     sleep_passes: Passes = None,
     rollout_steps: Rollouts = None,
@@ -111,7 +115,7 @@ def run(
     from benchmark.measure.audit.admission import audited
     from benchmark.run import executors
 
-    trains = executors.executor(executor, device=device, jobs=jobs)
+    trains = executors.executor(executor, device=device, jobs=jobs, backend=backend)
     asked = _asked(
         suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings
     )

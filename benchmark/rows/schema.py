@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmark.rows.text import Table
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 Row = dict[str, Any]
 
@@ -107,6 +107,9 @@ COLUMNS: dict[str, Column] = {
         kind="str",
         about="CPU or GPU, as the system calls it; another rounds differently, so that a seed gives other numbers",
     ),
+    "backend": Column(
+        kind="str", about="what ran the blocks: torch, or native (C); they round differently; null in older rows"
+    ),
     "torch": Column(kind="str", about="torch version"),
     "audit": Column(
         kind="str",
@@ -116,7 +119,7 @@ COLUMNS: dict[str, Column] = {
 }
 """Columns of every task and model, in order. The settings of task, model and training follow, one column each."""
 
-LATER = ("variant", "cache_bytes", "shortcut", "shortcut_name", "processor", "audit")
+LATER = ("variant", "cache_bytes", "shortcut", "shortcut_name", "processor", "audit", "backend")
 """Columns that versions before this one did not have: null in their rows."""
 
 WALL_COLUMNS = ("wall_s",)

@@ -136,6 +136,9 @@ def _prepared(frame: pl.DataFrame) -> pl.DataFrame:
     trained = pl.col("sleep_passes" if "sleep_passes" in frame.columns else "tested_passes")
     frame = frame.with_columns(
         n=trained,
+        processor=pl.when(pl.col("backend") == "native")  # rounds differently, as another processor does
+        .then(pl.concat_str(pl.col("processor").fill_null("a processor"), pl.lit(", native")))
+        .otherwise("processor"),
         depth=pl.coalesce("difficulty", *(pl.when(pl.col("axis") == a).then(pl.col(a)) for a in axes)),
         test_passes=pl.when(pl.col("tested_passes") != trained).then(pl.col("tested_passes").cast(pl.String)),
         **{c: pl.col(c).cast(pl.List(pl.String)).list.join(" ") for c in lists},

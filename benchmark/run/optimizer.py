@@ -1,10 +1,14 @@
 """Muon for the matrices inside blocks, AdamW for the rest, as in the paper; every argument written out."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from baselines.base import Model
 from benchmark.cells.cell import Training
+
+_KINDS = (torch.optim.Muon, torch.optim.AdamW)
 
 
 def split(model: Model) -> tuple[list[Tensor], list[Tensor]]:
@@ -15,9 +19,9 @@ def split(model: Model) -> tuple[list[Tensor], list[Tensor]]:
 
 
 class MuonAdamW:
-    """The two optimizers stepped as one, with a shared linear warm-up."""
+    """The two optimizers stepped as one, with a shared linear warm-up; in C, over the same state, if `native`."""
 
-    def __init__(self, model: Model, training: Training) -> None:
+    def __init__(self, model: Model, training: Training, *, native: bool = False) -> None:
         matrices, rest = split(model)
         self.warmup_steps = training.warmup_steps
         self.parameters = [*matrices, *rest]
@@ -52,14 +56,23 @@ class MuonAdamW:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["full_lr"] = group["lr"]
+        self.native: Callable[[], None] | None = None
+        if native:
+            from baselines.native.step import prepare
+
+            muon, adam = ([o for o in self.optimizers if isinstance(o, kind)] for kind in _KINDS)
+            self.native = prepare(muon[0] if muon else None, adam[0] if adam else None, training.clip)
 
     def step(self, step: int) -> None:
         """Clip the gradients, take step number `step` (from 0) and clear the gradients."""
-        nn.utils.clip_grad_norm_(self.parameters, self.clip)
         share = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["full_lr"] * share
+        if self.native:
+            return self.native()
+        nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 

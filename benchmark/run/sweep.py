@@ -38,7 +38,10 @@ def run(
         described = environment.describe() | {"device": executor.device, "command": command}
         rows.write_atomically(folder.path / "environment.json", (json.dumps(described, indent=1) + "\n").encode())
     context = (context or {}) | {"commit": environment.commit()}
-    jobs = [Job(cell=c, folder=folder.of(c).path, device=executor.device, context=context) for c in pending]
+    jobs = [
+        Job(cell=c, folder=folder.of(c).path, device=executor.device, backend=executor.backend, context=context)
+        for c in pending
+    ]
     events = executor.run(jobs)
     try:
         for event in events:

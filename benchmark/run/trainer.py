@@ -7,6 +7,7 @@ So a resumed cell gives the rows of an uninterrupted one, bit for bit on a CPU.
 
 import itertools
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -52,7 +53,15 @@ class Trainer:
         facts: Columns that are the same in every row of this cell.
     """
 
-    def __init__(self, cell: Cell, folder: Path, *, device: str = "cpu", context: rows.Row | None = None) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        folder: Path,
+        *,
+        device: str = "cpu",
+        backend: str = "torch",
+        context: rows.Row | None = None,
+    ) -> None:
         self.cell, self.folder, self.device = cell, folder, torch.device(device)
         self.rows_path, self.checkpoint_path = folder / "rows.jsonl", folder / "checkpoint.pt"
         self.outcomes_path = folder / outcomes.LINES
@@ -62,8 +71,11 @@ class Trainer:
         self.model: Model = cell.model.build(
             vocab_size=cell.task.vocab_size, window=cell.task.window, seq_len=cell.task.seq_len
         ).to(self.device)
+        self.backend = "native" if backend != "torch" and native(self.model, must=backend == "native") else "torch"
         checkpoint.check_savable(self.model.state_dict(), f"model {cell.model.name!r}")
-        self.optimizer = MuonAdamW(self.model, cell.training)
+        # In C all of AdamW's parameters have taken the same number of steps, which two stages do not give them.
+        in_c = self.backend == "native" and not cell.hard_steps
+        self.optimizer = MuonAdamW(self.model, cell.training, native=in_c)
         self.trained = [p for p in self.model.parameters() if p.requires_grad]  # a model may come with frozen ones
         self.memory = {id(p) for p in self.model.memory() if p.requires_grad}
         if cell.hard_steps and not self.memory:
@@ -72,7 +84,7 @@ class Trainer:
         self.step = 0
         self.wall_s, self.clock = 0.0, time.perf_counter()
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)  # since the last row
-        self.facts = cell_facts(cell, device=self.device.type, context=context or {})
+        self.facts = cell_facts(cell, device=self.device.type, context=context or {}) | {"backend": self.backend}
 
     def run(
         self, *, report: Callable[[Progress], None] = lambda _: None, stop: Callable[[], bool] = lambda: False
@@ -237,6 +249,21 @@ class Trainer:
         if self.outcomes_path.exists():
             written = outcomes.read_lines(self.outcomes_path)
             rows.rewrite(self.outcomes_path, [line for line in written if line["step"] <= self.step])
+
+
+def native(model: Model, *, must: bool) -> bool:
+    """Let a model's blocks run in C, if they can; else say on stderr why they run in torch.
+
+    Raises:
+        ValueError: they must and cannot; the message says why.
+    """
+    from baselines.native.block import attach, unsupported
+
+    if not must and (reason := unsupported(model)):
+        print(f"blocks run in torch: {reason}", file=sys.stderr)
+        return False
+    attach(model)
+    return True
 
 
 def made_ahead(make: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:

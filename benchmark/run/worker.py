@@ -72,7 +72,7 @@ def _train(job: Job, stop: Callable[[], bool], send: Callable[..., None]) -> Sta
         send(event="progress", **asdict(progress))
 
     try:
-        trainer = Trainer(job.cell, job.folder, device=job.device, context=job.context)
+        trainer = Trainer(job.cell, job.folder, device=job.device, backend=job.backend, context=job.context)
         status = trainer.run(report=report, stop=stop)
     except Exception as error:
         traceback.print_exc()

@@ -13,7 +13,7 @@ EXECUTORS: dict[str, str] = {
 __all__ = ["EXECUTORS", "Event", "Executor", "Job", "executor"]
 
 
-def executor(name: str = "local", *, device: str = "cpu", jobs: int | None = None) -> Executor:
+def executor(name: str = "local", *, device: str = "cpu", jobs: int | None = None, backend: str = "torch") -> Executor:
     """The executor of that name, ready to run.
 
     Raises:
@@ -22,5 +22,5 @@ def executor(name: str = "local", *, device: str = "cpu", jobs: int | None = Non
     if name not in EXECUTORS:
         raise ValueError(nearest(name, EXECUTORS, kind="executor"))
     module, _, kind = EXECUTORS[name].partition(":")
-    made: Executor = getattr(import_module(module), kind)(device, jobs)
+    made: Executor = getattr(import_module(module), kind)(device, jobs, backend)
     return made

@@ -11,6 +11,8 @@ from benchmark.rows import Row, Status
 from tasks.base import nearest
 
 DEVICES = ("cpu", "cuda")
+BACKENDS = ("torch", "native", "auto")
+"""What runs the blocks of a network; auto is native where it can be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,19 +24,23 @@ class Job:
     """The cell's own folder, where its rows and checkpoint lie."""
     device: str
     """One of `DEVICES`."""
+    backend: str = "torch"
+    """One of `BACKENDS`."""
     context: Row
     """Columns of every row that are not the cell's: suite, scale, audit, commit."""
 
     def as_json(self) -> dict[str, Any]:
         """The job as plain data, for another process."""
         place = str(self.folder.resolve())
-        return {"cell": self.cell.as_json(), "folder": place, "device": self.device, "context": self.context}
+        said = {"device": self.device, "backend": self.backend, "context": self.context}
+        return {"cell": self.cell.as_json(), "folder": place, **said}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The job that `as_json` wrote."""
         cell, folder = Cell.from_json(data["cell"]), Path(data["folder"])
-        return cls(cell=cell, folder=folder, device=data["device"], context=data["context"])
+        said = {name: data[name] for name in ("device", "backend", "context")}
+        return cls(cell=cell, folder=folder, **said)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,21 +60,26 @@ class Event:
 class Executor(ABC):
     """Trains the cells of a sweep somewhere. `EXECUTORS` names those that there are."""
 
-    def __init__(self, device: str = "cpu", jobs: int | None = None) -> None:
+    def __init__(self, device: str = "cpu", jobs: int | None = None, backend: str = "torch") -> None:
         """Prepare to run cells.
 
         Args:
             device: What they are trained on, one of `DEVICES`.
             jobs: Cells at once; None leaves it to the executor.
+            backend: What runs the blocks, one of `BACKENDS`.
 
         Raises:
-            ValueError: an unknown device, fewer than one job, or what is not to be had here.
+            ValueError: an unknown device or backend, fewer than one job, or what is not to be had here.
         """
         if device not in DEVICES:
             raise ValueError(nearest(device, DEVICES, kind="device"))
         if jobs is not None and jobs < 1:
             raise ValueError(f"jobs must be at least 1; given {jobs}")
-        self.device = device
+        if backend not in BACKENDS:
+            raise ValueError(nearest(backend, BACKENDS, kind="backend"))
+        if backend == "native" and device != "cpu":
+            raise ValueError(f"backend 'native' runs on the CPU; given device {device!r}")
+        self.device, self.backend = device, backend
 
     @abstractmethod
     def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:

@@ -21,13 +21,13 @@ STOP_WAIT_S = 60.0
 class Local(Executor):
     """A process per cell; one thread per core, or one process per GPU."""
 
-    def __init__(self, device: str = "cpu", jobs: int | None = None) -> None:
+    def __init__(self, device: str = "cpu", jobs: int | None = None, backend: str = "torch") -> None:
         """See `Executor`; by default as many cells at once as there are cores, or GPUs.
 
         Raises:
             ValueError: as `Executor`; or CUDA is asked for and absent.
         """
-        super().__init__(device, jobs)
+        super().__init__(device, jobs, backend)
         self.slots = slots(device, jobs)
 
     def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
