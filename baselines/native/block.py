@@ -52,6 +52,8 @@ def unsupported(model: torch.nn.Module) -> str:
             if mixer.keep != 0:
                 return "attention that keeps keys and values runs in torch"
             size = len(mixer.q_norm.weight)
+            if size not in (16, 32, 64):  # pairs of a rotation lie half a head apart, each half whole vectors or one
+                return f"heads of attention of {size} numbers: 16, 32 or 64 are needed"
         elif type(mixer) is GatedDeltaNet:
             size = mixer.state_size
         else:

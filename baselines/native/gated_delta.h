@@ -40,7 +40,7 @@ static long gdn_split(const Dims *d, Gdn *g, const float *f) {
 }
 typedef struct {
   float *xn, *r, *P, *c, *a, *ri, *o, *ro, *y, *h1;            // [R, ...]
-  float *beta, *sp, *ld, *b, *e, *Dm, *kk, *qk, *kS, *qS, *u;  // per (sequence, head)
+  float *beta, *sp, *ld, *e, *Dm, *kk, *qk, *kS, *qS, *u;  // per (sequence, head)
   MlpW m;
   float *dP, *da, *dy, *dO, *dh1;
   float *t0, *t1, *t2, *t3, *t4;  // small
@@ -61,7 +61,6 @@ static void gdn_scratch(const Dims *d, GdnW *w, float **s, int bwd) {
   w->beta = take(s, U * Tp);
   w->sp = take(s, U * Tp);
   w->ld = take(s, U * Tp);
-  w->b = take(s, U * Tp);
   w->e = take(s, U * Tp);
   w->Dm = take(s, U * Tp * Tp);
   w->kk = take(s, U * Tp * Tp);
@@ -108,13 +107,16 @@ static void gdn_features(const Dims *d, const Gdn *g, GdnW *w, long ns, int from
       }
     }
 }
+// The logarithm of a decay below which nothing is left in single precision. Minus infinity is brought to it, so that
+// nothing times infinity does not arise; gradients through such a decay are 0.
+#define NOTHING_LEFT -87.0f
 static void gdn_gates(const Dims *d, const Gdn *g, GdnW *w, long ns) {
   long T = d->T, Tp = pad(T), H = d->H, W = H * d->K, Np = 4 * W + pad(2 * H);
   for (long s = 0; s < ns; s++)
     for (long h = 0; h < H; h++) {
       long U = s * H + h;
-      float *sp = w->sp + U * Tp, *be = w->beta + U * Tp, *ld = w->ld + U * Tp, *b = w->b + U * Tp, *e = w->e + U * Tp;
-      float rate = expf(g->rate[h]);
+      float *sp = w->sp + U * Tp, *be = w->beta + U * Tp, *ld = w->ld + U * Tp, *e = w->e + U * Tp;
+      float since[64], rate = expf(g->rate[h]);
       for (long t = 0; t < T; t++) {
         const float *G = w->P + (s * T + t) * Np + 4 * W;
         sp[t] = G[h] + g->bias[h];
@@ -122,22 +124,26 @@ static void gdn_gates(const Dims *d, const Gdn *g, GdnW *w, long ns) {
       }
       for (long t = T; t < Tp; t++) sp[t] = be[t] = 0;
       for (long t = 0; t < Tp; t += VL) {
-        store(ld + t, -rate * vsoftplus(load(sp + t)));
+        vec decay = -rate * vsoftplus(load(sp + t));
+        store(ld + t, choose(decay > splat(NOTHING_LEFT), decay, splat(NOTHING_LEFT)));
         store(sp + t, vsigmoid(load(sp + t)));
         store(be + t, vsigmoid(load(be + t)));
       }
-      float sum = 0;
+      // Decays from x to t are summed step by step: a difference of sums from the start would lose small ones behind a
+      // large one.
+      float sum = 0, *Dm = w->Dm + U * Tp * Tp;
+      memset(since, 0, sizeof(float) * Tp);
       for (long t = 0; t < T; t++) {
         sum += ld[t];
-        b[t] = sum;
+        e[t] = sum;
+        for (long x = 0; x < Tp; x += VL) {
+          vec from = choose(LANES < (int)(t - x), load(since + x) + ld[t], (vec){0});
+          store(since + x, from);
+          store(Dm + t * Tp + x, choose(LANES <= (int)(t - x), vexp(from), (vec){0}));
+        }
       }
-      for (long t = T; t < Tp; t++) b[t] = sum;
-      for (long t = 0; t < Tp; t += VL) store(e + t, vexp(load(b + t)));
-      float *Dm = w->Dm + U * Tp * Tp;
-      for (long t = 0; t < T; t++) {
-        for (long x = 0; x < Tp; x += VL)
-          store(Dm + t * Tp + x, x <= t ? choose(LANES <= (int)(t - x), vexp(b[t] - load(b + x)), (vec){0}) : (vec){0});
-      }
+      for (long t = T; t < Tp; t++) e[t] = sum;
+      for (long t = 0; t < Tp; t += VL) store(e + t, vexp(load(e + t)));
     }
 }
 static void gdn_core(const Dims *d, GdnW *w, long s, long h, const float *S, float *S2, int read) {
@@ -360,9 +366,10 @@ static void gdn_core_bwd(const Dims *d, const Gdn *g, GdnW *w, long s, long h, c
   float sum = 0, rate = expf(g->rate[h]), sb = 0, sr = 0;
   for (long t = T - 1; t >= 0; t--) {
     sum += db[t] - cols[t];
-    float dz = -rate * sum * w->sp[U * Tp + t];
+    int left = w->ld[U * Tp + t] > NOTHING_LEFT;
+    float dz = left ? -rate * sum * w->sp[U * Tp + t] : 0;
     sb += dz;
-    sr += sum * w->ld[U * Tp + t];
+    sr += left ? sum * w->ld[U * Tp + t] : 0;
     float *G = w->dP + (s * T + t) * Np + 4 * W;
     G[h] = dz;
     G[H + h] = dbe[t] * be[t] * (1 - be[t]);
