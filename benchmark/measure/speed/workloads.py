@@ -139,9 +139,12 @@ def trainer(passes: int, *, steps: int = 1000, folder: Path | None = None, **tra
     return made
 
 
-def train_step(passes: int) -> Call:
-    """A training step at N = `passes`, always on the same batch."""
+def train_step(passes: int, *, native: bool = False) -> Call:
+    """A training step at N = `passes`, always on the same batch; its blocks and optimizer in C, if `native`."""
     made = trainer(passes)
+    if native:
+        found("baselines.native.block:attach")(made.model)
+        made.optimizer = found("benchmark.run.optimizer:MuonAdamW")(made.model, made.cell.training, native=True)
     batch = next(iter(made.batches(0)))
     return lambda: made.train_step(batch)
 
@@ -199,6 +202,8 @@ WORKLOADS: dict[str, Callable[[], Call]] = {
     **{f"layer-{word}": partial(layer, word) for word in _registered("baselines.hybrid:MIXERS") if word not in RULES},
     "train-step-1": partial(train_step, 1),
     "train-step-2": partial(train_step, 2),
+    "train-step-1-native": partial(train_step, 1, native=True),
+    "train-step-2-native": partial(train_step, 2, native=True),
     "sleep-2": partial(sleep, 2),
     "wake": partial(wake, 2),
 }
