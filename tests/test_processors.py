@@ -57,6 +57,19 @@ def test_claims_seeds_and_gains_keep_to_pairs_of_one_processor(
     assert line["seeds"] == pairs
 
 
+def test_two_backends_are_no_pair() -> None:
+    """Blocks in C round differently; older rows, which do not say, are torch's."""
+    rows_ = planted(flat(n1=0.6, n2=0.8, n4=0.8), processor="one", **PART)  # type: ignore[arg-type]
+    backends = {True: "native", False: "torch"}
+    mixed = [row | {"backend": backends[row["sleep_passes"] == 2 and row["seed"] > 2]} for row in rows_]
+    (study,) = studies(table(mixed))
+    assert {gain.seeds for gain in gains.gains(study)[gains.EQUAL_TOKENS] if gain.n == 2} == {3}
+    assert "2 processors: one, one, native" in study.note
+    older = [row | {"backend": None if row["sleep_passes"] == 1 else "torch"} for row in rows_]
+    (study,) = studies(table(older))
+    assert {gain.seeds for gain in gains.gains(study)[gains.EQUAL_TOKENS] if gain.n == 2} == {5}
+
+
 def test_several_processors_are_said() -> None:
     several, single = on(moved), on(lambda row: "one")
     for frame, said in ((several, True), (single, False)):

@@ -41,6 +41,7 @@ def test_a_wheel_trains_judges_and_draws(site: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
     assert (tmp_path / ROWS / "figures" / "accuracy_by_depth.png").exists()
     assert all((site / package / "py.typed").exists() for package in ("benchmark", "tasks", "baselines"))
+    assert (site / "baselines" / "native" / "kernel.c").exists()  # compiled where it is used
 
 
 def test_it_says_where_the_reference_rows_are(site: Path, tmp_path: Path) -> None:
