@@ -1,6 +1,7 @@
 // A block of window attention under hard eviction: norm, attention, residual, norm, MLP, residual.
 #pragma once
 #include "parts.h"
+// Parameters, in the order in which `block.py` puts them together.
 typedef struct {
   const float *norm, *qkv, *qn, *kn, *out;
   Mlp m;
@@ -26,6 +27,7 @@ static long att_split(const Dims *d, Att *g, const float *f) {
   p += D * d->hid;
   return p - f;
 }
+
 typedef struct {
   float *xn, *r, *P, *rq, *rot, *p, *o, *h1;
   MlpW m;
@@ -34,6 +36,7 @@ typedef struct {
 typedef struct {
   float *qkvT, *outT, *cs;
 } AttP;
+// Transposed weights, and cosines and sines of the rotary angles of each position.
 static void att_prepare(const Dims *d, Att *g, AttP *p, float **s) {
   long D = d->D, K = D / d->H, half = K / 2;
   p->qkvT = take(s, 3 * D * D);
@@ -50,6 +53,7 @@ static void att_prepare(const Dims *d, Att *g, AttP *p, float **s) {
   }
   mlp_prepare(d, &g->m, s);
 }
+
 static void att_scratch(const Dims *d, AttW *w, float **s, int bwd) {
   long R = (long)d->tile * d->T, D = d->D, H = d->H, Tp = pad(d->T), K = D / H;
   w->xn = take(s, R * D);
@@ -71,6 +75,8 @@ static void att_scratch(const Dims *d, AttW *w, float **s, int bwd) {
     w->dq = take(s, R * 2 * D);
   }
 }
+
+// The forward pass of a tile up to the residual after the mixer.
 static void att_tile(const Dims *d, Att *g, AttP *p, AttW *w, long ns, const float *h, float *h1) {
   long T = d->T, Tp = pad(T), D = d->D, H = d->H, K = D / H, R = ns * T;
   norm_forward(R, D, h, D, g->norm, w->xn, D, w->r, d->eps);
@@ -119,6 +125,8 @@ static void att_tile(const Dims *d, Att *g, AttP *p, AttW *w, long ns, const flo
   memcpy(h1, h, sizeof(float) * R * D);
   multiply(R, D, D, w->o, D, 1, p->outT, D, h1, D, 1);
 }
+
+// The block forward: features h [B, T, D] -> h2.
 void attention_forward(const Dims *d, const float *flat, const float *h, float *h2, float *scratch) {
   Att g;
   AttP p;
@@ -134,6 +142,8 @@ void attention_forward(const Dims *d, const float *flat, const float *h, float *
     mlp_forward(d, &g.m, &w.m, ns * d->T, w.h1, h2 + b * n);
   }
 }
+
+// The block backward, its forward computed again.
 void attention_backward(const Dims *d, const float *flat, const float *h, const float *dh2, float *dh, float *dflat,
                         float *scratch) {
   Att g, dg;

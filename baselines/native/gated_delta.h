@@ -5,10 +5,12 @@
 // window the rule is its chunk form: u solves (I + A) u = b (v - e k S), with A the masked, decayed k k'.
 #pragma once
 #include "parts.h"
+// Parameters, in the order in which `block.py` puts them together.
 typedef struct {
   const float *norm, *qkv, *conv, *gates, *og, *hnorm, *out, *bias, *rate;
   Mlp m;
 } Gdn;
+// Find the parameters in one row of them; how many they are.
 static long gdn_split(const Dims *d, Gdn *g, const float *f) {
   long D = d->D, H = d->H, W = H * d->K;
   const float *p = f;
@@ -38,13 +40,20 @@ static long gdn_split(const Dims *d, Gdn *g, const float *f) {
   p += D * d->hid;
   return p - f;
 }
+
+// What a tile of sequences needs on its way. R tokens, Np projections, T padded to Tp.
 typedef struct {
-  float *xn, *r, *P, *c, *a, *ri, *o, *ro, *y, *h1;            // [R, ...]
-  float *beta, *sp, *ld, *e, *Dm, *kk, *qk, *kS, *qS, *u;  // per (sequence, head)
+  // Of every token: normed features, 1 / its norm; projections (q, k, v, output gate, gates); convolved; after SiLU and
+  // at unit length; 1 / those lengths; outputs of the rule, 1 / their norms; gated; features after the mixer.
+  float *xn, *r, *P, *c, *a, *ri, *o, *ro, *y, *h1;
+  // Of every sequence and head: write strengths, slopes of the softplus, logarithms of decays, decays since the start
+  // of the window, decays from x to t; k k', q k', k S, q S; corrected values.
+  float *beta, *sp, *ld, *e, *Dm, *kk, *qk, *kS, *qS, *u;
   MlpW m;
   float *dP, *da, *dy, *dO, *dh1;
   float *t0, *t1, *t2, *t3, *t4;  // small
 } GdnW;
+// Take room for a tile.
 static void gdn_scratch(const Dims *d, GdnW *w, float **s, int bwd) {
   long R = (long)d->tile * d->T, D = d->D, H = d->H, K = d->K, W = H * K, Np = 4 * W + pad(2 * H), T = d->T,
        Tp = pad(T), U = d->tile * H;
@@ -84,7 +93,8 @@ static void gdn_scratch(const Dims *d, GdnW *w, float **s, int bwd) {
     w->dh1 = take(s, R * D);
   }
 }
-// conv weight rows j = 0..3 over [R, 3W] per sequence, then SiLU, then unit length of q and k
+
+// Short convolution over the last four tokens, SiLU, and unit length of q and k; of k and v alone from W on.
 static void gdn_features(const Dims *d, const Gdn *g, GdnW *w, long ns, int from) {
   long T = d->T, H = d->H, K = d->K, W = H * K, C = 3 * W, Np = 4 * W + pad(2 * H);
   for (long s = 0; s < ns; s++)
@@ -107,6 +117,7 @@ static void gdn_features(const Dims *d, const Gdn *g, GdnW *w, long ns, int from
       }
     }
 }
+
 // The logarithm of a decay below which nothing is left in single precision. Minus infinity is brought to it, so that
 // nothing times infinity does not arise; gradients through such a decay are 0.
 #define NOTHING_LEFT -87.0f
@@ -146,6 +157,9 @@ static void gdn_gates(const Dims *d, const Gdn *g, GdnW *w, long ns) {
       for (long t = 0; t < Tp; t += VL) store(e + t, vexp(load(e + t)));
     }
 }
+
+// The rule on one window of one head: u by forward substitution, the new state if there is room for it, outputs if
+// read.
 static void gdn_core(const Dims *d, GdnW *w, long s, long h, const float *S, float *S2, int read) {
   long T = d->T, Tp = pad(T), H = d->H, K = d->K, W = H * K, C = 3 * W, U = s * H + h;
   const float *q = w->a + s * T * C + h * K, *k = q + W, *v = k + W;
@@ -187,6 +201,8 @@ static void gdn_core(const Dims *d, GdnW *w, long s, long h, const float *S, flo
     multiply(T, K, T, Pq, Tp, 1, u, K, o, W, 1);
   }
 }
+
+// Parameters laid out for products: all projections in one matrix, and transposed.
 typedef struct {
   float *all, *allT, *outT, *dall;
 } GdnP;
@@ -205,6 +221,8 @@ static void gdn_prepare(const Dims *d, Gdn *g, GdnP *p, float **s, int bwd) {
   if (bwd) memset(p->dall, 0, sizeof(float) * Np * D);
   mlp_prepare(d, &g->m, s);
 }
+
+// The forward pass of a tile up to the residual after the mixer; unless outputs are read, only what the state needs.
 static void gdn_tile(const Dims *d, Gdn *g, GdnP *p, GdnW *w, long ns, const float *h, const float *S, float *h1,
                      float *S2, int read) {
   long T = d->T, D = d->D, H = d->H, K = d->K, W = H * K, Np = 4 * W + pad(2 * H), R = ns * T;
@@ -234,6 +252,8 @@ static void gdn_tile(const Dims *d, Gdn *g, GdnP *p, GdnW *w, long ns, const flo
   memcpy(h1, h, sizeof(float) * R * D);
   multiply(R, D, W, w->y, W, 1, p->outT, D, h1, D, 1);
 }
+
+// The block forward: features h [B, T, D], state S [B, H, K, K] -> h2 (or 0: not needed), S2 (or 0).
 void delta_forward(const Dims *d, const float *flat, const float *h, const float *S, float *h2, float *S2,
                    float *scratch) {
   Gdn g;
@@ -250,6 +270,8 @@ void delta_forward(const Dims *d, const float *flat, const float *h, const float
     if (h2) mlp_forward(d, &g.m, &w.m, ns * d->T, w.h1, h2 + b * n);
   }
 }
+
+// The gradients of the rule on one window of one head, by all that went into it.
 static void gdn_core_bwd(const Dims *d, const Gdn *g, GdnW *w, long s, long h, const float *S, const float *dS2,
                          float *dS, float *dbias, float *drate, int read) {
   long T = d->T, Tp = pad(T), H = d->H, K = d->K, W = H * K, C = 3 * W, U = s * H + h, Np = 4 * W + pad(2 * H);
@@ -377,7 +399,8 @@ static void gdn_core_bwd(const Dims *d, const Gdn *g, GdnW *w, long s, long h, c
   dbias[h] += sb;
   drate[h] += sr;
 }
-// dh2 or dS2 may be null
+
+// The block backward, its forward computed again; dh2 or dS2 may be 0.
 void delta_backward(const Dims *d, const float *flat, const float *h, const float *S, const float *dh2,
                     const float *dS2, float *dh, float *dS, float *dflat, float *scratch) {
   Gdn g, dg;

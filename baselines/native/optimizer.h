@@ -27,6 +27,7 @@ static void newton_schulz(long r, long c, float *x, float eps,
     for (long i = 0; i < r * c; i += VL) store(x + i, to_bf16(load(Y + i) + 3.4445f * load(x + i)));
   }
 }
+
 float optimizer_step(int n, float **p, float **g, float **m, float **v, const long *rows, const long *cols,
                      const int *kind, float clip, double muon_lr, double adam_lr, double wd, int step, float *s) {
   double total = 0;

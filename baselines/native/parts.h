@@ -1,12 +1,14 @@
 // What blocks share: sizes, scratch, the norm, the rotation of pairs, the squared-ReLU MLP.
 #pragma once
 #include "products.h"
+// Batch, tokens, width, heads, numbers of a head, hidden units, sequences of a tile; eps of the norms.
 typedef struct {
   int B, T, D, H, K, hid, tile;
   float eps;
 } Dims;
 INLINE long pad(long n) { return (n + 15) / 16 * 16; }
 
+// y = w x / sqrt(mean(x x) + eps) of R rows; r keeps the factors.
 static void norm_forward(long R, long D, const float *x, long lx, const float *w, float *y, long ly, float *r,
                          float eps) {
   for (long i = 0; i < R; i++) {
@@ -16,6 +18,7 @@ static void norm_forward(long R, long D, const float *x, long lx, const float *w
     for (long d = 0; d < D; d += VL) store(y + i * ly + d, load(x + i * lx + d) * r[i] * load(w + d));
   }
 }
+
 // dx (+)= ..., dw += ...
 static void norm_backward(long R, long D, const float *x, long lx, const float *w, const float *r, const float *dy,
                           long ly, float *dx, long ldx, float *dw, int acc) {
@@ -33,6 +36,7 @@ static void norm_backward(long R, long D, const float *x, long lx, const float *
     }
   }
 }
+
 static float *take(float **p, long n) {
   float *q = *p;
   *p += pad(n);
@@ -57,6 +61,7 @@ INLINE void rotate(long K, const float *in, const float *cs, float back, float *
       store(out + half + y, a * s + b * c);
     }
 }
+
 typedef struct {
   const float *norm, *up, *down;
   float *upT, *downT, *dnorm, *dup, *ddown;
@@ -70,6 +75,7 @@ static void mlp_prepare(const Dims *d, Mlp *m, float **s) {
   transpose(d->hid, d->D, m->up, d->D, m->upT, d->hid);
   transpose(d->D, d->hid, m->down, d->hid, m->downT, d->D);
 }
+
 static void mlp_scratch(const Dims *d, MlpW *w, long R, float **s) {
   w->xn = take(s, R * d->D);
   w->r = take(s, R);
@@ -78,6 +84,8 @@ static void mlp_scratch(const Dims *d, MlpW *w, long R, float **s) {
   w->dhid = take(s, R * d->hid);
   w->dxn = take(s, R * d->D);
 }
+
+// The hidden layer, kept for the backward pass.
 static void mlp_hidden(const Dims *d, const Mlp *m, MlpW *w, long R, const float *h1) {
   long D = d->D, hid = d->hid;
   norm_forward(R, D, h1, D, m->norm, w->xn, D, w->r, d->eps);
@@ -89,11 +97,13 @@ static void mlp_hidden(const Dims *d, const Mlp *m, MlpW *w, long R, const float
     store(w->hid + i, a * a);
   }
 }
+
 static void mlp_forward(const Dims *d, const Mlp *m, MlpW *w, long R, const float *h1, float *h2) {
   mlp_hidden(d, m, w, R, h1);
   memcpy(h2, h1, sizeof(float) * R * d->D);
   multiply(R, d->D, d->hid, w->hid, d->hid, 1, m->downT, d->D, h2, d->D, 1);
 }
+
 // dh1 = dh2 + through the MLP; needs mlp_hidden
 static void mlp_backward(const Dims *d, const Mlp *m, MlpW *w, long R, const float *h1, const float *dh2, float *dh1) {
   long D = d->D, hid = d->hid;

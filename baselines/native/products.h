@@ -21,7 +21,8 @@
         store(C + i * sc + 16 * j, c[i][j]);                                                                       \
   }
 MICRO(12, 2)
-MICRO(8, 2) MICRO(4, 2) MICRO(2, 2) MICRO(1, 2) MICRO(16, 1) MICRO(8, 1) MICRO(4, 1) MICRO(2, 1)
+MICRO(8, 2)
+MICRO(4, 2) MICRO(2, 2) MICRO(1, 2) MICRO(16, 1) MICRO(8, 1) MICRO(4, 1) MICRO(2, 1)
     MICRO(1, 1) static void multiply(long M, long N, long K, const float *A, long si, long sp, const float *B, long sb,
                                      float *C, long sc, int acc) {
   long j = 0;
@@ -63,8 +64,9 @@ typedef float half_at __attribute__((vector_size(32), aligned(4), may_alias));
         (half_at *)(C + i * sc + 8 * j) = c[i][j];                                                                     \
   }
 MICRO8(6)
-MICRO8(4) MICRO8(2) MICRO8(1) static void multiply(long M, long N, long K, const float *A, long si, long sp,
-                                                   const float *B, long sb, float *C, long sc, int acc) {
+MICRO8(4)
+MICRO8(2) MICRO8(1) static void multiply(long M, long N, long K, const float *A, long si, long sp, const float *B,
+                                         long sb, float *C, long sc, int acc) {
   for (long j = 0; j < N; j += 16) {
     long i = 0;
     for (; i + 6 <= M && (M - i) % 4 != 0; i += 6) mk_6(K, A + i * si, si, sp, B + j, sb, C + i * sc + j, sc, acc);
@@ -99,7 +101,8 @@ static void transpose(long R, long Cn, const float *in, long si, float *out, lon
 #define L1 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
 #define H1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
       STAGE(8, L8, H8)
-      STAGE(4, L4, H4) STAGE(2, L2, H2) STAGE(1, L1, H1) _Pragma("GCC unroll 16") for (int i = 0; i < 16; i++)
+      STAGE(4, L4, H4)
+      STAGE(2, L2, H2) STAGE(1, L1, H1) _Pragma("GCC unroll 16") for (int i = 0; i < 16; i++)
           store(out + (c + i) * so + r, m[i]);
     }
   }
@@ -124,8 +127,8 @@ static void transpose(long R, long Cn, const float *in, long si, float *out, lon
 #define LO1 0, 8, 2, 10, 4, 12, 6, 14
 #define HI1 1, 9, 3, 11, 5, 13, 7, 15
       STAGE(4)
-          STAGE(2) STAGE(1) _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++) *
-          (half_at *)(out + (c + i) * so + r) = m[i];
+      STAGE(2)
+          STAGE(1) _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++) * (half_at *)(out + (c + i) * so + r) = m[i];
     }
 }
 #endif

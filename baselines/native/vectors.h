@@ -53,6 +53,7 @@ INLINE vec vexp(vec x) {
   p = p * (r * r) + r + 1.0f;
   return choose(under, (vec){0}, p * (vec)((n + 127) << 23));
 }
+
 INLINE vec vlog(vec x) {  // x normal and positive
   ivec b = (ivec)x;
   ivec e = ((b >> 23) & 255) - 126;
@@ -72,6 +73,7 @@ INLINE vec vlog(vec x) {  // x normal and positive
   y = y * m * z - fe * 2.12194440e-4f - 0.5f * z;
   return m + y + fe * 0.693359375f;
 }
+
 INLINE vec vsigmoid(vec x) { return 1.0f / (1.0f + vexp(-x)); }
 INLINE vec vsoftplus(vec x) {  // max(x, 0) + log1p(exp(-|x|)), log1p after Kahan
   vec ax = choose(x > (vec){0}, x, -x), y = vexp(-ax), u = 1.0f + y, d = u - 1.0f;
