@@ -180,9 +180,12 @@ def in_chunks(chunk: Callable[..., tuple[Tensor, Tensor]], *sequences: Tensor, s
 
     The sequences are q, k and whatever else a rule takes per token.
     """
+    # One split each: the gradient of a slice is as long as the whole, so that slices would cost their number squared.
+    parts = [a.split(CHUNK, dim=2) for a in sequences]
     outputs = []
-    for start in range(0, sequences[1].shape[2], CHUNK):
-        output, state = chunk(*(a[:, :, start : start + CHUNK] for a in sequences), state)
+    for number in range(len(parts[1])):
+        # Queries of which there are none are one part, of no tokens.
+        output, state = chunk(*(part[min(number, len(part) - 1)] for part in parts), state)
         outputs.append(output)
     return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)), state
 
