@@ -181,7 +181,7 @@ def in_chunks(chunk: Callable[..., tuple[Tensor, Tensor]], *sequences: Tensor, s
     The sequences are q, k and whatever else a rule takes per token.
     """
     # One split each: the gradient of a slice is as long as the whole, so that slices would cost their number squared.
-    parts = [a.split(CHUNK, dim=2) for a in sequences]
+    parts = [torch.split(a, CHUNK, dim=2) for a in sequences]
     outputs = []
     for number in range(len(parts[1])):
         # Queries of which there are none are one part, of no tokens.
