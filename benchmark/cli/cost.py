@@ -39,7 +39,9 @@ def cost_(
 
         if model is not None or settings:
             raise ValueError("--table counts every model with its default settings: give neither MODEL nor --set")
-        typer.echo(f"{markdown(models())}\n\n{markdown(rules())}")
+        with bar("counting", len(models()) + len(rules())) as advance:
+            tables = [markdown(models(), advance), markdown(rules(), advance)]
+        typer.echo("\n\n".join(tables))
         return
     if model is None:
         raise ValueError("give a MODEL (`bench list` names them), or --table for the counts of all")

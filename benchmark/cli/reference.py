@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.console import FAILED, terminal
+from benchmark.cli.console import FAILED, bar, terminal
 
 if TYPE_CHECKING:
     from benchmark.cells.cell import Cell
@@ -68,14 +68,16 @@ def _show(root: Path, names: Sequence[str]) -> None:
     from benchmark.run.estimate import seconds
 
     lines, total_s, counted = [], 0.0, set()
-    for name in names:
-        missing, kept = reference.standing(root, name)
-        new_s = sum(seconds(cell) for cell in missing if cell.id not in counted)  # studies share cells
-        counted |= {cell.id for cell in missing}
-        total_s += new_s
-        finished = len({row["cell_id"] for row in kept})
-        about = duration(new_s) if missing else "-"
-        lines.append([name, finished, len(missing), about, reference.STUDIES[name].command])
+    with bar("studies", len(names)) as advance:
+        for name in names:
+            missing, kept = reference.standing(root, name)
+            new_s = sum(seconds(cell) for cell in missing if cell.id not in counted)  # studies share cells
+            counted |= {cell.id for cell in missing}
+            total_s += new_s
+            finished = len({row["cell_id"] for row in kept})
+            about = duration(new_s) if missing else "-"
+            lines.append([name, finished, len(missing), about, reference.STUDIES[name].command])
+            advance(1)
     terminal().print(table_of(["study", "finished", "missing", "about", "command"], lines, title=str(root)))
     _say(
         f"{len(counted)} cells to train"

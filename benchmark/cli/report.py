@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli.console import bar
+
 
 def report_(
     sources: Annotated[
@@ -21,10 +23,13 @@ def report_(
     ] = None,
 ) -> None:
     """Write one page of everything the rows say, verdicts on top: to read without a network, or to print."""
-    from benchmark import environment, report
+    from benchmark import environment, report, rows
 
     given = sources or [environment.REFERENCE]
-    typer.echo(report.write(given, out or _default_out(sources or [])))
+    folders = {path for source in given for path in rows.tables_in(source)}
+    with bar("folders", len(folders)) as advance:
+        page = report.write(given, out or _default_out(sources or []), advance)
+    typer.echo(page)
 
 
 def _default_out(sources: list[Path]) -> Path:

@@ -1,6 +1,6 @@
 """What every model and update rule costs, counted and not timed, as a Markdown table."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import baselines
 from baselines.base import ModelConfig
@@ -24,8 +24,8 @@ def rules() -> dict[str, ModelConfig]:
     return {word: Hybrid(layout=f"attn {word} attn {word}") for word in MIXERS}
 
 
-def markdown(configs: Mapping[str, ModelConfig]) -> str:
-    """What models cost, each under a name, as a Markdown table: counted, not timed."""
+def markdown(configs: Mapping[str, ModelConfig], advance: Callable[[int], None] = lambda _: None) -> str:
+    """What models cost, each under a name, as a Markdown table: counted, not timed; `advance` hears of each."""
     first, last = PASSES
     heads = ["model", "parameters", f"FLOPs per token: sleep, N = {first}", f"sleep, N = {last}", "wake"]
     heads += ["bytes kept: fast weights", "keys and values"]
@@ -36,4 +36,5 @@ def markdown(configs: Mapping[str, ModelConfig]) -> str:
         flops = map(amount, (one.sleep_flops_per_token, more, one.wake_flops_per_token))
         sizes = map(size, (one.fast_weight_bytes, one.kv_bytes))
         lines.append([f"`{name}`", amount(one.parameters), *flops, *sizes])
+        advance(1)
     return Table(heads, lines, sides=["---", *["---:"] * 6]).markdown()

@@ -1,7 +1,7 @@
 """A report: everything that rows say as one page that needs no network, the verdicts on the paper's claims on top."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from benchmark.rows import outcomes
 from benchmark.rows.text import amount, duration
 
 
-def write(sources: Sequence[Path], out: Path) -> Path:
+def write(sources: Sequence[Path], out: Path, advance: Callable[[int], None] = lambda _: None) -> Path:
     """Write the report of some folders or files of rows; the path written.
 
     A folder without rows of its own stands for the folders in it. The same rows and code give the same bytes.
@@ -29,7 +29,7 @@ def write(sources: Sequence[Path], out: Path) -> Path:
     """
     if out.is_dir():
         raise ValueError(f"{out} is a folder; --out takes the name of the page, such as {out / 'report.html'}")
-    text = page(gather(sources))
+    text = page(gather(sources), advance)
     out.parent.mkdir(parents=True, exist_ok=True)
     rows.write_atomically(out, text.encode())
     return out
@@ -95,14 +95,18 @@ def _environment(folder: Path) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def page(sources: Sequence[Source]) -> str:
-    """The page of some sources."""
+def page(sources: Sequence[Source], advance: Callable[[int], None] = lambda _: None) -> str:
+    """The page of some sources; `advance` hears of each one that is drawn."""
     frame = pl.concat([source.frame for source in sources], how="diagonal_relaxed")
     known = {key: outcome for source in sources for key, outcome in source.outcomes.items()}
     judgements = claims.judge(frame, known)
     curves = interactive.available()
+    sections = []
+    for source in sources:
+        sections.append(section(source, interactive.chart(source.frame) if curves else None))
+        advance(1)
     return render(
-        [section(source, interactive.chart(source.frame) if curves else None) for source in sources],
+        sections,
         [judgement.as_dict() for judgement in judgements],
         interactive.library() if curves else None,
         counts=claims.counts(judgements),
