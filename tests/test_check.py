@@ -429,9 +429,9 @@ def rates(factor: float) -> Callable[[pytest.MonkeyPatch], None]:
     def plant(patch: pytest.MonkeyPatch) -> None:
         made = benchmark.run.optimizer.MuonAdamW
 
-        def other(model: Any, training: Any) -> Any:
+        def other(model: Any, training: Any, **how: Any) -> Any:
             changed = {name: factor * getattr(training, name) for name in ("muon_lr", "adam_lr")}
-            return made(model, replace(training, **changed))
+            return made(model, replace(training, **changed), **how)
 
         patch.setattr(benchmark.run.trainer, "MuonAdamW", other)
 
