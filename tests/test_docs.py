@@ -1,5 +1,6 @@
 """What the pages promise is there: commands, suites, files, columns, and no numbers but those of the rows."""
 
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -96,6 +97,34 @@ def test_links_to_files_lead_somewhere(page: str) -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", PAGES[page]) if "://" not in link]
     missing = [link for link in links if not (base / link.partition("#")[0]).exists()]
     assert not missing
+
+
+def test_names_of_code_lead_somewhere() -> None:
+    """In pages and docstrings: a module that has moved, or a function that is gone, would send readers nowhere."""
+    code = [path for package in ("benchmark", "tasks", "baselines") for path in (ROOT / package).rglob("*.py")]
+    named: dict[str, str] = {}
+    for path in [*code, *(ROOT / page for page in (*FILES, "results/ERRATA.md"))]:
+        text = path.read_text(encoding="utf-8")
+        named |= {name: str(path) for name in re.findall(r"`((?:benchmark|tasks|baselines)(?:\.\w+)+)[`(]", text)}
+    lost = {name: path for name, path in named.items() if not _is_there(name)}
+    assert not lost
+
+
+def _is_there(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    module, parts = name, list[str]()
+    while importlib.util.find_spec(module.partition(".")[0]):
+        try:
+            found = importlib.import_module(module)
+            break
+        except ModuleNotFoundError:
+            module, _, last = module.rpartition(".")
+            parts.insert(0, last)
+    for part in parts:
+        if not hasattr(found, part):
+            return part in getattr(found, "__annotations__", {})
+        found = getattr(found, part)
+    return True
 
 
 @pytest.mark.parametrize("folder", sorted(REFERENCE.glob("*/")), ids=lambda p: p.name)
