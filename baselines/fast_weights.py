@@ -180,6 +180,9 @@ def in_chunks(chunk: Callable[..., tuple[Tensor, Tensor]], *sequences: Tensor, s
 
     The sequences are q, k and whatever else a rule takes per token.
     """
+    if sequences[1].shape[2] <= CHUNK:
+        # A slice, though of everything, lays its gradient out in order; products before it round by that.
+        return chunk(*(a[:, :, :CHUNK] for a in sequences), state)
     # One split each: the gradient of a slice is as long as the whole, so that slices would cost their number squared.
     parts = [torch.split(a, CHUNK, dim=2) for a in sequences]
     outputs = []
@@ -187,7 +190,7 @@ def in_chunks(chunk: Callable[..., tuple[Tensor, Tensor]], *sequences: Tensor, s
         # Queries of which there are none are one part, of no tokens.
         output, state = chunk(*(part[min(number, len(part) - 1)] for part in parts), state)
         outputs.append(output)
-    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)), state
+    return torch.cat(outputs, dim=2), state
 
 
 _NOTHING_LEFT = {torch.float32: -128.0, torch.float64: -768.0}  # of these exp is exactly 0, with room to spare

@@ -369,7 +369,7 @@ def test_neural_memory_descends_the_gradient_of_its_inner_loss() -> None:
 @pytest.mark.parametrize("length", [1, CHUNK, CHUNK + 11, 3 * CHUNK])
 @pytest.mark.parametrize("queries", [True, False])
 def test_chunks_are_those_of_slices(length: int, *, queries: bool) -> None:
-    """Values and gradients bit for bit: one split gives what a slice per chunk gave, in less time."""
+    """Values and gradients bit for bit, and laid out alike: by their layout later products choose how they round."""
 
     def chunk(*parts: Tensor) -> tuple[Tensor, Tensor]:
         *sequences, state = parts
@@ -394,3 +394,4 @@ def test_chunks_are_those_of_slices(length: int, *, queries: bool) -> None:
         results.append((outputs, after, *gradients))
     for one, other in zip(*results, strict=True):
         assert torch.equal(one, other)
+        assert one.stride() == other.stride()
