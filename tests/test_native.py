@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +249,23 @@ def test_the_same_bits_again_and_after_a_stop(tmp_path: Path) -> None:
     by_torch = trained(tmp_path / "torch", backend="torch")
     assert [row["loss"] for row in whole] == pytest.approx([row["loss"] for row in by_torch], rel=2e-3)
     trained(tmp_path / "other", stop_after=11, backend="torch")
-    trained(tmp_path / "other")  # checkpoints of one are those of the other
+    resumed = trained(tmp_path / "other")  # checkpoints of one are those of the other
+    assert [row["backend"] for row in resumed[:1] + resumed[-1:]] == ["torch", "native"]
+    assert resumed[-1]["step"] == whole[-1]["step"]
+
+
+def test_two_threads_are_not_in_each_others_way() -> None:
+    made = [native(model(24, seed=seed, layout="gdn attn gdn")) for seed in (0, 1)]
+    inputs = tokens(24, 64)
+
+    def ask(which: int) -> Tensor:
+        with torch.no_grad():
+            return answers(made[which], inputs, 24, 3)
+
+    alone = [ask(0), ask(1)]
+    with ThreadPoolExecutor(2) as threads:
+        for turn, found in enumerate(threads.map(ask, [0, 1] * 20)):
+            assert torch.equal(found, alone[turn % 2])
 
 
 def test_the_command_takes_a_backend(tmp_path: Path) -> None:

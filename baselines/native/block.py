@@ -5,6 +5,7 @@ DeltaNet can be; which others cannot, and why, `unsupported` says.
 """
 
 import ctypes
+import threading
 from typing import Any, cast
 
 import torch
@@ -179,15 +180,18 @@ class _Attention(torch.autograd.Function):
         return None, by_flat, by_h
 
 
-_room = torch.empty(0)
+_rooms = threading.local()
 
 
 def _scratch(floats: int) -> Tensor:
-    """Room for a call, kept from call to call: pages that were touched once are not asked for again."""
-    global _room
-    if len(_room) < floats:
-        _room = torch.empty(floats)
-    return _room
+    """Room for a call, kept from call to call: pages that were touched once are not asked for again.
+
+    Each thread has its own: a call lets go of Python's lock, so that two may be under way at once.
+    """
+    room: Tensor | None = getattr(_rooms, "room", None)
+    if room is None or len(room) < floats:
+        room = _rooms.room = torch.empty(floats)
+    return room
 
 
 def _at(tensor: Tensor | None) -> int | None:
