@@ -1,6 +1,5 @@
 """The command `evaluate`: scores of a network without training it, and its weights in a file."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -87,11 +86,12 @@ def _trained(folder: Path) -> "tuple[Cell, Model]":
     Raises:
         ValueError: no cell of this code, or it has no weights yet.
     """
-    from benchmark.cells.cell import Cell
     from benchmark.measure.probe.states import network
+    from benchmark.run.folder import CellFolder
 
-    cell = Cell.from_json(json.loads((folder / "cell.json").read_text(encoding="utf-8")))
-    if not (folder / "checkpoint.pt").exists():
+    place = CellFolder(folder)
+    cell = place.cell
+    if not place.checkpoint.exists():
         raise ValueError(f"{folder} has no checkpoint.pt: `bench run` has not trained this cell, or it was removed")
     return cell, network(cell, folder)
 
@@ -161,7 +161,6 @@ def _scores(model: "Model", cell: "Cell", passes: int, examples: int, split: str
 
     from benchmark.run.evaluate import evaluate
 
-    model.eval()
     how: dict[str, Any] = {"examples": examples, "passes": passes, "split": split, "precision": cell.training.precision}
     tests = [cell.task.at(level) for level in cell.training.test_at] or [cell.task]
     try:
