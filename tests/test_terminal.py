@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from harness import ROOT, bench, small
+from rich.console import Console
 
 from benchmark.cells.facts import cell_facts, failure_row
+from benchmark.cli.console import terminal
 from benchmark.rows import Status
 from benchmark.run.folder import SweepFolder
 
@@ -41,10 +43,13 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_a_page_is_no_terminal_whatever_is_forced(failed: Path) -> None:
-    done = command("status", str(failed), FORCE_COLOR="1", TERM="xterm-256color")
-    assert done.returncode == 0
-    assert b"\x1b[1A" not in done.stdout and b"\x1b[?25l" not in done.stdout  # nothing is drawn over
+def test_a_page_is_no_terminal_whatever_is_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the live table of a sweep would be written there hundreds of times."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert Console().is_terminal, "what is guarded against"
+    page = terminal()
+    assert not page.is_terminal and page.color_system == "standard"
 
 
 def test_a_terminal_without_signs_gets_others(failed: Path) -> None:
