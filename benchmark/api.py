@@ -22,17 +22,15 @@ from baselines.base import ModelConfig
 from benchmark import figures, rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.request import Request
+from benchmark.cli import live
 from benchmark.cli.console import terminal
-from benchmark.cli.live import failures
 from benchmark.judge import claims, curves
 from benchmark.judge.claims import Judgement
 from benchmark.judge.curves import Comparison
 from benchmark.measure.audit.admission import audited
 from benchmark.rows import outcomes
-from benchmark.run import sweep
 from benchmark.run.board import Board
 from benchmark.run.executors import executor as executor_named
-from benchmark.run.folder import SweepFolder
 from tasks.base import Task, nearest
 
 Source: TypeAlias = pl.DataFrame | Path | str
@@ -81,7 +79,7 @@ class Suite:
         Raises:
             ValueError: wrong input, a model that is refused, or a folder that is in use or damaged.
         """
-        request, folder = self.request, SweepFolder(Path(out) if out is not None else self.folder)
+        request, folder = self.request, Path(out) if out is not None else self.folder
         here = any((name or "").startswith("__main__:") for name in (request.model, request.task))
         if here and executor not in (None, "serial"):
             raise ValueError(
@@ -93,23 +91,11 @@ class Suite:
         context = {"suite": request.suite, "scale": request.scale, "audit": asked}
         console = terminal(stderr=True)
         console.quiet = not progress
-        with folder.held(self.cells, context):
-            board = Board(request.title, self.cells, console=console)
-            for cell in self.cells:
-                board.known(cell, folder.of(cell).state.status, folder.of(cell).rows)
-            with board:
-                states = sweep.run(
-                    self.cells,
-                    folder,
-                    trains,
-                    context=context,
-                    command=request.command,
-                    on_event=board.on_event,
-                    on_stop=board.stop,
-                )
-        for line in failures(self.cells, states):
+        board = Board(request.title, self.cells, console=console)
+        states = live.train(board, folder, executor=trains, context=context, command=request.command)
+        for line in live.failures(self.cells, states):
             console.print(line, soft_wrap=True)
-        return rows.read_table(folder.path)
+        return rows.read_table(folder)
 
 
 def suite(

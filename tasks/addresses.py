@@ -21,7 +21,6 @@ FOLDER = "SLEEPBENCH_FOLDER"
 """Environment variable: the user's folder, for a worker that runs elsewhere; unset, the current one."""
 
 
-@cache
 def given(path: str) -> type[Task]:
     """The class that `path` names, under the name `path`, so that a cell described in JSON finds it again.
 
@@ -39,6 +38,17 @@ def given(path: str) -> type[Task]:
         if not hasattr(kind, part):
             raise ValueError(f"task {path!r}: module {module} has no {attribute!r}")
         kind = getattr(kind, part)
+    return _task(kind, path)
+
+
+@cache
+def _task(kind: Any, path: str) -> type[Task]:
+    """The task class of what a path names, always the same one; of one that a notebook defines anew a new one.
+
+    Raises:
+        ValueError: it is no task, or lacks something.
+    """
+    attribute = path.partition(":")[2]
     if not (isinstance(kind, type) and issubclass(kind, Task)):
         raise ValueError(f"task {path!r}: {attribute} is not a subclass of tasks.base.Task")
     if missing := [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]:

@@ -11,9 +11,12 @@ import pytest
 from harness import ROOT
 from planted import flat, planted, table
 
+import baselines
 import benchmark
+import tasks
 from baselines.hybrid import Hybrid
 from benchmark import draw, read, suite, verify
+from tasks.rule110 import Rule110
 
 NOTEBOOK = """
 import asyncio
@@ -86,3 +89,20 @@ def test_importing_the_package_loads_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert "has no attribute 'suites'" in done.stderr
     assert all(callable(getattr(benchmark, name)) for name in benchmark.__all__)
+
+
+def test_a_class_that_is_defined_anew_is_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a cell of a notebook is run again; a class that is not keeps its place."""
+    place = sys.modules["__main__"]
+
+    def define(name: str, base: type, width: str, value: int) -> type:
+        kind = type(name, (base,), {"__module__": "__main__", "name": name, "version": 1, width: value})
+        monkeypatch.setattr(place, name, kind, raising=False)
+        return kind
+
+    for name, base, load in (("Mine", Hybrid, baselines.load), ("Ours", Rule110, tasks.load)):
+        path = f"__main__:{name}"
+        first = [define(name, base, "mark", 1), load(path), load(path)]
+        assert first[1] is first[2] and first[1].mark == 1
+        define(name, base, "mark", 2)
+        assert load(path).mark == 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -15,42 +16,42 @@ from benchmark.run.executors import Executor
 from benchmark.run.folder import State, SweepFolder
 
 
-def run(
-    title: str,
-    cells: Sequence[Cell],
-    folder: Path,
-    *,
-    executor: Executor,
-    context: rows.Row,
-    command: str,
-) -> dict[str, State]:
-    """Train cells in a folder, those that are not done; their states by id.
+def run(title: str, cells: Sequence[Cell], folder: Path, **how: Any) -> dict[str, State]:
+    """Train cells in a folder as a command does, see `train`; their states by id.
 
     Ctrl-C ends the command with exit code 130; what was trained stays.
     """
     console = terminal()
-    place = SweepFolder(folder)
-    with place.held(cells, context):
-        board = Board(title, cells, console=console)
-        for cell in cells:
-            board.known(cell, place.of(cell).state.status, place.of(cell).rows)
-        try:
-            with board:
-                states = sweep.run(
-                    cells,
-                    place,
-                    executor,
-                    context=context,
-                    command=command,
-                    on_event=board.on_event,
-                    on_stop=board.stop,
-                )
-        except KeyboardInterrupt:
-            console.print(f"Stopped. Everything so far is in {folder}; the same command goes on from there.")
-            raise typer.Exit(INTERRUPTED) from None
-        if not console.is_terminal:
-            console.print(board.grid())
+    board = Board(title, cells, console=console)
+    try:
+        states = train(board, folder, **how)
+    except KeyboardInterrupt:
+        console.print(f"Stopped. Everything so far is in {folder}; the same command goes on from there.")
+        raise typer.Exit(INTERRUPTED) from None
+    if not console.is_terminal:
+        console.print(board.grid())
     return states
+
+
+def train(board: Board, folder: Path, *, executor: Executor, context: rows.Row, command: str) -> dict[str, State]:
+    """Train the cells of a board in a folder, those that are not done, drawing how it goes; their states by id.
+
+    Interrupted, it lets the cells that run save and raises KeyboardInterrupt.
+    """
+    place = SweepFolder(folder)
+    with place.held(board.cells, context):
+        for cell in board.cells:
+            board.known(cell, place.of(cell).state.status, place.of(cell).rows)
+        with board:
+            return sweep.run(
+                board.cells,
+                place,
+                executor,
+                context=context,
+                command=command,
+                on_event=board.on_event,
+                on_stop=board.stop,
+            )
 
 
 def failures(cells: Sequence[Cell], states: dict[str, State]) -> list[str]:
