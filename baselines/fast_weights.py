@@ -187,7 +187,7 @@ def in_chunks(chunk: Callable[..., tuple[Tensor, Tensor]], *sequences: Tensor, s
     parts = [torch.split(a, CHUNK, dim=2) for a in sequences]
     outputs = []
     for number in range(len(parts[1])):
-        # Queries of which there are none are one part, of no tokens.
+        # No queries make one part, of no tokens.
         output, state = chunk(*(part[min(number, len(part) - 1)] for part in parts), state)
         outputs.append(output)
     return torch.cat(outputs, dim=2), state

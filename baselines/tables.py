@@ -15,7 +15,7 @@ HEAD = "head"
 def maps(model: nn.Module) -> list[Tensor]:
     """The matrices that map features to features, each once, in the order of the modules; none of them is a table."""
     tables = {id(weight) for module in _tables(model) for weight in _weight(module)}
-    own = {id(parameter) for parameter in model.parameters()}  # a weight computed from others is none
+    own = {id(parameter) for parameter in model.parameters()}  # a weight computed from others is no parameter
     weights = {id(weight): weight for module in model.modules() if _is_map(module) for weight in _weight(module)}
     return [weight for key, weight in weights.items() if key in own and key not in tables]
 

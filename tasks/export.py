@@ -22,7 +22,7 @@ SCHEMA: dict[str, Any] = {
     "split": pl.String,
     "seed": pl.Int64,
     "index": pl.Int64,  # of the example in the split: with the columns before and the settings, it can be made again
-    "prompt": pl.String,  # the problem as text; null where the task is none
+    "prompt": pl.String,  # the problem as text; null where the task has no text
     "tokens": pl.List(pl.Int64),  # the input [T]
     "targets": pl.List(pl.Int64),  # [T], shifted; -100: no loss
     "answer": pl.List(pl.String),  # per answer, its tokens in words, joined by a space
@@ -67,7 +67,7 @@ def write(
     """Write the first `examples` examples of a split, in the format that the suffix of `path` names.
 
     The file appears under its name when it is whole; whatever stops the writing leaves what was there before.
-    `advance` is told the number of rows after each piece, from another thread.
+    `advance` hears the number of rows after each piece, from another thread.
     """
 
     def frames(*_: object) -> Iterator[pl.DataFrame]:

@@ -95,7 +95,7 @@ def measure(
     """One row per measure, of `examples` examples of each split with all answers at one difficulty.
 
     Every measure is a share or a mean; `test_in_train` is the share of contents of test found among those of training.
-    Those of `table` are left out where there is none. `advance` is told the number of examples after each piece.
+    Those of `table` are left out where there is no table. `advance` hears the number of examples after each piece.
     """
     at = task.at(level)
     samples = {split: _sample(at, split, examples, advance) for split in SPLITS}

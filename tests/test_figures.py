@@ -272,7 +272,7 @@ def test_final_scores_stand_over_the_floors_of_their_difficulty() -> None:
     assert figure is not None
     (ax,) = figure.axes
     drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in ax.lines]
-    for place, depth in enumerate((0, 4, 6)):
+    for place, depth in ((0, 0), (2, 4), (3, 6)):
         for floor in (CHANCE[depth], CHANCE[depth] + 0.1):
             assert any(y == pytest.approx([100 * floor] * 2) and min(x) < place < max(x) for x, y in drawn)
     for n in (1, 2):
@@ -485,3 +485,17 @@ def test_a_long_name_becomes_one_that_a_file_can_have() -> None:
     names = {file_name(text) for text in (long, other)}
     assert len(names) == 2 and max(map(len, names)) <= LONGEST_NAME
     assert file_name("frontier-model jet") == "frontier-model-jet"
+
+
+@pytest.mark.parametrize(
+    ("depths", "places"),
+    [
+        ((1, 2, 3), (0, 1, 2)),
+        ((0, 2, 4, 5, 8), (0, 2, 4, 5, 8)),
+        ((1, 2, 4, 8, 16), (0, 1, 2, 3, 4)),  # gaps that double are of one length on an axis of logarithms
+        ((0, 1, 32), (0, 1, 32)),  # 0 has no logarithm
+        ((7, 9), (0, 1)),
+    ],
+)
+def test_depths_stand_where_their_values_are(depths: tuple[int, ...], places: tuple[float, ...]) -> None:
+    assert list(style.spaced(depths).values()) == pytest.approx(places)

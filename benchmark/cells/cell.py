@@ -227,9 +227,9 @@ def kind_of(name: str, *holders: Cell | Task | ModelConfig) -> Any:
     Raises:
         ValueError: none of the holders has it.
     """
-    parts = [part for held in holders for part in (held.parts() if isinstance(held, Cell) else (held,))]
+    parts = [part for holder in holders for part in (holder.parts() if isinstance(holder, Cell) else (holder,))]
     kinds = {name: kind for part in parts for name, kind in kinds_of(type(part)).items()}
-    if any(isinstance(held, Cell) for held in holders):
+    if any(isinstance(holder, Cell) for holder in holders):
         kinds["seed"] = int
     if name not in kinds:
         raise ValueError(nearest(name, sorted(kinds), kind="setting"))
@@ -239,10 +239,10 @@ def kind_of(name: str, *holders: Cell | Task | ModelConfig) -> Any:
 def _part(kind: type[Any], data: dict[str, Any]) -> Any:
     """An instance of a settings dataclass from plain data, refusing what it does not know."""
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k not in ("name", "version")}
-    known = {f.name for f in fields(kind)}
+    names = {f.name for f in fields(kind)}
     for name in values:
-        if name not in known:
-            raise ValueError(nearest(name, sorted(known), kind=f"setting of {kind.__name__}"))
+        if name not in names:
+            raise ValueError(nearest(name, sorted(names), kind=f"setting of {kind.__name__}"))
     part = kind(**values)
     here = getattr(part, "revision", getattr(part, "version", None))
     if data.get("version", here) != here:

@@ -58,7 +58,7 @@ def count(config: ModelConfig, *, vocab_size: int, window: int, windows: Windows
 def _cost(config: ModelConfig, vocab_size: int, window: int, windows: Windows, passes: int) -> Cost:
     """The same, of all that the count depends on: seeds and difficulties share it."""
     seq_len = windows[-1][1]
-    predicted = sum(stop - start for start, stop, asked in windows if asked)
+    predicted = sum(stop - start for start, stop, predicts in windows if predicts)
     tokens, targets = (torch.zeros(1, length, dtype=torch.int64) for length in (seq_len, predicted))
     batch = Batch(inputs=tokens, targets=targets, windows=windows)
     with torch.random.fork_rng(devices=[]):  # a model may draw in its passes too
@@ -68,7 +68,7 @@ def _cost(config: ModelConfig, vocab_size: int, window: int, windows: Windows, p
             losses = token_losses(predict(model, batch, passes), batch.targets)
             losses.sum().backward()  # type: ignore[no-untyped-call]
         sleep_flops, wake_flops, state = forward_flops(model, windows, passes)
-    evicted = sum(stop - start for start, stop, asked in windows if not asked)
+    evicted = sum(stop - start for start, stop, predicts in windows if not predicts)
     return Cost(
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         train_flops=train.get_total_flops(),
@@ -96,11 +96,11 @@ def forward_flops(model: Model, windows: Windows, passes: int) -> tuple[int, int
     sleep_flops = wake_flops = 0
     with torch.no_grad(), evaluating(model):
         state = model.start(1)
-        for start, stop, asked in windows:
+        for start, stop, predicts in windows:
             tokens = torch.zeros(1, stop - start, dtype=torch.int64)
             with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as forward:
-                state = model.wake(tokens, state)[1] if asked else model.sleep(tokens, state, passes)
-            if asked:
+                state = model.wake(tokens, state)[1] if predicts else model.sleep(tokens, state, passes)
+            if predicts:
                 wake_flops += forward.get_total_flops()
             else:
                 sleep_flops += forward.get_total_flops()

@@ -19,13 +19,13 @@ def documented(kind: type[Any]) -> dict[str, str]:
     """The settings of a dataclass and what its docstring, or that of a class it is made from, says of each.
 
     Read are sections `Attributes:` or `Args:` in Google's style; the nearest class that has an entry counts. A setting
-    that none of them mentions has an empty text.
+    that no docstring mentions has an empty text.
     """
-    told: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for base in kind.__mro__:
         for name, text in _entries(base.__doc__).items():
-            told.setdefault(name, text)
-    return {field.name: told.get(field.name, "") for field in fields(kind)}
+            texts.setdefault(name, text)
+    return {field.name: texts.get(field.name, "") for field in fields(kind)}
 
 
 def _entries(docstring: str | None) -> dict[str, str]:

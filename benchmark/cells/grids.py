@@ -45,7 +45,7 @@ class Grid:
         for name, values in self.axes.items():
             if name != "seed" and len(values) > 1:
                 raise ValueError(f"variants are of one {name}, or two would have one name; given {values}")
-        return tuple(found for cell in every for found in self.variants(cell, only=self.chosen).values())
+        return tuple(variant for cell in every for variant in self.variants(cell, only=self.chosen).values())
 
     def narrowed(self, **axes: Sequence[Any] | None) -> "Grid":
         """The same grid with other values on some of its axes; None leaves an axis as it is."""
@@ -110,8 +110,8 @@ class Grid:
                     f"--set {axis}=VALUE chooses one"
                 )
         shared = [name for name in before if name in after and before[name] == after[name]]
-        kept = {name: getattr(self.base.model, name) for name in shared}
-        return replace(self, base=base.with_settings(kept | settings)).with_settings(settings)
+        common = {name: getattr(self.base.model, name) for name in shared}
+        return replace(self, base=base.with_settings(common | settings)).with_settings(settings)
 
 
 def _defaults(kind: type[ModelConfig]) -> dict[str, Any]:
@@ -215,8 +215,8 @@ def _each(settings: dict[str, Any], bases: Sequence[Cell]) -> list[dict[str, Any
     Raises:
         ValueError: a setting that none has.
     """
-    known = {name for base in bases for name in (*base.axes, "seed")}
+    axes = {name for base in bases for name in (*base.axes, "seed")}
     for name in settings:
-        if name not in known:
-            raise ValueError(nearest(name, sorted(known), kind="setting"))
+        if name not in axes:
+            raise ValueError(nearest(name, sorted(axes), kind="setting"))
     return [{n: v for n, v in settings.items() if n in base.axes or n == "seed"} for base in bases]

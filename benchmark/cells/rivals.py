@@ -21,7 +21,7 @@ MATCHES = ("train_flops", "sleep_flops", "tokens")
 
 
 def matched(sleep: Cell, by: str = "train_flops", *, only: Sequence[str] | None = None) -> dict[str, Cell]:
-    """The cells of every fair rival of a sleep model, by variant; all but what is said here stays as it is.
+    """The cells of every fair rival of a sleep model, by variant; whatever is not named here stays as it is.
 
     - "sleep" is the cell itself, and "plain" is N = 1 on the same tokens: the paper's baseline, and no match.
     - "longer": N = 1 on more tokens.
@@ -104,8 +104,8 @@ def _check(sleep: Cell, by: str) -> Hybrid:
         raise ValueError(
             "sleep_passes = 1 is the plain hybrid: it has no further passes to match; at least 2 are needed"
         )
-    if changed := [name for name in ("reembed", "reset_state", "reread") if getattr(model, name)]:
-        raise ValueError(f"{' and '.join(changed)} makes the model itself a rival; rivals are built from plain sleep")
+    if switches := [name for name in ("reembed", "reset_state", "reread") if getattr(model, name)]:
+        raise ValueError(f"{' and '.join(switches)} makes the model itself a rival; rivals are built from plain sleep")
     if model.wake_passes > 1:
         raise ValueError(f"wake_passes = {model.wake_passes} makes the model itself a rival; plain sleep has 1")
     if cost(sleep).state_bytes == 0:

@@ -15,7 +15,7 @@ from tasks.rule110 import Rule110
 
 
 def seeds(scale: str, at_cpu: int = 3) -> tuple[int, ...]:
-    """Three seeds wherever a number is meant to be believed; at scale `cpu`, which is cheap, more where it is told."""
+    """Three seeds wherever a number is meant to be believed; at scale `cpu`, which is cheap, as many as `at_cpu`."""
     return tuple(range({"tiny": 1, "cpu": at_cpu}.get(scale, 3)))
 
 
@@ -74,7 +74,7 @@ def storage(scale: str) -> Cell:
 def remembering(scale: str) -> Cell:
     """The retention setting of a scale: trained with a few windows after the one that matters, tested with more.
 
-    No window index: there is none for windows beyond those of training. What tells the first window is its keys.
+    No window index: windows beyond those of training would have none. The first window is known by its keys.
     """
     base = storage(scale)
     small = Retention(keys=8, values=8, windows_after=2)
@@ -88,7 +88,7 @@ def remembering(scale: str) -> Cell:
 def cycle(scale: str) -> Cell:
     """The Depo setting of a scale.
 
-    `tiny` and `cpu` hold the whole cycle in one window, so that no edge has to be told from those of another window,
+    `tiny` and `cpu` hold the whole cycle in one window, so that no edge can be confused with those of another window,
     and name a node by one token. 7 nodes are a prime number, so no k is half a round. `paper` is the paper's setting
     with the network of its text: 10 layers of width 512, attention and Jet.
     """

@@ -55,8 +55,8 @@ def any_cell(scale: str) -> Grid:
 
     As `passes`, where the one cell that is ever asked is known in training, so that at t = 0 one bit is enough.
     """
-    known = passes(scale)
-    return replace(known, base=known.base.with_settings({"asked": "any"}), axes=known.axes | {"seed": seeds(scale)})
+    base = passes(scale)
+    return replace(base, base=base.base.with_settings({"asked": "any"}), axes=base.axes | {"seed": seeds(scale)})
 
 
 def addressing(scale: str) -> Grid:
@@ -112,8 +112,8 @@ def test_passes(scale: str) -> Grid:
     """Trained N x tested N: whether a model can sleep longer, or shorter, than it learned to."""
     depth = {"tiny": 2, "cpu": 6, "gpu": 8, "paper": 16}[scale]
     tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
-    tested = (1, 2) if scale == "tiny" else (1, 2, 3, 4, 6, 8)
-    settings = {"rollout_steps": depth, "tokens": tokens, "test_passes": tested, "evaluations": 10}
+    test_levels = (1, 2) if scale == "tiny" else (1, 2, 3, 4, 6, 8)
+    settings = {"rollout_steps": depth, "tokens": tokens, "test_passes": test_levels, "evaluations": 10}
     return Grid(
         base=automaton(scale).with_settings(settings),
         axes={"seed": seeds(scale), "sleep_passes": (1, 2) if scale == "tiny" else (1, 2, 4)},
@@ -161,16 +161,18 @@ def sliding(scale: str) -> Plan:
     else:
         base = problems(scale).with_settings({"window_tokens": 50 if scale == "gpu" else 512})
     base = base.with_settings({"tokens": tokens})
-    kept = base.with_settings({"eviction": "sliding"})
+    with_cache = base.with_settings({"eviction": "sliding"})
     axes = {"seed": seeds(scale), "sleep_passes": (1, 2) if small else (1, 2, 4)}
-    return Plan(tuple(Grid(base=cell, axes=axes) for cell in (base, kept, kept.with_settings({"hard_share": 0.33}))))
+    return Plan(
+        tuple(Grid(base=cell, axes=axes) for cell in (base, with_cache, with_cache.with_settings({"hard_share": 0.33})))
+    )
 
 
 def retention(scale: str) -> Grid:
     """What later windows leave of the one that matters: exact match against how many were read since, up to 64."""
     tokens = {"tiny": 50_000, "cpu": 2_000_000, "gpu": 50_000_000, "paper": 200_000_000}[scale]
-    tested = (0, 1, 4) if scale == "tiny" else (0, 1, 2, 4, 8, 16, 32, 64)
-    base = remembering(scale).with_settings({"tokens": tokens, "test_at": tested})
+    test_levels = (0, 1, 4) if scale == "tiny" else (0, 1, 2, 4, 8, 16, 32, 64)
+    base = remembering(scale).with_settings({"tokens": tokens, "test_at": test_levels})
     return _by_rule(base, scale, ("gdn", "delta", "linear"))
 
 

@@ -8,15 +8,15 @@ from benchmark.cells.cell import Cell
 def varying(cells: Sequence[Cell]) -> tuple[str, ...]:
     """What tells cells apart beside difficulty, N and seed: names of task and model, variants, or settings.
 
-    A suite that names its variants has said what differs; a setting that only comes with another task is no axis.
+    Named variants say by their names what differs; a setting that only comes with another task is no axis.
     """
     names = [name for name in ("task", "model", "variant") if len({fact(c, name) for c in cells}) > 1]
     if "variant" in names:
         return tuple(name for name in names if name != "model")
-    known = {"sleep_passes", *(c.task.axis for c in cells)}
+    axes = {"sleep_passes", *(c.task.axis for c in cells)}
     groups = [[c for c in cells if (c.task.name, c.model.name) == kind] for kind in kinds(cells)]
     found = (n for group in groups for n in group[0].axes if len({c.axes.get(n) for c in group}) > 1)
-    return (*names, *dict.fromkeys(n for n in found if n not in known))
+    return (*names, *dict.fromkeys(n for n in found if n not in axes))
 
 
 def kinds(cells: Sequence[Cell]) -> list[tuple[str, str]]:

@@ -118,19 +118,19 @@ def one(frame: pl.DataFrame, name: str) -> Figure | None:
 
 def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:
     """Draw every figure that the rows allow as PNG and SVG; the paths written."""
-    written: list[Path] = []
+    paths: list[Path] = []
     for figure in drawn(frame, png=True):
         folder.mkdir(parents=True, exist_ok=True)
         for kind in style.KINDS:
-            written.append(folder / f"{figure.name}.{kind}")
-            rows.write_atomically(written[-1], getattr(figure, kind))
-    return written
+            paths.append(folder / f"{figure.name}.{kind}")
+            rows.write_atomically(paths[-1], getattr(figure, kind))
+    return paths
 
 
-def stale(folder: Path, written: Iterable[Path]) -> list[Path]:
+def stale(folder: Path, current: Iterable[Path]) -> list[Path]:
     """Files in a folder that have the name of a figure of this suite and were not written now, sorted."""
     ours = re.compile(rf"({'|'.join(FIGURES)})(-[A-Za-z0-9._-]+)?\.({'|'.join(style.KINDS)})")
-    return sorted(path for path in folder.glob("*") if ours.fullmatch(path.name) and path not in {*written})
+    return sorted(path for path in folder.glob("*") if ours.fullmatch(path.name) and path not in {*current})
 
 
 def file_name(text: str) -> str:

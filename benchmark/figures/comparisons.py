@@ -52,10 +52,10 @@ def rules(study: Study) -> Figure | None:
         panels.exact(ax, study, depth, style.limits(last), across=True)
         for place, layout in enumerate(layouts):
             for n, offset in zip(looks, style.offsets(len(looks), -0.7), strict=True):
-                found = marks.percent(study.whole(last, n, depth).filter(pl.col("layout") == layout))
+                percents = marks.percent(study.whole(last, n, depth).filter(pl.col("layout") == layout))
                 why = why_missing(study, (pl.col("n") == n) & (pl.col("layout") == layout), depth)
                 start = study.chance(depth) + 2
-                marks.seeds(ax, place + offset, found, looks[n], why=why, start=start, across=True)
+                marks.seeds(ax, place + offset, percents, looks[n], why=why, start=start, across=True)
         for edge in range(1, len(layouts)):
             ax.axhline(edge - 0.5, color="#e6e6e6", linewidth=0.5)
         ax.set_yticks(range(len(layouts)), [names[layout] for layout in layouts])
@@ -110,16 +110,16 @@ def evictions(study: Study) -> Figure | None:
         for place, (eviction, share) in enumerate(kinds):
             of_kind = (pl.col("eviction") == eviction) & (pl.col("hard_share") == share)
             for n, offset in zip(looks, style.offsets(len(looks), 0.6), strict=True):
-                found = marks.percent(of_panel.filter(of_kind & (pl.col("n") == n)))
+                percents = marks.percent(of_panel.filter(of_kind & (pl.col("n") == n)))
                 why = why_missing(study, (pl.col("n") == n) & of_kind, depth)
-                marks.seeds(ax, place + offset, found, looks[n], why=why, start=max(chances, default=0) + 2)
+                marks.seeds(ax, place + offset, percents, looks[n], why=why, start=max(chances, default=0) + 2)
             if answer is None and eviction not in [later for later, _ in list(kinds)[place + 1 :]]:
                 of_paper = printed.filter((pl.col("depth") == depth) & (pl.col("eviction") == eviction))
                 overlay.beside(ax, of_paper, {depth: place})
         together = "all answers" if len(answers) > 1 else ""
-        told = [study.label(depth)] * (len(depths) > 1 or not together)
-        told += [together if answer is None else f"answer {answer + 1}"] * bool(together)
-        style.name_panel(ax, ", ".join(told), chances)
+        heading = [study.label(depth)] * (len(depths) > 1 or not together)
+        heading += [together if answer is None else f"answer {answer + 1}"] * bool(together)
+        style.name_panel(ax, ", ".join(heading), chances)
         ax.set_xticks(range(len(kinds)), list(kinds.values()))
         ax.grid(visible=False, axis="x")
         marks.exact_axis(ax, style.limits(last))
@@ -163,21 +163,21 @@ def retention(study: Study) -> Figure | None:
         floor=depths,
         legend=[style.floor_handle(TRAINED_LINE, "distance of training")],
     )
-    for ax, (layout, trained) in pairs:
-        of_panel = last.filter((pl.col("layout") == layout) & (pl.col("windows_after") == trained))
+    for ax, (layout, distance) in pairs:
+        of_panel = last.filter((pl.col("layout") == layout) & (pl.col("windows_after") == distance))
         chances = [study.chance(depth) for depth in depths]
         ax.plot(depths, chances, **style.CHANCE_LINE)
         floors.steps(ax, study, {depth: float(depth) for depth in depths}, 0.25)
-        ax.axvline(trained, **TRAINED_LINE)
+        ax.axvline(distance, **TRAINED_LINE)
         for n, look in looks.items():
             of_n = of_panel.filter(pl.col("n") == n).group_by("depth", maintain_order=True)
-            drawn = of_n.agg(**marks.spread("exact_match"), cells=pl.len())
-            if not drawn.height:
+            means = of_n.agg(**marks.spread("exact_match"), cells=pl.len())
+            if not means.height:
                 continue
-            if drawn["cells"].to_numpy().max() > 1:
-                ax.fill_between(drawn["depth"], drawn["low"], drawn["high"], color=look.color, alpha=0.16, linewidth=0)
+            if means["cells"].to_numpy().max() > 1:
+                ax.fill_between(means["depth"], means["low"], means["high"], color=look.color, alpha=0.16, linewidth=0)
             ax.plot(
-                drawn["depth"], drawn["mean"], color=look.color, marker=look.marker, linestyle=look.dashes, zorder=3
+                means["depth"], means["mean"], color=look.color, marker=look.marker, linestyle=look.dashes, zorder=3
             )
         style.name_panel(ax, names[layout], chances)
         ax.set_xscale("symlog", base=2, linthresh=1, linscale=0.5)
@@ -207,7 +207,9 @@ def rule_names(study: Study) -> dict[str, str]:
     """The layouts, by the names of their update rules where those are enough to tell them apart."""
     layouts = [str(layout) for layout in values([*study.scores["layout"], *study.failed["layout"]])]
     rules_of = {layout: dict.fromkeys(word for word in layout.split() if word != "attn") for layout in layouts}
-    names = {layout: " + ".join(RULES.get(rule, rule) for rule in found) for layout, found in rules_of.items()}
+    names = {
+        layout: " + ".join(RULES.get(rule, rule) for rule in layout_rules) for layout, layout_rules in rules_of.items()
+    }
     if len(set(names.values())) < len(names) or not all(names.values()):
         names = {layout: _short(layout, number) for number, layout in enumerate(layouts, 1)}
     order = list(RULES)
@@ -234,16 +236,18 @@ def _kinds(study: Study) -> dict[tuple[str, float], str]:
     order = ("hard", "sliding", "none")
     kinds = sorted(every, key=lambda kind: (order.index(kind[0]) if kind[0] in order else len(order), kind))
     several = len({share for _, share in kinds if share}) > 1
-    told = {share: f",\ntwo stages{f' ({share:.0%})' if several else ''}" if share else "" for _, share in kinds}
-    return {(eviction, share): f"{eviction}{told[share]}" for eviction, share in kinds}
+    stages = {share: f",\ntwo stages{f' ({share:.0%})' if several else ''}" if share else "" for _, share in kinds}
+    return {(eviction, share): f"{eviction}{stages[share]}" for eviction, share in kinds}
 
 
 def _stages(kinds: Iterable[tuple[str, float]]) -> str:
     """What the two stages are, if any kind has them."""
     shares = values(share for _, share in kinds if share)
-    told = " or ".join(f"{100 * share:.0f} %" for share in shares)
+    percents = " or ".join(f"{100 * share:.0f} %" for share in shares)
     return (
-        f"Two stages: for {told} of the steps only the fast-weight layers learn, under hard eviction. " if told else ""
+        f"Two stages: for {percents} of the steps only the fast-weight layers learn, under hard eviction. "
+        if percents
+        else ""
     )
 
 

@@ -47,11 +47,11 @@ def cost_by_passes(rows: Sequence[Row]) -> Figure:
     )
     shift = style.offsets(len(looks), 0.3)
     for (window, look), offset in zip(looks.items(), shift, strict=True):
-        found = sorted((row for row in rows if row["window"] == window), key=lambda row: row["sleep_passes"])
-        counts = [row["sleep_passes"] for row in found]
-        _curve(wake, found, f"wake_{clock}", look, [n + offset for n in counts])
-        _curve(sleep, found, f"sleep_{clock}", look, counts)
-        one_pass = 1000 * found[0][f"sleep_{clock}_s"] / counts[0]
+        of_window = sorted((row for row in rows if row["window"] == window), key=lambda row: row["sleep_passes"])
+        counts = [row["sleep_passes"] for row in of_window]
+        _curve(wake, of_window, f"wake_{clock}", look, [n + offset for n in counts])
+        _curve(sleep, of_window, f"sleep_{clock}", look, counts)
+        one_pass = 1000 * of_window[0][f"sleep_{clock}_s"] / counts[0]
         sleep.plot(passes, [n * one_pass for n in passes], **REFERENCE)
     for ax, name, what in ((wake, "wake, per token", "wake"), (sleep, "sleep, per window", "sleep")):
         ax.set_title(name, loc="left", weight="bold")

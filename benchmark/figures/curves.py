@@ -29,8 +29,8 @@ def accuracy_by_depth(study: Study) -> Figure | None:
     for ax, n in pairs:
         ends = []
         for depth, look in looks.items():
-            found = study.whole(study.scores, n, depth)
-            end = marks.curve(ax, found, look, "tokens_seen", style.scale_of(study.scores["tokens_seen"]))
+            tests = study.whole(study.scores, n, depth)
+            end = marks.curve(ax, tests, look, "tokens_seen", style.scale_of(study.scores["tokens_seen"]))
             if end is not None:
                 ends.append((study.label(depth), end, look))
                 floors.at_edge(ax, study, depth, look.color)

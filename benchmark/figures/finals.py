@@ -26,37 +26,38 @@ def accuracy_by_level(study: Study) -> Figure | None:
     looks = style.by_passes(values(study.final["n"]))
     guesses = {"chance": style.CHANCE_LINE, "majority": style.MAJORITY_LINE, "question_only": style.QUESTION_LINE}
     whole = study.final.filter(pl.col("answer").is_null())
-    drawn = [name for name in guesses if name == "chance" or _differs(whole, name)]
+    lines = [name for name in guesses if name == "chance" or _differs(whole, name)]
     ranges = "Mark: mean over seeds; line: lowest to highest. " if whole["seed"].n_unique() > 1 else ""
     printed = overlay.points(study)
+    places = style.spaced(depths)
+    span = places[depths[-1]]
     figure, ((ax, _),) = panels.over(
         study,
         [None],
         title="Exact match at the end of training",
-        note=f"{ranges}{''.join(_FLOORS[name] for name in drawn)}{floors.note(study, depths)}{overlay.note(printed)}",
+        note=f"{ranges}{''.join(_FLOORS[name] for name in lines)}{floors.note(study, depths)}{overlay.note(printed)}",
         x=study.depth_axis,
-        size=(max(3.7, 0.5 * len(depths) + 1.2), 2.4),
+        size=(min(max(3.7, 0.5 * (span + 1) + 1.2), 7.5), 2.4),
         looks=looks,
         legend=[
-            *(style.floor_handle(guesses[name], name.replace("_", " ")) for name in drawn),
+            *(style.floor_handle(guesses[name], name.replace("_", " ")) for name in lines),
             *floors.handles(study, depths),
             *overlay.handles(printed, list(looks)),
         ],
     )
-    places = list(range(len(depths)))
-    for name in drawn:
-        for place, depth in zip(places, depths, strict=True):
+    for name in lines:
+        for depth, place in places.items():
             level = 100 * float(whole.filter(pl.col("depth") == depth)[name][0])
             ax.plot([place - 0.4, place + 0.4], [level] * 2, **guesses[name])
-    floors.steps(ax, study, dict(zip(depths, map(float, places), strict=True)), 0.4)
+    floors.steps(ax, study, places, 0.4)
     for n, offset in zip(looks, style.offsets(len(looks), 0.4), strict=True):
-        at = {depth: place + offset for place, depth in zip(places, depths, strict=True)}
+        at = {depth: place + offset for depth, place in places.items()}
         marks.along(ax, whole.filter(pl.col("n") == n), "depth", looks[n], at, joined=True)
-    overlay.beside(ax, printed, dict(zip(depths, places, strict=True)))
-    ax.set_xticks(places, [str(depth) for depth in depths])
+    overlay.beside(ax, printed, places)
+    ax.set_xticks(list(places.values()), [str(depth) for depth in depths])
     ax.grid(visible=False, axis="x")
     marks.exact_axis(ax, (0, 102))
-    ax.set_xlim(-0.5, len(depths) - 0.5)
+    ax.set_xlim(-0.5, span + 0.5)
     return figure
 
 
@@ -75,12 +76,12 @@ def _differs(scores: pl.DataFrame, floor: str) -> bool:
 
 def accuracy_by_answer(study: Study) -> Figure | None:
     """Exact match of each answer of the episode (for Rule 110, each string) by N, at the end of training."""
-    found = study.final.filter(pl.col("answer").is_not_null())
-    if found["answer"].n_unique() < 2:
+    by_answer = study.final.filter(pl.col("answer").is_not_null())
+    if by_answer["answer"].n_unique() < 2:
         return None
-    looks, depths, answers = style.by_passes(study.passes), values(found["depth"]), values(found["answer"])
-    alone = depths if found["shortcut"].count() else []  # where each answer counts by itself
-    ranges = "Mark: mean over seeds; line: lowest to highest. " if found["seed"].n_unique() > 1 else ""
+    looks, depths, answers = style.by_passes(study.passes), values(by_answer["depth"]), values(by_answer["answer"])
+    alone = depths if by_answer["shortcut"].count() else []  # where each answer counts by itself
+    ranges = "Mark: mean over seeds; line: lowest to highest. " if by_answer["seed"].n_unique() > 1 else ""
     figure, pairs = panels.over(
         study,
         depths,
@@ -93,7 +94,7 @@ def accuracy_by_answer(study: Study) -> Figure | None:
         floor=alone,
     )
     for ax, depth in pairs:
-        at_depth = found.filter(pl.col("depth") == depth)
+        at_depth = by_answer.filter(pl.col("depth") == depth)
         of_answers = at_depth.select("answer", "chance", "shortcut").unique(maintain_order=True)
         for answer, chance, shortcut in of_answers.iter_rows():
             for floor, look in ((chance, style.CHANCE_LINE), (shortcut, style.SHORTCUT_LINE)):
@@ -105,7 +106,7 @@ def accuracy_by_answer(study: Study) -> Figure | None:
         style.name_panel(ax, study.label(depth), [100 * c for c in at_depth["chance"]])
         ax.set_xticks([a + 1 for a in answers])
         ax.grid(visible=False, axis="x")
-        marks.exact_axis(ax, style.limits(found))
+        marks.exact_axis(ax, style.limits(by_answer))
         ax.set_xlim(answers[0] + 0.4, answers[-1] + 1.6)
     return figure
 

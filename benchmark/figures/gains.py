@@ -68,7 +68,7 @@ def _paired(scores: pl.DataFrame) -> list[Gain]:
     """The gains in scores of one test per cell."""
     from benchmark.judge import statistics
 
-    found = []
+    results = []
     for n in values(scores["n"]):
         for depth in values(scores["depth"]) if n > 1 else ():
             of_n, of_one = (scores.filter((pl.col("n") == m) & (pl.col("depth") == depth)) for m in (n, 1))
@@ -78,22 +78,22 @@ def _paired(scores: pl.DataFrame) -> list[Gain]:
             if both.height:
                 one, more = (both[column].to_list() for column in ("exact_match_one", "exact_match"))
                 gain = statistics.paired(one, more, examples=both["n_examples"].min() or 0).difference  # type: ignore[arg-type]
-                found.append(Gain(n=n, depth=depth, seeds=both.height, share=gain))
-    return found
+                results.append(Gain(n=n, depth=depth, seeds=both.height, share=gain))
+    return results
 
 
 def gain_by_depth(study: Study) -> Figure | None:
     """The gain of each N > 1 over N = 1 against difficulty; a panel at equal tokens and one at the FLOPs of N = 1."""
     if study.scores["test_passes"].is_not_null().any():
         return None  # how N was trained is what a gain is of
-    found = gains(study)
-    if not found[EQUAL_TOKENS]:
+    by_budget = gains(study)
+    if not by_budget[EQUAL_TOKENS]:
         return None
-    every = [gain for of_panel in found.values() for gain in of_panel]
+    every = [gain for of_panel in by_budget.values() for gain in of_panel]
     depths, looks = values(gain.depth for gain in every), style.by_passes(values(gain.n for gain in every))
     figure, pairs = panels.over(
         study,
-        list(found.items()),
+        list(by_budget.items()),
         title="What sleep gains: exact match of N > 1 minus that of N = 1",
         note=f"{_intervals(every)}{_EQUAL}",
         x=study.depth_axis,
@@ -115,9 +115,9 @@ def gain_by_depth(study: Study) -> Figure | None:
         ax.grid(visible=False, axis="x")
         ax.set_xlim(-0.5, len(depths) - 0.5)
     figure.axes[0].set_ylim(*_limits(every))  # of both panels
-    for height, said in ((1, "▲ N > 1 is better"), (-1, "▼ N = 1 is better")):
+    for height, text in ((1, "▲ N > 1 is better"), (-1, "▼ N = 1 is better")):
         ax.annotate(
-            said, (1, 0), xycoords=ax.get_yaxis_transform(), xytext=(4, 9 * height), textcoords="offset points",
+            text, (1, 0), xycoords=ax.get_yaxis_transform(), xytext=(4, 9 * height), textcoords="offset points",
             size=6.8, color=style.GREY, va="center_baseline", annotation_clip=False,
         )  # fmt: skip
     return figure
@@ -125,15 +125,16 @@ def gain_by_depth(study: Study) -> Figure | None:
 
 def gain_by_depth_words(study: Study) -> str:
     """The largest gain at equal tokens and what is left of it at equal FLOPs."""
-    found = gains(study)
-    best = max(found[EQUAL_TOKENS], key=lambda gain: gain.share.estimate)
-    left = [g for g in found[EQUAL_FLOPS] if (g.n, g.depth) == (best.n, best.depth)]
-    clear = {name: sum(g.clear and g.share.estimate > 0 for g in of) for name, of in found.items()}
-    counts = ", ".join(f"{clear[name]} of {len(of)} {name}" for name, of in found.items())
+    by_budget = gains(study)
+    best = max(by_budget[EQUAL_TOKENS], key=lambda gain: gain.share.estimate)
+    at_flops = [g for g in by_budget[EQUAL_FLOPS] if (g.n, g.depth) == (best.n, best.depth)]
+    clear = {name: sum(g.clear and g.share.estimate > 0 for g in of) for name, of in by_budget.items()}
+    counts = ", ".join(f"{clear[name]} of {len(of)} {name}" for name, of in by_budget.items())
     return (
         f"Exact match of N > 1 minus that of N = 1 on the same seeds, against {study.depth_axis}. At equal training "
         f"tokens it is highest with N = {best.n} at {study.label(best.depth)}: {_points(best)}; at the training FLOPs "
-        f"of N = 1 that is {_points(left[0]) if left else 'not known'}. Gains whose 95 % interval is above 0: {counts}."
+        f"of N = 1 that is {_points(at_flops[0]) if at_flops else 'not known'}. "
+        f"Gains whose 95 % interval is above 0: {counts}."
     )
 
 

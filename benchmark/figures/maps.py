@@ -34,14 +34,14 @@ def frontier(study: Study) -> Figure | None:
     )
     for i, depth in enumerate(depths):
         chance = study.chance(depth)
-        known = {"chance": chance, "shortcut": (study.shortcut(depth) or ("", math.nan))[1]}
+        levels = {"chance": chance, "shortcut": (study.shortcut(depth) or ("", math.nan))[1]}
         for name, height in below.items():
-            said = "" if math.isnan(known[name]) else f"{known[name]:.1f}"
-            ax.text(i, height, said, color=style.GREY, ha="center", va="center")
+            text = "" if math.isnan(levels[name]) else f"{levels[name]:.1f}"
+            ax.text(i, height, text, color=style.GREY, ha="center", va="center")
         for j, n in enumerate(passes):
-            found = marks.percent(study.whole(study.final, n, depth))
+            percents = marks.percent(study.whole(study.final, n, depth))
             marks.tile(
-                ax, (i, j), found, chance=chance, seeds=seeds, missing=why_missing(study, pl.col("n") == n, depth)
+                ax, (i, j), percents, chance=chance, seeds=seeds, missing=why_missing(study, pl.col("n") == n, depth)
             )
     lowest = min(below.values()) - 0.28
     marks.grid_of_tiles(ax, [str(depth) for depth in depths], [f"N = {n}" for n in passes], below=lowest)
@@ -74,7 +74,7 @@ def trained_by_tested(study: Study) -> Figure | None:
     last = study.final.filter(pl.col("answer").is_null())
     if not last.height or study.scores["test_passes"].is_null().all():
         return None
-    tested, passes, depths = values(study.scores["tested_passes"]), study.passes, values(last["depth"])
+    test_levels, passes, depths = values(study.scores["tested_passes"]), study.passes, values(last["depth"])
     seeds = max(last.group_by("n", "tested_passes", "depth").agg(pl.col("cell_id").n_unique())["cell_id"].to_list())
     figure, pairs = panels.over(
         study,
@@ -83,24 +83,24 @@ def trained_by_tested(study: Study) -> Figure | None:
         note=f"{SHADE}Outlined: tested as trained. {'Small: lowest to highest seed. ' if seeds != 1 else ''}",
         x="N of the test",
         y="trained with",
-        size=(0.68 * len(tested) + 0.9, 0.5 * len(passes) + 0.7),
+        size=(0.68 * len(test_levels) + 0.9, 0.5 * len(passes) + 0.7),
         columns=min(len(depths), 2),
     )
     for ax, depth in pairs:
-        for i, test in enumerate(tested):
+        for i, test in enumerate(test_levels):
             for j, n in enumerate(passes):
-                found = marks.percent(study.whole(last, n, depth).filter(pl.col("tested_passes") == test))
+                percents = marks.percent(study.whole(last, n, depth).filter(pl.col("tested_passes") == test))
                 at_test = (pl.col("tested_passes") == test) | pl.col("tested_passes").is_null()
                 why = why_missing(study, (pl.col("n") == n) & at_test, depth)
-                marks.tile(ax, (i, j), found, chance=study.chance(depth), seeds=seeds, missing=why)
-        for n in set(tested) & set(passes):
-            corner = (tested.index(n) - 0.47, passes.index(n) - 0.47)
+                marks.tile(ax, (i, j), percents, chance=study.chance(depth), seeds=seeds, missing=why)
+        for n in set(test_levels) & set(passes):
+            corner = (test_levels.index(n) - 0.47, passes.index(n) - 0.47)
             ax.add_patch(Rectangle(corner, 0.94, 0.94, fill=False, edgecolor=style.INK, linewidth=1.4, zorder=4))
         style.name_panel(ax, study.label(depth), [])
         floor = study.shortcut(depth)
-        told = f", {floor[0]} {floor[1]:.1f} %" if floor else ""
-        ax.set_title(f"chance {study.chance(depth):.1f} %{told}", loc="right", size=6.8, color=style.GREY)
-        marks.grid_of_tiles(ax, [str(n) for n in tested], [f"N = {n}" for n in passes])
+        beside = f", {floor[0]} {floor[1]:.1f} %" if floor else ""
+        ax.set_title(f"chance {study.chance(depth):.1f} %{beside}", loc="right", size=6.8, color=style.GREY)
+        marks.grid_of_tiles(ax, [str(n) for n in test_levels], [f"N = {n}" for n in passes])
     return figure
 
 

@@ -104,44 +104,44 @@ def along(
         at: The place of each value of `by`.
         joined: Whether the means are joined by a line.
     """
-    found = scores.sort(by, maintain_order=True).group_by(by, maintain_order=True).agg(**spread("exact_match"))
-    if not found.height:
+    means = scores.sort(by, maintain_order=True).group_by(by, maintain_order=True).agg(**spread("exact_match"))
+    if not means.height:
         return  # an empty collection has no place, and would take the whole sheet
-    places = [at[value] for value in found[by]]
-    ax.vlines(places, found["low"], found["high"], color=look.color, linewidth=1.2, clip_on=False)
+    places = [at[value] for value in means[by]]
+    ax.vlines(places, means["low"], means["high"], color=look.color, linewidth=1.2, clip_on=False)
     dashes = look.dashes if joined else "none"
     ax.plot(
-        places, found["mean"], color=look.color, marker=look.marker, linestyle=dashes, linewidth=0.9, zorder=3,
+        places, means["mean"], color=look.color, marker=look.marker, linestyle=dashes, linewidth=0.9, zorder=3,
         clip_on=False,
     )  # fmt: skip
 
 
 def seeds(
-    ax: Axes, place: float, found: Sequence[float], look: Look, *, why: str, start: float, across: bool = False
+    ax: Axes, place: float, percents: Sequence[float], look: Look, *, why: str, start: float, across: bool = False
 ) -> None:
-    """`dots` or, without scores, why there are none, written from the value `start`."""
-    if found:
-        dots(ax, place, found, look, across=across)
+    """`dots`, or where no score exists the reason, written from the value `start`."""
+    if percents:
+        dots(ax, place, percents, look, across=across)
         return
     x, y, turned = (start, place, 0) if across else (place, start, 90)
     along_x, along_y = ("left", "center") if across else ("center", "bottom")
     ax.text(x, y, why.replace("\n", " "), size=6.3, color=style.GREY, rotation=turned, ha=along_x, va=along_y)
 
 
-def dots(ax: Axes, place: float, found: Sequence[float], look: Look, *, across: bool = False) -> None:
+def dots(ax: Axes, place: float, percents: Sequence[float], look: Look, *, across: bool = False) -> None:
     """Scores over seeds at a place of the x axis, or `across` at one of the y axis: mean, range, a dot per seed."""
 
     def line(values: Sequence[float], **how: object) -> None:
         spots = [values, [place] * len(values)]
         ax.plot(*(spots if across else spots[::-1]), color=look.color, clip_on=False, **how)  # type: ignore[arg-type]
 
-    if len(found) > 1:
-        line([min(found), max(found)], linewidth=0.8 * look.width, solid_capstyle="butt")
-        line(found, linestyle="none", marker="o", markersize=2, alpha=0.55)
-    line([sum(found) / len(found)], marker=look.marker, zorder=3, markeredgecolor="white", markeredgewidth=0.4)
+    if len(percents) > 1:
+        line([min(percents), max(percents)], linewidth=0.8 * look.width, solid_capstyle="butt")
+        line(percents, linestyle="none", marker="o", markersize=2, alpha=0.55)
+    line([sum(percents) / len(percents)], marker=look.marker, zorder=3, markeredgecolor="white", markeredgewidth=0.4)
 
 
-def tile(ax: Axes, at: tuple[int, int], found: Sequence[float], *, chance: float, seeds: int, missing: str) -> None:
+def tile(ax: Axes, at: tuple[int, int], percents: Sequence[float], *, chance: float, seeds: int, missing: str) -> None:
     """A tile of a map: mean and range of scores in percent, shaded by the share of the way from chance to 100 %.
 
     `seeds` is what a whole tile has; without any score the tile is hatched and says why, `missing`.
@@ -149,19 +149,19 @@ def tile(ax: Axes, at: tuple[int, int], found: Sequence[float], *, chance: float
     i, j = at
     box = Rectangle((i - 0.5, j - 0.5), 1, 1, edgecolor="white", linewidth=1.5)
     ax.add_patch(box)
-    if not found:
+    if not percents:
         box.set(facecolor="#f7f7f7", hatch="////")
         ax.text(i, j, missing, size=6.8, ha="center", va="center", backgroundcolor="#f7f7f7")
         return
-    low, mean, high = min(found), sum(found) / len(found), max(found)
+    low, mean, high = min(percents), sum(percents) / len(percents), max(percents)
     shade = min(1.0, max(0.0, (mean - chance) / (100 - chance)))
     box.set_facecolor(colormaps["Blues"](0.85 * shade))
     color = "white" if shade > 0.7 else style.INK
     ax.text(i, j + 0.14 * (seeds != 1), f"{mean:.1f}", color=color, size=9, ha="center", va="center")
     if seeds != 1:
-        few = f", {len(found)} of {seeds}" if len(found) != seeds else ""
+        few = f", {len(percents)} of {seeds}" if len(percents) != seeds else ""
         digits = 0 if round(low) <= round(mean, 1) <= round(high) else 1  # 99.9 is not between 100 and 100
-        spread = f"{low:.{digits}f}–{high:.{digits}f}{few}" if len(found) > 1 else f"1 of {seeds} seeds"
+        spread = f"{low:.{digits}f}–{high:.{digits}f}{few}" if len(percents) > 1 else f"1 of {seeds} seeds"
         ax.text(i, j - 0.25, spread, color=color, size=6.3, ha="center", va="center")
 
 

@@ -30,12 +30,12 @@ def points(study: Study) -> pl.DataFrame:
         `depth`, `n` (null if not said), `value` in percent, `source`.
     """
     try:
-        given = paper.points()
+        table = paper.points()
     except ValueError:  # a finished run has its figures even where the paper's files are missing
-        given = pl.DataFrame(schema=paper.POINTS)
+        table = pl.DataFrame(schema=paper.POINTS)
     evictions = study.scores["eviction"].unique() if "eviction" in study.scores.columns else None
-    said = pl.coalesce(pl.when(pl.col("model").str.contains(w)).then(pl.lit(e)) for e, w in EVICTIONS.items())
-    given = given.with_columns(eviction=said).filter(
+    eviction = pl.coalesce(pl.when(pl.col("model").str.contains(w)).then(pl.lit(e)) for e, w in EVICTIONS.items())
+    table = table.with_columns(eviction=eviction).filter(
         pl.col("task").is_in(study.scores["task"].unique().to_list())
         & (pl.col("axis") == study.axis)
         & pl.col("metric").is_in(METRICS)
@@ -43,8 +43,8 @@ def points(study: Study) -> pl.DataFrame:
         & (pl.lit(evictions is None) | pl.col("eviction").is_in([] if evictions is None else evictions.to_list()))
     )
     if study.scores["task"].n_unique() != 1:
-        given = given.clear()
-    return given.select(
+        table = table.clear()
+    return table.select(
         "figure",
         "model",
         "eviction",
@@ -55,44 +55,44 @@ def points(study: Study) -> pl.DataFrame:
     )
 
 
-def note(given: pl.DataFrame) -> str:
+def note(table: pl.DataFrame) -> str:
     """What the hollow marks are, if there are any."""
-    if not given.height:
+    if not table.height:
         return ""
-    models = [f"Figure {f} ({m})" for f, m in given.select("figure", "model").unique(maintain_order=True).iter_rows()]
-    grey = "; grey: it does not say which N" * bool(given["n"].null_count())
-    about = "; read off its text, which rounds" * bool(given["source"].str.starts_with("text: ").any())
+    models = [f"Figure {f} ({m})" for f, m in table.select("figure", "model").unique(maintain_order=True).iter_rows()]
+    grey = "; grey: it does not say which N" * bool(table["n"].null_count())
+    about = "; read off its text, which rounds" * bool(table["source"].str.starts_with("text: ").any())
     return f"Hollow: the paper's {', '.join(models)}{grey}{about}. "
 
 
-def handles(given: pl.DataFrame, passes: Sequence[int]) -> list[Line2D]:
+def handles(table: pl.DataFrame, passes: Sequence[int]) -> list[Line2D]:
     """Entries of a legend, if there are any points: what is hollow, and every N that only the paper has."""
-    found = [(UNASSIGNED, "the paper's")] * bool(given.height)
-    found += [(look, f"N = {n}") for n, look in style.by_passes(values({*given["n"]} - {*passes})).items()]
-    return [Line2D([], [], label=label, **_hollow(look)) for look, label in found]
+    entries = [(UNASSIGNED, "the paper's")] * bool(table.height)
+    entries += [(look, f"N = {n}") for n, look in style.by_passes(values({*table["n"]} - {*passes})).items()]
+    return [Line2D([], [], label=label, **_hollow(look)) for look, label in entries]
 
 
-def at_edge(ax: Axes, given: pl.DataFrame) -> None:
+def at_edge(ax: Axes, table: pl.DataFrame) -> None:
     """Points at the right edge of a panel of learning curves: scores at the end of the paper's training.
 
     A column per figure of the paper, named where there are several.
     """
-    columns = given.partition_by("figure", maintain_order=True)
+    columns = table.partition_by("figure", maintain_order=True)
     for i, column in enumerate(columns):
         place = 0.985 - 0.085 * (len(columns) - 1 - i)
         _column(ax, column, place, across=0.05 * (len(columns) == 1), named=len(columns) > 1)
 
 
-def beside(ax: Axes, given: pl.DataFrame, at: Mapping[int, float]) -> None:
+def beside(ax: Axes, table: pl.DataFrame, at: Mapping[int, float]) -> None:
     """Points beside the marks of a difficulty, a column per figure of the paper with its name under the lowest.
 
     Args:
         ax: Where; its y axis is exact match in percent.
-        given: As of `points`.
+        table: As of `points`.
         at: The place of each difficulty on the x axis; the columns stand right of it.
     """
-    figures = given["figure"].unique(maintain_order=True).to_list()
-    for column in given.partition_by("figure", "depth", maintain_order=True):
+    figures = table["figure"].unique(maintain_order=True).to_list()
+    for column in table.partition_by("figure", "depth", maintain_order=True):
         place = at[column["depth"][0]] + 0.27 + 0.14 * figures.index(column["figure"][0])
         _column(ax, column, place, scaled=True)
 

@@ -31,12 +31,12 @@ MEASURES = {"norm": "norm of S", "effective_rank": "effective rank of S", "chang
 def draw(probes: pl.DataFrame, spectra: pl.DataFrame, folder: Path) -> list[Path]:
     """Draw every figure of the two tables as PNG and SVG; the paths written."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    paths = []
     with style.context():
         for kind, frame, figure_of in (("probe", probes, readable), ("fast_weights", spectra, by_pass)):
             for name, study in studies(frame):
-                written += style.save(figure_of(study), folder, f"{kind}-{name}")
-    return written
+                paths += style.save(figure_of(study), folder, f"{kind}-{name}")
+    return paths
 
 
 def studies(frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -65,10 +65,10 @@ def readable(study: pl.DataFrame) -> Figure:
         legend=_legend(study, looks, x),
     )
     for ax, (kind, n) in zip(axes, ((kind, n) for kind in kinds for n in counts), strict=True):
-        shown = study.filter((pl.col("kind") == kind) & (pl.col("sleep_passes") == n))
+        scores = study.filter((pl.col("kind") == kind) & (pl.col("sleep_passes") == n))
         ax.set_title(f"N = {n}", loc="left", weight="bold")
-        ax.set_title(f"{kind}{_gain(shown, x)}", loc="right", size=6.8, color=style.GREY)
-        _panel(ax, shown, looks, x)
+        ax.set_title(f"{kind}{_gain(scores, x)}", loc="right", size=6.8, color=style.GREY)
+        _panel(ax, scores, looks, x)
     low = study.select(pl.min_horizontal("accuracy", "majority", "tokens", "untrained").min()).item()
     low = 0 if low < 0.25 else 10 * int((100 * low - 3) // 10)
     places = _whole(study, x)
@@ -79,14 +79,14 @@ def readable(study: pl.DataFrame) -> Figure:
     return figure
 
 
-def _panel(ax: Axes, shown: pl.DataFrame, looks: Mapping[int, style.Look], x: str) -> None:
+def _panel(ax: Axes, scores: pl.DataFrame, looks: Mapping[int, style.Look], x: str) -> None:
     """Curves of one N and kind: a pass each with the band of its seeds, then the controls."""
-    last = _whole(shown, "pass")[-1]
+    last = _whole(scores, "pass")[-1]
     for n in range(1, last + 1) if x == "step" else [last]:
-        mean, look = _spread(shown.filter(pl.col("pass") == n) if x == "step" else shown, x, "accuracy"), looks[n]
+        mean, look = _spread(scores.filter(pl.col("pass") == n) if x == "step" else scores, x, "accuracy"), looks[n]
         ax.fill_between(mean[x], mean["low"], mean["high"], color=look.color, alpha=0.16, linewidth=0)
         ax.plot(mean[x], mean["mean"], color=look.color, marker=look.marker, linestyle=look.dashes, zorder=3)
-    controls = shown if x == "pass" else shown.filter(pl.col("pass") == last)
+    controls = scores if x == "pass" else scores.filter(pl.col("pass") == last)
     for column, line in (("untrained", UNTRAINED), ("tokens", TOKENS), ("majority", style.CHANCE_LINE)):
         mean = _spread(controls, x, column)
         if mean.height == 1:  # a line needs two ends
@@ -96,12 +96,12 @@ def _panel(ax: Axes, shown: pl.DataFrame, looks: Mapping[int, style.Look], x: st
     ax.plot(own[x], own["mean"], **OWN)
 
 
-def _gain(shown: pl.DataFrame, x: str) -> str:
+def _gain(scores: pl.DataFrame, x: str) -> str:
     """What the first and the last pass hold of the hardest step, mean over seeds, in words for a panel's corner."""
-    passes, step = _whole(shown, "pass"), _whole(shown, "step")[-1]
-    hardest = shown.filter(pl.col("step") == step)
+    passes, step = _whole(scores, "pass"), _whole(scores, "step")[-1]
+    hardest = scores.filter(pl.col("step") == step)
     means = {n: 100 * hardest.filter(pl.col("pass") == n)["accuracy"].to_numpy().mean() for n in passes}
-    at = f" {STEPS.get(shown['axis'][0], 'step').split()[-1]} = {step}" if x == "step" else ""
+    at = f" {STEPS.get(scores['axis'][0], 'step').split()[-1]} = {step}" if x == "step" else ""
     return f"{at}: " + " → ".join(f"{means[n]:.0f}" for n in dict.fromkeys((passes[0], passes[-1]))) + " %"
 
 

@@ -57,18 +57,18 @@ def rivals_by_tokens(study: Study) -> Figure | None:
 
 def _curves(study: Study, x: str, against: str, x_label: str) -> Figure | None:
     """A panel per difficulty, a curve per variant with its name at its end."""
-    found = _variants(study.scores)
-    if len(found) < 2:
+    variants = _variants(study.scores)
+    if len(variants) < 2:
         return None
-    looks, depths, scale = _looks(found), values(study.scores["depth"]), style.scale_of(study.scores[x])
-    size = (3.7, 2.8) if len(depths) == 1 else (2.8, max(2.0, 0.17 * len(found) + 0.4))
+    looks, depths, scale = _looks(variants), values(study.scores["depth"]), style.scale_of(study.scores[x])
+    size = (3.7, 2.8) if len(depths) == 1 else (2.8, max(2.0, 0.17 * len(variants) + 0.4))
     seeds = study.scores["seed"].n_unique() > 1
     figure, pairs = panels.over(
         study,
         depths,
         title=f"Exact match of sleep and its rivals, against {against}",
-        note=f"{'Line: mean over seeds; band: lowest to highest, of sleep. ' if seeds and SLEEP in found else ''}"
-        f"{_loops_note(found)}{floors.note(study, depths, 'Thin dashes')}",
+        note=f"{'Line: mean over seeds; band: lowest to highest, of sleep. ' if seeds and SLEEP in variants else ''}"
+        f"{_loops_note(variants)}{floors.note(study, depths, 'Thin dashes')}",
         size=size,
         x=x_label,
     )
@@ -76,9 +76,9 @@ def _curves(study: Study, x: str, against: str, x_label: str) -> Figure | None:
     for ax, depth in pairs:
         panels.exact(ax, study, depth, (low, high))
         ends = []
-        for i, (name, scores) in enumerate(found.items()):
+        for i, (name, scores) in enumerate(variants.items()):
             at_depth = scores.filter((pl.col("depth") == depth) & pl.col("answer").is_null())
-            end = marks.curve(ax, at_depth, looks[name], x, scale, (i, len(found)), band=_is_sleep(name))
+            end = marks.curve(ax, at_depth, looks[name], x, scale, (i, len(variants)), band=_is_sleep(name))
             if end is not None:
                 ends.append((name, end, looks[name]))
         marks.label_ends(ax, ends, gap=(high - low) * 0.15 / size[1])
@@ -184,15 +184,15 @@ def _costs(scores: pl.DataFrame, sleep: float | None) -> dict[str, str]:
 
 def _variants(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """The rows of each variant, sleep last so that it is drawn on top; a variant of several N is one for each."""
-    found = {}
+    variants = {}
     for part in scores.filter(pl.col("variant").is_not_null()).partition_by("variant", maintain_order=True):
         passes = values(part["n"])
         for n in passes:
             loops = "wake_passes" in part.columns and (part["wake_passes"].max() or 1) > 1  # type: ignore[operator]
             name = part["variant"][0] + (f", N = {n}" if len(passes) > 1 else "") + (LOOPS if loops else "")
-            found[name] = part.filter(pl.col("n") == n)
+            variants[name] = part.filter(pl.col("n") == n)
     order = [PLAIN, *LOOKS]
-    return dict(sorted(found.items(), key=lambda item: (_is_sleep(item[0]), _rank(item[0], order), item[0])))
+    return dict(sorted(variants.items(), key=lambda item: (_is_sleep(item[0]), _rank(item[0], order), item[0])))
 
 
 def _rank(name: str, order: Sequence[str]) -> int:
@@ -200,11 +200,11 @@ def _rank(name: str, order: Sequence[str]) -> int:
     return order.index(base) if base in order else len(order)
 
 
-def _looks(found: dict[str, pl.DataFrame]) -> dict[str, Look]:
+def _looks(variants: dict[str, pl.DataFrame]) -> dict[str, Look]:
     """The look of each variant."""
-    others = sorted({_base(name) for name in found} - {SLEEP, PLAIN, *LOOKS})
+    others = sorted({_base(name) for name in variants} - {SLEEP, PLAIN, *LOOKS})
     looks = {}
-    for name, scores in found.items():
+    for name, scores in variants.items():
         base, n = _base(name), int(scores["n"][0])
         if base in (SLEEP, PLAIN):
             looks[name] = replace(style.by_passes([n])[n], dashes="solid", width=2.2 if base == SLEEP else 1.4)

@@ -1,6 +1,7 @@
 """How figures look: colours, sizes, the sheet that panels stand on, curves, and files that come out the same."""
 
 import io
+import itertools
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -172,8 +173,8 @@ def sheet(
 def name_panel(ax: Axes, text: str, chances: Iterable[float]) -> None:
     """A panel's name at its left and its chance, or the range of it, at its right."""
     ax.set_title(text, loc="left", weight="bold")
-    if shown := sorted({float(f"{chance:.1f}") for chance in chances}):
-        ends = "–".join(str(end) for end in sorted({shown[0], shown[-1]}))
+    if levels := sorted({float(f"{chance:.1f}") for chance in chances}):
+        ends = "–".join(str(end) for end in sorted({levels[0], levels[-1]}))
         inches = ax.get_window_extent().width / ax.figure.dpi
         mark = "– – " if inches > 1.6 else ""  # in a narrow panel it would run into the name
         ax.set_title(f"{mark}chance {ends} %", loc="right", size=6.8, color=GREY)
@@ -188,6 +189,18 @@ def limits(scores: pl.DataFrame) -> tuple[float, float]:
 def offsets(count: int, width: float) -> list[float]:
     """Places of `count` marks side by side around 0, `width` from the first place to the last's end."""
     return [width * ((i + 0.5) / count - 0.5) for i in range(count)]
+
+
+def spaced(values: Sequence[int]) -> dict[int, float]:
+    """Places of sorted values along an axis on which a joined line has true slopes, the two nearest 1 apart.
+
+    Values whose gaps differ by more than five times are placed by their logarithms, where they have one.
+    """
+    gaps = [after - before for before, after in itertools.pairwise(values)]
+    logarithmic = values[0] > 0 and max(gaps) > 5 * min(gaps)
+    heights = [math.log(value) if logarithmic else float(value) for value in values]
+    least = min(after - before for before, after in itertools.pairwise(heights))
+    return {value: (height - heights[0]) / least for value, height in zip(values, heights, strict=True)}
 
 
 def scale_of(amounts: pl.Series) -> float:
@@ -243,8 +256,8 @@ def encode(figure: Figure, kind: str, *, title: str | None = None, about: str | 
         about: The same for what is seen.
     """
     buffer = io.BytesIO()
-    told = {"Date": None} | ({"Title": title} if title else {}) | ({"Description": about} if about else {})
-    figure.savefig(buffer, format=kind, metadata=told if kind == "svg" else None)
+    facts = {"Date": None} | ({"Title": title} if title else {}) | ({"Description": about} if about else {})
+    figure.savefig(buffer, format=kind, metadata=facts if kind == "svg" else None)
     return buffer.getvalue()
 
 

@@ -141,13 +141,13 @@ def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_], level: float = 0.9
         raise ValueError(
             f"booleans of the same examples twice, given {one.dtype} {one.shape}, {other.dtype} {other.shape}"
         )
-    lost, won, total = int((one & ~other).sum()), int((other & ~one).sum()), len(one)
-    p = min(1.0, 2 * float(special.bdtr(min(lost, won), lost + won, 0.5))) if lost + won else 1.0
-    centre = (won - lost) / (total + 2)
+    losses, wins, total = int((one & ~other).sum()), int((other & ~one).sum()), len(one)
+    p = min(1.0, 2 * float(special.bdtr(min(losses, wins), losses + wins, 0.5))) if losses + wins else 1.0
+    centre = (wins - losses) / (total + 2)
     half = float(special.ndtri(1 - tail(level) / 2)) * math.sqrt(
-        max(0.0, (lost + won + 1) / (total + 2) - centre**2) / (total + 2)
+        max(0.0, (losses + wins + 1) / (total + 2) - centre**2) / (total + 2)
     )
-    estimate = (won - lost) / total
+    estimate = (wins - losses) / total
     low, high = min(estimate, centre - half), max(estimate, centre + half)
     interval = Interval(estimate=estimate, low=max(-1.0, low), high=min(1.0, high), level=level)
     return Paired(difference=interval, p=p, seeds=1)
@@ -160,9 +160,9 @@ def examples_blur(difference: float, examples: int, shared: float | None = None,
     return examples_reach(0.0, _shared(difference, shared), examples, tail(level))
 
 
-def _shared(difference: float, known: float | None) -> float:
+def _shared(difference: float, variance: float | None) -> float:
     """The variance over examples of a difference: what is known of it, else as `paired` says."""
-    return abs(difference) * (1 - abs(difference)) / 4 if known is None else known
+    return abs(difference) * (1 - abs(difference)) / 4 if variance is None else variance
 
 
 def _compared(
@@ -175,10 +175,10 @@ def _compared(
         spread = students_reach(error, freedom, alpha)
         return examples_reach(spread, _shared(difference, shared), examples, alpha) if examples else spread
 
-    known = seeds > 1 and (error > 0 or examples > 0)
-    half = reach(tail(level)) if known else math.inf
+    limited = seeds > 1 and (error > 0 or examples > 0)
+    half = reach(tail(level)) if limited else math.inf
     interval = Interval(estimate=difference, low=difference - half, high=difference + half, level=level)
-    if not known:
+    if not limited:
         return Paired(difference=interval, p=math.nan, seeds=seeds)
     if not examples:
         p = 2 * float(special.stdtr(freedom, -abs(difference) / error))

@@ -2,7 +2,7 @@
 
 There are two equal budgets: what the smaller N spent on all of its training, at which the larger N has read fewer
 tokens, and what the larger N spent, at which rows of a smaller N exist only where it was trained on more tokens. Both
-are told, always as the larger N minus the smaller. The larger budget lets every N come to its end, so only there can a
+are given, always as the larger N minus the smaller. The larger budget lets every N come to its end, so only there can a
 gain survive; see `outcome`.
 """
 
@@ -113,7 +113,7 @@ def at_larger_budget(study: Study, gain: Gain, every: Sequence[Study]) -> list[C
     """The larger N at its end against each smaller N, where rows of that were trained for as many FLOPs.
 
     The N of the gain first, then the others there are. Of several such rows, those of most seeds, then of the highest
-    mean; an N without any is told with the FLOPs at which its rows end. Nothing where costs are not counted.
+    mean. Without any, a comparison holds the FLOPs at which its rows end. Nothing where costs are not counted.
     """
     budgets = _spent(study, gain.high, gain.depths)
     other = scores(study.final, gain.high, gain.depths)
@@ -177,17 +177,17 @@ def status(difference: Interval, whole: float) -> Status:
 
 
 def _status(comparison: Comparison, whole: float) -> Status:
-    known = comparison.known and comparison.difference
-    return status(known, whole) if known else "not tested"
+    interval = comparison.known and comparison.difference
+    return status(interval, whole) if interval else "not tested"
 
 
 def rivals(study: Study, gain: Gain, every: Sequence[Study]) -> str:
     """The best rivals that were matched to sleep (suite `controls`) at a difficulty of a gain; empty if none ran.
 
     As sleep minus each of them, as everywhere the model of more passes minus the other, with what share of its training
-    FLOPs the rival took. Of several suites with rivals, that of most seeds is told.
+    FLOPs the rival took. Of several suites with rivals, that of most seeds counts.
     """
-    told: list[tuple[int, str]] = []
+    readings: list[tuple[int, str]] = []
     for sleep in every:
         depth = max(sleep.depths)
         here = Gain(low=gain.low, high=gain.high, depths=(depth,))
@@ -207,8 +207,8 @@ def rivals(study: Study, gain: Gain, every: Sequence[Study]) -> str:
             share = _flops(rival, depth) / _flops(sleep, depth)
             differences.append(f"{name} ({share:.2f} of its FLOPs) {_difference(score, own, count)[0]}")
         text = f"at {sleep.label(depth)}, sleep (N = {sleep.passes[0]}) minus rivals: {', '.join(differences)}"
-        told.append((len(own), text))
-    return max(told, key=lambda found: found[0])[1] if told else ""
+        readings.append((len(own), text))
+    return max(readings, key=lambda reading: reading[0])[1] if readings else ""
 
 
 def _flops(study: Study, depth: int) -> float:

@@ -68,17 +68,17 @@ def scores(
         column: What to average.
     """
     which = pl.col("answer").is_null() if answer is None else pl.col("answer") == answer
-    found = rows.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths)) & which)
-    found = (
-        found.drop_nulls(column)
+    table = rows.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths)) & which)
+    table = (
+        table.drop_nulls(column)
         .group_by("seed")
         .agg(pl.col("depth").n_unique(), pl.col(column).mean(), pl.col("processor").sort_by("depth"))
     )
-    found = found.filter(pl.col("depth") == len(set(depths))).sort("seed")
-    seeds = found["seed"].to_list()
+    table = table.filter(pl.col("depth") == len(set(depths))).sort("seed")
+    seeds = table["seed"].to_list()
     return Scores(
-        dict(zip(seeds, found[column].to_list(), strict=True)),
-        dict(zip(seeds, found["processor"].to_list(), strict=True)),
+        dict(zip(seeds, table[column].to_list(), strict=True)),
+        dict(zip(seeds, table["processor"].to_list(), strict=True)),
     )
 
 
@@ -89,32 +89,32 @@ def examples(rows: pl.DataFrame, ns: Iterable[int], depths: Sequence[int], answe
     Where they ask about different ones an interval is wider than it need be.
     """
     which = pl.col("answer").is_null() if answer is None else pl.col("answer") == answer
-    found = rows.filter(pl.col("n").is_in(list(ns)) & pl.col("depth").is_in(list(depths)) & which)
-    fewest = found["n_examples"].min()
+    tests = rows.filter(pl.col("n").is_in(list(ns)) & pl.col("depth").is_in(list(depths)) & which)
+    fewest = tests["n_examples"].min()
     return int(fewest) if isinstance(fewest, int) else 0
 
 
-def common(*found: Mapping[int, float]) -> list[int]:
+def common(*score_sets: Mapping[int, float]) -> list[int]:
     """The seeds that all have and that may be compared: what is known to be trained on two processors is no pair."""
 
     def one_processor(seed: int) -> bool:
-        named = [each.processors[seed] for each in found if isinstance(each, Scores) and seed in each.processors]
+        named = [each.processors[seed] for each in score_sets if isinstance(each, Scores) and seed in each.processors]
         return all(len({name for name in cells if name is not None}) < 2 for cells in zip(*named, strict=False))
 
-    return [seed for seed in sorted(set.intersection(*(set(each) for each in found))) if one_processor(seed)]
+    return [seed for seed in sorted(set.intersection(*(set(each) for each in score_sets))) if one_processor(seed)]
 
 
-def aligned(*found: Mapping[int, float]) -> tuple[list[float], ...]:
+def aligned(*score_sets: Mapping[int, float]) -> tuple[list[float], ...]:
     """The scores of the seeds that may be compared, in the same order.
 
     Raises:
         LackingError: no seed has them all, on one processor where that is known.
     """
-    seeds = common(*found)
+    seeds = common(*score_sets)
     if not seeds:
-        apart = set.intersection(*(set(each) for each in found))
+        apart = set.intersection(*(set(each) for each in score_sets))
         raise LackingError(f"no seed has finished with every N that is compared{' on one processor' if apart else ''}")
-    return tuple([each[seed] for seed in seeds] for each in found)
+    return tuple([each[seed] for seed in seeds] for each in score_sets)
 
 
 def outcomes_of(
@@ -135,22 +135,22 @@ def outcomes_of(
     return np.array(table) if len({len(values) for values in table}) == 1 else None
 
 
-def shared(*found: NDArray[np.float64] | None) -> float | None:
+def shared(*tables: NDArray[np.float64] | None) -> float | None:
     """The variance over examples that all seeds share, of a score or of a difference of two (second minus first).
 
     None where outcomes or a second seed are lacking.
     """
-    known = [values for values in found if values is not None]
-    if len(known) < len(found) or len({values.shape for values in known}) > 1 or len(known[0]) < 2:
+    complete = [values for values in tables if values is not None]
+    if len(complete) < len(tables) or len({values.shape for values in complete}) > 1 or len(complete[0]) < 2:
         return None
-    return shared_variance(known[-1] - known[0] if len(known) > 1 else known[0])
+    return shared_variance(complete[-1] - complete[0] if len(complete) > 1 else complete[0])
 
 
 def chance(rows: pl.DataFrame, depths: Sequence[int], answer: int | None = None) -> float:
     """Mean chance of the difficulties."""
     which = pl.col("answer").is_null() if answer is None else pl.col("answer") == answer
-    found = rows.filter(pl.col("depth").is_in(list(depths)) & which).group_by("depth").agg(pl.col("chance").mean())
-    return float(np.mean(found.sort("depth")["chance"].to_list()))
+    means = rows.filter(pl.col("depth").is_in(list(depths)) & which).group_by("depth").agg(pl.col("chance").mean())
+    return float(np.mean(means.sort("depth")["chance"].to_list()))
 
 
 def places(study: Study, at: str) -> tuple[int, ...]:
@@ -174,12 +174,12 @@ def passes(study: Study, n: int | str) -> int:
     Raises:
         LackingError: it has none of that N, or for "largest" none above 1.
     """
-    found = values(study.final["n"])
+    every = values(study.final["n"])
     if n == "largest":
-        if not found or found[-1] < 2:
+        if not every or every[-1] < 2:
             raise LackingError("no finished cell with N above 1")
-        return int(found[-1])
-    if n not in found:
+        return int(every[-1])
+    if n not in every:
         raise LackingError(f"no finished cell with N = {n}")
     return int(n)
 
@@ -224,15 +224,15 @@ def task_of(row: Mapping[str, Any], *, of_any_version: bool = False) -> Task:
 
 
 def mean_over_seeds(
-    found: Mapping[int, float], examples: int, level: float = 0.95, *, shared: float | None = None
+    by_seed: Mapping[int, float], examples: int, level: float = 0.95, *, shared: float | None = None
 ) -> Interval:
     """The mean with its interval for new seeds and new examples; for one seed, of the examples alone."""
-    return over_seeds([found[seed] for seed in sorted(found)], examples, level, shared=shared)
+    return over_seeds([by_seed[seed] for seed in sorted(by_seed)], examples, level, shared=shared)
 
 
-def deviation(found: Sequence[float] | np.ndarray) -> float:
+def deviation(sample: Sequence[float] | np.ndarray) -> float:
     """The standard deviation over seeds; NaN for a single one."""
-    return float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
+    return float(np.std(sample, ddof=1)) if len(sample) > 1 else math.nan
 
 
 def about(study: Study) -> str:

@@ -95,13 +95,13 @@ def over_seeds(scores: Sequence[float], examples: int, level: float = 0.95, *, s
     Raises:
         ValueError: no scores, a score that is not finite, or with examples not from 0 to 1.
     """
-    found = checked(scores, examples)
-    mean, alpha = float(found.mean()), tail(level)
-    seeds = students_reach(standard_error(found, float(np.abs(found).max())), len(found) - 1, alpha)
+    array = checked(scores, examples)
+    mean, alpha = float(array.mean()), tail(level)
+    seeds = students_reach(standard_error(array, float(np.abs(array).max())), len(array) - 1, alpha)
     if not examples:
         seeds = seeds or math.inf
         return Interval(estimate=mean, low=mean - seeds, high=mean + seeds, level=level)
-    if shared is None or len(found) == 1:
+    if shared is None or len(array) == 1:
         below, above = wilson_reach(mean, examples, alpha)
         low, high = mean - math.hypot(seeds, below), mean + math.hypot(seeds, above)
     else:
@@ -221,17 +221,17 @@ def p_value(holds: Callable[[float], bool]) -> float:
 
 
 def checked(scores: Sequence[float], examples: int) -> Floats:
-    """The scores as an array, if they can be what they are said to be."""
-    found = np.asarray(scores, dtype=np.float64)
-    if found.ndim != 1 or not len(found):
-        raise ValueError(f"it takes at least one score, in a row, given an array of shape {found.shape}")
-    if not np.isfinite(found).all():
-        raise ValueError(f"it takes finite scores, given {found.tolist()}; leave out runs that have none")
+    """The scores as an array, after a check that they are finite and, as shares of examples, from 0 to 1."""
+    array = np.asarray(scores, dtype=np.float64)
+    if array.ndim != 1 or not len(array):
+        raise ValueError(f"it takes at least one score, in a row, given an array of shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"it takes finite scores, given {array.tolist()}; leave out runs that have none")
     if examples < 0:
         raise ValueError(f"a number of examples is not negative, given {examples}")
-    if examples and not ((found >= 0) & (found <= 1)).all():
-        raise ValueError(f"shares of {examples} examples are from 0 to 1, given {found.tolist()}")
-    return found
+    if examples and not ((array >= 0) & (array <= 1)).all():
+        raise ValueError(f"shares of {examples} examples are from 0 to 1, given {array.tolist()}")
+    return array
 
 
 def tail(level: float) -> float:

@@ -30,8 +30,8 @@ def at_flops(scores: pl.DataFrame, budgets: Mapping[int, float]) -> pl.DataFrame
         ends before the budget has none, and neither has one whose FLOPs are not counted.
     """
     readings: list[tuple[object, ...]] = []
-    counted = scores.filter(pl.col("depth").is_in(list(budgets))).drop_nulls(["train_flops", "exact_match"])
-    for curve in _curves(counted, "train_flops"):
+    tests = scores.filter(pl.col("depth").is_in(list(budgets))).drop_nulls(["train_flops", "exact_match"])
+    for curve in _curves(tests, "train_flops"):
         spent, score = curve["train_flops"].to_numpy(), curve["exact_match"].to_numpy()
         budget = budgets[curve["depth"][0]]
         if spent[-1] >= budget * (1 - REACH):
@@ -71,8 +71,8 @@ def most(final: pl.DataFrame) -> dict[int, float]:
 
 
 def _spent(final: pl.DataFrame, which: pl.Expr) -> dict[int, float]:
-    counted = final.drop_nulls("train_flops").group_by("depth").agg(which).sort("depth")
-    return dict(counted.select("depth", "train_flops").iter_rows())
+    tests = final.drop_nulls("train_flops").group_by("depth").agg(which).sort("depth")
+    return dict(tests.select("depth", "train_flops").iter_rows())
 
 
 def _curves(scores: pl.DataFrame, along: str) -> list[pl.DataFrame]:
@@ -81,11 +81,11 @@ def _curves(scores: pl.DataFrame, along: str) -> list[pl.DataFrame]:
     return whole.partition_by("cell_id", "depth", maintain_order=True) if whole.height else []
 
 
-def _first(tokens: Sequence[float], lifts: Sequence[float], wanted: float) -> float | None:
+def _first(tokens: Sequence[float], lifts: Sequence[float], goal: float) -> float | None:
     """Where the line through the tests, from no lift at no tokens, first has a lift."""
-    read, had = 0.0, 0.0
-    for seen, lift in zip(tokens, lifts, strict=True):
-        if lift >= wanted:
-            return read + (seen - read) * (wanted - had) / (lift - had)
-        read, had = float(seen), float(lift)
+    before, had = 0.0, 0.0
+    for now, lift in zip(tokens, lifts, strict=True):
+        if lift >= goal:
+            return before + (now - before) * (goal - had) / (lift - had)
+        before, had = float(now), float(lift)
     return None

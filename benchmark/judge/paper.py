@@ -89,7 +89,7 @@ def claims() -> list[Claim]:
     Raises:
         ValueError: as `points`.
     """
-    return [Claim(**(found | {"controls": tuple(found.get("controls", ()))})) for found in _tables()["claims"]]
+    return [Claim(**(row | {"controls": tuple(row.get("controls", ()))})) for row in _tables()["claims"]]
 
 
 def settings() -> dict[str, Setting]:
@@ -98,7 +98,7 @@ def settings() -> dict[str, Setting]:
     Raises:
         ValueError: as `points`.
     """
-    return {found["figure"]: Setting(**found) for found in _tables()["settings"]}
+    return {row["figure"]: Setting(**row) for row in _tables()["settings"]}
 
 
 def _tables() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from benchmark.judge.statistics import Interval
 from benchmark.rows.studies import Study, studies
 
 ROUNDING, ABOUT = 0.0005, 0.05
-"""How far the truth may lie from a value printed to three digits, and from one that is said to be about so much."""
+"""How far the truth may lie from a value printed to three digits, and from one printed with the word about."""
 
 ALL_PASSES = {"4a": (1, 2, 4, 6), "4b": (1, 2, 4)}
 """The N of figures whose values are not all assigned to one."""
@@ -40,7 +40,7 @@ class Beside:
     source: str
     """How exact that is."""
     estimate: float | None = None
-    """Mean over seeds of the rows; None if there are none, or N is not said."""
+    """Mean over seeds of the rows; None without rows, or where the paper does not say N."""
     low: float | None = None
     """Limits of its 95 % interval."""
     high: float | None = None
@@ -63,15 +63,15 @@ def beside(frame: pl.DataFrame) -> list[Beside]:
     sets: dict[tuple[str, int], list[float]] = {}
     for row in points.filter(pl.col("sleep_passes").is_null()).iter_rows(named=True):
         sets.setdefault((row["figure"], row["difficulty"]), []).append(row["value"])
-    taken = points.drop_nulls("sleep_passes").group_by("figure", "difficulty").agg("sleep_passes")
-    assigned = {(f, d): set(n) for f, d, n in taken.iter_rows()}
-    found = []
+    assignments = points.drop_nulls("sleep_passes").group_by("figure", "difficulty").agg("sleep_passes")
+    assigned = {(f, d): set(n) for f, d, n in assignments.iter_rows()}
+    lines = []
     for row in points.iter_rows(named=True):
         place = row["figure"], row["difficulty"]
         free = [n for n in ALL_PASSES.get(row["figure"], ()) if n not in assigned.get(place, ())]
         study = groups[row["figure"]]
-        found.append(_point(row, settings[row["figure"]], study, free, sets.get(place, [])))
-    return found
+        lines.append(_point(row, settings[row["figure"]], study, free, sets.get(place, [])))
+    return lines
 
 
 def tolerance(source: str) -> tuple[float, float]:
@@ -83,12 +83,12 @@ def tolerance(source: str) -> tuple[float, float]:
 
 def _study(frame: pl.DataFrame, setting: paper.Setting) -> Study | None:
     """The rows at the setting of a figure: the study of most seeds, then of most cells."""
-    wanted = {"suite": setting.suite, "scale": "paper"} | dict(setting.where)
-    if any(column not in frame.columns for column in wanted):
+    conditions = {"suite": setting.suite, "scale": "paper"} | dict(setting.where)
+    if any(column not in frame.columns for column in conditions):
         return None
-    at = frame.filter(*(pl.col(column) == value for column, value in wanted.items()))
-    found = [study for study in (studies(at) if at.height else []) if study.final.height and not study.variant]
-    return max(found, key=rank, default=None)
+    at = frame.filter(*(pl.col(column) == value for column, value in conditions.items()))
+    candidates = [study for study in (studies(at) if at.height else []) if study.final.height and not study.variant]
+    return max(candidates, key=rank, default=None)
 
 
 def _point(
@@ -119,13 +119,13 @@ def _point(
             reading=about,
             command=setting.command,
         )
-    told = ", ".join(f"N = {count} {interval}" for count, (interval, _) in intervals.items())
+    readings = ", ".join(f"N = {count} {interval}" for count, (interval, _) in intervals.items())
     complete = len(intervals) >= len(together)
     return Beside(
         **same,
         seeds=min(seeds for _, seeds in intervals.values()),
         contains=_assignable(list(intervals.values()), together, row["source"]) if complete else None,
-        reading=f"{about}, as a set of {len(together)}: {told}",
+        reading=f"{about}, as a set of {len(together)}: {readings}",
         command=setting.command,
     )
 

@@ -30,15 +30,15 @@ def needed(frame: pl.DataFrame, difference: float, power: float = 0.8, level: fl
         where there are fewer than two seeds, and where all agree (as at the ceiling), which tells nothing of the
         spread elsewhere.
     """
-    found = []
+    lines = []
     for study in studies(frame):
         for depth in values(study.final["depth"]):
             by_n = {n: scores(study.final, n, [depth]) for n in study.passes}
             for n, other in pairwise(n for n in by_n if by_n[n]):
                 held_out = examples(study.final, [n, other], [depth])
                 facts = {"study": study.name, "at": study.label(depth), "n": n, "other_n": other}
-                found.append(facts | _line(by_n[n], by_n[other], held_out, difference, power, level))
-    return found
+                lines.append(facts | _line(by_n[n], by_n[other], held_out, difference, power, level))
+    return lines
 
 
 def _line(one: Scores, other: Scores, examples: int, difference: float, power: float, level: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Statistics of scores over seeds: trends, many tests at once, verdicts; with `intervals`, `differences`, `power`.
 
-Differences are of scores, accuracies from 0 to 1 unless told otherwise. A comparison of scores of held-out examples
-counts what examples add to the spread of seeds if it is told how many there are, exactly where outcomes per example
+Differences are of scores: accuracies from 0 to 1, where no docstring says otherwise. A comparison of scores of held-out
+examples counts what examples add to the spread of seeds if their number is given, exactly where outcomes per example
 are known; see `benchmark.judge.intervals`. How often the intervals cover and the tests err is measured in
 `tests/test_statistics.py`.
 """

@@ -35,11 +35,11 @@ def summary(frame: pl.DataFrame) -> pl.DataFrame:
 
     Variants are sorted by their scores, all else by setting, difficulty, N and tested N.
     """
-    found = [study for study in studies(frame) if study.final.height]
-    if not found:
+    every = [study for study in studies(frame) if study.final.height]
+    if not every:
         return pl.DataFrame()
-    axis = found[0].axis if len({study.axis for study in found}) == 1 else "difficulty"
-    table = pl.concat([_study(study, found) for study in found])
+    axis = every[0].axis if len({study.axis for study in every}) == 1 else "difficulty"
+    table = pl.concat([_study(study, every) for study in every])
     ranked = pl.when(pl.col("variant").is_not_null()).then(-pl.col("exact_match"))
     table = table.sort("setting", "depth", ranked, "N", "tested_N", nulls_last=False, maintain_order=True)
     difficulty = pl.col("depth") if axis != "difficulty" else pl.col("difficulty")
@@ -105,22 +105,22 @@ def _study(study: Study, every: list[Study]) -> pl.DataFrame:
 
 def _with_intervals(table: pl.DataFrame) -> pl.DataFrame:
     """The lines with the interval of each mean of `scores` on `examples`; null where nothing tells it."""
-    found = [
+    intervals = [
         statistics.over_seeds(scores, examples or 0) for scores, examples in table.select("scores", "examples").rows()
     ]
-    ends = {"ci_low": [i.low for i in found], "ci_high": [i.high for i in found]}
-    known = {name: [end if math.isfinite(end) else None for end in of_name] for name, of_name in ends.items()}
-    return table.with_columns(pl.Series(name, of_name, pl.Float64) for name, of_name in known.items())
+    ends = {"ci_low": [i.low for i in intervals], "ci_high": [i.high for i in intervals]}
+    limits = {name: [end if math.isfinite(end) else None for end in of_name] for name, of_name in ends.items()}
+    return table.with_columns(pl.Series(name, of_name, pl.Float64) for name, of_name in limits.items())
 
 
 def shown(table: pl.DataFrame, title: str = "") -> Table:
     """The summary for people: scores with three digits, tokens in millions, no column without any value."""
-    kept = [c for c in table.columns if table[c].null_count() < table.height and c != "ci_high"]
-    heads = ["95 % interval" if c == "ci_low" else words(c) for c in kept]
+    columns = [c for c in table.columns if table[c].null_count() < table.height and c != "ci_high"]
+    heads = ["95 % interval" if c == "ci_low" else words(c) for c in columns]
     lines = []
     for row in table.iter_rows(named=True):
         row["ci_low"] = None if row.get("ci_low") is None else f"{row['ci_low']:.3f} to {row['ci_high']:.3f}"
-        lines.append([_shown(name, row[name]) for name in kept])
+        lines.append([_shown(name, row[name]) for name in columns])
     return Table(heads, lines, title)
 
 
@@ -187,14 +187,14 @@ def csv(table: pl.DataFrame) -> str:
 def _clearly_best(table: pl.DataFrame) -> list[int]:
     """The lines whose interval is above those of all others of their setting and difficulty."""
     beside = [c for c in ("setting", *table.columns[2:3]) if c in table.columns]
-    found = []
+    lines = []
     for _, group in table.with_row_index("line").group_by(beside, maintain_order=True):
         best, *others = group.sort("exact_match", descending=True, maintain_order=True).iter_rows(named=True)
         if others and all(
             o["ci_high"] is not None and best["ci_low"] is not None and o["ci_high"] < best["ci_low"] for o in others
         ):
-            found.append(best["line"])
-    return found
+            lines.append(best["line"])
+    return lines
 
 
 def _shown(name: str, value: object) -> str:

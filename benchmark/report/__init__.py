@@ -45,22 +45,22 @@ def gather(sources: Sequence[Path]) -> list[Source]:
     paths = list(dict.fromkeys(path for source in sources for path in rows.tables_in(source)))
     if not paths:
         raise ValueError("no rows were named; give a folder that `bench run` wrote, or a rows.parquet")
-    read = [(_folder(path), rows.read_table(path)) for path in paths]
-    for (_, frame), path in zip(read, paths, strict=True):
+    tables = [(_folder(path), rows.read_table(path)) for path in paths]
+    for (_, frame), path in zip(tables, paths, strict=True):
         if not frame.height:
             raise ValueError(f"no rows in {path}: there is nothing to report")
     order = list(suites.SUITES)
-    read.sort(key=lambda one: (_place(one[1]["suite"][0], order), _is_variation(one[1]), one[0].name))
-    taken: set[str] = set()
+    tables.sort(key=lambda one: (_place(one[1]["suite"][0], order), _is_variation(one[1]), one[0].name))
+    ids: set[str] = set()
     return [
         Source(
             name=folder.name,
-            id=_free(f"rows-{slug(folder.name)}", taken),
+            id=_free(f"rows-{slug(folder.name)}", ids),
             frame=frame,
             environment=_environment(folder),
             outcomes=outcomes.read(folder),
         )
-        for folder, frame in read
+        for folder, frame in tables
     ]
 
 
@@ -76,30 +76,30 @@ def _is_variation(frame: pl.DataFrame) -> bool:
     return all(plan.variation for plan in inventory.plans(frame))
 
 
-def _free(wanted: str, taken: set[str]) -> str:
+def _free(name: str, ids: set[str]) -> str:
     """An id that no other source has."""
-    number, id_ = 1, wanted
-    while id_ in taken:
+    number, id_ = 1, name
+    while id_ in ids:
         number += 1
-        id_ = f"{wanted}-{number}"
-    taken.add(id_)
+        id_ = f"{name}-{number}"
+    ids.add(id_)
     return id_
 
 
 def _environment(folder: Path) -> dict[str, Any]:
     """What the file beside the rows says; nothing if it is missing or is not what `bench run` writes."""
     try:
-        said = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+        facts = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def page(sources: Sequence[Source], advance: Callable[[int], None] = lambda _: None) -> str:
     """The page of some sources; `advance` hears of each one that is drawn."""
     frame = pl.concat([source.frame for source in sources], how="diagonal_relaxed")
-    known = {key: outcome for source in sources for key, outcome in source.outcomes.items()}
-    judgements = claims.judge(frame, known)
+    by_key = {key: outcome for source in sources for key, outcome in source.outcomes.items()}
+    judgements = claims.judge(frame, by_key)
     curves = interactive.available()
     sections = []
     for source in sources:

@@ -55,22 +55,22 @@ def points(frame: pl.DataFrame) -> tuple[list[dict[str, Any]], list[str], dict[s
     where settings have one N each (a suite of variants), a setting. A point is a mean over seeds, in percent, as far as
     all seeds got, with the range that they span; `view` and `series` are places in the two lists.
     """
-    found = studies(frame)
-    variants = len(found) > 1 and all(len(study.passes) == 1 for study in found)
+    every = studies(frame)
+    variants = len(every) > 1 and all(len(study.passes) == 1 for study in every)
     views: list[str] = []
     looks: dict[str, str] = {}
-    written: list[dict[str, Any]] = []
-    for study in found:
+    lines: list[dict[str, Any]] = []
+    for study in every:
         for (depth, n), part in _means(study).group_by("depth", "n", maintain_order=True):
             assert isinstance(depth, int) and isinstance(n, int)
-            setting = "" if variants or len(found) == 1 else f"{study.name or AS_TRAINED}, "
+            setting = "" if variants or len(every) == 1 else f"{study.name or AS_TRAINED}, "
             view, series = f"{setting}{study.label(depth)}", _series(study, n) if variants else f"N = {n}"
             looks.setdefault(series, _color(study, n, len(looks)) if variants else style.by_passes([n])[n].color)
             if view not in views:
                 views.append(view)
             place = {"view": views.index(view), "series": list(looks).index(series), "name": series}
-            written += [place | row for row in part.drop("depth", "n").iter_rows(named=True)]
-    return written, views, looks
+            lines += [place | row for row in part.drop("depth", "n").iter_rows(named=True)]
+    return lines, views, looks
 
 
 def _means(study: Study) -> pl.DataFrame:
@@ -116,11 +116,11 @@ def chart(frame: pl.DataFrame) -> dict[str, Any] | None:
     choices = alt.binding_select(options=[*range(len(views))], labels=views, name="Show")
     axes = alt.binding_select(options=[*AGAINST], labels=[*AGAINST.values()], name="Against")
     boxes = [alt.param(name=f"show_{i}", value=True, bind=alt.binding_checkbox(name=n)) for i, n in enumerate(looks)]
-    shown = " || ".join(f"(show_{i} && datum.series === {i})" for i in range(len(looks)))
-    title = " : ".join(f"along === '{name}' ? '{said}'" for name, said in AGAINST.items()) + " : ''"
+    visible = " || ".join(f"(show_{i} && datum.series === {i})" for i in range(len(looks)))
+    title = " : ".join(f"along === '{name}' ? '{text}'" for name, text in AGAINST.items()) + " : ''"
     layered = (
         alt.layer(*_layers(values, looks))
-        .transform_filter(f"datum.view === which && ({shown})")
+        .transform_filter(f"datum.view === which && ({visible})")
         .transform_calculate(x="along === 'tokens' ? datum.tokens : datum.flops")
         .add_params(
             alt.param(name="which", value=_telling(values), bind=choices),

@@ -49,12 +49,12 @@ class Plan:
 
 def plans(frame: pl.DataFrame) -> list[Plan]:
     """What each suite and scale that the rows name plans, and what of it they lack, compared by cell id."""
-    held = []
+    entries = []
     for (suite, scale), part in frame.group_by("suite", "scale", maintain_order=True):
         plan = _plan(str(suite), str(scale))
         here = set(part["cell_id"])
         others = varying(plan or ())
-        held.append(
+        entries.append(
             Plan(
                 suite=str(suite),
                 scale=str(scale),
@@ -63,12 +63,12 @@ def plans(frame: pl.DataFrame) -> list[Plan]:
                 cells={label(cell, others): cell.id for cell in plan or () if cell.id not in here},
             )
         )
-    return held
+    return entries
 
 
 def _plan(suite: str, scale: str) -> tuple[Cell, ...] | None:
-    known = suite in suites.SUITES and scale in suites.SCALES
-    return suites.suite(suite, scale).cells() if known else None
+    ours = suite in suites.SUITES and scale in suites.SCALES
+    return suites.suite(suite, scale).cells() if ours else None
 
 
 def failed(frame: pl.DataFrame) -> pl.DataFrame:

@@ -17,9 +17,9 @@ def smaller(svg: str) -> str:
     hundredth of a point; those of scales stay.
     """
     svg = _renamed(_NOISE.sub("", svg))
-    svg = _PLACES.sub(lambda found: _DECIMALS.sub(r"\1", found[0]), re.sub(r"\s+", " ", svg))
-    svg = _PATHS.sub(lambda found: ' d="' + re.sub(r" ?([A-Za-z]) ?", r"\1", found[0][4:]), svg)
-    svg = re.sub(r' style="[^"]*"', lambda found: found[0].replace("; ", ";").replace(": ", ":"), svg)
+    svg = _PLACES.sub(lambda match: _DECIMALS.sub(r"\1", match[0]), re.sub(r"\s+", " ", svg))
+    svg = _PATHS.sub(lambda match: ' d="' + re.sub(r" ?([A-Za-z]) ?", r"\1", match[0][4:]), svg)
+    svg = re.sub(r' style="[^"]*"', lambda match: match[0].replace("; ", ";").replace(": ", ":"), svg)
     svg = re.sub(r'(<use [^>]*?) transform="translate\(([-\d.]+) ([-\d.]+)\)"/>', r'\1 x="\2" y="\3"/>', svg)
     svg = svg.replace(' y="0"/>', "/>").replace("xlink:href", "href")
     return _ungrouped(re.sub(r"> <", "><", svg).replace("<g/>", "").strip())
@@ -28,8 +28,8 @@ def smaller(svg: str) -> str:
 def _renamed(svg: str) -> str:
     """The picture with a short name for each id that something refers to, and without the others."""
     used = {name: f"{i:x}" for i, name in enumerate(dict.fromkeys(re.findall(r'(?:"|\()#([^")]+)', svg)))}
-    svg = re.sub(r' id="([^"]*)"', lambda found: f' id="i{used[found[1]]}"' if found[1] in used else "", svg)
-    return re.sub(r'("|\()#([^")]+)', lambda found: f"{found[1]}#i{used[found[2]]}", svg)
+    svg = re.sub(r' id="([^"]*)"', lambda match: f' id="i{used[match[1]]}"' if match[1] in used else "", svg)
+    return re.sub(r'("|\()#([^")]+)', lambda match: f"{match[1]}#i{used[match[2]]}", svg)
 
 
 def _ungrouped(svg: str) -> str:
@@ -57,5 +57,5 @@ def address(svg: bytes) -> Markup:
 
 def size(svg: bytes) -> tuple[int, int] | None:
     """Width and height in CSS pixels of an SVG that gives them in points; None otherwise."""
-    found = re.search(rb'<svg [^>]*?width="([\d.]+)pt"[^>]*? height="([\d.]+)pt"', svg)
-    return (round(float(found[1]) * 4 / 3), round(float(found[2]) * 4 / 3)) if found else None
+    match = re.search(rb'<svg [^>]*?width="([\d.]+)pt"[^>]*? height="([\d.]+)pt"', svg)
+    return (round(float(match[1]) * 4 / 3), round(float(match[2]) * 4 / 3)) if match else None

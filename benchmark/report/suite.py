@@ -43,12 +43,12 @@ def section(source: Source, chart: dict[str, Any] | None) -> dict[str, Any]:
         "outdated": outdated(frame),
         "figures": [
             {
-                "address": pictures.address(drawn.svg),
-                "size": pictures.size(drawn.svg),
-                "alt": drawn.alt,
-                "caption": drawn.caption,
+                "address": pictures.address(figure.svg),
+                "size": pictures.size(figure.svg),
+                "alt": figure.alt,
+                "caption": figure.caption,
             }
-            for drawn in figures.drawn(frame)
+            for figure in figures.drawn(frame)
         ],
         "chart": chart,
         "scores": _scores(source),

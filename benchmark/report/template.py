@@ -28,7 +28,7 @@ def slug(text: str) -> str:
 
 
 def render(
-    sections: Sequence[dict[str, Any]], judged: Sequence[verdicts.Claim], library: str | None, **facts: Any
+    sections: Sequence[dict[str, Any]], judgements: Sequence[verdicts.Claim], library: str | None, **facts: Any
 ) -> str:
     """The whole page.
 
@@ -37,13 +37,13 @@ def render(
 
     Args:
         sections: As of `suite.section`.
-        judged: Claims as plain data.
+        judgements: Claims as plain data.
         library: The script that draws the interactive curves; None without them.
         facts: What else the head of the page says: `counts` of verdicts and `extent` of the rows.
     """
     scripts = [*([library] if library else []), (ASSETS / "report.js").read_text(encoding="utf-8")]
     hashes = " ".join(f"'sha256-{b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
-    claims = [verdicts.view(claim) for claim in judged]
+    claims = [verdicts.view(claim) for claim in judgements]
     text: str = _template().render(
         title="Do language models gain by sleeping?",
         policy=Markup(f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}"),
@@ -53,7 +53,7 @@ def render(
         claims=claims,
         judged=[claim for claim in claims if claim["study"]],
         open=[claim for claim in claims if not claim["study"]],
-        controls={control["letter"]: control["name"] for claim in judged for control in claim["controls"]},
+        controls={control["letter"]: control["name"] for claim in judgements for control in claim["controls"]},
         verdicts=verdicts.VERDICTS,
         signs=verdicts.STATUSES,
         columns=COLUMNS,

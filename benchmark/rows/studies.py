@@ -279,7 +279,7 @@ def label(axis: str, value: int) -> str:
 
 
 def words(name: str) -> str:
-    """The name of a column as it is said."""
+    """The name of a column in plain words."""
     return name.replace("_", " ")
 
 

@@ -37,7 +37,7 @@ class Codec:
     most_hops: int
 
     def __post_init__(self) -> None:
-        """Refuse an unknown name, or more words than can be told apart in a table."""
+        """Refuse an unknown name, or more words than a table can hold apart."""
         if self.name not in CODECS:
             shortest, dash, longest = self.name.partition("-")
             if not (dash and shortest.isdecimal() and longest.isdecimal() and 1 <= int(shortest) <= int(longest)):

@@ -32,6 +32,6 @@ def sentences(problem: str) -> Iterator[str]:
     """The sentences of a problem, without their full stops."""
     text = " ".join(problem.split())
     for part in _NEXT_SENTENCE.split(text[:-1] if text.endswith((".", ";")) else text):
-        # What says one thing is one sentence; for other borders is looked only where more is said: that takes time.
+        # Other borders take time to find, so they are sought only where a part states more than one thing.
         one = part.count(" equals ") + part.count(" is greater than 0") == 1
         yield from [part.strip()] if one else _ANY_BORDER.split(part.strip())

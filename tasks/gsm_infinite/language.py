@@ -21,7 +21,7 @@ from tasks.gsm_infinite.graphs import COUNT, GIVEN, NONE, PRODUCT, RATE, TOTAL, 
 from tasks.gsm_infinite.themes import Names, Theme, names_in_order
 
 _EXISTS = " exists, and its number is greater than 0"
-_POSITIVE = " is greater than 0"  # a rate is not said to exist
+_POSITIVE = " is greater than 0"  # rates are not introduced by a sentence
 
 
 _COLUMNS = ("role", "kind", "place", "constant", "times", "difference", "value", "operands")

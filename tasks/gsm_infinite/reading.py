@@ -141,7 +141,7 @@ class Reading:
         return [quantity for quantity in self.numbers if quantity in self.formulas or quantity.startswith(_TOTAL)]
 
     def number(self, quantity: str, otherwise: int) -> int:
-        """The number that a quantity is said to equal; `otherwise` if it is said to equal none.
+        """The number that the text gives a quantity; `otherwise` if it gives none.
 
         Raises:
             UnsolvableProblem: it is said to equal several.
@@ -229,7 +229,7 @@ class Reading:
 
     @cached_property
     def _certain(self) -> tuple[set[str], set[str]]:
-        """The kinds and the places whose names are certain: told by a pair that has one " in " or by a total."""
+        """The kinds and the places whose names are certain: known from a pair that has one " in " or by a total."""
         plain = [pair.partition(" in ") for pair in self._pairs if pair.count(" in ") == 1]
         totals = [phrase for phrase in self._seen if phrase.startswith(_TOTAL)]
         return {kind for kind, _, _ in plain}, {place for _, _, place in plain} | {self._split(t)[1] for t in totals}

@@ -70,7 +70,7 @@ class Judgement:
     """The same, corrected for all claims judged with it."""
     seeds: int = 0
     seeds_needed: int | None = None
-    """About how many would settle it; null where it is settled or that cannot be said."""
+    """About how many would settle it; null where it is settled or nothing allows an estimate."""
     examples_needed: int | None = None
     """The `test_examples` it would take, where no number of seeds would do without more."""
     suite: str
@@ -97,8 +97,8 @@ class Judgement:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
-        found = {f.name: getattr(self, f.name) for f in fields(self)}
-        return found | {"controls": [control.as_dict() for control in self.controls]}
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return plain | {"controls": [control.as_dict() for control in self.controls]}
 
 
 def judge(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome] | None = None) -> list[Judgement]:
@@ -109,9 +109,9 @@ def judge(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome] | None = None) ->
     """
     frame = frame.unique(_KEYS, keep="first", maintain_order=True)
     claims = paper.claims()
-    found = [_found(frame, claim, outcomes or {}) for claim in claims]
-    tested = [i for i, (finding, _, _, _) in enumerate(found) if finding is not None and finding.p is not None]
-    adjusted = dict(zip(tested, holm([_p(found[i][0]) for i in tested]), strict=True))
+    findings = [_best_finding(frame, claim, outcomes or {}) for claim in claims]
+    tests = [i for i, (finding, _, _, _) in enumerate(findings) if finding is not None and finding.p is not None]
+    adjusted = dict(zip(tests, holm([_p(findings[i][0]) for i in tests]), strict=True))
     by_task: dict[str, list[Study]] = {}  # all studies of a task, made once
 
     def every(study: Study) -> list[Study]:
@@ -122,8 +122,8 @@ def judge(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome] | None = None) ->
         return by_task[task]
 
     return [
-        _judged(claim, *each, adjusted.get(i), len(tested), every, frame)
-        for i, (claim, each) in enumerate(zip(claims, found, strict=True))
+        _judged(claim, *each, adjusted.get(i), len(tests), every, frame)
+        for i, (claim, each) in enumerate(zip(claims, findings, strict=True))
     ]
 
 
@@ -132,56 +132,56 @@ def _p(finding: Finding | None) -> float:
     return finding.p
 
 
-def _found(
+def _best_finding(
     frame: pl.DataFrame, claim: Claim, outcomes: Mapping[Key, Outcome]
 ) -> tuple[Finding | None, Study | None, int, str]:
     """What the best study says of a claim, that study, how many others could judge it, and else what is lacking."""
-    wanted = {"suite": claim.suite} | dict(claim.where)
-    if any(column not in frame.columns for column in wanted):
+    conditions = {"suite": claim.suite} | dict(claim.where)
+    if any(column not in frame.columns for column in conditions):
         return None, None, 0, f"{NO_ROWS} {claim.suite}"
-    at = frame.filter(*(pl.col(column) == value for column, value in wanted.items()))
+    at = frame.filter(*(pl.col(column) == value for column, value in conditions.items()))
     if not at.height:
         which = ", ".join(f"{k} {v}" for k, v in claim.where.items())
         return None, None, 0, f"{NO_ROWS} {claim.suite}{f' with {which}' if which else ''}"
-    judged, lacking = [], []
+    candidates, lacking = [], []
     for study in _studies(at, claim):
         if not study.final.height:
             lacking.append((study, "no cell has finished"))
             continue
         try:
-            judged.append((study, FORMS[claim.form](replace(study, outcomes=outcomes), **claim.options)))
+            candidates.append((study, FORMS[claim.form](replace(study, outcomes=outcomes), **claim.options)))
         except LackingError as error:
             lacking.append((study, str(error)))
-    if judged:
-        study, finding = max(judged, key=lambda found: rank(found[0]))
-        return finding, study, len(judged) - 1, ""
-    finished = [found for found in lacking if found[0].final.height] or lacking
-    why = (
-        max(finished, key=lambda found: rank(found[0]) if found[0].final.height else (-2, 0, 0))[1] if finished else ""
-    )
+    if candidates:
+        study, finding = max(candidates, key=lambda pair: rank(pair[0]))
+        return finding, study, len(candidates) - 1, ""
+    finished = [pair for pair in lacking if pair[0].final.height] or lacking
+    why = max(finished, key=lambda pair: rank(pair[0]) if pair[0].final.height else (-2, 0, 0))[1] if finished else ""
     return None, None, 0, why or "every cell of it failed"
 
 
 def _studies(frame: pl.DataFrame, claim: Claim) -> list[Study]:
     """The studies of rows, tested as trained; for a claim that compares two values of a setting, with both in one."""
-    trained = (
+    as_trained = (
         frame.filter(pl.col("tested_passes") == pl.col("sleep_passes")) if "sleep_passes" in frame.columns else frame
     )
-    tested = pl.concat([trained, frame.filter(pl.col("status") != Status.OK)]).unique(_KEYS, maintain_order=True)
+    with_failures = pl.concat([as_trained, frame.filter(pl.col("status") != Status.OK)]).unique(
+        _KEYS, maintain_order=True
+    )
     if "base" not in claim.options:
-        return studies(tested)
-    found: dict[tuple[str, int], list[Study]] = {}  # a version is in the name only where it tells studies apart
-    for part in tested.partition_by(claim.options["column"], maintain_order=True):
+        return studies(with_failures)
+    by_name: dict[tuple[str, int], list[Study]] = {}  # a version is in the name only where it tells studies apart
+    for part in with_failures.partition_by(claim.options["column"], maintain_order=True):
         for study in studies(part):
             version = int(study.scores["task_version"][0])
-            found.setdefault((study.name, version), []).append(study)
+            by_name.setdefault((study.name, version), []).append(study)
     return [
         replace(
             parts[0],
             scores=pl.concat([part.scores for part in parts]),
             final=pl.concat([part.final for part in parts]),
         )
-        for parts in found.values()
+        for parts in by_name.values()
     ]
 
 

@@ -116,23 +116,23 @@ def examine(letters: Sequence[str], study: Study, gain: Gain, every: Sequence[St
     if whole <= 0:
         none = f"no gain to explain: {whole:+.3f}"
         return tuple(Control(letter=a, name=NAMES[a], status="not needed", reading=none) for a in letters)
-    found: dict[str, tuple[Status, str]] = {}
+    results: dict[str, tuple[Status, str]] = {}
     comparisons: tuple[Comparison, ...] = ()
     for letter in letters:
         if letter == "a":
-            found[letter] = _every_answer(study, gain)
+            results[letter] = _every_answer(study, gain)
         elif letter == "b":
-            found[letter] = _window_index(study, gain, whole, every)
+            results[letter] = _window_index(study, gain, whole, every)
         elif letter == "c":
-            found[letter] = _held_out(study, gain)
+            results[letter] = _held_out(study, gain)
         elif letter == "d":
-            found[letter] = _shortcuts(study, gain)
+            results[letter] = _shortcuts(study, gain)
         else:
             ended, reading, comparisons = _equal_flops(study, gain, whole, every)
-            found[letter] = ended, reading
+            results[letter] = ended, reading
     return tuple(
         Control(letter=a, name=NAMES[a], status=s, reading=r, comparisons=comparisons if a == "e" else ())
-        for a, (s, r) in found.items()
+        for a, (s, r) in results.items()
     )
 
 
@@ -154,16 +154,16 @@ def _every_answer(study: Study, gain: Gain) -> tuple[Status, str]:
         gains.append(Scores({seed: other[seed] - one[seed] for seed in common(one, other)}, one.processors))
     table = np.array(aligned(*gains))  # [answers, seeds]
     mean = table.mean(axis=0)
-    said = f"gain by answer {', '.join(f'{row.mean():+.3f}' for row in table)}"
+    text = f"gain by answer {', '.join(f'{row.mean():+.3f}' for row in table)}"
     if (table.mean(axis=1) < table.mean() / 2).any():
-        return "fails", f"{said}: one has less than half of their mean"
+        return "fails", f"{text}: one has less than half of their mean"
     if (mean <= 0).any():
-        return "not tested", f"{said}; some seeds gain nothing"
+        return "not tested", f"{text}; some seeds gain nothing"
     shares = table / mean  # what seeds have in common cancels
     beyond = [paired([0.5] * len(row), list(row)).difference for row in shares]
-    if all(found.low > 0 for found in beyond):
-        return "survives", said
-    return "not tested", f"{said}; seeds too few to say that each has half of their mean"
+    if all(share.low > 0 for share in beyond):
+        return "survives", text
+    return "not tested", f"{text}; seeds too few to say that each has half of their mean"
 
 
 def _window_index(study: Study, gain: Gain, whole: float, every: Sequence[Study]) -> tuple[Status, str]:
@@ -172,10 +172,10 @@ def _window_index(study: Study, gain: Gain, whole: float, every: Sequence[Study]
     consolidated = -(-first["seq_len"] // first["window"]) - 1
     if consolidated < 2:
         return "not needed", "one window is consolidated: none to be mistaken for another"
-    given = first.get("window_embedding")
-    if given is None:
+    index = first.get("window_embedding")
+    if index is None:
         return "not tested", f"{consolidated} windows are consolidated; the rows do not say whether an index is given"
-    if given:
+    if index:
         return "survives", f"{consolidated} windows are consolidated, each with an index of its own"
     for twin in every:
         if twin is study or not alike(study, twin, gain, ("window_embedding",)):
@@ -188,8 +188,8 @@ def _window_index(study: Study, gain: Gain, whole: float, every: Sequence[Study]
             pairs, count = common(one, other), examples(twin.final, [gain.low, gain.high], gain.depths)
             right = (outcomes_of(twin.final, twin.outcomes, n, gain.depths, pairs) for n in (gain.low, gain.high))
             remaining = paired(low, high, examples=count, shared=shared(*right))
-            said = f"with a window index {remaining.difference} is left of {whole:+.3f}"
-            return status(remaining.difference, whole), said
+            text = f"with a window index {remaining.difference} is left of {whole:+.3f}"
+            return status(remaining.difference, whole), text
     return "not tested", f"{consolidated} windows are consolidated without an index; no rows with one at this setting"
 
 
@@ -199,34 +199,34 @@ def _held_out(study: Study, gain: Gain) -> tuple[Status, str]:
     That is the smallest part which does (`Task.determinants`): a content may be new and all that is asked of it known.
     Of a task that does not say, whole contents are compared.
     """
-    found = []
+    overlaps = []
     for depth in gain.depths:
         row = study.final.filter(pl.col("depth") == depth).row(0, named=True)
         if row["split"] == "train":
             return "fails", "tested on the examples of training"
         try:
             task = task_of(row)
-            seen, distinct, what = _overlap(task, task.at(depth), row["split"])
+            count, distinct, what = _overlap(task, task.at(depth), row["split"])
         except (ValueError, TypeError) as error:
             return "not tested", f"the task cannot be asked: {error}"
-        found.append(
-            (seen, f"{seen} of {distinct:,} {what}{f' at {study.label(depth)}' if len(gain.depths) > 1 else ''}")
+        overlaps.append(
+            (count, f"{count} of {distinct:,} {what}{f' at {study.label(depth)}' if len(gain.depths) > 1 else ''}")
         )
-    said = f"{study.final['split'][0]}: {', '.join(told for _, told in found)} are among those of "
-    return ("fails" if any(seen for seen, _ in found) else "survives"), f"{said}{_TRAINING:,} examples of training"
+    text = f"{study.final['split'][0]}: {', '.join(words for _, words in overlaps)} are among those of "
+    return ("fails" if any(count for count, _ in overlaps) else "survives"), f"{text}{_TRAINING:,} examples of training"
 
 
 @lru_cache(maxsize=256)
-def _overlap(trained: Task, tested: Task, split: str) -> tuple[int, int, str]:
+def _overlap(training_task: Task, test_task: Task, split: str) -> tuple[int, int, str]:
     """How many of what fixes answers of held-out examples training examples have, how many there are, and of what."""
-    training = trained.episodes("train", np.arange(_TRAINING))
-    held_out = tested.episodes(split, np.arange(_HELD_OUT))
-    known, asked = trained.determinants(training), tested.determinants(held_out)
-    if known is None or asked is None:
+    training = training_task.episodes("train", np.arange(_TRAINING))
+    held_out = test_task.episodes(split, np.arange(_HELD_OUT))
+    of_training, of_tests = training_task.determinants(training), test_task.determinants(held_out)
+    if of_training is None or of_tests is None:
         contents = np.unique(held_out.content)
         return int(np.isin(contents, training.content).sum()), len(contents), "contents"
-    parts = np.unique(asked[asked != 0])  # 0: an answer that an example does not have
-    return int(np.isin(parts, known).sum()), len(parts), "parts that fix an answer"
+    parts = np.unique(of_tests[of_tests != 0])  # 0: an answer that an example does not have
+    return int(np.isin(parts, of_training).sum()), len(parts), "parts that fix an answer"
 
 
 def _shortcuts(study: Study, gain: Gain) -> tuple[Status, str]:
@@ -235,19 +235,19 @@ def _shortcuts(study: Study, gain: Gain) -> tuple[Status, str]:
     At each difficulty the highest of them counts, see `benchmark.judge.claims.floors`. Shortcuts of another version of
     the task than that of the rows may show that they suffice, never that they do not.
     """
-    found = scores(study.final, gain.high, gain.depths)
-    score = mean_over_seeds(found, examples(study.final, [gain.high], gain.depths))
+    by_seed = scores(study.final, gain.high, gain.depths)
+    score = mean_over_seeds(by_seed, examples(study.final, [gain.high], gain.depths))
     highest = floors(study, gain.depths).values()
     chances, floor = chance(study.final, gain.depths), float(np.mean([each.share for each in highest]))
     lift = (score.estimate - chances) / (1 - chances)
     unknown, other_version = _unknown_shortcuts(study, gain)
-    said = f"N = {gain.high} {score}, a lift of {lift:.2f}; strongest shortcut {_named(highest)} {floor:.3f}"
+    text = f"N = {gain.high} {score}, a lift of {lift:.2f}; strongest shortcut {_named(highest)} {floor:.3f}"
     if score.estimate <= floor:
         passed = floors(study, gain.depths, below=score.estimate).values()
         beaten = f", above {_named(passed)} {np.mean([each.share for each in passed]):.3f}" if passed else ""
-        return "fails", f"{said}{beaten}{unknown}"
-    sure = score.low > floor and len(found) > 1 and not other_version
-    return ("survives" if sure else "not tested"), f"{said}{unknown}"
+        return "fails", f"{text}{beaten}{unknown}"
+    sure = score.low > floor and len(by_seed) > 1 and not other_version
+    return ("survives" if sure else "not tested"), f"{text}{unknown}"
 
 
 def _named(floors: Iterable[Floor]) -> str:

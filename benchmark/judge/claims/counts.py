@@ -22,7 +22,7 @@ def linear(study: Study, *, column: str, within: float, beside: str | None = Non
 
     The cost need not be N times that of N = 1: the last pass of a sleep stops where only the state is still of use, so
     one pass alone is cheaper than each that is added. The estimate is what a pass adds at the largest N over what the
-    second adds. `beside` is another column to be told, which decides nothing.
+    second adds. `beside` is another column that the reading mentions; it decides nothing.
     """
     ratios = _ratios(study, column)
     added = {n: (ratio - 1) / (n - 1) for n, ratio in sorted(ratios.items()) if n > 1}
@@ -40,8 +40,8 @@ def _ratios(study: Study, column: str) -> dict[int, float]:
     """The cost of every N over that of N = 1, over the difficulties and seeds that have both."""
     if column not in study.final.columns:
         raise LackingError(f"the rows have no column {column}")
-    found = study.final.filter(pl.col("answer").is_null()).drop_nulls(column)
-    means = found.group_by("n", "depth", "seed").agg(pl.col(column).mean()).sort("n", "depth", "seed")
+    counts = study.final.filter(pl.col("answer").is_null()).drop_nulls(column)
+    means = counts.group_by("n", "depth", "seed").agg(pl.col(column).mean()).sort("n", "depth", "seed")
     plain = means.filter(pl.col("n") == 1).select("depth", "seed", plain=pl.col(column))
     both = means.join(plain, on=["depth", "seed"], how="inner", maintain_order="left")
     table = both.group_by("n", maintain_order=True).agg(pl.col(column).sum(), pl.col("plain").sum())
@@ -52,8 +52,8 @@ def _ratios(study: Study, column: str) -> dict[int, float]:
 
 
 def _costs(study: Study, column: str) -> str:
-    found = study.final.filter(pl.col("answer").is_null()).drop_nulls(column)
-    each = {n: values(found.filter(pl.col("n") == n)[column]) for n in values(found["n"])}
+    counts = study.final.filter(pl.col("answer").is_null()).drop_nulls(column)
+    each = {n: values(counts.filter(pl.col("n") == n)[column]) for n in values(counts["n"])}
     return ", ".join(
         f"N = {n} {'–'.join(f'{v:,.0f}' for v in (vs[:1] + vs[-1:])[: len(vs)])}" for n, vs in each.items()
     )

@@ -45,9 +45,9 @@ def floors(study: Study, depths: Sequence[int] | None = None, *, below: float = 
     shortcuts stand in for theirs: they can make a claim harder, never easier, for claims are judged over chance too.
     """
     every = {depth: _known(study, depth) for depth in depths or values(study.final["depth"])}
-    lower = {depth: {name: share for name, share in known.items() if share < below} for depth, known in every.items()}
-    best = {depth: strongest(known) for depth, known in lower.items()}
-    return {depth: Floor(name=found[0], share=found[1]) for depth, found in best.items() if found}
+    lower = {depth: {name: share for name, share in shares.items() if share < below} for depth, shares in every.items()}
+    best = {depth: strongest(shares) for depth, shares in lower.items()}
+    return {depth: Floor(name=highest[0], share=highest[1]) for depth, highest in best.items() if highest}
 
 
 def _known(study: Study, depth: int) -> dict[str, float]:
@@ -55,9 +55,9 @@ def _known(study: Study, depth: int) -> dict[str, float]:
     rows = study.final.filter((pl.col("depth") == depth) & pl.col("answer").is_null())
     first = rows.row(0, named=True)
     means = rows.select(pl.col(FLOORS).mean()).row(0, named=True)
-    known = {name: float(share) for name, share in means.items() if share is not None}
+    shares = {name: float(share) for name, share in means.items() if share is not None}
     if first.get("shortcut") is not None:
-        known[str(first.get("shortcut_name"))] = float(first["shortcut"])
+        shares[str(first.get("shortcut_name"))] = float(first["shortcut"])
     with suppress(ValueError, TypeError):  # of a task that is not here, the rows' own floors are what is known
-        known = dict(task_of(first, of_any_version=True).shortcuts(depth)) | known
-    return known
+        shares = dict(task_of(first, of_any_version=True).shortcuts(depth)) | shares
+    return shares

@@ -70,7 +70,7 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
     low_scores, high_scores = scores(study.final, small, depths), scores(study.final, large, depths)
     one, other = aligned(low_scores, high_scores)
     count, seeds = examples(study.final, [small, large], depths), common(low_scores, high_scores)
-    known = shared(*(outcomes_of(study.final, study.outcomes, n, depths, seeds) for n in (small, large)))
+    common_part = shared(*(outcomes_of(study.final, study.outcomes, n, depths, seeds) for n in (small, large)))
     highest = floors(study, depths).values()
     floor, best = float(np.mean([each.share for each in highest])), one if np.mean(one) > np.mean(other) else other
     if floor < 1 and mean_over_seeds(dict(enumerate(best)), count).low <= floor:
@@ -80,10 +80,10 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
         )
 
     def inside(level: float) -> bool:
-        found = paired(one, other, level, examples=count, shared=known).difference
-        return -margin < found.low and found.high < margin
+        interval = paired(one, other, level, examples=count, shared=common_part).difference
+        return -margin < interval.low and interval.high < margin
 
-    difference = paired(one, other, examples=count, shared=known).difference
+    difference = paired(one, other, examples=count, shared=common_part).difference
     far = max(abs(difference.low), abs(difference.high))
     near = 0.0 if difference.low <= 0 <= difference.high else min(abs(difference.low), abs(difference.high))
     return Finding(
@@ -95,7 +95,7 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
         p=p_value(lambda alpha: inside(1 - alpha)) if len(one) > 1 else math.nan,
         seeds=len(one),
         spread=deviation(np.subtract(other, one)),
-        blur=examples_blur(difference.estimate, count, known),
+        blur=examples_blur(difference.estimate, count, common_part),
     )
 
 
@@ -111,19 +111,19 @@ def below(study: Study, *, n: int | str, at: str, bound: float, measure: str = "
 
 def _bounded(study: Study, *, n: int | str, at: str, bound: float, measure: str, sign: int) -> Finding:
     count, depths = passes(study, n), places(study, at)
-    found, total = scores(study.final, count, depths), examples(study.final, [count], depths)
-    if not found:
+    by_seed, total = scores(study.final, count, depths), examples(study.final, [count], depths)
+    if not by_seed:
         raise LackingError(f"no seed has finished N = {count} at {named(study, depths)}")
     floor = _floor(study, depths, sign) if measure == "lift" else Floor(name="nothing", share=0.0)
-    held_out = shared(outcomes_of(study.final, study.outcomes, count, depths, sorted(found)))
-    score = mean_over_seeds(found, total, shared=held_out)
+    held_out = shared(outcomes_of(study.final, study.outcomes, count, depths, sorted(by_seed)))
+    score = mean_over_seeds(by_seed, total, shared=held_out)
 
     def beyond(level: float) -> bool:
-        interval = mean_over_seeds(found, total, level, shared=held_out)
+        interval = mean_over_seeds(by_seed, total, level, shared=held_out)
         return sign * (floor.lift(interval.low if sign > 0 else interval.high) - bound) > 0
 
-    known = len(found) > 1  # one seed tells nothing of others, however many examples it was tested on
-    low, high = (floor.lift(score.low), floor.lift(score.high)) if known else (-math.inf, math.inf)
+    several = len(by_seed) > 1  # one seed tells nothing of others, however many examples it was tested on
+    low, high = (floor.lift(score.low), floor.lift(score.high)) if several else (-math.inf, math.inf)
     estimate = Interval(estimate=floor.lift(score.estimate), low=low, high=high)
     sides = sorted(sign * (value - bound) for value in (estimate.low, estimate.high))
     lift = f", a lift of {estimate.estimate:.3f} over {floor.name} ({floor.share:.3f})" if measure == "lift" else ""
@@ -133,9 +133,9 @@ def _bounded(study: Study, *, n: int | str, at: str, bound: float, measure: str,
         estimate=estimate,
         effect=Interval(estimate=sign * (estimate.estimate - bound), low=sides[0], high=sides[1]),
         smallest=ANY,
-        p=p_value(lambda alpha: beyond(1 - alpha)) if known else math.nan,
-        seeds=len(found),
-        spread=deviation(list(found.values())) / (1 - floor.share),
+        p=p_value(lambda alpha: beyond(1 - alpha)) if several else math.nan,
+        seeds=len(by_seed),
+        spread=deviation(list(by_seed.values())) / (1 - floor.share),
         blur=_blur(total, score.estimate) / (1 - floor.share),
     )
 
@@ -144,11 +144,11 @@ def _floor(study: Study, depths: Sequence[int], sign: int) -> Floor:
     """What a lift is counted from: for a bound from below the highest floor, for one from above chance."""
     if sign < 0:
         return Floor(name="chance", share=chance(study.final, depths))
-    known = floors(study, depths).values()
-    if any(floor.passes for floor in known):
+    highest = floors(study, depths).values()
+    if any(floor.passes for floor in highest):
         raise LackingError(f"a shortcut gets everything right at {named(study, depths)}: nothing can be above it")
-    name = ", ".join(dict.fromkeys(floor.name for floor in known))
-    return Floor(name=name, share=float(np.mean([floor.share for floor in known])))
+    name = ", ".join(dict.fromkeys(floor.name for floor in highest))
+    return Floor(name=name, share=float(np.mean([floor.share for floor in highest])))
 
 
 def rises(study: Study, *, at: str, smallest: float) -> Finding:
@@ -200,17 +200,17 @@ def _difference(
     gain: Gain | None = None,
 ) -> Finding:
     """How much higher scores are than others of the same seeds, each over `count` examples, as a finding."""
-    found = paired(one, other, examples=count, shared=shared)
+    pairs = paired(one, other, examples=count, shared=shared)
     return Finding(
         reading=reading,
         quantity="difference",
-        estimate=found.difference,
-        effect=found.difference,
+        estimate=pairs.difference,
+        effect=pairs.difference,
         smallest=smallest,
-        p=found.p,
-        seeds=found.seeds,
+        p=pairs.p,
+        seeds=pairs.seeds,
         spread=deviation(np.subtract(other, one)),
-        blur=examples_blur(found.difference.estimate, count, shared),
+        blur=examples_blur(pairs.difference.estimate, count, shared),
         gain=gain,
     )
 

@@ -23,16 +23,16 @@ def seeds_for(finding: Finding, tests: int) -> int | None:
     """Seeds that would settle an open claim, about: to find the effect seen, or the smallest if that is more.
 
     With the spread seen, at the level that the smallest of all p values has to reach; at least two more than there are.
-    None where that cannot be said, or where no number of seeds that could be trained would do.
+    None where nothing allows an estimate, or where no number of seeds that could be trained would do.
     """
     effect = _sought(finding)
     if finding.seeds < 2 or not math.isfinite(finding.spread) or effect <= 0:
         return None
     try:
-        found = seeds_needed(effect, finding.spread, level=1 - ALPHA / max(tests, 1))
+        seeds = seeds_needed(effect, finding.spread, level=1 - ALPHA / max(tests, 1))
     except ValueError:  # more than anyone would train: the mean is all but on its bound
         return None
-    return max(found, finding.seeds + 2)
+    return max(seeds, finding.seeds + 2)
 
 
 def examples_for(finding: Finding, study: Study) -> int | None:
@@ -41,10 +41,10 @@ def examples_for(finding: Finding, study: Study) -> int | None:
     Below 0.6 of it, for the seeds leave about 0.7: together they then leave less than the effect. None too where that
     takes more than `MOST_EXAMPLES`.
     """
-    tested, allowed = study.final.row(0, named=True).get("test_examples"), _ENOUGH * _sought(finding)
-    if not tested or finding.blur <= allowed or finding.blur > allowed * math.sqrt(MOST_EXAMPLES / tested):
+    examples, allowed = study.final.row(0, named=True).get("test_examples"), _ENOUGH * _sought(finding)
+    if not examples or finding.blur <= allowed or finding.blur > allowed * math.sqrt(MOST_EXAMPLES / examples):
         return None
-    return int(tested * 2 ** math.ceil(2 * math.log2(finding.blur / allowed)))
+    return int(examples * 2 ** math.ceil(2 * math.log2(finding.blur / allowed)))
 
 
 def command(

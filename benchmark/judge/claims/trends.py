@@ -29,14 +29,14 @@ def falls(study: Study, *, n: int | str, smallest: float) -> Finding:
     count = passes(study, n)
 
     def lift(depth: int, floor: Floor) -> Scores:
-        found = scores(study.final, count, [depth])
-        return Scores({seed: floor.lift(score) for seed, score in found.items()}, found.processors)
+        by_seed = scores(study.final, count, [depth])
+        return Scores({seed: floor.lift(score) for seed, score in by_seed.items()}, by_seed.processors)
 
     def finding(depths: Sequence[int], table: np.ndarray) -> Finding:
         return trend_finding(-table, depths, smallest=smallest, reading=_along(study, depths, table))
 
-    found = _over_floors(study, lift, finding)
-    return replace(found, reading=f"N = {count}: lift {found.reading}; fall for each step of {words(study.axis)}")
+    fall = _over_floors(study, lift, finding)
+    return replace(fall, reading=f"N = {count}: lift {fall.reading}; fall for each step of {words(study.axis)}")
 
 
 def later(study: Study, *, n: int | str, lift: float, smallest: float) -> Finding:
@@ -63,9 +63,9 @@ def later(study: Study, *, n: int | str, lift: float, smallest: float) -> Findin
     def finding(depths: Sequence[int], table: np.ndarray) -> Finding:
         return trend_finding(table, depths, smallest=smallest, reading=_along(study, depths, table))
 
-    found = _over_floors(study, share, finding)
-    reading = f"N = {count}: share of the budget to a lift of {lift} {found.reading}; rise for each step of "
-    return replace(found, reading=f"{reading}{words(study.axis)}")
+    rise = _over_floors(study, share, finding)
+    reading = f"N = {count}: share of the budget to a lift of {lift} {rise.reading}; rise for each step of "
+    return replace(rise, reading=f"{reading}{words(study.axis)}")
 
 
 def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float) -> Finding:
@@ -84,7 +84,7 @@ def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float
 
     depths, table = _by_depth(study, gain)
     top = int(table.mean(axis=0).argmax())
-    found = trend_finding(
+    growth = trend_finding(
         table,
         depths,
         smallest=smallest,
@@ -94,12 +94,12 @@ def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float
     )
     compared, both = len(depths) - 1, (list(table[:, top]), list(table[:, -1]))
     if paired(*both).difference.high >= 0:
-        return found
+        return growth
     peak = paired(*both, 1 - _ALPHA / compared)
     from_top = peak.difference
-    reading = f"{found.reading}; a peak: at {study.label(depths[-1])} it is {from_top.estimate:+.3f} from the most"
+    reading = f"{growth.reading}; a peak: at {study.label(depths[-1])} it is {from_top.estimate:+.3f} from the most"
     return replace(
-        found,
+        growth,
         reading=reading,
         quantity="difference",
         estimate=from_top,
@@ -116,19 +116,19 @@ def _over_floors(
 ) -> Finding:
     """The less favourable of a finding over chance and the same over the best known shortcuts, with both readings.
 
-    That is the one in which an effect worth having is excluded, else the one with the lower limit. Difficulties at
-    which a shortcut gets everything right are none over shortcuts. p is that of both together.
+    That is the one in which an effect worth having is excluded, else the one with the lower limit. Over
+    shortcuts, difficulties at which one gets everything right are left out. p is that of both together.
     """
-    known = floors(study)
-    plain = {depth: Floor(name="chance", share=chance(study.final, [depth])) for depth in known}
+    highest = floors(study)
+    plain = {depth: Floor(name="chance", share=chance(study.final, [depth])) for depth in highest}
     over_chance = finding(*_by_depth(study, lambda depth: score(depth, plain[depth])))
-    higher = {depth: floor for depth, floor in known.items() if floor.share > plain[depth].share + _SAME}
+    higher = {depth: floor for depth, floor in highest.items() if floor.share > plain[depth].share + _SAME}
     if not higher:
         return over_chance
     try:
-        by_depth = _by_depth(study, lambda depth: Scores() if known[depth].passes else score(depth, known[depth]))
+        by_depth = _by_depth(study, lambda depth: Scores() if highest[depth].passes else score(depth, highest[depth]))
     except LackingError as error:
-        storage = ", ".join(dict.fromkeys(floor.name for floor in known.values() if floor.passes))
+        storage = ", ".join(dict.fromkeys(floor.name for floor in highest.values() if floor.passes))
         which = f", of which {storage} gets everything right," if storage else ""
         reading = f"{over_chance.reading} over chance; over the best known shortcuts{which} {error}"
         raise LackingError(reading) from error
@@ -143,10 +143,10 @@ def _over_floors(
 
 def _by_depth(study: Study, score: Callable[[int], Scores]) -> tuple[list[int], np.ndarray]:
     """The difficulties with a score, and the scores [seeds, difficulties] of the seeds that have all of them."""
-    found = {depth: each for depth in values(study.final["depth"]) if (each := score(depth))}
-    if len(found) < 3:
-        raise LackingError(f"a trend takes three difficulties or more; there are {len(found)}")
-    return list(found), np.array(aligned(*found.values())).T
+    by_depth = {depth: each for depth in values(study.final["depth"]) if (each := score(depth))}
+    if len(by_depth) < 3:
+        raise LackingError(f"a trend takes three difficulties or more; there are {len(by_depth)}")
+    return list(by_depth), np.array(aligned(*by_depth.values())).T
 
 
 def _along(study: Study, depths: Sequence[int], table: np.ndarray, sign: str = "") -> str:
@@ -160,14 +160,14 @@ def trend_finding(
     table: np.ndarray, x: Sequence[float], *, smallest: float, reading: str, gain: Gain | None = None
 ) -> Finding:
     """The trend of scores [seeds, levels] along x as a finding."""
-    found = trend(table, x)
+    rise = trend(table, x)
     return Finding(
         reading=reading,
         quantity="slope",
-        estimate=found.slope,
-        effect=found.slope,
+        estimate=rise.slope,
+        effect=rise.slope,
         smallest=smallest,
-        p=found.p,
+        p=rise.p,
         seeds=len(table),
         spread=deviation(np.polyfit(np.asarray(x, dtype=float), table.T, 1)[0]),
         gain=gain,

@@ -35,21 +35,21 @@ CORRECTED = (
 )
 
 
-def counts(judged: Sequence["Judgement"]) -> dict[str, dict[str, int]]:
+def counts(judgements: Sequence["Judgement"]) -> dict[str, dict[str, int]]:
     """How many claims of each kind have each verdict, those of no claim included, and how many have a reservation."""
-    found: dict[str, dict[str, int]] = {}
+    numbers: dict[str, dict[str, int]] = {}
     for kind in KINDS:
-        of_kind = [one for one in judged if one.kind == kind]
-        found[kind] = {verdict: sum(one.verdict == verdict for one in of_kind) for verdict in get_args(Verdict)}
+        of_kind = [one for one in judgements if one.kind == kind]
+        numbers[kind] = {verdict: sum(one.verdict == verdict for one in of_kind) for verdict in get_args(Verdict)}
         reserved = sum(one.verdict == "reproduced" and bool(one.qualification) for one in of_kind)
-        found[kind] |= {"claims": len(of_kind), "reproduced with a reservation": reserved}
-    return found
+        numbers[kind] |= {"claims": len(of_kind), "reproduced with a reservation": reserved}
+    return numbers
 
 
-def tally(judged: Sequence["Judgement"]) -> list[str]:
+def tally(judgements: Sequence["Judgement"]) -> list[str]:
     """The counts in a line for each kind of claim that there is."""
     lines = []
-    for kind, of_kind in counts(judged).items():
+    for kind, of_kind in counts(judgements).items():
         if not of_kind["claims"]:
             continue
         reserved = of_kind["reproduced with a reservation"]
@@ -62,14 +62,14 @@ def tally(judged: Sequence["Judgement"]) -> list[str]:
     return lines
 
 
-def left_out(judged: Sequence["Judgement"]) -> str:
+def left_out(judgements: Sequence["Judgement"]) -> str:
     """A line on claims that have no rows here; empty if there are none."""
-    if not judged:
+    if not judgements:
         return ""
-    suites = ", ".join(dict.fromkeys(j.suite for j in judged))
+    suites = ", ".join(dict.fromkeys(j.suite for j in judgements))
     return (
-        f"{len(judged)} of the paper's claims need rows that are not here, of suites {suites}; `bench verify --json` "
-        "lists them."
+        f"{len(judgements)} of the paper's claims need rows that are not here, of suites {suites}; "
+        "`bench verify --json` lists them."
     )
 
 
@@ -152,10 +152,10 @@ def _budgets(judgements: Sequence["Judgement"]) -> list[str]:
     return ["", BUDGETS, "", _table(heads, lines, ("difference", "scores", "seeds"))] if lines else []
 
 
-def points_markdown(found: Iterable["Beside"]) -> str:
+def points_markdown(points: Iterable["Beside"]) -> str:
     """The paper's printed points beside rows at the same setting, in Markdown."""
     lines = []
-    for p in found:
+    for p in points:
         n = "?" if p.sleep_passes is None else str(p.sleep_passes)
         holds = {None: "-", True: "yes", False: "no"}[p.contains]
         why = p.reading if p.contains is not None else f"{p.reading}; `{p.command}`"

@@ -53,7 +53,7 @@ OWN_SPREAD = 5
 """From so many seeds on the reference's spread is trusted alone."""
 
 HALFWAY = 0.5
-"""The lift whose cost in tokens is told."""
+"""The lift whose cost in tokens is reported."""
 
 Verdict = Literal[
     "regressed", "incomparable", "missing", "improved", "changed", "inconclusive", "pass", "identical", "new"
@@ -126,10 +126,10 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
-        found = {
+        plain = {
             name: getattr(self, name) for name in ("name", "group", "verdict", "reading", "seeds", "reference_seeds")
         }
-        return found | {"differences": [difference.as_dict() for difference in self.differences]}
+        return plain | {"differences": [difference.as_dict() for difference in self.differences]}
 
 
 def compare(

@@ -99,16 +99,16 @@ def align(frame: pl.DataFrame, reference: pl.DataFrame) -> list[Pair]:
     conditions = list(dict.fromkeys([*old.settings, *new.settings]))
     if not set(new.settings) & set(old.settings):
         raise ValueError(_nothing_shared(new, old))
-    known = {c: (old.settings.get(c) or new.settings[c]) for c in conditions}
-    names = _names(known)
+    settings = {c: (old.settings.get(c) or new.settings[c]) for c in conditions}
+    names = _names(settings)
     return [
         Pair(
             name=names[condition],
-            group=".".join(str(known[condition][c]) for c in IDENTITY),
-            curves=_curves(new, condition, known[condition]),
-            reference=_curves(old, condition, known[condition]),
+            group=".".join(str(settings[condition][c]) for c in IDENTITY),
+            curves=_curves(new, condition, settings[condition]),
+            reference=_curves(old, condition, settings[condition]),
             identical=_identical(new, old, condition),
-            unlike=_unlike(new, old, condition, known[condition]["task"]),
+            unlike=_unlike(new, old, condition, settings[condition]["task"]),
         )
         for condition in conditions
     ]
@@ -116,7 +116,7 @@ def align(frame: pl.DataFrame, reference: pl.DataFrame) -> list[Pair]:
 
 def remarks(frame: pl.DataFrame, reference: pl.DataFrame) -> list[str]:
     """What a reader should know before comparing the numbers of two tables: versions, unknown settings, seeds."""
-    found = []
+    lines = []
     for kind in IDENTITY:
         versions = [
             dict(zip(*(f[c].to_list() for c in (kind, f"{kind}_version")), strict=True)) for f in (frame, reference)
@@ -124,15 +124,15 @@ def remarks(frame: pl.DataFrame, reference: pl.DataFrame) -> list[str]:
         for name in sorted(versions[0].keys() & versions[1].keys()):
             new, old = versions[0][name], versions[1][name]
             if new != old:
-                found.append(f"{kind} {name} is of version {new} here and of version {old} in the reference")
+                lines.append(f"{kind} {name} is of version {new} here and of version {old} in the reference")
     for here, there, where in ((frame, reference, "the reference"), (reference, frame, "these rows")):
         if unknown := [c for c in here.columns if c not in there.columns]:
-            found.append(f"{where} do{'es' if there is reference else ''} not know: {', '.join(unknown)}; not compared")
+            lines.append(f"{where} do{'es' if there is reference else ''} not know: {', '.join(unknown)}; not compared")
     for column in ("device", "processor", "torch"):
         new, old = (sorted({str(v) for v in f[column].unique() if v is not None}) for f in (frame, reference))
         if new and old and new != old:
-            found.append(f"{column}: {', '.join(new)} here, {', '.join(old)} in the reference")
-    return found
+            lines.append(f"{column}: {', '.join(new)} here, {', '.join(old)} in the reference")
+    return lines
 
 
 def _side(frame: pl.DataFrame) -> _Side:
@@ -152,9 +152,9 @@ def _side(frame: pl.DataFrame) -> _Side:
         if row["status"] != Status.OK:
             side.failed[key[0]].append(f"seed {row['seed']} {row['status']}: {row['reason']}")
         elif row["answer"] is None:
-            tested = cell | {"axis": row["axis"], "difficulty": row["difficulty"], "tested": row["tested_passes"]}
-            condition = json.dumps(tested, sort_keys=True)
-            side.settings[condition] = tested | {"cell": key[0]}
+            test = cell | {"axis": row["axis"], "difficulty": row["difficulty"], "tested": row["tested_passes"]}
+            condition = json.dumps(test, sort_keys=True)
+            side.settings[condition] = test | {"cell": key[0]}
             side.versions[condition] = row["task_version"]
             if row["cell_id"] not in broken:
                 side.scores[condition][row["seed"]].append(row)
@@ -172,17 +172,17 @@ def _curves(side: _Side, condition: str, settings: dict[str, Any]) -> Curves | N
         return None
     points = [row["tokens_seen"] for row in max(by_seed.values(), key=len, default=[])]
     finished, unfinished = {}, []
-    for seed, found in sorted(by_seed.items()):
-        if [row["tokens_seen"] for row in found] == points and points[-1] >= settings.get("tokens", 0):
-            finished[seed] = found
+    for seed, tests in sorted(by_seed.items()):
+        if [row["tokens_seen"] for row in tests] == points and points[-1] >= settings.get("tokens", 0):
+            finished[seed] = tests
         else:
-            unfinished.append(f"seed {seed} unfinished, at {found[-1]['tokens_seen']} tokens")
+            unfinished.append(f"seed {seed} unfinished, at {tests[-1]['tokens_seen']} tokens")
 
     shape = (len(finished), len(points))
     last = next(reversed(finished.values()))[-1] if finished else {}
 
     def score(name: str) -> Floats:
-        return np.array([[row[name] for row in found] for found in finished.values()], np.float64).reshape(shape)
+        return np.array([[row[name] for row in tests] for tests in finished.values()], np.float64).reshape(shape)
 
     return Curves(
         seeds=tuple(finished),
@@ -190,7 +190,7 @@ def _curves(side: _Side, condition: str, settings: dict[str, Any]) -> Curves | N
         accuracy=score("exact_match"),
         loss=score("loss"),
         lift=score("lift"),
-        examples=min((row["n_examples"] for found in finished.values() for row in found), default=0),
+        examples=min((row["n_examples"] for tests in finished.values() for row in tests), default=0),
         counts={c: float(last[c]) for c in COUNTS if last.get(c) is not None},
         failed=tuple(failed),
         unfinished=tuple(unfinished),
@@ -198,7 +198,7 @@ def _curves(side: _Side, condition: str, settings: dict[str, Any]) -> Curves | N
 
 
 def _identical(new: _Side, old: _Side, condition: str) -> bool:
-    cells = {row["cell_id"] for found in new.scores.get(condition, {}).values() for row in found}
+    cells = {row["cell_id"] for tests in new.scores.get(condition, {}).values() for row in tests}
     return bool(cells) and all(cell in old.written and new.written[cell] == old.written[cell] for cell in cells)
 
 
@@ -209,17 +209,17 @@ def _unlike(new: _Side, old: _Side, condition: str, task: str) -> str:
     return f"task {task} is of version {here} here and of version {there} in the reference: other examples"
 
 
-def _names(known: dict[str, dict[str, Any]]) -> dict[str, str]:
+def _names(settings_of: dict[str, dict[str, Any]]) -> dict[str, str]:
     """A name for every condition: task, difficulty, N, and as many of the other settings as tell them apart."""
-    names = {c: _short(settings) for c, settings in known.items()}
-    columns = dict.fromkeys(name for settings in known.values() for name in settings)
+    names = {c: _short(settings) for c, settings in settings_of.items()}
+    columns = dict.fromkeys(name for settings in settings_of.values() for name in settings)
     skipped = {"axis", "difficulty", "tested", "cell", "sleep_passes", "test_passes", "test_at", "task"}
     for column in columns:
         if len(set(names.values())) == len(names):
             break
-        if column in skipped or any(column == settings["axis"] for settings in known.values()):
+        if column in skipped or any(column == settings["axis"] for settings in settings_of.values()):
             continue
-        longer = {c: f"{name}, {words(column)} {known[c].get(column)}" for c, name in names.items()}
+        longer = {c: f"{name}, {words(column)} {settings_of[c].get(column)}" for c, name in names.items()}
         if len(set(longer.values())) > len(set(names.values())):
             names = longer
     return names
@@ -242,5 +242,5 @@ def _nothing_shared(new: _Side, old: _Side) -> str:
     here, there = min(
         ((a, b) for a in new.settings.values() for b in old.settings.values()), key=lambda pair: len(differing(*pair))
     )
-    told = [f"{c} {here.get(c)} here, {there.get(c)} there" for c in differing(here, there)]
-    return f"no condition is in both the rows and the reference; the nearest two differ in: {'; '.join(told)}"
+    parts = [f"{c} {here.get(c)} here, {there.get(c)} there" for c in differing(here, there)]
+    return f"no condition is in both the rows and the reference; the nearest two differ in: {'; '.join(parts)}"

@@ -17,43 +17,47 @@ _UNPRINTABLE = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
 
 
 def document(
-    found: Sequence[Comparison], *, fails: Callable[[Comparison], bool], name: str, properties: Mapping[str, object]
+    comparisons: Sequence[Comparison],
+    *,
+    fails: Callable[[Comparison], bool],
+    name: str,
+    properties: Mapping[str, object],
 ) -> bytes:
     """The verdicts as a JUnit file.
 
     Args:
-        found: A test case each.
+        comparisons: A test case each.
         fails: Which of them fail the check.
         name: Of the test suite.
         properties: What the verdicts depend on, such as the tolerance.
     """
-    failing = [comparison for comparison in found if fails(comparison)]
-    skipped = [c for c in found if c.verdict in SKIPPED and c not in failing]
-    numbers = {"tests": len(found), "failures": len(failing), "errors": 0, "skipped": len(skipped)}
+    failing = [comparison for comparison in comparisons if fails(comparison)]
+    skipped = [c for c in comparisons if c.verdict in SKIPPED and c not in failing]
+    numbers = {"tests": len(comparisons), "failures": len(failing), "errors": 0, "skipped": len(skipped)}
     attributes = {key: str(value) for key, value in numbers.items()}
     root = ElementTree.Element("testsuites", attributes)
     suite = ElementTree.SubElement(root, "testsuite", {"name": _text(name), **attributes})
-    told = ElementTree.SubElement(suite, "properties")
+    facts = ElementTree.SubElement(suite, "properties")
     for key, value in properties.items():
-        ElementTree.SubElement(told, "property", {"name": key, "value": _text(value)})
-    for comparison in found:
+        ElementTree.SubElement(facts, "property", {"name": key, "value": _text(value)})
+    for comparison in comparisons:
         case = ElementTree.SubElement(
             suite, "testcase", {"classname": _text(comparison.group), "name": _text(comparison.name), "time": "0"}
         )
-        said = {"message": _text(f"{comparison.verdict}: {comparison.reading}")}
+        message = {"message": _text(f"{comparison.verdict}: {comparison.reading}")}
         if comparison in failing:
-            failure = ElementTree.SubElement(case, "failure", said | {"type": comparison.verdict})
+            failure = ElementTree.SubElement(case, "failure", message | {"type": comparison.verdict})
             failure.text = "\n".join(
                 f"{d.measure.name}: {d.here:.4f} against {d.there:.4f}, difference {d.difference}"
                 for d in comparison.differences
             )
         elif comparison in skipped:
-            ElementTree.SubElement(case, "skipped", said)
+            ElementTree.SubElement(case, "skipped", message)
         else:
-            ElementTree.SubElement(case, "system-out").text = said["message"]
+            ElementTree.SubElement(case, "system-out").text = message["message"]
     ElementTree.indent(root)
-    written: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return written + b"\n"
+    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What a check found, told: which verdicts fail it, the summary of a pull request, the lines of a terminal."""
+"""A check in words: which verdicts fail it, the summary of a pull request, the lines of a terminal."""
 
 import math
 from collections.abc import Sequence
@@ -30,20 +30,20 @@ def fails(
     return comparison.verdict in failing
 
 
-def outcome(found: Sequence[Comparison], *, passed: bool) -> str:
-    """The word for a check: "passed", "failed", or "undecided" where nothing fails because nothing could be told."""
-    if passed and found and all(comparison.verdict == "inconclusive" for comparison in found):
+def outcome(comparisons: Sequence[Comparison], *, passed: bool) -> str:
+    """The word for a check: "passed", "failed", or "undecided" where seeds are too few for any verdict."""
+    if passed and comparisons and all(comparison.verdict == "inconclusive" for comparison in comparisons):
         return "undecided"
     return "passed" if passed else "failed"
 
 
-def counts(found: Sequence[Comparison]) -> str:
+def counts(comparisons: Sequence[Comparison]) -> str:
     """How many conditions got which verdict, the worst first, in a line."""
-    numbers = {verdict: sum(c.verdict == verdict for c in found) for verdict in VERDICTS}
+    numbers = {verdict: sum(c.verdict == verdict for c in comparisons) for verdict in VERDICTS}
     return ", ".join(f"{number} {verdict}" for verdict, number in numbers.items() if number)
 
 
-def lines(found: Sequence[Comparison]) -> list[list[str]]:
+def lines(comparisons: Sequence[Comparison]) -> list[list[str]]:
     """The `COLUMNS` of every condition, in their order: numbers here minus there, tokens as a ratio."""
     return [
         [
@@ -53,7 +53,7 @@ def lines(found: Sequence[Comparison]) -> list[list[str]]:
             *([_number(d) for d in c.differences] or ["-"] * 5),
             c.reading,
         ]
-        for c in found
+        for c in comparisons
     ]
 
 
@@ -65,11 +65,11 @@ LEGEND = (
 )
 
 
-def markdown(found: Sequence[Comparison], remarks: Sequence[str], *, title: str, passed: bool) -> str:
+def markdown(comparisons: Sequence[Comparison], remarks: Sequence[str], *, title: str, passed: bool) -> str:
     """A page for a pull request: the outcome, what to know before reading it, a line per condition, the worst first."""
-    shown = sorted(found, key=lambda c: VERDICTS.index(c.verdict))
-    table = Table(COLUMNS, lines(shown), sides=["---"] * len(COLUMNS)).markdown()
-    page = [f"### {title}: {outcome(found, passed=passed)}", "", f"{counts(found)}.", ""]
+    ordered = sorted(comparisons, key=lambda c: VERDICTS.index(c.verdict))
+    table = Table(COLUMNS, lines(ordered), sides=["---"] * len(COLUMNS)).markdown()
+    page = [f"### {title}: {outcome(comparisons, passed=passed)}", "", f"{counts(comparisons)}.", ""]
     page += [f"- {remark}" for remark in remarks] + [""] * bool(remarks)
     return "\n".join([*page, table, "", LEGEND, ""])
 
