@@ -14,10 +14,11 @@ import pytest
 from benchmark import report, rows
 from benchmark.cells import suites
 from benchmark.judge import paper, summaries
-from benchmark.report import inventory, pictures
+from benchmark.report import inventory, pictures, suite
 from benchmark.report.template import ASSETS
 from tests.harness import bench
-from tests.pages import HOSTILE, Element, Page, hostile, some_passes, written
+from tests.pages import HOSTILE, Element, Page, climbing, hostile, some_passes, written
+from tests.planted import planted
 
 
 @pytest.fixture(scope="module")
@@ -269,3 +270,23 @@ def test_a_source_without_environment_and_two_of_one_name(tmp_path: Path) -> Non
     found = report.gather([one, other, one])
     assert [source.id for source in found] == ["rows-same", "rows-same-2"]
     assert all(source.environment == {} for source in found)
+
+
+def test_a_variation_follows_its_suite_and_comes_last_without_it(tmp_path: Path) -> None:
+    """Rows whose cells their suite does not plan are a variation, as a sweep of rates is."""
+    main = some_passes(tmp_path / "main")
+    for name, of in (("a-rate", "passes"), ("b-rate", "rollouts")):
+        (tmp_path / name).mkdir()
+        rows.write_table(tmp_path / name / "rows.parquet", planted(climbing, ns=(1,), depths=(0,), seeds=1, suite=of))
+    sources = [tmp_path / "b-rate", tmp_path / "a-rate", main]
+    assert [source.name for source in report.gather(sources)] == ["main", "a-rate", "b-rate"]
+
+
+@pytest.mark.parametrize(("settings", "heads"), [(("v1", "v1"), ["N"]), (("v1", "v2"), ["setting", "N"])])
+def test_a_setting_that_all_lines_share_stands_over_the_table(
+    settings: tuple[str, str], heads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summaries, "summary", lambda frame: pl.DataFrame({"setting": settings, "N": [1, 2]}))
+    table = suite._scores(suite.Source(name="x", id="x", frame=pl.DataFrame(), environment={}))
+    assert table is not None and table.heads == heads
+    assert table.title.endswith(": v1") == ("setting" not in heads)

@@ -38,6 +38,8 @@ def write(sources: Sequence[Path], out: Path, advance: Callable[[int], None] = l
 def gather(sources: Sequence[Path]) -> list[Source]:
     """Each folder of rows by itself: those of a suite together, suites in the order in which they are listed.
 
+    A variation of a suite, such as a sweep of rates, follows the suite itself, or all suites if that is not there.
+
     Raises:
         ValueError: no sources, or one without rows.
         DamagedFileError: as `rows.read_table`.
@@ -49,8 +51,13 @@ def gather(sources: Sequence[Path]) -> list[Source]:
     for (_, frame), path in zip(tables, paths, strict=True):
         if not frame.height:
             raise ValueError(f"no rows in {path}: there is nothing to report")
-    order = list(suites.SUITES)
-    tables.sort(key=lambda one: (_place(one[1]["suite"][0], order), _is_variation(one[1]), one[0].name))
+    order, main = list(suites.SUITES), {str(f["suite"][0]) for _, f in tables if not _is_variation(f)}
+
+    def place(one: tuple[Path, pl.DataFrame]) -> tuple[bool, int, bool, str]:
+        suite = str(one[1]["suite"][0])
+        return suite not in main, _place(suite, order), _is_variation(one[1]), one[0].name
+
+    tables.sort(key=place)
     ids: set[str] = set()
     return [
         Source(

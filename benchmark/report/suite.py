@@ -70,8 +70,11 @@ def _scores(source: Source) -> Table | None:
     if not summary.width:
         return None
     summary = summary.select(c for c in summary.columns if summary[c].null_count() < summary.height)
+    title = f"Final scores of {source.name} over seeds"
+    if "setting" in summary.columns and summary["setting"].n_unique() == 1:  # in every line it would say nothing
+        title, summary = f"{title}: {summary['setting'][0]}", summary.drop("setting")
     lines = [[Entry(shown(name, value), value) for name, value in row.items()] for row in summary.iter_rows(named=True)]
-    return Table([words(c) for c in summary.columns], lines, f"Final scores of {source.name} over seeds")
+    return Table([words(c) for c in summary.columns], lines, title)
 
 
 def shown(name: str, value: float | str | None) -> str:
