@@ -74,6 +74,6 @@ def _imported(module: str, path: str) -> Any:
         raise ValueError(f"task {path!r}: cannot import {module}: {error}{hint}") from error
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        told = traceback.format_list([f for f in frames if "importlib" not in f.filename and f.filename != __file__])
-        told += traceback.format_exception_only(error)
-        raise ValueError(f"task {path!r}: importing {module} raised\n{''.join(told).rstrip()}") from error
+        lines = traceback.format_list([f for f in frames if "importlib" not in f.filename and f.filename != __file__])
+        lines += traceback.format_exception_only(error)
+        raise ValueError(f"task {path!r}: importing {module} raised\n{''.join(lines).rstrip()}") from error

@@ -59,12 +59,12 @@ def changed(settings: object) -> dict[str, Any]:
     return {f.name: value for f in fields(settings) if (value := getattr(settings, f.name)) != f.default}  # type: ignore[arg-type]
 
 
-def strongest(known: Mapping[str, float]) -> tuple[str, float] | None:
+def strongest(shares: Mapping[str, float]) -> tuple[str, float] | None:
     """The shortcut that scores highest, which a score has to be above, and its score; None if none is known.
 
     Of `cells_w` of Rule 110 it is the widest, which sees all cells that matter but two; of equals the first by name.
     """
-    return max(sorted(known.items()), key=lambda item: item[1]) if known else None
+    return max(sorted(shares.items()), key=lambda item: item[1]) if shares else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -233,18 +233,18 @@ class Task(ABC):
             *self._held_out_line(episode, hardest),
             "",
         ]
-        drawn = [self.word(int(token)) for token in inputs]
-        wanted = ["" if token == IGNORE else self.word(int(token)) for token in targets]
-        width = max(map(len, drawn + wanted))
-        for number, start in enumerate(range(0, len(drawn), episode.window), start=1):
-            stop = min(start + episode.window, len(drawn))
-            head = f"window {number} {'predict' if any(wanted[start:stop]) else 'sleep':>8}"
+        words = [self.word(int(token)) for token in inputs]
+        answers = ["" if token == IGNORE else self.word(int(token)) for token in targets]
+        width = max(map(len, words + answers))
+        for number, start in enumerate(range(0, len(words), episode.window), start=1):
+            stop = min(start + episode.window, len(words))
+            head = f"window {number} {'predict' if any(answers[start:stop]) else 'sleep':>8}"
             for first in range(start, stop, most := max(1, _LINE // (width + 1))):
                 part = slice(first, min(first + most, stop))
-                lines.append(f"{head}  {_row(drawn[part], width)}")
+                lines.append(f"{head}  {_row(words[part], width)}")
                 head = " " * len(head)
-                if any(wanted[part]):
-                    lines.append(f"{'targets':>{len(head)}}  {_row(wanted[part], width)}")
+                if any(answers[part]):
+                    lines.append(f"{'targets':>{len(head)}}  {_row(answers[part], width)}")
         return "\n".join(lines)
 
     def _held_out_line(self, episode: Episode, difficulty: int) -> list[str]:

@@ -32,12 +32,13 @@ def main(task: type[Task], arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", default="train", help=f"{', '.join(SPLITS)}; default: train")
     parser.add_argument("--seed", type=int, default=0, help="data seed, default: 0")
     options = vars(parser.parse_args(arguments))
-    given = {field.name: options.pop(field.name) for field in fields(task)}
+    settings = {field.name: options.pop(field.name) for field in fields(task)}
     try:
         config = {
-            name: parse(name, value, kinds[name]) if isinstance(value, str) else value for name, value in given.items()
+            name: parse(name, value, kinds[name]) if isinstance(value, str) else value
+            for name, value in settings.items()
         }
-        drawn = task(**config).example(**options)
+        text = task(**config).example(**options)
     except (ValueError, RuntimeError) as error:
         parser.error(str(error))
-    sys.stdout.write(drawn + "\n")
+    sys.stdout.write(text + "\n")

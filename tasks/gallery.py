@@ -15,18 +15,18 @@ def page(names: Iterable[str] = tasks.TASKS) -> str:
     for name in names:
         kind = tasks.load(name)
         about = (kind.__doc__ or "").partition("\n")[0]
-        shown: dict[str, str] = {}
+        examples: dict[str, str] = {}
         for settings in kind.variations:
             task = kind(**settings)
             of = "".join(f", {setting} {value}" for setting, value in settings.items())
-            shown |= {f"{name}{of}, {task.axis} {level}": task.at(level).example() for level in task.landmarks}
-        head += [f"- {_link(name)}: {about}", *(f"  - {_link(title)}" for title in shown)]
+            examples |= {f"{name}{of}, {task.axis} {level}": task.at(level).example() for level in task.landmarks}
+        head += [f"- {_link(name)}: {about}", *(f"  - {_link(title)}" for title in examples)]
         body += ["", f"## {name}", "", about]
-        for title, drawn in shown.items():
+        for title, text in examples.items():
             fence = "`" * 3
-            while fence in drawn:
+            while fence in text:
                 fence += "`"
-            body += ["", f"### {title}", "", f"{fence}text", drawn, fence]
+            body += ["", f"### {title}", "", f"{fence}text", text, fence]
     return "\n".join([*head, *body, ""])
 
 

@@ -155,18 +155,18 @@ def _codes(episode: Episode, answers: int) -> tuple[rng.Words, rng.Words, NDArra
     A question is the fact `question` where there is one, else the tokens nearest before the answer, within predicted
     windows, that are no answer themselves.
     """
-    given: NDArray[np.bool_] = np.zeros(episode.answer.shape, np.bool_)
-    for start in range(0, given.shape[1], episode.window):
+    answered: NDArray[np.bool_] = np.zeros(episode.answer.shape, np.bool_)
+    for start in range(0, answered.shape[1], episode.window):
         part = slice(start, start + episode.window)
-        given[:, part] = (episode.answer[:, part] >= 0).any()
-    shown = (episode.answer[:, :-1] >= 0) & (episode.inputs[:, 1:] == episode.targets[:, :-1])
-    given[:, 1:] &= ~shown  # the answer that was predicted one token before
+        answered[:, part] = (episode.answer[:, part] >= 0).any()
+    visible = (episode.answer[:, :-1] >= 0) & (episode.inputs[:, 1:] == episode.targets[:, :-1])
+    answered[:, 1:] &= ~visible  # the answer that was predicted one token before
 
-    begins = given.copy()
-    begins[:, 1:] &= ~given[:, :-1]
+    begins = answered.copy()
+    begins[:, 1:] &= ~answered[:, :-1]
     run = np.cumsum(begins, axis=1)  # at an answer's token: the number of the run before it
-    columns = np.flatnonzero(given.any(axis=0) | (episode.answer >= 0).any(axis=0))
-    runs = np.where(given, run, 0)[:, columns]
+    columns = np.flatnonzero(answered.any(axis=0) | (episode.answer >= 0).any(axis=0))
+    runs = np.where(answered, run, 0)[:, columns]
     inputs, targets, number = (array[:, columns] for array in (episode.inputs, episode.targets, episode.answer))
     run = run[:, columns]
 
@@ -220,12 +220,12 @@ def _exact(right: NDArray[np.bool_], test: Sample, *, joint: bool) -> float:
 def _by_table(table: TrainingTable, train: Sample, test: Sample, *, joint: bool) -> dict[str, float]:
     """How many answers of test a table of what fixes them has met, and its exact match."""
     assert test.determinants is not None
-    seen: NDArray[np.bool_] = np.isin(test.determinants, table.determinants) & test.asked
+    repeated: NDArray[np.bool_] = np.isin(test.determinants, table.determinants) & test.asked
     guessed = _right(np.zeros_like(train.questions), train, np.zeros_like(test.questions), test, joint=joint)
     return {
         "training_examples": table.examples,
-        "determinants_in_train": float(seen.sum() / max(1, int(test.asked.sum()))),
-        "table": _exact(seen | guessed, test, joint=joint),
+        "determinants_in_train": float(repeated.sum() / max(1, int(test.asked.sum()))),
+        "table": _exact(repeated | guessed, test, joint=joint),
     }
 
 

@@ -63,13 +63,13 @@ def distinct(picks: Words, ranks: Words, n: Tokens) -> Tokens:
     Floyd's sampling: the j-th pick is among one number more than the one before, and takes that number if it picks
     one that is taken already.
     """
-    wanted = np.minimum(n, picks.shape[1])
+    counts = np.minimum(n, picks.shape[1])
     chosen = np.full(picks.shape[::-1], ABSENT, dtype=np.int64)  # [Q, B]: a pick is one row of it
     for j, words in enumerate(np.ascontiguousarray(picks.T)):
-        top = np.maximum(n - wanted + j, 0)
+        top = np.maximum(n - counts + j, 0)
         pick = (words % (top + 1).astype(np.uint64)).astype(np.int64)
         pick = np.where((chosen[:j] == pick).any(axis=0), top, pick)
-        chosen[j] = np.where(j < wanted, pick, ABSENT)
+        chosen[j] = np.where(j < counts, pick, ABSENT)
     late = np.where(chosen.T == ABSENT, np.uint64(0xFFFFFFFFFFFFFFFF), ranks)
     return np.take_along_axis(chosen.T, np.argsort(late, axis=1, kind="stable"), axis=1)
 

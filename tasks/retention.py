@@ -95,12 +95,12 @@ class Retention(Recall):
         read = np.concatenate([facts[:, None], later], axis=1)  # [B, 1 + windows_after, pairs, 2]
         return self._episode(read.reshape(len(indices), self._read_windows * self.window), questions, hashes)
 
-    def _others(self, taken: Tokens, indices: Tokens, key: np.uint64) -> Tokens:
+    def _others(self, facts: Tokens, indices: Tokens, key: np.uint64) -> Tokens:
         """Tokens [B, windows_after, pairs, 2] of pairs under other keys than those `taken` [B, pairs]."""
         count = self.keys - self.pairs
         barred = np.zeros((len(indices), 1 + self.keys), dtype=bool)  # by token; that of padding is no key
         barred[:, PAD] = True
-        np.put_along_axis(barred, taken, True, axis=1)
+        np.put_along_axis(barred, facts, True, axis=1)
         others = np.argsort(barred, axis=1, kind="stable")[:, None, :count]  # [B, 1, count]
         drawn = rng.words(key, indices, self.windows_after * self.keys)
         words = drawn.reshape(len(indices), self.windows_after, self.keys)

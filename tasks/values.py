@@ -116,7 +116,7 @@ def parse(name: str, text: str, kind: Any) -> Any:
     Raises:
         ValueError: no value of that type; the message says what is wanted.
     """
-    options, wanted = get_args(kind), described(kind)
+    options, kinds = get_args(kind), described(kind)
     if get_origin(kind) in (Union, types.UnionType):
         if type(None) in options and text.lower() == "none":
             return None
@@ -127,32 +127,32 @@ def parse(name: str, text: str, kind: Any) -> Any:
                 raise
             except ValueError:
                 continue
-        raise ValueError(f"{name} takes {wanted}; given {text!r}")
+        raise ValueError(f"{name} takes {kinds}; given {text!r}")
     if get_origin(kind) is Literal:
-        known = {str(option): option for option in options}
-        if text not in known:
-            raise ValueError(nearest(text, known, kind=name))
-        return known[text]
+        by_text = {str(option): option for option in options}
+        if text not in by_text:
+            raise ValueError(nearest(text, by_text, kind=name))
+        return by_text[text]
     if get_origin(kind) is tuple:
         if options[0] is int and options[-1] is ...:
-            return _named(name, text, _tuple, wanted)
+            return _named(name, text, _tuple, kinds)
         parts = [part.strip() for part in text.split(",") if part.strip()]
         each = [options[0]] * len(parts) if options[-1] is ... else options
         if len(parts) != len(each):
             raise ValueError(f"{name} takes {len(each)} values separated by commas; given {text!r}")
         return tuple(parse(name, part, option) for part, option in zip(parts, each, strict=True))
     if kind is bool:
-        return _named(name, text, lambda word: {"true": True, "false": False}[word.lower()], wanted)
+        return _named(name, text, lambda word: {"true": True, "false": False}[word.lower()], kinds)
     if kind is int:
-        return _named(name, text, whole, wanted)
-    return _named(name, text, number, wanted) if kind is float else text
+        return _named(name, text, whole, kinds)
+    return _named(name, text, number, kinds) if kind is float else text
 
 
 def _tuple(text: str) -> tuple[int, ...]:
     return tuple(wholes(text)) if text else ()
 
 
-def _named(name: str, text: str, read: Callable[[str], Any], wanted: str) -> Any:
+def _named(name: str, text: str, read: Callable[[str], Any], kind: str) -> Any:
     """The value that a text stands for.
 
     Raises:
@@ -163,4 +163,4 @@ def _named(name: str, text: str, read: Callable[[str], Any], wanted: str) -> Any
     except RangeError as error:
         raise ValueError(f"{name}: {error}; given {text!r}") from None
     except (ValueError, KeyError, OverflowError):
-        raise ValueError(f"{name} takes {wanted}; given {text!r}") from None
+        raise ValueError(f"{name} takes {kind}; given {text!r}") from None

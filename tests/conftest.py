@@ -1,5 +1,9 @@
 """Small models that several test files share, and how to run one over a sequence; sweeps without processes."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is there: threads of small products wait for each other
+
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any

@@ -131,11 +131,11 @@ class Codec:
         """Tokens [..., longest] of words; those of ABSENT are in the table's last row."""
         return self.tokens.take(words, axis=0, mode="wrap")
 
-    def _sign(self, drawn: str, words: Tokens) -> NDArray[np.int16]:
+    def _sign(self, text: str, words: Tokens) -> NDArray[np.int16]:
         """A sign [..., 1 or 0] for each word, ABSENT where that is; nothing if the codec does not have it."""
-        if drawn not in self.signs:
+        if text not in self.signs:
             return np.empty((*words.shape, 0), dtype=np.int16)
-        token = self.first_hop + self.most_hops + self.signs.index(drawn)
+        token = self.first_hop + self.most_hops + self.signs.index(text)
         return np.where(words < 0, ABSENT, token)[..., None].astype(np.int16)
 
     def draw(self, words: NDArray[np.uint32]) -> Tokens:
@@ -147,8 +147,8 @@ class Codec:
             single: Tokens = (scaled * sizes[0] >> bits).astype(np.int64)
             return single
         length = (scaled >> bits).astype(np.intp)
-        drawn: Tokens = (((scaled & low) * sizes.take(length) >> bits) + starts.take(length)).astype(np.int64)
-        return drawn
+        letters: Tokens = (((scaled & low) * sizes.take(length) >> bits) + starts.take(length)).astype(np.int64)
+        return letters
 
     def drawn(self, token: int) -> str:
         """A token for a human: a letter, with a dash if it is not the last of its word; k=3; a sign; padding."""
@@ -177,9 +177,9 @@ class Codec:
         hops = tokens - self.first_hop + 1
         return [int(k) for k in hops[(hops > 0) & (hops <= self.most_hops)]]
 
-    def walks(self, read: Tokens, asked: Tokens) -> list[str]:
+    def walks(self, edges: Tokens, asked: Tokens) -> list[str]:
         """The cycle whose edges are in the tokens read [R], and the walk of each question [P], in lines for a human."""
-        names = self.names_in(read)
+        names = self.names_in(edges)
         after = dict(zip(names[::2], names[1::2], strict=True))
         cycle = [names[0]]
         while len(cycle) < len(after):

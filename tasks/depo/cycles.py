@@ -60,11 +60,11 @@ class CycleSampler:
         most = int(n.max())
         width = self._enough_words[most]
         while True:
-            drawn = self.coded.draw(halves(rng.words(key, indices, width, first)))
-            fresh = first_met(drawn, self.coded.words)
+            codes = self.coded.draw(halves(rng.words(key, indices, width, first)))
+            fresh = first_met(codes, self.coded.words)
             named = np.cumsum(fresh, axis=1, dtype=np.int16)
             if (named[:, -1] >= n).all():
-                return packed(drawn, fresh & (named <= n[:, None].astype(named.dtype)), most, ABSENT)
+                return packed(codes, fresh & (named <= n[:, None].astype(named.dtype)), most, ABSENT)
             if width == self._most_words:
                 raise RuntimeError(f"{2 * width} names drawn were not enough for {most} different ones")
             width = min(2 * width, self._most_words)

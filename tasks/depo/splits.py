@@ -51,12 +51,12 @@ def every_cycle(coded: Codec, nodes: int) -> tuple[Tokens, NDArray[np.str_], Sha
     split = rng.split_of(rng.content_hash((rings + 1) << 32 | (after + 1)))
     sizes = np.diff(coded.starts)
     single = np.repeat(1 / len(sizes) / sizes, sizes)[rings]  # of each name, by itself
-    drawn = np.zeros(len(rings))
+    weights = np.zeros(len(rings))
     for turn in range(nodes):
         along = np.roll(single, turn, axis=1)
         met = np.cumsum(along, axis=1) - along
-        drawn += np.prod(along / (1 - met), axis=1)
-    return rings, split, drawn
+        weights += np.prod(along / (1 - met), axis=1)
+    return rings, split, weights
 
 
 @cache
@@ -83,10 +83,10 @@ def table_floors(coded: Codec, nodes: int, hops: int) -> tuple[float, float]:
     return _right(train.sum(axis=0)[None], test.sum(axis=0)[None]), _right(by_start, test)
 
 
-def _right(known: Shares, asked: Shares) -> float:
+def _right(table: Shares, tests: Shares) -> float:
     """What the most frequent columns of `known` [R, C], row by row, get of `asked` [R, C]; of equals the mean."""
-    best = np.isclose(known, known.max(axis=1, keepdims=True), rtol=1e-9, atol=0)
-    return float((asked * best / best.sum(axis=1, keepdims=True)).sum())
+    best = np.isclose(table, table.max(axis=1, keepdims=True), rtol=1e-9, atol=0)
+    return float((tests * best / best.sum(axis=1, keepdims=True)).sum())
 
 
 @cache
@@ -112,30 +112,30 @@ def seen_paths(coded: Codec, nodes: int, sizes: tuple[int, ...], hops: int) -> f
     if cycles(words, nodes) <= MOST_CYCLES:
         return _seen(coded, nodes, sizes, edges)
     others = sum(math.perm(words - edges - 1, n - edges - 1) for n in sizes) - 1  # cycles with the path, but its own
-    held = 0.25 ** min(others, 600)
+    chance = 0.25 ** min(others, 600)
     lengths = rng.integers(rng.words(rng.stream("paths"), np.arange(_SAMPLE), edges + 1), len(coded.lengths))
     chances = -np.log(np.diff(coded.starts) * float(len(coded.lengths)))  # of one name, by its length
     often = ASKED * np.exp(chances[lengths].sum(axis=1))
     if len(coded.lengths) == 1:
         often = np.array([ASKED / paths(words, edges)])
-    return float((1 - held) * -np.expm1(-often).mean())
+    return float((1 - chance) * -np.expm1(-often).mean())
 
 
 @cache
 def _every_path(coded: Codec, nodes: int, edges: int, split: str) -> tuple[Tokens, Shares]:
     """Codes [C * nodes] of the paths of a split's cycles, and how often each is drawn."""
-    rings, owner, drawn = every_cycle(coded, nodes)
+    rings, owner, weights = every_cycle(coded, nodes)
     mine = owner == split
     codes = np.zeros_like(rings[mine])
     for step in range(edges + 1):
         codes = codes * coded.words + np.roll(rings[mine], -step, axis=1)
-    return codes.reshape(-1), np.repeat(drawn[mine], nodes)
+    return codes.reshape(-1), np.repeat(weights[mine], nodes)
 
 
 def _seen(coded: Codec, nodes: int, sizes: tuple[int, ...], edges: int) -> float:
-    known = np.concatenate([_every_path(coded, n, edges, "train")[0] for n in sizes])
-    asked, weight = _every_path(coded, nodes, edges, "test")
-    return float(weight[np.isin(asked, known)].sum() / weight.sum())
+    training = np.concatenate([_every_path(coded, n, edges, "train")[0] for n in sizes])
+    tests, weight = _every_path(coded, nodes, edges, "test")
+    return float(weight[np.isin(tests, training)].sum() / weight.sum())
 
 
 # --- guesses that know a part of the cycle, or nothing but the question ---

@@ -179,8 +179,8 @@ class Depo(Task):
         """
         guesses = splits.partial_knowledge(self.nodes, check_whole("difficulty", difficulty, 1, self.max_hops))
         if difficulty % self.nodes:
-            seen = self._seen_paths(difficulty)
-            guesses["path_table"] = seen + (1 - seen) * self.chance(difficulty)
+            share = self._seen_paths(difficulty)
+            guesses["path_table"] = share + (1 - share) * self.chance(difficulty)
         return guesses
 
     def _seen_paths(self, k: int) -> float:

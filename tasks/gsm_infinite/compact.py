@@ -226,8 +226,8 @@ class GSMCompact(CountedTask):
         begins = start[:, None] + np.cumsum(tokens, axis=1) - tokens
         needed = np.take_along_axis(graphs.needed, np.maximum(graphs.order, 0), axis=1) & (graphs.order >= 0)
         needed |= graphs.order == GIVEN
-        seen: NDArray[np.float64] = (needed & (begins >= self._last_window)).sum(axis=1) / needed.sum(axis=1)
-        return seen
+        share: NDArray[np.float64] = (needed & (begins >= self._last_window)).sum(axis=1) / needed.sum(axis=1)
+        return share
 
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
         """One example drawn for a human: its windows, then what the answer needs, step by step, with its values."""

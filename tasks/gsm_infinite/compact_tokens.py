@@ -54,9 +54,9 @@ def sentences(graphs: Graphs) -> Slots:
 
     def of(values: NDArray[np.generic], none: int) -> Numbers:
         """Values [B, Q, ...] of each sentence's quantity."""
-        found = values[row, quantity].astype(np.int64)
-        found[order == NONE] = none
-        return found
+        numbers = values[row, quantity].astype(np.int64)
+        numbers[order == NONE] = none
+        return numbers
 
     operands, constant = of(graphs.operands, NONE), of(graphs.constant, 0)
     unknown = (quantity == graphs.asked[:, None]) & (graphs.given != NONE)[:, None] & ~given

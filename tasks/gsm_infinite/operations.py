@@ -131,7 +131,7 @@ def lone_number(graphs: Graphs) -> Numbers:
 @cache
 def _shortcuts(task: CountedTask) -> tuple[tuple[str, float], ...]:
     """The shortcuts of a task of one level."""
-    known, asked = task.graphs("train", SEEN).determinant, task.graphs("validation", GUESSED)
-    lone = lone_number(asked) == asked.answer
-    seen = np.isin(asked.determinant, known)
-    return ("lone_number", float(lone.mean())), ("needed_table", float((seen | lone).mean()))
+    training, tests = task.graphs("train", SEEN).determinant, task.graphs("validation", GUESSED)
+    lone = lone_number(tests) == tests.answer
+    repeated = np.isin(tests.determinant, training)
+    return ("lone_number", float(lone.mean())), ("needed_table", float((repeated | lone).mean()))

@@ -88,8 +88,8 @@ class Reading:
             lowered = rest.lower()
             # Quicker to look for than the pattern itself, which few names get to see.
             odd = "equals" in lowered or "number of" in lowered or "greater" in lowered or "what" in lowered
-            if (odd or "how" in lowered) and (held := NO_NAME.search(lowered)):
-                raise UnsolvableProblem(f"unreadable quantity {phrase!r}: no name may hold {held[0]!r}")
+            if (odd or "how" in lowered) and (name := NO_NAME.search(lowered)):
+                raise UnsolvableProblem(f"unreadable quantity {phrase!r}: no name may hold {name[0]!r}")
             if " in " not in (rest.partition(" per ")[2] if head == "average " else rest):
                 raise UnsolvableProblem(f"unreadable quantity {phrase!r}: it names no place")
             self._seen.add(phrase)

@@ -58,16 +58,16 @@ def solution(problem: Wording, sentences: Mapping[int, str]) -> str:
         here = [other for other, place in enumerate(problem.place) if place == problem.place[q]]
         of = {(problem.role[other], problem.kind[other]): other for other in here}
         counts = {kind: work(other) for (role, kind), other in of.items() if role == COUNT}
-        terms, shown = list(counts.values()), list(map(_part, counts.values()))
+        terms, texts = list(counts.values()), list(map(_part, counts.values()))
         if problem.role[q] == PRODUCT:
             rates = [work(of[RATE, kind]) for kind in counts]
-            shown = [f"{count} * {_part(rate)}" for count, rate in zip(shown, rates, strict=True)]
+            texts = [f"{count} * {_part(rate)}" for count, rate in zip(texts, rates, strict=True)]
             # Linear in x: of a count and its rate, one at most depends on it.
             terms = [(a * d + b * c, b * d) for (a, b), (c, d) in zip(terms, rates, strict=True)]
         result = sum(a for a, _ in terms), sum(b for _, b in terms)
         *most, last = [problem.names.kinds[kind] for kind in counts]
         kinds = f"{', '.join(most)} and {last}" if most else last
-        return result, f"The {problem.phrases[q]} is the sum over {kinds}: {_equals(' + '.join(shown), result)}."
+        return result, f"The {problem.phrases[q]} is the sum over {kinds}: {_equals(' + '.join(texts), result)}."
 
     a, b = work(end)
     if reverse:
@@ -91,11 +91,11 @@ def _show(number: Linear) -> str:
 
 def _part(number: Linear) -> str:
     """A number inside an expression."""
-    shown = _show(number)
-    return f"({shown})" if " " in shown else shown
+    text = _show(number)
+    return f"({text})" if " " in text else text
 
 
-def _equals(shown: str, number: Linear) -> str:
+def _equals(text: str, number: Linear) -> str:
     """An expression and its value, once if they read the same."""
     value = _show(number)
-    return shown if shown == value else f"{shown} = {value}"
+    return text if text == value else f"{text} = {value}"

@@ -73,7 +73,7 @@ class _Solver:
 
     def reverse(self) -> Solution:
         """Tell the unknown from the values given for quantities that depend on it."""
-        found: dict[int, list[str]] = {}  # by x, the closure of the first quantity that tells it
+        closures: dict[int, list[str]] = {}  # by x, the closure of the first quantity that tells it
         why = "no value is given for anything that depends on it"
         for end in self.reading.given:
             if not self.depends(end):
@@ -84,18 +84,18 @@ class _Solver:
             if b == 0:
                 why = f"its coefficient in the {end} is zero"
                 continue
-            given = self.reading.number(end, 0)
-            x, rest = divmod(given - a, b)
+            result = self.reading.number(end, 0)
+            x, rest = divmod(result - a, b)
             if rest:
-                raise UnsolvableProblem(f"the {self.asked} is no whole number: {a} + {b} x = {given}")
-            found.setdefault(x, order)
-        if not found:
+                raise UnsolvableProblem(f"the {self.asked} is no whole number: {a} + {b} x = {result}")
+            closures.setdefault(x, order)
+        if not closures:
             for end in self.reading.given:
                 self.closure(end)  # where a way down is broken, that is the reason
             raise UnsolvableProblem(f"the {self.asked} is undetermined: {why}")
-        if len(found) > 1:
-            raise UnsolvableProblem(f"contradiction: the {self.asked} is {' and '.join(map(str, found))}")
-        ((x, order),) = found.items()
+        if len(closures) > 1:
+            raise UnsolvableProblem(f"contradiction: the {self.asked} is {' and '.join(map(str, closures))}")
+        ((x, order),) = closures.items()
         self.check(x)
         return Solution(answer=x, operations=self.operations(order))
 
@@ -159,8 +159,8 @@ class _Solver:
         """Raise if a quantity has another value than the text gives, or is not positive where it says so."""
         for quantity, (a, b) in self.values.items():
             value = a + b * x
-            if (given := self.reading.number(quantity, value)) != value:
-                raise UnsolvableProblem(f"contradiction: the {quantity} equals {value}, and is given as {given}")
+            if (number := self.reading.number(quantity, value)) != value:
+                raise UnsolvableProblem(f"contradiction: the {quantity} equals {value}, and is given as {number}")
             if quantity in self.reading.positive and value <= 0:
                 raise UnsolvableProblem(f"contradiction: the {quantity} is {value}, not greater than 0")
 
@@ -210,9 +210,9 @@ def _solve_symbolic(problem: str, question: str) -> Solution:
             equations.append((name, other, int(f"{sign or ''}{offset or 0}")))
         elif values.setdefault(name, int(number)) != int(number):
             raise UnsolvableProblem(f"contradiction: {name} is {values[name]} and {number}")
-    asked = set(_EQUAL_TO.findall(question))
-    if len(asked) != 1:
-        raise UnsolvableProblem(f"unreadable question, it asks about {len(asked)} values: {question!r}")
+    names = set(_EQUAL_TO.findall(question))
+    if len(names) != 1:
+        raise UnsolvableProblem(f"unreadable question, it asks about {len(names)} values: {question!r}")
 
     neighbours: dict[str, list[tuple[str, int]]] = {}
     for v, w, k in equations:
@@ -227,5 +227,5 @@ def _solve_symbolic(problem: str, question: str) -> Solution:
                 pending.append(w)
             elif values[w] != values[v] + k:
                 raise UnsolvableProblem(f"contradiction: {w} is {values[w]} and {values[v] + k}")
-    wanted = int(asked.pop())
-    return Solution(answer=tuple(sorted(v for v in values if values[v] == wanted)), operations=len(values))
+    value = int(names.pop())
+    return Solution(answer=tuple(sorted(v for v in values if values[v] == value)), operations=len(values))

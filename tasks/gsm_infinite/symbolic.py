@@ -197,10 +197,10 @@ def _filled(operations: int, split: str, indices: Numbers, key: np.uint64, budge
         guided, half = (budget - low_tokens[rows]) / rate[rows], (high - low)[rows] / 2
         more = guided if probe < _PROBES // 2 else half
         filler = low[rows] + np.clip(more.astype(np.int64), 1, (high - low)[rows] - 1)
-        found = tokens(draw_filled(indices[rows], filler))
-        rate[rows] = (found - least[rows]).clip(1) / filler
-        fits = found <= budget
-        low[rows[fits]], low_tokens[rows[fits]], high[rows[~fits]] = filler[fits], found[fits], filler[~fits]
+        tokens_of = tokens(draw_filled(indices[rows], filler))
+        rate[rows] = (tokens_of - least[rows]).clip(1) / filler
+        fits = tokens_of <= budget
+        low[rows[fits]], low_tokens[rows[fits]], high[rows[~fits]] = filler[fits], tokens_of[fits], filler[~fits]
     return draw_filled(indices, low)
 
 

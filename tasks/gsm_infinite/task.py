@@ -121,13 +121,13 @@ class GSMInfinite(CountedTask):
         operations = self.least_operations + rng.integers(words[:, 0], len(self.levels))
         lengths = np.linspace(self.least_words, self.most_words, _LENGTHS).astype(np.int64)
         length = lengths[rng.integers(words[:, 1], _LENGTHS)]
-        found: list[Problem | None] = [None] * len(indices)
+        problems: list[Problem | None] = [None] * len(indices)
         for of, tokens in sorted({*zip(operations.tolist(), length.tolist(), strict=True)}):
             rows = np.flatnonzero((operations == of) & (length == tokens))
-            drawn = self._problems(of, tokens).problems(split, indices[rows], int(key), _tokenizer())
-            for row, problem in zip(rows, drawn, strict=True):
-                found[row] = problem
-        return [problem for problem in found if problem is not None]
+            part = self._problems(of, tokens).problems(split, indices[rows], int(key), _tokenizer())
+            for row, problem in zip(rows, part, strict=True):
+                problems[row] = problem
+        return [problem for problem in problems if problem is not None]
 
     def prompt(self, problem: Problem) -> str:
         """What is read: question, sentences, and the sign of the answer."""

@@ -76,9 +76,9 @@ def draw_names(
     chosen = rng.integers(rng.words(key, indices, 1)[:, 0], len(themes))
     shuffles = []
     start = 1
-    for length, kept in (CORE, kinds), (CORE, places), (FILLER, FILLER * filler), (FILLER, FILLER * filler):
-        words = rng.words(key, indices, length if kept else 0, start)
-        shuffles.append(np.argsort(words, axis=1, kind="stable")[:, :kept].tolist())
+    for length, count in (CORE, kinds), (CORE, places), (FILLER, FILLER * filler), (FILLER, FILLER * filler):
+        words = rng.words(key, indices, length if count else 0, start)
+        shuffles.append(np.argsort(words, axis=1, kind="stable")[:, :count].tolist())
         start += length
     return [
         Names(

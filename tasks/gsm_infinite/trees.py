@@ -128,8 +128,8 @@ def _content(parent: Numbers, step: Numbers, root: Numbers, asked: Numbers) -> r
 
 def _names(key: np.uint64, indices: Numbers, count: int) -> Numbers:
     """Distinct names [B, count]: a permutation of 0..999999 (a Feistel network of four rounds) of 0..count - 1."""
-    left, right = np.divmod(np.arange(count), 1000)
+    first, second = np.divmod(np.arange(count), 1000)
     for round_key in rng.words(key, indices, 4, _NAMES).T[..., None]:
-        noise = rng.integers(rng.mix(round_key + right.astype(np.uint64)), 1000)
-        left, right = right, (left + noise) % 1000
-    return 1000 * left + right
+        noise = rng.integers(rng.mix(round_key + second.astype(np.uint64)), 1000)
+        first, second = second, (first + noise) % 1000
+    return 1000 * first + second

@@ -69,15 +69,15 @@ def draw(
     if split not in SPLITS:
         raise ValueError(nearest(split, SPLITS, kind="split"))
     check_whole("filler", filler, 0)
-    wanted = np.broadcast_to(np.asarray(operations), indices.shape)
-    shape.check(wanted)
-    wanted = wanted.astype(np.int32)
+    counts = np.broadcast_to(np.asarray(operations), indices.shape)
+    shape.check(counts)
+    counts = counts.astype(np.int32)
     stream, attempts = rng.stream("core", key), rng.stream("attempts", key)
     graphs, pending, attempt, rejected = None, np.arange(len(indices)), 0, 0
     while attempt < ATTEMPTS and (graphs is None or len(pending)):
         together = min(max(_ROWS // max(len(pending), 1), 1), _TOGETHER, ATTEMPTS - attempt)
         addresses = rng.words(attempts, indices[pending], together, attempt).reshape(-1)
-        drawn = _draw(shape, np.repeat(wanted[pending], together), stream, addresses)
+        drawn = _draw(shape, np.repeat(counts[pending], together), stream, addresses)
         right = drawn.valid & rng.in_split(drawn.content, split)
         if accept is not None:
             right[right] = accept(_graphs(shape, drawn, np.flatnonzero(right)))

@@ -67,11 +67,11 @@ def needed_table(published: bool) -> Table:
     A choice must be affordable; where no other quantity is open and operations are left, it must open one.
     """
     rows = []
-    for left in range(MOST_COST + 1):
+    for budget in range(MOST_COST + 1):
         for others in range(3):
             weights = [
                 _NEEDED[published][form] * _REUSED[reused]
-                if COST[choice] <= left and reused <= others and (others or not left or OPENED[choice])
+                if COST[choice] <= budget and reused <= others and (others or not budget or OPENED[choice])
                 else 0
                 for choice, (form, reused) in enumerate(CHOICES)
             ]
@@ -92,10 +92,10 @@ def opened_table(subset: str, kinds: int, end: bool, published: bool) -> Table:
     of = (_PUBLISHED_END if published else _END) if end else _OPEN
     weights = np.where(kinds >= KINDS, of[subset], 0)
     rows = []
-    for left in range(MOST_OPERATIONS):
-        row = np.where(left >= EXTRA, weights, 0).astype(np.float64)
+    for budget in range(MOST_OPERATIONS):
+        row = np.where(budget >= EXTRA, weights, 0).astype(np.float64)
         if end and published and row[1:].any():
-            totals = _END_TOTALS[subset][min(left, len(_END_TOTALS[subset]) - 1)]
+            totals = _END_TOTALS[subset][min(budget, len(_END_TOTALS[subset]) - 1)]
             row[0] = 1 - totals
             row[1:] *= totals / row[1:].sum()
         rows.append(_table(row))

@@ -21,8 +21,8 @@ def draw_unknown(core: Core, choices: Fields) -> Ints:
     flat = depends.reshape(-1)
     for q in range(rows):
         depends[q] = np.bitwise_or.reduce(flat[core.operands[:, q]]) | 1 << q
-        if (found := core.totals.at(q)) is not None:
-            problem, counts, rates = found
+        if (total := core.totals.at(q)) is not None:
+            problem, counts, rates = total
             depends[q, problem] |= np.bitwise_or.reduce(flat[counts] | flat[rates], axis=1)
             both = np.bitwise_or.reduce(flat[counts] & flat[rates], axis=1)
             nonlinear[problem] |= np.where(q < needed[problem], both, 0)
@@ -35,8 +35,8 @@ def draw_unknown(core: Core, choices: Fields) -> Ints:
         own = np.where(core.times[q], core.constant[q], 1) * slope[q]
         for operand, sign in zip(core.operands[:, q], (1, np.where(core.difference[q], -1, 1), 1), strict=True):
             slopes[operand] += own * sign
-        if (found := core.totals.at(q)) is not None:
-            problem, counts, rates = found
+        if (total := core.totals.at(q)) is not None:
+            problem, counts, rates = total
             slopes[counts] += own[problem, None] * values[rates]
             slopes[rates] += own[problem, None] * values[counts]
 

@@ -88,5 +88,5 @@ class Shape:
     def check(self, operations: Numbers) -> None:
         """Raise ValueError unless these sizes allow every number of `operations` [B]."""
         why = f"{self.subset}, kinds={self.kinds}, places={self.places}, max_stated={self.max_stated}"
-        for given in np.unique(operations).tolist():
-            check_whole("operations", given, self.fewest_operations, self.most_operations, why)
+        for count in np.unique(operations).tolist():
+            check_whole("operations", count, self.fewest_operations, self.most_operations, why)

@@ -88,8 +88,8 @@ def evaluate(names: Names, structure: Structure, bits: Fields, max_value: int) -
         difference[q] = (difference[q] | (two[q] & (inner > max_value))) & (first != second)
         inner = np.where(difference[q], np.abs(first - second), inner)
         np.less(first, second, out=swap[q], where=difference[q])
-        if (found := totals.at(q)) is not None:
-            problem, counts, rates = found
+        if (total := totals.at(q)) is not None:
+            problem, counts, rates = total
             inner[problem] = (flat[counts] * flat[rates]).sum(axis=1)
         product = inner * constant[q]
         times[q] &= product <= max_value
