@@ -58,6 +58,7 @@ class Suite:
         device: str = "cpu",
         backend: str = "torch",
         jobs: int | None = None,
+        cell_timeout: float | None = None,
         audit: bool = True,
         progress: bool = True,
     ) -> pl.DataFrame:
@@ -73,6 +74,7 @@ class Suite:
             device: "cpu" or "cuda".
             backend: "torch", "native" (blocks in C) or "auto".
             jobs: Cells at once; by default as many as there are cores, or GPUs.
+            cell_timeout: Seconds after which a cell counts as hanging; by default it depends on its steps.
             audit: Refuse a model from outside that reads what it must not.
             progress: Tell on stderr how it goes, in a table that is drawn over on a terminal, in lines elsewhere.
 
@@ -86,7 +88,13 @@ class Suite:
                 f"{request.model or request.task} is of this process alone: executor {executor!r} cannot load it "
                 "elsewhere; leave executor out, or put the class into a module"
             )
-        trains = executor_named(executor or ("serial" if here else "local"), device=device, jobs=jobs, backend=backend)
+        trains = executor_named(
+            executor or ("serial" if here else "local"),
+            device=device,
+            jobs=jobs,
+            backend=backend,
+            cell_timeout=cell_timeout,
+        )
         asked = audited(request.plan(), request.model, ask=audit)
         context = {"suite": request.suite, "scale": request.scale, "audit": asked}
         console = terminal(stderr=True)

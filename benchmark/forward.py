@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -42,6 +42,13 @@ class Batch:
         return cls(
             inputs=inputs.to(device, non_blocking=True), targets=wanted.to(device, non_blocking=True), windows=windows
         )
+
+    def parts(self, count: int) -> list[Self]:
+        """Its sequences in so many parts, or as many as there are."""
+        if count == 1:
+            return [self]
+        pairs = zip(self.inputs.chunk(count), self.targets.chunk(count), strict=True)
+        return [replace(self, inputs=inputs, targets=targets) for inputs, targets in pairs]
 
 
 def split_windows(episode: Episode) -> Windows:

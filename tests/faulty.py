@@ -1,7 +1,9 @@
 """Models that do what models of other people do, and what a careless harness gets wrong."""
 
 import os
+import signal
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -64,3 +66,40 @@ class Notes(nn.Module):
 
     def set_extra_state(self, state: Any) -> None:
         """Take it back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaving(Hybrid):
+    """Ends the process, as if all were well."""
+
+    name: ClassVar[str] = "faulty:Leaving"
+
+    def build(self, *, vocab_size: int, window: int, seq_len: int) -> Model:
+        """Nothing."""
+        sys.exit(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dying(Hybrid):
+    """Dies as code in C does."""
+
+    name: ClassVar[str] = "faulty:Dying"
+
+    def build(self, *, vocab_size: int, window: int, seq_len: int) -> Model:
+        """Nothing."""
+        os.kill(os.getpid(), signal.SIGSEGV)
+        return super().build(vocab_size=vocab_size, window=window, seq_len=seq_len)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stuck(Hybrid):
+    """Never comes to a model."""
+
+    name: ClassVar[str] = "faulty:Stuck"
+
+    def build(self, *, vocab_size: int, window: int, seq_len: int) -> Model:
+        """Nothing, after a while in which another process of its own sleeps too."""
+        if not os.fork():
+            time.sleep(99)
+        time.sleep(99)
+        return super().build(vocab_size=vocab_size, window=window, seq_len=seq_len)

@@ -22,8 +22,9 @@ from harness import comparable, small
 from baselines.addresses import FOLDER, given
 from benchmark import environment, rows
 from benchmark.cells.cell import Cell
+from benchmark.cells.cost import cost
 from benchmark.run import checkpoint, sweep, worker
-from benchmark.run.executors import EXECUTORS, Event, Executor, Job, executor, local
+from benchmark.run.executors import EXECUTORS, Event, Executor, Job, executor, process
 from benchmark.run.executors.local import Local, slots
 from benchmark.run.executors.serial import Serial
 from benchmark.run.folder import CellFolder, FolderInUseError, State, SweepFolder
@@ -81,7 +82,9 @@ def finished(folder: Path) -> Any:
 
 def test_a_worker_trains_its_cell_and_tells_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cell = small()
-    *progress, end = work(monkeypatch, cell, tmp_path)
+    _, counted, *progress, end = work(monkeypatch, cell, tmp_path)
+    assert counted["event"] == "counted"
+    assert counted["train_flops"] == cost(cell).train_flops * cell.steps * 8 < counted["step_flops"] * cell.steps
     assert end == {"event": "end", "status": "ok", "reason": None}
     assert finished(tmp_path) == {"status": "ok", "reason": None}
     assert CellFolder(tmp_path).state == ("ok", None)
@@ -117,14 +120,16 @@ def test_an_error_becomes_a_row(
 
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "train_step", fail)
-        (end,) = work(monkeypatch, small(), tmp_path)
-    reason = f"{type(error).__name__}: {error}"
+        *told, end = work(monkeypatch, small(), tmp_path)
+    again = status == "out_of_memory"
+    reason = f"{type(error).__name__}: {error}" + (" (with each batch in 8 parts too)" if again else "")
+    assert [said["event"] for said in told] == ["alive", *(["counted", "note", "counted"] if again else ["counted"])]
     assert end == {"event": "end", "status": status, "reason": reason}
     (row,) = rows.read(tmp_path / "rows.jsonl")
-    assert (row["status"], row["reason"], row["cell_id"], row["step"]) == (status, reason, small().id, None)
+    assert (row["status"], row["reason"], row["cell_id"], row["step"]) == (status, reason, small().id, 0)
     assert (row["batch"], row["suite"]) == (8, "here")
     assert "Traceback" in capsys.readouterr().err, "for log.txt"
-    assert CellFolder(tmp_path).state == ("failed", reason)
+    assert CellFolder(tmp_path).state == (status, reason)
     assert work(monkeypatch, small(), tmp_path)[-1]["status"] == "ok", "tried again, once the cause is gone"
     assert {row["status"] for row in rows.read(tmp_path / "rows.jsonl")} == {"ok"}
 
@@ -163,8 +168,8 @@ def test_a_cell_has_one_worker_at_a_time(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(worker, "LOCK_WAIT_S", 0.3)
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(SystemExit, match="is being trained by another process"):
-            work(monkeypatch, small(), tmp_path)
+        _, end = work(monkeypatch, small(), tmp_path)
+    assert (end["status"], end["reason"]) == ("stopped", f"{tmp_path} is being trained by another process")
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
     assert work(monkeypatch, small(), tmp_path)[-1]["status"] == "ok"
 
@@ -218,7 +223,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[s
 
     monkeypatch.setattr(subprocess, "Popen", Recorded)
     yield started
-    assert all(process.poll() is not None for process in started), "no worker outlives its sweep"
+    assert all(each.poll() is not None for each in started), "no worker outlives its sweep"
 
 
 def run(cells: list[Cell], out: Path, executor: Executor | None = None, **options: Any) -> dict[str, State]:
@@ -239,7 +244,7 @@ def test_a_killed_worker_becomes_a_row_and_is_tried_again(tmp_path: Path, worker
     out = tmp_path / "out"
     states = run([first, second], out, on_event=on_event)
     state, reason = states[first.id]
-    assert state == "failed"
+    assert state == "crashed"
     assert reason is not None
     assert reason.startswith("the worker ended with signal SIGKILL (out of memory?); see ")
     assert Path(reason.partition("; see ")[2]).exists()
@@ -269,7 +274,7 @@ def test_an_error_while_watching_stops_the_workers(tmp_path: Path, workers: list
 
     with pytest.raises(KeyboardInterrupt):
         run([cell], tmp_path, on_event=on_event)
-    assert [process.wait() for process in workers] == [0]
+    assert [each.wait() for each in workers] == [0]
     assert SweepFolder(tmp_path).of(cell).state == ("interrupted", None)
     assert rows.read_table(tmp_path).height >= 1
 
@@ -326,9 +331,9 @@ def test_workers_import_what_the_caller_does(tmp_path: Path, monkeypatch: pytest
     """They run in another folder, where a relative path would mean another place."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["own", "", "/elsewhere"]))
-    assert local._import_path()["PYTHONPATH"].split(os.pathsep) == [f"{tmp_path}/own", str(tmp_path), "/elsewhere"]
+    assert process.import_path()["PYTHONPATH"].split(os.pathsep) == [f"{tmp_path}/own", str(tmp_path), "/elsewhere"]
     monkeypatch.delenv("PYTHONPATH")
-    assert local._import_path() == {}
+    assert process.import_path() == {}
 
 
 # What runs cells
@@ -373,7 +378,7 @@ def test_what_goes_wrong_in_one_cell_stays_there(
     model = given("faulty:Loud")(layout="attn gdn", d_model=8, heads=2, mlp_ratio=1)
     cells = [replace(small(seed=seed), model=model) for seed in (0, 1)]
     states = run([*cells, small()], tmp_path, kind())
-    assert [states[cell.id].status for cell in cells] == ["ok", "failed"]
+    assert [states[cell.id].status for cell in cells] == ["ok", "crashed"]
     assert states[small().id] == ("ok", None)
     assert rows.read_table(tmp_path).filter(pl.col("status") == "crashed").height == 1
 

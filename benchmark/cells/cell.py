@@ -7,6 +7,7 @@ of the model included.
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Self, TypeVar
 
 import baselines
@@ -175,7 +176,7 @@ class Cell:
             variant=data.get("variant"),
         )
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Twelve hex digits of the hash of the canonical settings.
 

@@ -79,6 +79,20 @@ def _cost(config: ModelConfig, vocab_size: int, window: int, windows: Windows, p
     )
 
 
+def test_flops(cell: Cell, count: Cost) -> float:
+    """FLOPs of one of its tests; one at another difficulty may read longer sequences."""
+    training = cell.training
+    longer = sum(cell.task.at(difficulty).seq_len for difficulty in training.test_at) / cell.task.seq_len
+    examples = training.test_examples * max(1, len(training.test_passes)) * (longer or 1)
+    return examples * (count.sleep_flops + count.wake_flops)
+
+
+def work_of(cell: Cell, count: Cost) -> dict[str, float]:
+    """FLOPs of all its training, and of a step with a test: what a sweep is told once they are counted."""
+    step = float(cell.training.batch * count.train_flops)
+    return {"train_flops": cell.steps * step, "step_flops": step + test_flops(cell, count)}
+
+
 def kv_bytes(model: Model, tokens: int) -> int | None:
     """Bytes of the keys and values of so many tokens of one sequence, of all attention blocks, as the weights' numbers.
 

@@ -6,6 +6,7 @@ import torch
 
 from benchmark import environment, rows
 from benchmark.cells.cell import Cell
+from benchmark.rows.text import clean
 from tasks.base import Task, strongest
 
 
@@ -45,7 +46,7 @@ def failure_row(
     facts: rows.Row, status: rows.Status, reason: str, *, step: int | None = None, wall_s: float | None = None
 ) -> rows.Row:
     """The row that says that and why a cell has no scores; null where nobody knows when that was."""
-    return facts | {"status": status, "reason": reason, "step": step, "wall_s": wall_s}
+    return facts | {"status": status, "reason": clean(reason), "step": step, "wall_s": wall_s}
 
 
 @functools.lru_cache(maxsize=256)

@@ -1,6 +1,7 @@
 """Cells in words: what tells them apart, and the name of each."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from benchmark.cells.cell import Cell
 
@@ -14,9 +15,11 @@ def varying(cells: Sequence[Cell]) -> tuple[str, ...]:
     if "variant" in names:
         return tuple(name for name in names if name != "model")
     axes = {"sleep_passes", *(c.task.axis for c in cells)}
-    groups = [[c for c in cells if (c.task.name, c.model.name) == kind] for kind in kinds(cells)]
-    found = (n for group in groups for n in group[0].axes if len({c.axes.get(n) for c in group}) > 1)
-    return (*names, *dict.fromkeys(n for n in found if n not in axes))
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for cell in cells:
+        groups.setdefault((cell.task.name, cell.model.name), []).append(cell.axes)
+    settings = (n for group in groups.values() for n in group[0] if len({of.get(n) for of in group}) > 1)
+    return (*names, *dict.fromkeys(n for n in settings if n not in axes))
 
 
 def kinds(cells: Sequence[Cell]) -> list[tuple[str, str]]:

@@ -26,6 +26,7 @@ from benchmark.cli import (
 )
 from benchmark.cli.console import (
     FAILED,
+    INTERRUPTED,
     USER_ERROR,
     Json,
     Outlet,
@@ -38,6 +39,7 @@ from benchmark.cli.console import (
 from benchmark.cli.examples import example
 from benchmark.cli.options import (
     Axes,
+    CellTimeout,
     Hops,
     Model,
     Operations,
@@ -92,6 +94,7 @@ def run(
         str,
         typer.Option(metavar="NAME", help="local: a process per cell; serial: one after the other in this process."),
     ] = "local",
+    cell_timeout: CellTimeout = None,
     backend: Annotated[
         str,
         typer.Option(metavar="NAME", help="torch; native: blocks in C, faster on a CPU; auto: native if it can."),
@@ -115,7 +118,7 @@ def run(
     from benchmark.measure.audit.admission import audited
     from benchmark.run import executors
 
-    trains = executors.executor(executor, device=device, jobs=jobs, backend=backend)
+    trains = executors.executor(executor, device=device, jobs=jobs, backend=backend, cell_timeout=cell_timeout)
     asked = _asked(
         suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings
     )
@@ -268,8 +271,23 @@ def main() -> None:
     with contextlib.redirect_stdout(Outlet(sys.stdout)):
         try:
             app()
-        except (ValueError, OSError) as error:
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except Exception as error:
+            if _interrupted(error):
+                sys.exit(INTERRUPTED)
+            if not isinstance(error, ValueError | OSError):
+                raise
             typer.echo(f"bench: {error}", err=True)
             sys.exit(USER_ERROR)
         finally:
             sys.stdout.flush()
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: a module in C that is interrupted while it loads says something else."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

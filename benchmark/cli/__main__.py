@@ -1,5 +1,5 @@
 """`python -m benchmark.cli`: the command without its script."""
 
-from benchmark.cli import main
+from benchmark.__main__ import main
 
 main()

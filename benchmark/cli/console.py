@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from benchmark.cli.signals import exit_code, stopping
+
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
 USER_ERROR, FAILED, INTERRUPTED = 2, 1, 130
-"""Exit codes: bad input; cells failed or files differ; Ctrl-C."""
+"""Exit codes: bad input; cells failed or files differ; Ctrl-C (after another signal N: 128 + N)."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Settings = Annotated[
@@ -130,16 +132,17 @@ def print_json(value: Any) -> None:
 def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """Yield what counts `total` examples up on a bar; nothing is drawn unless stderr is a terminal.
 
-    Ctrl-C ends the command with exit code 130 and a line that says so.
+    Ctrl-C ends the command with exit code 130, SIGTERM with 143, and a line that says so.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = terminal(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        quiet = not console.is_terminal
+        with stopping(), Progress(*columns, console=console, disable=quiet, transient=True) as progress:
             line = progress.add_task(title, total=total)
             yield lambda count: progress.advance(line, count)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         typer.echo("Stopped; nothing was written.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(exit_code(interrupt)) from None

@@ -9,7 +9,8 @@ import typer
 from benchmark import rows
 from benchmark.cells import words
 from benchmark.cells.cell import Cell
-from benchmark.cli.console import INTERRUPTED, terminal
+from benchmark.cli.console import terminal
+from benchmark.cli.signals import exit_code, stopping
 from benchmark.run import sweep
 from benchmark.run.board import Board
 from benchmark.run.executors import Executor
@@ -19,15 +20,15 @@ from benchmark.run.folder import State, SweepFolder
 def run(title: str, cells: Sequence[Cell], folder: Path, **how: Any) -> dict[str, State]:
     """Train cells in a folder as a command does, see `train`; their states by id.
 
-    Ctrl-C ends the command with exit code 130; what was trained stays.
+    Ctrl-C ends the command with exit code 130, SIGTERM with 143; what was trained stays.
     """
     console = terminal()
     board = Board(title, cells, console=console)
     try:
         states = train(board, folder, **how)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         console.print(f"Stopped. Everything so far is in {folder}; the same command goes on from there.")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(exit_code(interrupt)) from None
     if not console.is_terminal:
         console.print(board.grid())
     return states
@@ -39,7 +40,7 @@ def train(board: Board, folder: Path, *, executor: Executor, context: rows.Row, 
     Interrupted, it lets the cells that run save and raises KeyboardInterrupt.
     """
     place = SweepFolder(folder)
-    with place.held(board.cells, context):
+    with stopping(), place.held(board.cells, context):
         for cell in board.cells:
             board.known(cell, place.of(cell).state.status, place.of(cell).rows)
         with board:

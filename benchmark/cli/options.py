@@ -36,3 +36,11 @@ Seeds = Annotated[str | None, typer.Option(metavar="0-4", help="Only these seeds
 Variants = Annotated[
     str | None, typer.Option(metavar="NAME,NAME", help="Of suites of rivals, these: sleep, plain, deeper, wider ...")
 ]
+CellTimeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="A cell that takes longer ends as timed_out; default: one without a step for 10 minutes, or 20 times what "
+        "its steps should take.",
+    ),
+]

@@ -7,21 +7,25 @@ from typing import Any
 
 from benchmark.rows.text import Table
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 Row = dict[str, Any]
 
 
 class Status(StrEnum):
-    """How a cell stands. Its rows have the first four, its folder and the live table the others too."""
+    """How a cell stands. Its rows have the first six, its folder and the live table the others too."""
 
     OK = "ok"
     DIVERGED = "diverged"
     """A loss is no longer a number; training again would only repeat it."""
     OUT_OF_MEMORY = "out_of_memory"
+    """It did not fit into memory, nor with each batch in parts."""
     CRASHED = "crashed"
-    FAILED = "failed"
-    """Crashed or out of memory, as a folder has it: the next run tries again."""
+    """Something raised, or the process died."""
+    TIMED_OUT = "timed_out"
+    """It made no step for too long, or took longer than it was allowed to."""
+    CANCELLED = "cancelled"
+    """The sweep was stopped, and it did not save in time."""
     WAITING = "waiting"
     RUNNING = "running"
     STOPPED = "stopped"
@@ -33,6 +37,14 @@ class Status(StrEnum):
     def final(self) -> bool:
         """Whether a second run would only repeat it."""
         return self in (Status.OK, Status.DIVERGED)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a row says why there are no scores; what is not `final` of it the next run tries again."""
+        return self in FAILURES
+
+
+FAILURES = (Status.DIVERGED, Status.OUT_OF_MEMORY, Status.CRASHED, Status.TIMED_OUT, Status.CANCELLED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +62,10 @@ COLUMNS: dict[str, Column] = {
     "suite": Column(kind="str", about="suite the cell was run in"),
     "scale": Column(kind="str", about="scale of that suite"),
     "cell_id": Column(kind="str", about="hash of the cell's settings, seed and versions"),
-    "status": Column(kind="str", about="ok, diverged, out_of_memory or crashed; scores are null unless ok"),
+    "status": Column(
+        kind="str",
+        about="ok, or how it failed: diverged, out_of_memory, crashed, timed_out, cancelled; scores are null unless ok",
+    ),
     "reason": Column(kind="str", about="why the status is not ok, else null"),
     "task": Column(kind="str", about="name of the task"),
     "task_version": Column(kind="int", about="version of the task's examples"),
@@ -110,6 +125,10 @@ COLUMNS: dict[str, Column] = {
     "backend": Column(
         kind="str", about="what ran the blocks: torch, or native (C); they round differently; null in older rows"
     ),
+    "micro_batches": Column(
+        kind="int",
+        about="parts that each batch was trained in: more than 1 where memory did not suffice; null in older rows",
+    ),
     "torch": Column(kind="str", about="torch version"),
     "audit": Column(
         kind="str",
@@ -119,7 +138,7 @@ COLUMNS: dict[str, Column] = {
 }
 """Columns of every task and model, in order. The settings of task, model and training follow, one column each."""
 
-LATER = ("variant", "cache_bytes", "shortcut", "shortcut_name", "processor", "audit", "backend")
+LATER = ("variant", "cache_bytes", "shortcut", "shortcut_name", "processor", "audit", "backend", "micro_batches")
 """Columns that versions before this one did not have: null in their rows."""
 
 WALL_COLUMNS = ("wall_s",)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,6 +35,36 @@ def amount(number: float) -> str:
             return f"{number:.3g}{prefix}"
         number /= 1000
     return f"{number:.3g}E"
+
+
+MOST_SAID = 2000
+"""Characters of an error that are kept."""
+
+
+def said(error: BaseException) -> str:
+    """An error in a line of plain text: its type and what it says, without what would steer a terminal, cut if long."""
+    try:
+        text = str(error)
+    except Exception as other:  # somebody's own class
+        text = f"(its text cannot be had: {type(other).__name__})"
+    return clean(f"{type(error).__name__}: {text}")
+
+
+def clean(text: str) -> str:
+    """A text of others without escape sequences and other signs that no one can read, cut if it is long."""
+    text = text[: 2 * MOST_SAID]  # before anything is looked for in megabytes
+    text = _ESCAPES.sub("", text).encode("utf-8", "replace").decode()
+    text = "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text)
+    return text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]} [...]"
+
+
+def tail(text: str, most: int) -> str:
+    """The end of a text, which says so if something is missing."""
+    return text if len(text) <= most else f"[...] {text[-most:]}"
+
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|\x9b[0-?]*[ -/]*[@-~]", re.DOTALL)
+"""Control sequences of terminals: CSI, OSC, and two-letter ones."""
 
 
 class Entry(NamedTuple):

@@ -1,6 +1,6 @@
 """What a sweep shows while it runs, and what is left on the terminal when it ends."""
 
-import time
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -10,37 +10,54 @@ from rich.text import Text
 
 from benchmark import rows
 from benchmark.cells.cell import Cell
-from benchmark.cells.cost import cost
 from benchmark.cells.words import fact, label, varying
 from benchmark.rows import Status
 from benchmark.rows.text import amount, duration
 from benchmark.run.executors import Event
+from benchmark.run.work import Work
 
 UNDONE = (Status.WAITING, Status.RUNNING, Status.INTERRUPTED, Status.STOPPED)
+
+STOPPING = "stopping: the cells that run save at their next step; once more ends them at once"
+
+MIN_LINES, FRAME_LINES = 5, 10
+"""Lines of the grid that a live table has at least; lines around them."""
 
 
 class Board:
     """The state of every cell, fed by events and drawn as a grid of difficulty against N.
 
-    Used as a context manager: a live table on a terminal, a line per finished cell elsewhere.
+    Used as a context manager: a live table on a terminal, a line per finished cell elsewhere. Drawing looks at what has
+    changed, so that thousands of cells take no time from those that train.
     """
 
     def __init__(self, title: str, cells: Sequence[Cell], *, console: Console) -> None:
         self.title, self.cells, self.console = title, cells, console
         self.others = varying(cells)
+        self.work = Work(cells)
         self.state = dict.fromkeys((cell.id for cell in cells), Status.WAITING)
+        self.finished = 0
+        self.running: dict[str, Cell] = {}
         self.last: dict[tuple[str, int], rows.Row] = {}  # the newest row of all answers, by cell and difficulty
         self.speed: dict[str, float] = {}
-        self.step = {cell.id: 0 for cell in cells}
-        self.flops = {cell.id: cost(cell).train_flops * cell.steps * cell.training.batch for cell in cells}
         self.stopping = False
-        self.begun = time.monotonic()
-        self.done_before: float | None = None
+        self.counts = sorted({c.training.sleep_passes for c in cells})
+        self.lines: dict[tuple[str, ...], dict[int, list[Cell]]] = {}  # by what a line is of, by N
+        for cell in cells:
+            facts = [fact(cell, name) for name in self.others]
+            for level in cell.levels:
+                at = self.lines.setdefault((*facts, str(level)), {})
+                at.setdefault(cell.training.sleep_passes, []).append(cell)
+        self.lines_of: dict[str, list[tuple[str, ...]]] = {}
+        for key, at in self.lines.items():
+            for cell in (cell for each in at.values() for cell in each):
+                self.lines_of.setdefault(cell.id, []).append(key)
+        self.drawn: dict[tuple[str, ...], list[Text | str]] = {}  # lines in which nothing has changed since
         self.live = Live(console=console, refresh_per_second=4, get_renderable=self.render)
 
     def __enter__(self) -> "Board":
         """Begin to draw."""
-        self.done_before = self.done()
+        self.work.begin()
         if self.console.is_terminal:
             self.live.start()
         return self
@@ -52,10 +69,24 @@ class Board:
 
     def known(self, cell: Cell, status: Status, written: Sequence[rows.Row]) -> None:
         """Take over what an earlier sweep left."""
-        self.state[cell.id] = status
+        self.set(cell, status)
         self.note(cell, written)
         if status == Status.OK:
-            self.step[cell.id] = cell.steps
+            self.work.reached(cell, cell.steps)
+
+    def set(self, cell: Cell, status: Status) -> None:
+        """Take over how a cell stands."""
+        self.finished += (status not in UNDONE) - (self.state[cell.id] not in UNDONE)
+        self.state[cell.id] = status
+        self.running.pop(cell.id, None)
+        if status == Status.RUNNING:
+            self.running[cell.id] = cell
+        self.changed(cell)
+
+    def changed(self, cell: Cell) -> None:
+        """Have the lines of a cell drawn anew."""
+        for key in self.lines_of[cell.id]:
+            self.drawn.pop(key, None)
 
     def note(self, cell: Cell, written: Sequence[rows.Row]) -> None:
         """Take over new rows of a cell."""
@@ -64,18 +95,28 @@ class Board:
         for row in written:
             if row["status"] == Status.OK and row["answer"] is None and row.get("tested_passes", shown) == shown:
                 self.last[cell.id, row["difficulty"]] = row
-                self.step[cell.id] = row["step"]
+                self.work.reached(cell, row["step"])
+                if row["step"] and row.get("train_flops"):
+                    self.work.learn(cell, row["train_flops"] / row["step"] * cell.steps)
+        if written:
+            self.changed(cell)
 
     def on_event(self, event: Event) -> None:
         """Take over what a worker said."""
         cell, said = event.cell, event.contents
         if event.kind == "start":
-            self.state[cell.id] = Status.RUNNING
+            self.set(cell, Status.RUNNING)
+        elif event.kind == "counted":
+            self.work.learn(cell, said["train_flops"])
         elif event.kind == "progress":
-            self.step[cell.id], self.speed[cell.id] = said["step"], said["tokens_per_s"]
+            self.work.reached(cell, said["step"])
+            self.speed[cell.id] = said["tokens_per_s"]
             self.note(cell, said["new_rows"])
+        elif event.kind == "note":
+            self.console.print(f"    note  {label(cell, self.others)}  {said['text']}", highlight=False)
         elif event.kind == "end":
-            status = self.state[cell.id] = Status(said["status"])
+            status = Status(said["status"])
+            self.set(cell, status)
             if status != Status.STOPPED and not self.console.is_terminal:
                 shown = "done" if status == Status.OK else status
                 text = f"{shown:>8}  {label(cell, self.others)}  {said['reason'] or self.scores(cell)}"
@@ -87,32 +128,20 @@ class Board:
         if self.console.is_terminal:
             self.live.refresh()
         else:
-            self.console.print("stopping: the cells that run save at their next step")
-
-    def done(self) -> float:
-        """FLOPs trained so far, over all cells."""
-        return sum(self.flops[c.id] * min(1.0, self.step[c.id] / c.steps) for c in self.cells)
-
-    def eta_s(self) -> float | None:
-        """Seconds to the end at the pace so far; None while that is unknown."""
-        done = self.done()
-        gained = done - (self.done_before or 0.0)
-        if gained <= 0:
-            return None
-        return (sum(self.flops.values()) - done) * (time.monotonic() - self.begun) / gained
+            self.console.print(STOPPING)
 
     def render(self) -> RenderableType:
-        """The grid, and a line per running cell."""
-        finished = sum(status not in UNDONE for status in self.state.values())
-        eta = self.eta_s()
-        head = f"{finished} of {len(self.cells)} cells" + (f", about {duration(eta)} left" if eta else "")
-        head = f"{head}; stopping: the cells that run save at their next step" if self.stopping else head
-        running = [c for c in self.cells if self.state[c.id] == Status.RUNNING]
-        return Group(self.grid(head), *map(self.line, running))
+        """The grid, as much as the terminal holds, and a line per running cell."""
+        eta = self.work.eta_s()
+        head = f"{self.finished} of {len(self.cells)} cells" + (f", about {duration(eta)} left" if eta else "")
+        head = f"{head}; {STOPPING}" if self.stopping else head
+        running = list(self.running.values())
+        most = max(MIN_LINES, self.console.height - len(running) - FRAME_LINES)
+        return Group(self.grid(head, most), *map(self.line, running[: self.console.height]))
 
     def line(self, cell: Cell) -> Text:
         """A running cell: how far, how fast, how good so far against chance."""
-        text = f"  {label(cell, self.others)}: {self.step[cell.id] / cell.steps:4.0%}"
+        text = f"  {label(cell, self.others)}: {self.work.share[cell.id]:4.0%}"
         text += f", {amount(self.speed[cell.id])} tokens/s" if cell.id in self.speed else ", starting"
         if scores := self.scores(cell):
             text += f", {scores}"
@@ -122,24 +151,33 @@ class Board:
         """The newest scores of a cell in words; empty before the first."""
         return score_text([self.last[cell.id, level] for level in cell.levels if (cell.id, level) in self.last])
 
-    def grid(self, caption: str = "") -> Table:
-        """Mean exact match over seeds: a line per difficulty (and other setting that varies), a column per N."""
-        counts = sorted({c.training.sleep_passes for c in self.cells})
+    def grid(self, caption: str = "", most: int | None = None) -> Table:
+        """Mean exact match over seeds: a line per difficulty (and other setting that varies), a column per N.
+
+        Of more lines than `most`, those with a running cell come first.
+        """
+        chosen = list(self.lines)
+        if most is not None and len(chosen) > most:
+            busy = dict.fromkeys(key for id_ in self.running for key in self.lines_of[id_])
+            chosen = [*busy, *(key for key in chosen[: most + len(busy)] if key not in busy)][:most]
+            caption = f"{len(self.lines) - most} more lines\n{caption}"
         table = Table(title=self.title, caption=caption, caption_justify="left", title_justify="left")
         axes = {cell.task.axis for cell in self.cells}
         for name in (*self.others, *(axes if len(axes) == 1 else ["difficulty"]), "chance"):
             table.add_column(name.replace("_", " "), justify="right")
-        for n in counts:
+        for n in self.counts:
             table.add_column(f"N = {n}", justify="right")
-        lines: dict[tuple[str, ...], list[Cell]] = {}
-        for cell in self.cells:
-            for level in cell.levels:
-                lines.setdefault((*(fact(cell, name) for name in self.others), str(level)), []).append(cell)
-        for key, group in lines.items():
-            level = int(key[-1])
-            entries = [self.entry([c for c in group if c.training.sleep_passes == n], level) for n in counts]
-            table.add_row(*key, f"{group[0].task.chance(level):.3f}", *entries)
+        for key in chosen:
+            if key not in self.drawn:
+                self.drawn[key] = self.entries(key)
+            table.add_row(*self.drawn[key])
         return table
+
+    def entries(self, key: tuple[str, ...]) -> list[Text | str]:
+        """A line of the grid."""
+        level, at = int(key[-1]), self.lines[key]
+        chance = next(iter(at.values()))[0].task.chance(level)
+        return [*key, f"{chance:.3f}", *(self.entry(at.get(n, ()), level) for n in self.counts)]
 
     def entry(self, cells: Sequence[Cell], level: int) -> Text:
         """One place of the grid: mean of what is known, and how much of it is final."""
@@ -147,11 +185,11 @@ class Board:
             return Text()
         scores = [self.last[c.id, level]["exact_match"] for c in cells if (c.id, level) in self.last]
         done = sum(self.state[c.id] == Status.OK for c in cells)
-        failed = [self.state[c.id] for c in cells if self.state[c.id] not in (*UNDONE, Status.OK)]
+        failed = Counter(self.state[c.id] for c in cells if self.state[c.id].failed)
         text = f"{sum(scores) / len(scores):.3f}" if scores else "-"
         if done < len(cells):
             text += f" ({done}/{len(cells)})"
-        return Text.assemble(text, (f" {len(failed)} {failed[0]}" if failed else "", "red"))
+        return Text.assemble(text, ("".join(f" {count} {status}" for status, count in failed.items()), "red"))
 
 
 def score_text(newest: Sequence[rows.Row]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from benchmark.cells.cell import Cell
-from benchmark.cells.cost import cost
+from benchmark.cells.cost import cost, test_flops
 from benchmark.run.trainer import Trainer
 
 PROBE_FLOPS = 2e10
@@ -19,11 +19,8 @@ def seconds(cell: Cell) -> float:
     like = (cell.model, count, training.batch, training.precision)  # cells alike in these take the same time
     if like not in _measured:
         _measured[like] = _seconds_per_flop(cell)
-    # A test at another difficulty may read longer sequences.
-    longer = sum(cell.task.at(difficulty).seq_len for difficulty in training.test_at) / cell.task.seq_len
-    tests = len(cell.evaluation_steps) * training.test_examples * max(1, len(training.test_passes)) * (longer or 1)
-    flops = cell.steps * training.batch * count.train_flops + tests * (count.sleep_flops + count.wake_flops)
-    return flops * _measured[like]
+    tests = len(cell.evaluation_steps) * test_flops(cell, count)
+    return (cell.steps * training.batch * count.train_flops + tests) * _measured[like]
 
 
 _measured: dict[tuple[object, ...], float] = {}

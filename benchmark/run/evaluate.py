@@ -20,12 +20,20 @@ TEST_SEED = 0
 
 @torch.no_grad()
 def evaluate(
-    model: Model, task: Task, *, examples: int, passes: int, device: torch.device, precision: str, split: str = "test"
+    model: Model,
+    task: Task,
+    *,
+    examples: int,
+    passes: int,
+    device: torch.device,
+    precision: str,
+    split: str = "test",
+    at_once: int = TEST_BATCH,
 ) -> list[Score]:
     """Score the first `examples` held-out examples of a split, predicting each answer in a single pass."""
     parts = []
-    for start in range(0, examples, TEST_BATCH):
-        episode = task.episodes(split, np.arange(start, min(start + TEST_BATCH, examples)), seed=TEST_SEED)
+    for start in range(0, examples, at_once):
+        episode = task.episodes(split, np.arange(start, min(start + at_once, examples)), seed=TEST_SEED)
         batch = Batch.of(episode, device)
         with evaluating(model), autocast(device, precision):
             logits = predict(model, batch, passes)

@@ -92,7 +92,7 @@ class CellFolder:
 
     @property
     def state(self) -> State:
-        """OK, DIVERGED, FAILED, INTERRUPTED or WAITING, and why.
+        """OK, a failure, INTERRUPTED or WAITING, and why.
 
         Raises:
             DamagedFileError: as `rows` and `end`.
@@ -100,7 +100,7 @@ class CellFolder:
         if end := self.end:
             return end
         if self.rows and self.rows[-1]["status"] != Status.OK:
-            return State(Status.FAILED, self.rows[-1]["reason"])
+            return State(Status(self.rows[-1]["status"]), self.rows[-1]["reason"])
         return State(Status.INTERRUPTED if self.checkpoint.exists() else Status.WAITING, None)
 
     def prepare(self, cell: Cell, context: Row) -> None:

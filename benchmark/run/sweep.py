@@ -42,20 +42,32 @@ def run(
         Job(cell=c, folder=folder.of(c).path, device=executor.device, backend=executor.backend, context=context)
         for c in pending
     ]
-    events = executor.run(jobs)
+
+    def record(event: Event) -> None:
+        """Write the row that the worker could not write."""
+        facts = cell_facts(event.cell, device=executor.device, context=context)
+        said = event.contents
+        folder.of(event.cell).add(failure_row(facts, said["status"], said["reason"], step=said.get("step")))
+
+    events, at_once = executor.run(jobs), True
     try:
         for event in events:
             if event.contents.get("unrecorded"):
-                facts = cell_facts(event.cell, device=executor.device, context=context)
-                status, reason = event.contents["status"], event.contents["reason"]
-                folder.of(event.cell).add(failure_row(facts, status, reason))
+                record(event)
             on_event(event)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        executor.stop_wait_s = getattr(stop, "wait_s", executor.stop_wait_s)
         on_stop()
         raise
     finally:
-        events.close()
-        for cell in pending:
-            folder.of(cell).changed()
-        folder.gather()
+        try:
+            events.close()
+            at_once = False
+        finally:
+            for event in executor.cut_off:
+                record(event)
+            for cell in pending:
+                folder.of(cell).changed()
+            if not at_once:  # else the next run gathers
+                folder.gather()
     return {cell.id: folder.of(cell).state for cell in cells}

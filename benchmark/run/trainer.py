@@ -26,7 +26,7 @@ from benchmark.cells.facts import best_shortcut, cell_facts, failure_row
 from benchmark.forward import Batch, autocast, predict, token_losses
 from benchmark.rows import Status, outcomes
 from benchmark.run import checkpoint
-from benchmark.run.evaluate import evaluate
+from benchmark.run.evaluate import TEST_BATCH, evaluate
 from benchmark.run.optimizer import MuonAdamW
 from tasks.base import IGNORE
 
@@ -51,6 +51,7 @@ class Trainer:
     Attributes:
         folder: Holds `rows.jsonl`, `outcomes.jsonl` and `checkpoint.pt` of this cell alone.
         facts: Columns that are the same in every row of this cell.
+        micro_batches: Parts that each batch is trained in, for less memory: the same gradients but for rounding.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Trainer:
         device: str = "cpu",
         backend: str = "torch",
         context: rows.Row | None = None,
+        micro_batches: int = 1,
     ) -> None:
         self.cell, self.folder, self.device = cell, folder, torch.device(device)
+        self.micro_batches = micro_batches
         self.rows_path, self.checkpoint_path = folder / "rows.jsonl", folder / "checkpoint.pt"
         self.outcomes_path = folder / outcomes.LINES
         self.new_outcomes: list[rows.Row] = []  # of the test just made
@@ -84,13 +87,17 @@ class Trainer:
         self.step = 0
         self.wall_s, self.clock = 0.0, time.perf_counter()
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)  # since the last row
-        self.facts = cell_facts(cell, device=self.device.type, context=context or {}) | {"backend": self.backend}
+        self.facts = cell_facts(cell, device=self.device.type, context=context or {}) | {
+            "backend": self.backend,
+            "micro_batches": micro_batches,
+        }
 
     def run(
         self, *, report: Callable[[Progress], None] = lambda _: None, stop: Callable[[], bool] = lambda: False
     ) -> Status:
         """Train to the end of the budget, or until `stop()`; returns OK, DIVERGED or STOPPED."""
         self.resume()
+        self.facts["micro_batches"] = self.micro_batches
         evaluation_steps = set(self.cell.evaluation_steps)
         saved = reported = self.clock = time.perf_counter()
         reported_step = self.step
@@ -146,12 +153,15 @@ class Trainer:
         if self.cell.hard_steps:  # parameters without a gradient are left alone by both optimizers
             for parameter in self.trained:
                 parameter.requires_grad_(not hard or id(parameter) in self.memory)
-        with autocast(self.device, training.precision):
-            logits = predict(self.model, batch, training.sleep_passes, hard=hard)
-        loss = token_losses(logits, batch.targets).sum() / (batch.targets != IGNORE).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        count, losses = (batch.targets != IGNORE).sum(), list[torch.Tensor]()
+        for part in batch.parts(self.micro_batches):
+            with autocast(self.device, training.precision):
+                logits = predict(self.model, part, training.sleep_passes, hard=hard)
+            loss = token_losses(logits, part.targets).sum() / count
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
         self.optimizer.step(self.step)
-        return loss.detach()
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
     def batches(self, first: int) -> Iterator[Batch]:
         """The batches of steps `first` to the end."""
@@ -179,6 +189,7 @@ class Trainer:
                 device=self.device,
                 precision=training.precision,
                 split=training.test_split,
+                at_once=max(1, TEST_BATCH // self.micro_batches),
             )
             if self.step in outcomes.tests_kept(self.cell.evaluation_steps):
                 self.new_outcomes += outcomes.lines(self.cell.id, self.step, passes, scores)
@@ -219,6 +230,8 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
         }
+        if self.micro_batches > 1:
+            state["micro_batches"] = self.micro_batches
         if self.device.type == "cuda":
             state["random_cuda"] = torch.cuda.get_rng_state(self.device)
         checkpoint.save(self.checkpoint_path, state)
@@ -238,6 +251,7 @@ class Trainer:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.wall_s, self.loss_sum = state["step"], state["wall_s"], state["loss_sum"]
+            self.micro_batches = max(self.micro_batches, state.get("micro_batches", 1))
             if "random" in state:  # in older checkpoints it is not
                 torch.set_rng_state(state["random"].cpu())
             if "random_cuda" in state and self.device.type == "cuda":

@@ -1,8 +1,8 @@
 """One cell in a process of its own: `python -m benchmark.run.worker`, spoken to over pipes.
 
 The job comes as one line of JSON on stdin; events go out as lines of JSON on a file descriptor of their own, whose
-number is the argument. When stdin closes, because the sweep wants to stop or because it died, the worker writes a
-checkpoint and ends: no orphan goes on training.
+number is the argument. At the next line, or when stdin closes because the sweep died, the worker writes a checkpoint
+and ends: no orphan goes on training. What it cannot see to itself, its guard does (`executors.guard`).
 """
 
 import fcntl
@@ -14,36 +14,52 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
+from benchmark.cells.cost import work_of
 from benchmark.cells.facts import cell_facts, failure_row
 from benchmark.rows import Status
+from benchmark.rows.text import said, tail
 from benchmark.run.executors.base import Job
 from benchmark.run.folder import CellFolder, State
 from benchmark.run.trainer import Progress, Trainer
 
 LOCK_WAIT_S = 30.0
+"""Longer than a worker may outlive its sweep."""
+
+MICRO_BATCHES = 8
+"""Parts of a batch in the one attempt that follows where memory did not suffice."""
+
+MOST_LOGGED = 100_000
+"""Characters of a traceback that go to the log; its end counts."""
+
+BEAT_S = 5.0
+"""How often a worker says that it is there."""
 
 
 def main() -> None:
-    """Read the job and do it, until it is done or stdin closes."""
+    """Read the job and do it, until it is done, the sweep says stop or stdin closes."""
     descriptor = int(sys.argv[1])
-    os.set_inheritable(descriptor, False)  # no process that a model starts may speak here, or keep the pipe open
-    job = Job.from_json(json.loads(sys.stdin.readline()))
-    stopping = threading.Event()
-    threading.Thread(target=_wait_for_end, args=(sys.stdin, stopping), daemon=True).start()
+    os.set_inheritable(descriptor, False)  # no program that a model starts may speak here, or keep the pipe open
+    told, stopping = _kept_from_models(sys.stdin), threading.Event()
 
     def send(**event: Any) -> None:
         try:
             os.write(descriptor, (json.dumps(event) + "\n").encode())
-        except BrokenPipeError:  # nobody listens any more
+        except OSError:  # nobody listens any more, or the model has closed what it knows nothing of
             stopping.set()
 
+    send(event="alive")  # from now on the sweep's clock runs
+    threading.Thread(target=_beat, args=(send, stopping), daemon=True).start()
+    line = told.readline()
+    threading.Thread(target=_wait_for_end, args=(told, stopping), daemon=True).start()
     try:
-        work(job, send, stopping.is_set)
-    finally:
-        os.close(descriptor)
+        job = Job.from_json(json.loads(line))
+    except (Exception, SystemExit) as error:  # of a plug-in that is imported here; there is no cell to write a row of
+        traceback.print_exc()
+        send(event="end", status=Status.CRASHED, reason=said(error), step=None, unrecorded=True)
+        return
+    work(job, send, stopping.is_set)
 
 
 def work(job: Job, send: Callable[..., None], stop: Callable[[], bool]) -> None:
@@ -55,7 +71,10 @@ def work(job: Job, send: Callable[..., None], stop: Callable[[], bool]) -> None:
         stop: Whether to save and end; asked after every step.
     """
     with (job.folder / "lock").open("w") as lock:
-        _acquire(lock, job.folder)
+        if not _acquired(lock):
+            # Its rows are the other process's to write.
+            send(event="end", status=Status.STOPPED, reason=f"{job.folder} is being trained by another process")
+            return
         status, reason = _train(job, stop, send)
         if status.final:
             CellFolder(job.folder).finish(status, reason)
@@ -63,6 +82,27 @@ def work(job: Job, send: Callable[..., None], stop: Callable[[], bool]) -> None:
 
 
 def _train(job: Job, stop: Callable[[], bool], send: Callable[..., None]) -> State:
+    """Train the cell; if it does not fit into memory once more, each batch in parts."""
+    ended = _attempt(job, stop, send, micro_batches=1)
+    if ended.status != Status.OUT_OF_MEMORY or job.cell.training.batch == 1:
+        return _recorded(job, ended)
+    parts = min(MICRO_BATCHES, job.cell.training.batch)
+    text = f"out of memory at step {ended.step}: trained again with each batch in {parts} parts"
+    print(text, file=sys.stderr)
+    send(event="note", text=text)
+    if (again := _attempt(job, stop, send, micro_batches=parts)).status == Status.OUT_OF_MEMORY:
+        again = again._replace(reason=f"{again.reason} (with each batch in {parts} parts too)")
+    return _recorded(job, again)
+
+
+class _Ended(NamedTuple):
+    status: Status
+    reason: str | None
+    step: int | None
+
+
+def _attempt(job: Job, stop: Callable[[], bool], send: Callable[..., None], *, micro_batches: int) -> _Ended:
+    """Train the cell from where it stands; how that ended, whatever the model does in this process."""
     import torch
 
     if job.device == "cpu":
@@ -71,43 +111,78 @@ def _train(job: Job, stop: Callable[[], bool], send: Callable[..., None]) -> Sta
     def report(progress: Progress) -> None:
         send(event="progress", **asdict(progress))
 
+    trainer = None
     try:
-        trainer = Trainer(job.cell, job.folder, device=job.device, backend=job.backend, context=job.context)
+        trainer = Trainer(
+            job.cell,
+            job.folder,
+            device=job.device,
+            backend=job.backend,
+            context=job.context,
+            micro_batches=micro_batches,
+        )
+        send(event="counted", **work_of(job.cell, trainer.cost))
         status = trainer.run(report=report, stop=stop)
-    except Exception as error:
-        traceback.print_exc()
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        print(tail(traceback.format_exc(), MOST_LOGGED), file=sys.stderr, flush=True)
         status = Status.OUT_OF_MEMORY if _out_of_memory(error) else Status.CRASHED
-        reason = f"{type(error).__name__}: {error}"
-        facts = cell_facts(job.cell, device=torch.device(job.device).type, context=job.context)
-        CellFolder(job.folder).add(failure_row(facts, status, reason))
-        return State(status, reason)
-    return State(status, CellFolder(job.folder).rows[-1]["reason"] if status == Status.DIVERGED else None)
+        return _Ended(status, said(error), trainer.step if trainer else None)
+    reason = CellFolder(job.folder).rows[-1]["reason"] if status == Status.DIVERGED else None
+    return _Ended(status, reason, trainer.step)
 
 
-def _out_of_memory(error: Exception) -> bool:
+def _recorded(job: Job, ended: _Ended) -> State:
+    """Append the row of a failure; a divergence has written its own."""
     import torch
 
-    said = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in said
+    if ended.status in (Status.CRASHED, Status.OUT_OF_MEMORY):
+        facts = cell_facts(job.cell, device=torch.device(job.device).type, context=job.context)
+        CellFolder(job.folder).add(failure_row(facts, ended.status, str(ended.reason), step=ended.step))
+    return State(ended.status, ended.reason)
 
 
-def _wait_for_end(stdin: TextIO, stopping: threading.Event) -> None:
-    while stdin.read(4096):
-        pass
+def _out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    text = said(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text
+
+
+def _kept_from_models(stdin: TextIO) -> TextIO:
+    """A stdin of this module's own, as a model may read or close the one that everybody knows."""
+    own = os.fdopen(os.dup(stdin.fileno()), encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, stdin.fileno())
+    os.close(nothing)
+    return own
+
+
+def _wait_for_end(told: TextIO, stopping: threading.Event) -> None:
+    with told:
+        told.readline()  # "stop", or the end of the pipe
     stopping.set()
 
 
-def _acquire(lock: TextIO, folder: Path) -> None:
+def _beat(send: Callable[..., None], stopping: threading.Event) -> None:
+    while not stopping.wait(BEAT_S):
+        send(event="alive")
+
+
+def _acquired(lock: TextIO) -> bool:
     """Take the cell's lock; a worker of a killed sweep may still be writing its last checkpoint."""
     deadline = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
         except BlockingIOError:
             if time.monotonic() > deadline:
-                sys.exit(f"{folder} is being trained by another process")
+                return False
             time.sleep(0.2)
 
 
 if __name__ == "__main__":
     main()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0)  # whatever threads a model has left, its cell is done

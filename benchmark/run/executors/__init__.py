@@ -13,7 +13,14 @@ EXECUTORS: dict[str, str] = {
 __all__ = ["EXECUTORS", "Event", "Executor", "Job", "executor"]
 
 
-def executor(name: str = "local", *, device: str = "cpu", jobs: int | None = None, backend: str = "torch") -> Executor:
+def executor(
+    name: str = "local",
+    *,
+    device: str = "cpu",
+    jobs: int | None = None,
+    backend: str = "torch",
+    cell_timeout: float | None = None,
+) -> Executor:
     """The executor of that name, ready to run.
 
     Raises:
@@ -22,5 +29,10 @@ def executor(name: str = "local", *, device: str = "cpu", jobs: int | None = Non
     if name not in EXECUTORS:
         raise ValueError(nearest(name, EXECUTORS, kind="executor"))
     module, _, kind = EXECUTORS[name].partition(":")
+    if cell_timeout is not None and not cell_timeout > 0:
+        raise ValueError(f"cell_timeout must be above 0 seconds; given {cell_timeout}")
+    if cell_timeout is not None and name == "serial":
+        raise ValueError("executor 'serial' cannot end a cell that hangs: it trains in this process")
     made: Executor = getattr(import_module(module), kind)(device, jobs, backend)
+    made.cell_timeout = cell_timeout
     return made

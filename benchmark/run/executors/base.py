@@ -45,20 +45,38 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """What is told of a cell: "start", "progress" (`trainer.Progress`) or "end" (status and reason)."""
+    """What is told of a cell.
+
+    Its kind is "start", "counted" (`step_flops`, the FLOPs of a step and a test; `train_flops` of all training),
+    "progress" (`trainer.Progress`), "note" (`text`) or "end" (`status` and `reason`).
+    """
 
     cell: Cell
     kind: str
     contents: dict[str, Any]
 
     @classmethod
-    def lost(cls, cell: Cell, reason: str) -> Self:
-        """The end of a cell whose worker died before it could write down why: the sweep does it in its place."""
-        return cls(cell=cell, kind="end", contents={"status": Status.CRASHED, "reason": reason, "unrecorded": True})
+    def lost(cls, cell: Cell, reason: str, *, status: Status = Status.CRASHED, step: int | None = None) -> Self:
+        """The end of a cell whose worker could not write down why: the sweep does it in its place.
+
+        Args:
+            cell: The cell.
+            reason: Why, for people.
+            status: CRASHED, TIMED_OUT or CANCELLED.
+            step: The last step that was heard of.
+        """
+        contents = {"status": status, "reason": reason, "step": step, "unrecorded": True}
+        return cls(cell=cell, kind="end", contents=contents)
 
 
 class Executor(ABC):
     """Trains the cells of a sweep somewhere. `EXECUTORS` names those that there are."""
+
+    cell_timeout: float | None = None
+    """Seconds that a cell may take from its start; None for as long as it makes steps."""
+
+    stop_wait_s: float = 60.0
+    """The longest that a cell may take to save once the sweep is stopped; one that hangs gets less."""
 
     def __init__(self, device: str = "cpu", jobs: int | None = None, backend: str = "torch") -> None:
         """Prepare to run cells.
@@ -80,11 +98,14 @@ class Executor(ABC):
         if backend == "native" and device != "cpu":
             raise ValueError(f"backend 'native' runs on the CPU; given device {device!r}")
         self.device, self.backend = device, backend
+        self.cut_off: list[Event] = []
+        """After a stop: the ends of cells that did not save in time, which the generator could no longer yield."""
 
     @abstractmethod
     def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
         """Run the jobs in their order, yielding events as they come.
 
         A cell has a "start" and, unless the sweep is stopped first, an "end". Closing the generator stops the cells
-        that run: each saves at its next step, and all have ended when `close` returns.
+        that run: each saves at its next step, and all have ended when `close` returns; `cut_off` has those that did
+        not save in time. A KeyboardInterrupt meanwhile ends them at once.
         """

@@ -1,25 +1,28 @@
 """Runs cells in processes of this machine, as many at once as there are slots: cores, or GPUs."""
 
-import json
+import math
 import os
 import queue
-import signal
-import subprocess
-import sys
 import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
-from pathlib import Path
 
-from baselines.addresses import FOLDER
-from benchmark.environment import ROOT, cores
+from benchmark.environment import cores
+from benchmark.rows import Status
+from benchmark.rows.text import said
 from benchmark.run.executors.base import Event, Executor, Job
+from benchmark.run.executors.patience import LEAST_S, Patience
+from benchmark.run.executors.process import EXIT_WAIT_S, Process, exit_name
 
-STOP_WAIT_S = 60.0
-"""How long a worker may take to finish its step or test and write its checkpoint."""
+TICK_S = 0.2
+"""How often a slot looks whether its cell is overdue, or is to stop."""
 
 
 class Local(Executor):
     """A process per cell; one thread per core, or one process per GPU."""
+
+    least_patience_s = LEAST_S
+    """A cell without a step for less than that never counts as hanging."""
 
     def __init__(self, device: str = "cpu", jobs: int | None = None, backend: str = "torch") -> None:
         """See `Executor`; by default as many cells at once as there are cores, or GPUs.
@@ -36,7 +39,7 @@ class Local(Executor):
         for job in jobs:
             waiting.put(job)
         events = queue.SimpleQueue[Event | None]()
-        stopping, running = threading.Event(), dict[int, subprocess.Popen[str]]()
+        stopping, hurrying = threading.Event(), threading.Event()
 
         def serve(slot: int) -> None:
             try:
@@ -46,28 +49,75 @@ class Local(Executor):
                     except queue.Empty:
                         return
                     try:
-                        for event in _run(job, self.slots[slot], slot, running, stopping):
+                        for event in self._run(job, self.slots[slot], stopping, hurrying):
                             events.put(event)
                     except Exception as error:  # of this cell alone: the slot goes on with the next
-                        events.put(Event.lost(job.cell, f"{type(error).__name__}: {error}"))
+                        events.put(Event.lost(job.cell, said(error)))
             finally:
                 events.put(None)
 
-        threads = [threading.Thread(target=serve, args=(slot,), daemon=True) for slot in range(len(self.slots))]
-        for thread in threads:
-            thread.start()
-        try:
-            for _ in threads:
-                while (event := events.get()) is not None:
+        serving = 0
+
+        def told() -> Iterator[Event]:
+            """What the slots say until all of them have ended."""
+            nonlocal serving
+            while serving:
+                try:
+                    event = events.get(timeout=TICK_S)  # polars has the system resume a wait that a signal interrupts
+                except queue.Empty:
+                    continue
+                if event is None:
+                    serving -= 1
+                else:
                     yield event
+
+        try:
+            for slot in range(len(self.slots)):
+                threading.Thread(target=serve, args=(slot,), daemon=True).start()
+                serving += 1
+            yield from told()
         finally:
             stopping.set()
-            for process in list(running.values()):
-                _close(process)
-            for thread in threads:
-                thread.join(STOP_WAIT_S)
-            for process in list(running.values()):
-                process.kill()
+            self.cut_off = []
+            try:
+                self.cut_off += (event for event in told() if event.contents.get("unrecorded"))
+            except KeyboardInterrupt:  # a second one: at once
+                hurrying.set()
+                self.cut_off += (event for event in told() if event.contents.get("unrecorded"))
+                raise
+
+    def _run(
+        self, job: Job, environment: dict[str, str], stopping: threading.Event, hurrying: threading.Event
+    ) -> Iterator[Event]:
+        """Train one cell in a process; what it tells. Whatever it does, nothing of it is left afterwards."""
+        job.folder.mkdir(exist_ok=True)  # not its parents: a folder that was renamed meanwhile is not made anew
+        process = Process(job, environment)
+        patience = Patience(cell_timeout=self.cell_timeout, least_s=self.least_patience_s)
+        ended, cut_off, stop_by, late = False, False, math.inf, None
+        try:
+            yield Event(cell=job.cell, kind="start", contents={})
+            while not (ended or process.over or late or cut_off):
+                gone = process.gone  # asked first: what it said before is still in the pipe
+                for told in process.hear(0.0 if gone else TICK_S):
+                    patience.hear(told)
+                    ended |= told["event"] == "end"
+                    if (kind := told.pop("event")) != "alive":
+                        yield Event(cell=job.cell, kind=kind, contents=told)
+                if gone:
+                    break
+                if stopping.is_set() and stop_by == math.inf:
+                    process.ask_to_stop()
+                    stop_by = time.monotonic() + patience.stop_s(self.stop_wait_s)
+                cut_off = hurrying.is_set() or time.monotonic() > stop_by
+                late = patience.overdue
+        finally:
+            code = process.end(EXIT_WAIT_S if ended or process.over else 0.0)
+        if ended:
+            return
+        status = Status.CANCELLED if cut_off else Status.TIMED_OUT if late else Status.CRASHED
+        reason = "the sweep was stopped, and it did not save in time" if cut_off else late
+        reason = f"{reason or f'the worker ended with {exit_name(code)}'}; see {process.log}"
+        yield Event.lost(job.cell, reason, status=status, step=patience.step)
 
 
 def slots(device: str, jobs: int | None) -> list[dict[str, str]]:
@@ -87,85 +137,3 @@ def slots(device: str, jobs: int | None) -> list[dict[str, str]]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = visible.split(",") if visible else [str(i) for i in range(count)]
     return [{"CUDA_VISIBLE_DEVICES": names[i % count]} for i in range(jobs or count)]
-
-
-def _run(
-    job: Job,
-    environment: dict[str, str],
-    slot: int,
-    running: dict[int, subprocess.Popen[str]],
-    stopping: threading.Event,
-) -> Iterator[Event]:
-    """Train one cell in a process; what it tells.
-
-    Events come through a pipe of their own. Whatever a model, its libraries or Python's start-up print goes to the
-    cell's log, as errors do.
-    """
-    job.folder.mkdir(parents=True, exist_ok=True)
-    told, tell = os.pipe()
-    with os.fdopen(told, encoding="utf-8") as events:
-        try:
-            process = _started(job, environment, tell)
-        finally:
-            os.close(tell)  # the worker's end is its own: when it dies, the pipe ends
-        running[slot] = process
-        yield Event(cell=job.cell, kind="start", contents={})
-        ended = False
-        try:
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(job.as_json()) + "\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            pass
-        if stopping.is_set():
-            _close(process)
-        for line in events:
-            if not line.endswith("\n"):
-                break  # killed while it spoke
-            contents = json.loads(line)
-            ended |= contents["event"] == "end"
-            yield Event(cell=job.cell, kind=contents.pop("event"), contents=contents)
-        code = process.wait()
-        del running[slot]
-        _close(process)
-    if not ended:
-        reason = f"the worker ended with {_exit_name(code)}; see {job.folder / 'log.txt'}"
-        yield Event.lost(job.cell, reason)
-
-
-def _started(job: Job, environment: dict[str, str], events: int) -> subprocess.Popen[str]:
-    """The worker of a job, which tells events through a file descriptor."""
-    with (job.folder / "log.txt").open("a", encoding="utf-8") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "benchmark.run.worker", str(events)],
-            cwd=ROOT,  # `-m` then finds this checkout, whatever lies in the caller's folder
-            env={FOLDER: str(Path.cwd())} | os.environ | _import_path() | environment,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            pass_fds=(events,),
-            text=True,
-            start_new_session=True,  # Ctrl-C reaches the sweep alone, which lets the worker save
-        )
-
-
-def _import_path() -> dict[str, str]:
-    """PYTHONPATH with folders as this process means them: a worker runs elsewhere."""
-    if not (given := os.environ.get("PYTHONPATH")):
-        return {}
-    return {"PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in given.split(os.pathsep))}
-
-
-def _close(process: subprocess.Popen[str]) -> None:
-    """Close a worker's stdin: the sign to save and end."""
-    try:
-        if process.stdin is not None:
-            process.stdin.close()
-    except BrokenPipeError:
-        pass
-
-
-def _exit_name(code: int) -> str:
-    if code < 0:
-        return f"signal {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
-    return f"exit code {code}"

@@ -9,8 +9,11 @@ from typing import Any
 import torch
 
 from benchmark.cells.cell import Cell
+from benchmark.rows.text import said
 from benchmark.run import worker
 from benchmark.run.executors.base import Event, Executor, Job
+
+TICK_S = 0.2
 
 
 class Serial(Executor):
@@ -28,7 +31,7 @@ class Serial(Executor):
                 try:
                     worker.work(job, partial(tell, job.cell), stopping.is_set)
                 except BaseException as error:  # the cell's alone, a SystemExit of its model too
-                    events.put(Event.lost(job.cell, f"{type(error).__name__}: {error}"))
+                    events.put(Event.lost(job.cell, said(error)))
             events.put(None)
 
         def tell(cell: Cell, *, event: str, **contents: Any) -> None:
@@ -38,9 +41,15 @@ class Serial(Executor):
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         try:
-            while (event := events.get()) is not None:
+            while True:
+                try:
+                    event = events.get(timeout=TICK_S)  # as in `Local.run`
+                except queue.Empty:
+                    continue
+                if event is None:
+                    return
                 yield event
         finally:
             stopping.set()
-            thread.join()
+            thread.join(self.stop_wait_s)  # one that hangs cannot be ended here; it saves and ends should it go on
             torch.set_num_threads(threads)

@@ -1,0 +1,54 @@
+"""Signals while a sweep runs: the first stops it and lets the cells save, the second ends it at once."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+TERMINATED_WAIT_S = 15.0
+"""How long cells may take to save after SIGTERM: what sends it kills some seconds later (Slurm, spot machines)."""
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal other than Ctrl-C asks this process to end soon."""
+
+    wait_s = TERMINATED_WAIT_S
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def exit_code(interrupt: KeyboardInterrupt) -> int:
+    """128 and the number of the signal, as shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
+    return 128 + (interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT)
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """While it lasts, SIGTERM and the end of the terminal stop a sweep as Ctrl-C does.
+
+    Signals that somebody else handles or ignores (nohup), and those of a thread beside the main one, are left alone.
+    """
+    count = 0
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:  # the end is near, and a third must not get in its way
+            for each in before:
+                signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):
+                before[each] = signal.signal(each, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

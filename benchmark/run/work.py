@@ -1,0 +1,48 @@
+"""How much of the work of a sweep is done, and when it will be: in FLOPs, which workers count and tell."""
+
+import time
+from collections.abc import Sequence
+
+from benchmark.cells.cell import Cell
+
+
+class Work:
+    """The work of the cells of a sweep.
+
+    Nothing is counted here, because counting runs the model: what workers or rows tell of one cell holds for all of the
+    same task, model and N. Of others it is guessed, by tokens times passes over each of them.
+    """
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self.share = dict.fromkeys((cell.id for cell in cells), 0.0)
+        """How much of each is trained, by id."""
+        self.steps = {cell.id: cell.steps for cell in cells}
+        self._kinds = {cell.id: (cell.task, cell.model, cell.training.sleep_passes) for cell in cells}
+        self._reads = {cell.id: float(cell.training.tokens * (1 + cell.training.sleep_passes)) for cell in cells}
+        self._flops_per_read: dict[object, float] = {}
+        self._size = dict(self._reads)
+        self._before, self._begun = dict(self.share), time.monotonic()
+
+    def begin(self) -> None:
+        """From now on it is worked on."""
+        self._before, self._begun = dict(self.share), time.monotonic()
+
+    def reached(self, cell: Cell, step: int) -> None:
+        """A cell is at a step."""
+        self.share[cell.id] = min(1.0, step / self.steps[cell.id])
+
+    def learn(self, cell: Cell, flops: float) -> None:
+        """Training a cell from start to end takes so many FLOPs."""
+        kind = self._kinds[cell.id]
+        if kind in self._flops_per_read:
+            return
+        known = self._flops_per_read
+        known[kind] = flops / self._reads[cell.id]
+        usual = sum(known.values()) / len(known)
+        self._size = {id_: reads * known.get(self._kinds[id_], usual) for id_, reads in self._reads.items()}
+
+    def eta_s(self) -> float | None:
+        """Seconds to the end at the pace so far; None while that is unknown."""
+        gained = sum(size * (self.share[id_] - self._before[id_]) for id_, size in self._size.items())
+        left = sum(size * (1 - self.share[id_]) for id_, size in self._size.items())
+        return left * (time.monotonic() - self._begun) / gained if gained > 0 else None
