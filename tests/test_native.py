@@ -68,24 +68,32 @@ def tokens(window: int, batch: int) -> Tensor:
 def gradients(
     of: Sleeper, window: int, *, batch: int, passes: int, keeps: bool, written: float = 0.3
 ) -> dict[str, Tensor]:
-    """Logits, and the gradients by parameters and by the state before, of two sleeps and a prediction."""
+    """Logits, and the gradients by parameters and by the state before, of two sleeps and a prediction.
+
+    What is kept of earlier tokens begins with two of them, or with one where windows have no more.
+    """
     inputs = tokens(window, batch)
     random = torch.Generator().manual_seed(2)
     start = of.start(batch)
-    before = [
-        (written * torch.randn(t.shape, generator=random, dtype=torch.float64)).to(t.dtype).requires_grad_()
-        for t in start.fast_weights
-    ]
-    state: State = type(start)(fast_weights=tuple(before), windows=0)
+
+    def normal(scale: float, *shape: int) -> Tensor:
+        drawn = scale * torch.randn(shape, generator=random, dtype=torch.float64)
+        return drawn.to(of.norm.weight.dtype).requires_grad_()
+
+    before = [normal(written, *t.shape) for t in start.fast_weights]
+    kept = [normal(1.0, *t.shape[:3], min(2, window - 1), t.shape[-1]) for t in start.cache]
+    state: State = type(start)(fast_weights=tuple(before), cache=tuple(kept), windows=0)
     for part in inputs[:, : 2 * window].split(window, dim=1):
         state = of.sleep(part, state, passes)
     logits, after = of.wake(inputs[:, 2 * window :], state)
     weights = torch.randn(logits.shape, generator=random, dtype=torch.float64)
     loss = (logits.double() * weights).sum()
     if keeps:  # what survives is needed too, as between the windows of a longer text
-        loss = loss + sum((t.double() ** 2).sum() for t in after.fast_weights)
+        loss = loss + sum((t.double() ** 2).sum() for t in after.tensors().values())
     loss.backward()  # type: ignore[no-untyped-call]
-    found = {name: p.grad for name, p in of.named_parameters()} | {f"S{i}": t.grad for i, t in enumerate(before)}
+    found = {name: p.grad for name, p in of.named_parameters()} | {
+        f"state {i}": t.grad for i, t in enumerate(before + kept)
+    }
     return {name: grad.double() for name, grad in found.items() if grad is not None} | {
         "logits": logits.detach().double()
     }
@@ -99,13 +107,40 @@ def assert_as_exact(of: Sleeper, window: int, **how: Any) -> None:
     for name, wanted in exact.items():
         scale = wanted.norm() + 1e-12
         errors = [float((found[name] - wanted).norm() / scale) for found in (by_torch, by_c)]
-        assert errors[1] <= 6 * errors[0] + 3e-6, (name, errors)
+        assert errors[1] <= 6 * errors[0] + 1e-5, (name, errors)
 
 
 @pytest.mark.parametrize("window", [1, 7, 16, 24, 32, 64])
 @pytest.mark.parametrize(("passes", "keeps"), [(1, False), (3, True)])
 def test_values_and_gradients(window: int, passes: int, *, keeps: bool) -> None:
     assert_as_exact(model(window), window, batch=3, passes=passes, keeps=keeps)
+
+
+@pytest.mark.parametrize("window", [1, 7, 16, 24, 32, 64])
+@pytest.mark.parametrize("word", ["delta", "gated", "linear"])
+def test_other_rules(word: str, window: int) -> None:
+    of = model(window, layout=f"{word} attn {word}")
+    assert_as_exact(of, window, batch=3, passes=2, keeps=True)
+    assert_as_exact(of, window, batch=3, passes=1, keeps=False)
+
+
+@pytest.mark.parametrize("window", [2, 7, 16, 24, 32, 64])
+@pytest.mark.parametrize("eviction", ["sliding", "none"])
+def test_kept_keys_and_values(eviction: str, window: int) -> None:
+    """Two windows and a prediction after another, so that keys of each are seen from later ones, and fall away."""
+    of = model(window, layout="attn gdn attn", eviction=eviction)
+    assert_as_exact(of, window, batch=3, passes=2, keeps=True)
+    assert_as_exact(of, window, batch=3, passes=1, keeps=False)
+
+
+def test_what_is_kept_is_what_torch_keeps() -> None:
+    of = model(6, layout="attn attn", eviction="sliding")
+    inputs = tokens(6, 3)
+    with torch.no_grad():
+        kept = [made.sleep(inputs[:, :6], made.start(3), 2).cache for made in (of, native(of))]
+        assert [t.shape for t in kept[1]] == [(3, 2, 2, 5, 16)] * 2
+        for one, other in zip(*kept, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +153,8 @@ def test_values_and_gradients(window: int, passes: int, *, keeps: bool) -> None:
         {"heads": 1, "state_size": 64, "window_embedding": False},
         {"reset_state": True},
         {"loop": "middle", "layout": "attn gdn gdn attn"},
+        {"d_model": 48, "heads": 1, "layout": "attn gdn", "eviction": "sliding"},
+        {"d_model": 128, "heads": 1, "mlp_ratio": 0.5},
     ],
     ids=str,
 )
@@ -125,14 +162,15 @@ def test_every_shape_and_loop(settings: dict[str, Any]) -> None:
     assert_as_exact(model(10, **settings), 10, batch=9, passes=2, keeps=True)
 
 
+@pytest.mark.parametrize("word", ["gdn", "gated"])
 @pytest.mark.parametrize(
     ("rate", "bias"),
     [(-20.0, -20.0), (3.0, 5.0), (6.0, 20.0), (100.0, 20.0)],
     ids=["keeps", "fades", "forgets", "infinite"],
 )
-def test_extreme_gates(rate: float, bias: float) -> None:
+def test_extreme_gates(word: str, rate: float, bias: float) -> None:
     """From a memory that never fades to one that is empty at each token."""
-    extreme = model(24, layout="gdn gdn")
+    extreme = model(24, layout=f"{word} {word}")
     with torch.no_grad():
         for name, parameter in extreme.named_parameters():
             if name.endswith(("log_rate", "step_bias")):
@@ -180,11 +218,9 @@ def test_a_change_of_parameters_is_seen() -> None:
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"eviction": "sliding"}, "attention that keeps keys and values"),
-        ({"layout": "attn delta"}, "update rule DeltaNet runs in torch"),
+        ({"layout": "attn jet"}, "update rule Jet runs in torch"),
         ({"layout": "gdn", "d_model": 24, "heads": 1}, "multiples of 16 are needed"),
-        ({"layout": "gdn", "d_model": 128, "heads": 1}, "of a head at most 64"),
-        ({"d_model": 48, "heads": 1}, "heads of attention of 48 numbers: 16, 32 or 64 are needed"),
+        ({"heads": 4}, "multiples of 16 are needed"),
     ],
 )
 def test_what_cannot_run_says_why(settings: dict[str, Any], why: str) -> None:
@@ -325,9 +361,14 @@ from baselines.native import build
 build.compiled = functools.partial(build.compiled, *sys.argv[1:])
 sys.path.insert(0, "tests")
 import test_native as t
-for window in (1, 7, 17, 64):
-    for batch in (1, 9):
-        t.assert_as_exact(t.model(window), window, batch=batch, passes=2, keeps=True)
+for window, batch, settings in (
+    (1, 3, {}),
+    (17, 9, {}),
+    (64, 1, {}),
+    (7, 2, {"layout": "attn linear delta gated attn", "eviction": "sliding"}),
+    (17, 5, {"layout": "attn", "eviction": "none", "heads": 1}),
+):
+    t.assert_as_exact(t.model(window, **settings), window, batch=batch, passes=2, keeps=True)
 t.test_a_step_is_that_of_torch(0.1)
 """
 

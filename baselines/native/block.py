@@ -1,7 +1,7 @@
 """Blocks that run in C: the same function of the same parameters as the torch block, with its gradient.
 
-A block is handed over whole (norm, mixer, residual, norm, MLP, residual). Attention under hard eviction and Gated
-DeltaNet can be; which others cannot, and why, `unsupported` says.
+A block is handed over whole (norm, mixer, residual, norm, MLP, residual). Attention under every eviction
+can be, and the update rules of `RULES`; which others cannot, and why, `unsupported` says.
 """
 
 import ctypes
@@ -12,22 +12,36 @@ import torch
 from torch import Tensor
 
 from baselines.attention import WindowAttention
-from baselines.gated_deltanet import GatedDeltaNet
+from baselines.gated_deltanet import DeltaNet, GatedDeltaNet
+from baselines.hebbian import GatedHebbian, LinearAttention
 from baselines.layers import ShortConvolution
+from baselines.memory import FastWeightMixer, ForgettingMixer
 from baselines.native.build import CompilerError, library
 from baselines.sleeper import Block, Sleeper
 
+RULES: dict[type[FastWeightMixer], bool] = {
+    GatedDeltaNet: True,
+    DeltaNet: True,
+    GatedHebbian: False,
+    LinearAttention: False,
+}
+"""Mixers of fast weights that run in C, and whether their rule corrects: writes what is missing, not the value."""
+
 LONGEST = 64
-"""Tokens of a window, and numbers of a head, for which the kernel has room."""
+"""Tokens of a window for which the kernel has room."""
 
 _TILE_ROWS = 64  # tokens that a tile of sequences has together: what fits the first caches
 _LANES = 16
 
 
 class Sizes(ctypes.Structure):
-    """Batch, tokens, width, heads, numbers of a head, hidden units of the MLP, sequences of a tile; the norms' eps."""
+    """`Dims` of parts.h, of one call."""
 
-    _fields_ = [(name, ctypes.c_int) for name in ("B", "T", "D", "H", "K", "hid", "tile")] + [("eps", ctypes.c_float)]
+    _fields_ = [
+        *((name, ctypes.c_int) for name in ("B", "T", "D", "H", "K", "hidden", "tile")),
+        *((name, ctypes.c_int) for name in ("attends", "past", "keep", "forgets", "corrects", "gated")),
+        ("eps", ctypes.c_float),
+    ]
 
 
 def attach(model: torch.nn.Module) -> None:
@@ -49,21 +63,12 @@ def unsupported(model: torch.nn.Module) -> str:
         return "it is no stack of this project's blocks"
     for block in model.stack:
         mixer = block.mixer
-        if isinstance(mixer, WindowAttention):
-            if mixer.keep != 0:
-                return "attention that keeps keys and values runs in torch"
-            size = len(mixer.q_norm.weight)
-            if size not in (16, 32, 64):  # pairs of a rotation lie half a head apart, each half whole vectors or one
-                return f"heads of attention of {size} numbers: 16, 32 or 64 are needed"
-        elif type(mixer) is GatedDeltaNet:
-            size = mixer.state_size
-        else:
-            return f"update rule {type(mixer).__name__} runs in torch"
-        widths = (len(block.mixer_norm.weight), size, len(block.mlp.up.weight))
-        if any(width % _LANES for width in widths) or size > LONGEST:
-            return (
-                f"widths {widths} of block, head and MLP: multiples of {_LANES} are needed, of a head at most {LONGEST}"
-            )
+        if type(mixer) is not WindowAttention and type(mixer) not in RULES:
+            kind = "attention" if isinstance(mixer, WindowAttention) else "update rule"
+            return f"{kind} {type(mixer).__name__} runs in torch"
+        widths = (len(block.mixer_norm.weight), head_size(mixer), len(block.mlp.up.weight))
+        if any(width % _LANES for width in widths):
+            return f"widths {widths} of block, head and MLP: multiples of {_LANES} are needed"
         if any(p.dtype != torch.float32 or p.device.type != "cpu" for p in block.parameters()):
             return "it takes single precision on the CPU"
     try:
@@ -73,25 +78,29 @@ def unsupported(model: torch.nn.Module) -> str:
     return ""
 
 
+def head_size(mixer: WindowAttention | FastWeightMixer) -> int:
+    """Numbers of a head's key."""
+    return len(mixer.q_norm.weight) if isinstance(mixer, WindowAttention) else mixer.state_size
+
+
 class NativeBlock:
     """One block in C. It holds nothing of its own but the flat copy of the parameters of the moment."""
 
     def __init__(self, block: Block) -> None:
         mixer = block.mixer
-        norms = block.mixer_norm.weight, block.mlp_norm.weight
-        self.writes = isinstance(mixer, GatedDeltaNet)
-        if isinstance(mixer, GatedDeltaNet):
-            assert mixer.gates is not None
-            convolution = cast(ShortConvolution, mixer.convolution)
-            own = (mixer.qkv, convolution, mixer.gates, mixer.output_gate, mixer.norm, mixer.out)
-            weights = [*(layer.weight for layer in own), mixer.step_bias, mixer.log_rate]
-            self.heads, self.size = mixer.heads, mixer.state_size
+        self.heads, self.size, self.hidden = mixer.heads, head_size(mixer), len(block.mlp.up.weight)
+        if isinstance(mixer, WindowAttention):
+            self.kind = {"attends": 1, "keep": -1 if mixer.keep is None else mixer.keep}
+            own = [mixer.qkv.weight, mixer.q_norm.weight, mixer.k_norm.weight]
         else:
-            assert isinstance(mixer, WindowAttention)
-            weights = [mixer.qkv.weight, mixer.q_norm.weight, mixer.k_norm.weight, mixer.out.weight]
-            self.heads, self.size = mixer.heads, len(mixer.q_norm.weight)
-        self.parameters: list[Tensor] = [norms[0], *weights, norms[1], block.mlp.up.weight, block.mlp.down.weight]
-        self.hidden = len(block.mlp.up.weight)
+            forgets, gated = isinstance(mixer, ForgettingMixer), "beta" in mixer.rule.gates
+            self.kind = {"forgets": forgets, "corrects": RULES[type(mixer)], "gated": gated}
+            own = [mixer.output_gate.weight, mixer.qkv.weight]
+            own += [mixer.gates.weight] if mixer.gates is not None else []
+            own += [cast(ShortConvolution, mixer.convolution).weight, mixer.norm.weight]
+            own += [mixer.step_bias, mixer.log_rate] if isinstance(mixer, ForgettingMixer) else []
+        mlp = [block.mlp_norm.weight, block.mlp.up.weight, block.mlp.down.weight]
+        self.parameters: list[Tensor] = [block.mixer_norm.weight, *own, mixer.out.weight, *mlp]
         self.flat: tuple[tuple[Any, ...], Tensor] | None = None
 
     def takes(self, h: Tensor) -> bool:
@@ -101,12 +110,11 @@ class NativeBlock:
     def __call__(self, h: Tensor, state: Tensor | None, *, read: bool = True) -> tuple[Tensor | None, Tensor | None]:
         """What `Block.forward` gives or, unless the features are to be `read`, `Block.write`: no features then."""
         batch, length, width = h.shape
-        tile = max(1, _TILE_ROWS // length)
-        eps = torch.finfo(torch.float32).eps
-        sizes = Sizes(batch, length, width, self.heads, self.size, self.hidden, tile, eps)
-        if state is None:
-            return _Attention.apply(sizes, self.together(), h), None  # type: ignore[no-untyped-call]
-        outputs: tuple[Tensor | None, Tensor | None] = _Delta.apply(sizes, self.together(), h, state, read)  # type: ignore[no-untyped-call]
+        tile, eps = max(1, _TILE_ROWS // length), torch.finfo(torch.float32).eps
+        sizes = Sizes(batch, length, width, self.heads, self.size, self.hidden, tile, **self.kind, eps=eps)
+        if sizes.attends and state is not None:
+            sizes.past = state.shape[-2]
+        outputs: tuple[Tensor | None, Tensor | None] = _Block.apply(sizes, self.together(), h, state, read)  # type: ignore[no-untyped-call]
         return outputs
 
     def together(self) -> Tensor:
@@ -124,17 +132,20 @@ class NativeBlock:
         return type(None), ()
 
 
-class _Delta(torch.autograd.Function):
-    """A block of Gated DeltaNet."""
+class _Block(torch.autograd.Function):
+    """A block as a function of its parameters, features and what its mixer holds."""
 
     @staticmethod
-    def forward(ctx: Any, sizes: Sizes, flat: Tensor, h: Tensor, state: Tensor, read: bool) -> Any:
-        """Features, or None unless they are read, and the new fast weights."""
-        h, state = h.contiguous(), state.contiguous()
-        features, after = (torch.empty_like(h) if read else None), torch.empty_like(state)
+    def forward(ctx: Any, sizes: Sizes, flat: Tensor, h: Tensor, state: Tensor | None, read: bool) -> Any:
+        """Features, or None unless they are read, and what the mixer holds after them, None if it never does."""
+        h, state = h.contiguous(), None if state is None else state.contiguous()
+        features, after = (torch.empty_like(h) if read else None), None
+        if state is not None:
+            kept = sizes.past + sizes.T if sizes.keep < 0 else min(sizes.past + sizes.T, sizes.keep)
+            after = state.new_empty((*state.shape[:-2], kept, sizes.K)) if sizes.attends else torch.empty_like(state)
         kernel = _kernel()
-        scratch = _scratch(kernel.delta_need(sizes, 0))
-        kernel.delta_forward(sizes, _at(flat), _at(h), _at(state), _at(features), _at(after), _at(scratch))
+        scratch = _scratch(kernel.block_need(sizes, 0))
+        kernel.block_forward(sizes, *map(_at, (flat, h, state, features, after, scratch)))
         ctx.save_for_backward(flat, h, state)
         ctx.sizes = sizes
         ctx.set_materialize_grads(False)
@@ -143,41 +154,17 @@ class _Delta(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, of_features: Tensor | None, of_after: Tensor | None) -> Any:
         """By everything that was computed with."""
-        flat, h, state = ctx.saved_tensors
         if of_features is None and of_after is None:
             return None, None, None, None, None
+        flat, h, state = ctx.saved_tensors
         of_features, of_after = (None if g is None else g.contiguous() for g in (of_features, of_after))
-        by_h, by_state, by_flat = torch.empty_like(h), torch.empty_like(state), torch.empty_like(flat)
+        by_h, by_flat = torch.empty_like(h), torch.empty_like(flat)
+        by_state = None if state is None else torch.empty_like(state)
         kernel = _kernel()
-        scratch = _scratch(kernel.delta_need(ctx.sizes, 1))
+        scratch = _scratch(kernel.block_need(ctx.sizes, 1))
         tensors = (flat, h, state, of_features, of_after, by_h, by_state, by_flat, scratch)
-        kernel.delta_backward(ctx.sizes, *map(_at, tensors))
+        kernel.block_backward(ctx.sizes, *map(_at, tensors))
         return None, by_flat, by_h, by_state, None
-
-
-class _Attention(torch.autograd.Function):
-    """A block of attention that keeps nothing."""
-
-    @staticmethod
-    def forward(ctx: Any, sizes: Sizes, flat: Tensor, h: Tensor) -> Tensor:
-        """Features."""
-        h = h.contiguous()
-        features, kernel = torch.empty_like(h), _kernel()
-        scratch = _scratch(kernel.attention_need(sizes, 0))
-        kernel.attention_forward(sizes, _at(flat), _at(h), _at(features), _at(scratch))
-        ctx.save_for_backward(flat, h)
-        ctx.sizes = sizes
-        return features
-
-    @staticmethod
-    def backward(ctx: Any, of_features: Tensor) -> Any:
-        """By parameters and features."""
-        flat, h = ctx.saved_tensors
-        of_features = of_features.contiguous()
-        by_h, by_flat, kernel = torch.empty_like(h), torch.empty_like(flat), _kernel()
-        scratch = _scratch(kernel.attention_need(ctx.sizes, 1))
-        kernel.attention_backward(ctx.sizes, *map(_at, (flat, h, of_features, by_h, by_flat, scratch)))
-        return None, by_flat, by_h
 
 
 _rooms = threading.local()
@@ -201,15 +188,9 @@ def _at(tensor: Tensor | None) -> int | None:
 def _kernel() -> ctypes.CDLL:
     """The library, its functions declared."""
     kernel = library()
-    if kernel.delta_need.argtypes is None:
+    if kernel.block_need.argtypes is None:
         sizes, tensor = ctypes.POINTER(Sizes), ctypes.c_void_p
-        for name, tensors in (
-            ("delta_forward", 6),
-            ("delta_backward", 9),
-            ("attention_forward", 4),
-            ("attention_backward", 6),
-        ):
-            getattr(kernel, name).argtypes, getattr(kernel, name).restype = [sizes] + [tensor] * tensors, None
-        for name in ("attention_need", "delta_need"):
-            getattr(kernel, name).argtypes, getattr(kernel, name).restype = [sizes, ctypes.c_int], ctypes.c_long
+        kernel.block_forward.argtypes, kernel.block_forward.restype = [sizes, *[tensor] * 6], None
+        kernel.block_backward.argtypes, kernel.block_backward.restype = [sizes, *[tensor] * 9], None
+        kernel.block_need.argtypes, kernel.block_need.restype = [sizes, ctypes.c_int], ctypes.c_long
     return kernel

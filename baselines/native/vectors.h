@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 typedef float half __attribute__((vector_size(32)));
+typedef float half_at __attribute__((vector_size(32), aligned(4), may_alias));
 typedef float quarter __attribute__((vector_size(16)));
 #ifdef __AVX512F__
 #define VL 16
@@ -15,17 +16,33 @@ typedef float vec_at __attribute__((vector_size(4 * VL), aligned(4), may_alias))
 typedef int32_t ivec __attribute__((vector_size(4 * VL)));
 #define load(p) ((vec)(*(const vec_at *)(p)))
 #define store(p, x) (*(vec_at *)(p) = (x))
+#define load_half(p) ((half)(*(const half_at *)(p)))
+#define store_half(p, x) (*(half_at *)(p) = (x))
 #define INLINE static inline __attribute__((always_inline))
 INLINE vec splat(float x) { return x - (vec){0}; }
+#if VL == 16
+#define LOW(x) __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7)
+#define HIGH(x) __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15)
+#endif
 INLINE float sum_of(vec x) {
 #if VL == 16
-  half a = __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7) +
-           __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);
+  half a = LOW(x) + HIGH(x);
 #else
   half a = x;
 #endif
   quarter b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
   return (b[0] + b[2]) + (b[1] + b[3]);
+}
+INLINE float max_of(vec x) {
+#if VL == 16
+  half a = LOW(x), b = HIGH(x);
+  for (int i = 0; i < 8; i++) a[i] = a[i] > b[i] ? a[i] : b[i];
+#else
+  half a = x;
+#endif
+  float m = a[0];
+  for (int i = 1; i < 8; i++) m = a[i] > m ? a[i] : m;
+  return m;
 }
 #if VL == 16
 static const ivec LANES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -80,17 +97,4 @@ INLINE vec vsoftplus(vec x) {  // max(x, 0) + log1p(exp(-|x|)), log1p after Kaha
   ivec zero = d == (vec){0};
   vec l = vlog(u) * y / choose(zero, splat(1.0f), d);
   return choose(x > (vec){0}, x, (vec){0}) + choose(zero, y, l);
-}
-
-INLINE float max_of(vec x) {
-#if VL == 16
-  half a = __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7),
-       b = __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);
-  for (int i = 0; i < 8; i++) a[i] = a[i] > b[i] ? a[i] : b[i];
-#else
-  half a = x;
-#endif
-  float m = a[0];
-  for (int i = 1; i < 8; i++) m = a[i] > m ? a[i] : m;
-  return m;
 }
