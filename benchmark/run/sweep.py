@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from benchmark import environment, rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.facts import cell_facts, failure_row
+from benchmark.run import code
 from benchmark.run.executors import Event, Executor, Job
 from benchmark.run.folder import State, SweepFolder
 
@@ -33,7 +34,20 @@ def run(
         on_event: Is told whatever happens.
         on_stop: Is called when the sweep is interrupted, before the cells that run have saved.
     """
-    pending = [cell for cell in cells if not folder.of(cell).state.status.final]
+    pending, stale = [], []
+    for cell in cells:
+        status, changed = folder.of(cell).state.status, code.changed(cell, folder.of(cell).path)
+        if not status.final or (changed and status.failed):  # what failed may have been mended
+            pending.append(cell)
+        elif changed:
+            stale.append((cell, changed))
+    if stale:
+        cell, what = stale[0]
+        others = f", as {len(stale) - 1} more are" if stale[1:] else ""
+        text = (
+            f"finished by other code of {what}{others}: raise its version, or `bench retry --status ok` trains it again"
+        )
+        on_event(Event(cell=cell, kind="note", contents={"text": text}))
     if pending:  # else others trained what is here
         described = environment.describe() | {"device": executor.device, "command": command}
         rows.write_atomically(folder.path / "environment.json", (json.dumps(described, indent=1) + "\n").encode())

@@ -20,6 +20,7 @@ from benchmark.cells.cost import work_of
 from benchmark.cells.facts import cell_facts, failure_row
 from benchmark.rows import Status
 from benchmark.rows.text import said, tail
+from benchmark.run import code
 from benchmark.run.executors.base import Job
 from benchmark.run.folder import CellFolder, State
 from benchmark.run.trainer import Progress, Trainer
@@ -75,6 +76,8 @@ def work(job: Job, send: Callable[..., None], stop: Callable[[], bool]) -> None:
             # Its rows are the other process's to write.
             send(event="end", status=Status.STOPPED, reason=f"{job.folder} is being trained by another process")
             return
+        if text := code.begin(job.cell, job.folder):
+            send(event="note", text=text)
         status, reason = _train(job, stop, send)
         if status.final:
             CellFolder(job.folder).finish(status, reason)

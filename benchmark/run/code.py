@@ -1,0 +1,47 @@
+"""Which code a cell was begun with, in its folder: one program makes one curve."""
+
+import json
+from pathlib import Path
+
+from benchmark import rows
+from benchmark.cells.cell import Cell
+from benchmark.cells.source import digests
+
+FILE = "code.json"
+_BUILT = ("rows.jsonl", "outcomes.jsonl", "checkpoint.pt", "finished.json")
+
+
+def changed(cell: Cell, folder: Path) -> str | None:
+    """What of a cell's code is other than when it was begun, in words; None if nothing, or if that is not known."""
+    try:
+        before = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        differing = [name for name, digest in digests(cell).items() if before.get(name, digest) != digest]
+    except (OSError, ValueError, AttributeError):
+        return None
+    return " and ".join(differing) or None
+
+
+def begin(cell: Cell, folder: Path) -> str | None:
+    """Write down the code that a cell is trained by from now on; what other code left is set aside.
+
+    Returns:
+        A word on what was set aside, if anything was.
+    """
+    said = None
+    if what := changed(cell, folder):
+        moved = [_aside(folder / name) for name in _BUILT if (folder / name).exists()]
+        if moved:
+            said = (
+                f"the code of {what} has changed since: trained from the start; what it left is in *{moved[0].suffix}"
+            )
+    if found := digests(cell):
+        rows.write_atomically(folder / FILE, (json.dumps(found, indent=1) + "\n").encode())
+    return said
+
+
+def _aside(path: Path) -> Path:
+    """Rename a file to a free name that says why."""
+    number = 1
+    while (target := path.with_name(f"{path.name}.other-code-{number}")).exists():
+        number += 1
+    return path.rename(target)
