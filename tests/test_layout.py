@@ -241,6 +241,7 @@ def test_files_stay_readable_in_one_sitting() -> None:
         ("benchmark.judge.curves benchmark.judge.summaries benchmark.judge.seeds", ("torch",)),
         ("benchmark.figures.cost_figure benchmark.figures.probe_figure benchmark.measure.cost_tables", ("torch",)),
         ("benchmark.figures benchmark.rows.text", ("torch", "scipy")),  # scipy takes longer than all the rest
+        ("benchmark.cli.status benchmark.run.standing benchmark.cells.words", ("torch", "numpy", "polars")),
         # Whatever trains a cell runs on a machine with torch and numpy alone.
         ("benchmark.run.trainer benchmark.run.worker", ("polars", "matplotlib", "rich", "typer", "pydantic")),
     ],

@@ -21,7 +21,9 @@ from benchmark.cli import (
     results,
     seeds,
     speed,
+    status,
     tasks,
+    upkeep,
     verify,
 )
 from benchmark.cli.console import (
@@ -52,6 +54,7 @@ from benchmark.cli.options import (
     TaskName,
     Variants,
 )
+from benchmark.cli.signals import interrupted
 
 if TYPE_CHECKING:
     from benchmark.cells.request import Request
@@ -80,7 +83,11 @@ def bench(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and stop.")
     ] = False,
 ) -> None:
-    """Does a language model gain by sleeping? Train, compare and draw, from one command."""
+    """Does a language model gain by sleeping? Train, compare and draw, from one command.
+
+    Exit codes: 0 all is well; 1 cells failed, or what was compared differs; 2 wrong input, or a folder that is in use
+    or damaged; 130 stopped by Ctrl-C, 143 by SIGTERM.
+    """
 
 
 def run(
@@ -239,7 +246,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "list": listing.list_,
     "show": show,
     # The commands that train nothing are in files of their own.
-    "status": results.status,
+    "status": status.status_,
+    "retry": upkeep.retry,
+    "clean": upkeep.clean,
     "figures": results.figures_,
     "table": results.table,
     "data": tasks.data,
@@ -274,7 +283,7 @@ def main() -> None:
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
         except Exception as error:
-            if _interrupted(error):
+            if interrupted(error):
                 sys.exit(INTERRUPTED)
             if not isinstance(error, ValueError | OSError):
                 raise
@@ -282,12 +291,3 @@ def main() -> None:
             sys.exit(USER_ERROR)
         finally:
             sys.stdout.flush()
-
-
-def _interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind an error: a module in C that is interrupted while it loads says something else."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

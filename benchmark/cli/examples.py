@@ -5,6 +5,8 @@ EXAMPLES = {
     "list": "bench list --json",
     "show": "bench show quick --scale tiny --model own:build",
     "status": "bench status results/runs/quick-cpu",
+    "retry": "bench retry results/runs/quick-cpu --status diverged,timed_out",
+    "clean": "bench clean results/runs/quick-cpu --dry-run",
     "figures": "bench figures results/runs/quick-cpu",
     "table": "bench table results/runs/quick-cpu --format latex",
     "data": "bench data depo --split test --examples 100 --out depo.jsonl",

@@ -1,67 +1,12 @@
-"""The commands that read what a sweep wrote: `status`, `figures`, `table`."""
+"""The commands that read what a sweep wrote: `figures`, `table`."""
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from benchmark.cli.console import Json, filled, print_json, terminal
-
-
-def status(
-    folder: Annotated[Path, typer.Argument(help="A folder that `bench run` wrote.")], json_: Json = False
-) -> None:
-    """Show which cells of a folder are done, interrupted, failed or waiting."""
-    from benchmark.cells.words import label, varying
-    from benchmark.rows import Status
-    from benchmark.rows.text import table_of
-    from benchmark.run.folder import SweepFolder
-
-    found: list[dict[str, Any]] = []
-    place = SweepFolder(folder)
-    cells = place.cells()
-    for cell in cells:
-        state, reason = place.of(cell).state
-        written = [row for row in place.of(cell).rows if row["status"] == Status.OK and row["answer"] is None]
-        found.append(
-            {
-                "cell_id": cell.id,
-                "cell": label(cell, varying(cells)),
-                "state": state,
-                "step": written[-1]["step"] if written else 0,
-                "steps": cell.steps,
-                "scores": [
-                    {name: row[name] for name in ("difficulty", "exact_match", "chance")}
-                    for row in written
-                    if row["step"] == written[-1]["step"]
-                ],
-                "reason": reason,
-            }
-        )
-    if json_:
-        print_json({"folder": str(folder), "cells": found, "unreadable": place.unreadable()})
-        return
-    lines = [
-        [
-            f["cell_id"],
-            f["cell"],
-            f["state"],
-            f"{f['step']}/{f['steps']}",
-            ", ".join(f"{score['exact_match']:.3f}" for score in f["scores"]) or "-",
-            ", ".join(dict.fromkeys(f"{score['chance']:.3f}" for score in f["scores"])) or "-",
-            f["reason"] or "",
-        ]
-        for f in found
-    ]
-    levels = list(dict.fromkeys(score["difficulty"] for f in found for score in f["scores"]))
-    axis = cells[0].task.axis.replace("_", " ")
-    of = f" at {', '.join(map(str, levels))} {axis}" if any(len(f["scores"]) > 1 for f in found) else ""
-    columns = ["cell", "settings", "state", "step", f"exact match{of}", "chance", "reason"]
-    console = terminal()
-    console.print(table_of(columns, lines, title=str(folder)))
-    for line in place.unreadable():
-        console.print(f"left out: {line}", style="red", soft_wrap=True)
+from benchmark.cli.console import Json, filled, print_json
 
 
 def figures_(

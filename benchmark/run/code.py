@@ -28,20 +28,18 @@ def begin(cell: Cell, folder: Path) -> str | None:
         A word on what was set aside, if anything was.
     """
     said = None
-    if what := changed(cell, folder):
-        moved = [_aside(folder / name) for name in _BUILT if (folder / name).exists()]
-        if moved:
-            said = (
-                f"the code of {what} has changed since: trained from the start; what it left is in *{moved[0].suffix}"
-            )
+    if (what := changed(cell, folder)) and (moved := set_aside(folder, "other-code")):
+        left = f"what it left is in *{moved[0].suffix}"
+        said = f"the code of {what} has changed since: trained from the start; {left}"
     if found := digests(cell):
         rows.write_atomically(folder / FILE, (json.dumps(found, indent=1) + "\n").encode())
     return said
 
 
-def _aside(path: Path) -> Path:
-    """Rename a file to a free name that says why."""
+def set_aside(folder: Path, why: str) -> list[Path]:
+    """Rename whatever a cell's training has written to free names that say why; the new paths."""
+    there = [folder / name for name in _BUILT if (folder / name).exists()]
     number = 1
-    while (target := path.with_name(f"{path.name}.other-code-{number}")).exists():
+    while any(path.with_name(f"{path.name}.{why}-{number}").exists() for path in there):
         number += 1
-    return path.rename(target)
+    return [path.rename(path.with_name(f"{path.name}.{why}-{number}")) for path in there]

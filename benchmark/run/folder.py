@@ -109,7 +109,7 @@ class CellFolder:
         sweeps = self.sweeps
         sweeps += [asked] if asked not in sweeps else []
         self.path.mkdir(parents=True, exist_ok=True)
-        plan = cell.as_json() | {"sweeps": sweeps}
+        plan = cell.as_json() | {"sweeps": sweeps, "steps": cell.steps, "axis": cell.task.axis}
         rows.write_atomically(self.plan, json.dumps(plan, indent=1).encode())
 
     @property

@@ -1,0 +1,247 @@
+"""How the cells of a folder stand, read as plain data.
+
+It imports neither tasks nor models, reads of each cell its plan, the last lines of its rows and how it ended, and looks
+at nothing twice: thousands of cells take a second. What is damaged is named; whether values are those that were written
+is for a run to check.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.cells.words import Described
+from benchmark.rows import Row, Status
+
+TAIL = 16_384
+"""Bytes of a rows file that mostly hold its last test."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """How a cell stands."""
+
+    cell_id: str
+    cell: Described
+    status: Status
+    reason: str | None
+    step: int
+    """Steps at its last test; where it failed, if anybody knows."""
+    steps: int | None
+    """Steps of its budget; None of an older plan without rows."""
+    tests: tuple[Row, ...]
+    """Rows of its last test, all answers together, one per difficulty."""
+    wall_s: float | None
+    """Seconds of training until its last test."""
+    log: Path
+    """Where whatever it printed is."""
+    ended_at: float | None
+    """When it was finished, in seconds since the epoch."""
+
+    @property
+    def scores(self) -> list[dict[str, Any]]:
+        """Its last scores, by difficulty."""
+        return [{name: row.get(name) for name in ("difficulty", "exact_match", "chance")} for row in self.tests]
+
+
+class SweepStanding:
+    """How all cells of a folder stand."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read it.
+
+        Raises:
+            ValueError: it has no cells, or none that can be read.
+        """
+        self.cells: list[Standing] = []
+        self.unreadable: list[str] = []
+        """A line for each cell that cannot be read."""
+        held = _held(str(folder / "lock"))
+        self.running_pid: int | None = held
+        """The process that holds the folder."""
+        for path in sorted(_cell_folders(folder)):
+            try:
+                there = frozenset(os.listdir(path))  # noqa: PTH208
+                if "cell.json" in there:
+                    self.cells.append(_standing(path, there, running=held is not None))
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                self.unreadable.append(f"{error}" if isinstance(error, _DamageError) else f"{path}: {error!r}")
+        if not self.cells:
+            why = "\n".join(self.unreadable) or "`bench run` makes them"
+            raise ValueError(f"{folder} holds no cells; {why}")
+        self.cells.sort(key=lambda s: (s.cell.task, _order(s.cell), s.cell.seed, s.cell_id))
+
+    @property
+    def counts(self) -> Counter[Status]:
+        """How many cells stand how."""
+        return Counter(standing.status for standing in self.cells)
+
+    @property
+    def progress(self) -> float:
+        """Share of all steps that were made."""
+        known = [(min(s.step, s.steps) if s.status != Status.OK else s.steps, s.steps) for s in self.cells if s.steps]
+        return sum(step for step, _ in known) / sum(steps for _, steps in known) if known else 0.0
+
+    @property
+    def per_hour(self) -> int:
+        """Cells that were finished within the last hour."""
+        now = time.time()
+        return sum(s.ended_at is not None and now - s.ended_at < 3600 for s in self.cells)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds of one core that are left, at the pace of cells alike, else of all; None before any test."""
+        paces: dict[object, list[float]] = {}
+        for s in self.cells:
+            if s.wall_s and s.step:
+                for kind in (None, _kind(s.cell)):
+                    paces.setdefault(kind, []).append(s.wall_s / s.step)
+        if not paces:
+            return None
+        mean = {kind: sum(found) / len(found) for kind, found in paces.items()}
+        left = ((s.steps or 0) - s.step for s in self.cells if not s.status.final)
+        unfinished = (s.cell for s in self.cells if not s.status.final)
+        return sum(
+            max(0, steps) * mean.get(_kind(cell), mean[None]) for steps, cell in zip(left, unfinished, strict=True)
+        )
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds until the end with as many cells at once as run now; None if none runs, or before any test."""
+        running = self.counts[Status.RUNNING]
+        return self.left_s / running if running and self.left_s is not None else None
+
+
+class _DamageError(ValueError):
+    """A file that cannot be read; the message names it."""
+
+
+def _kind(cell: Described) -> tuple[Any, ...]:
+    return cell.task, cell.model, cell.axes.get("sleep_passes"), cell.axes.get(cell.axis)
+
+
+def _order(cell: Described) -> tuple[float, float]:
+    numbers = (cell.axes.get(cell.axis), cell.axes.get("sleep_passes"))
+    first, second = (float(value) if isinstance(value, int | float) else 0.0 for value in numbers)
+    return first, second
+
+
+def _cell_folders(folder: Path) -> Iterator[str]:
+    try:
+        with os.scandir(folder / "cells") as entries:
+            yield from (entry.path for entry in entries if entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _standing(path: str, there: Set[str], *, running: bool) -> Standing:
+    """How the cell of a folder stands, in which there are the files of these names.
+
+    Raises:
+        ValueError, KeyError, TypeError: its files are not what was written.
+    """
+    plan = _json(f"{path}/cell.json")
+    axes: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for part in ("task", "model", "training")
+        for name, value in plan[part].items()
+        if part == "training" or name not in ("name", "version")
+    }
+    last, tests = _last_test(f"{path}/rows.jsonl") if "rows.jsonl" in there else (None, [])
+    axis = plan.get("axis") or (last or {}).get("axis") or "difficulty"
+    cell = Described(plan["task"]["name"], plan["model"]["name"], plan.get("variant"), axis, plan["seed"], axes)
+    steps = plan.get("steps")
+    if steps is None and last:
+        steps = -(-axes["tokens"] // (axes["batch"] * last["seq_len"]))
+    status, reason, ended_at = _state(path, there, last, running=running)
+    tested = tests[0]["step"] if tests else 0
+    step = tested if last is None or last["step"] is None else max(tested, last["step"])
+    return Standing(
+        cell_id=os.path.basename(path),  # noqa: PTH119
+        cell=cell,
+        status=status,
+        reason=reason,
+        step=step,
+        steps=steps,
+        tests=tuple(tests),
+        wall_s=tests[0].get("wall_s") if tests and tested == step else None,
+        log=Path(path, "log.txt"),
+        ended_at=ended_at,
+    )
+
+
+def _state(path: str, there: Set[str], last: Row | None, *, running: bool) -> tuple[Status, str | None, float | None]:
+    if "finished.json" in there:
+        end = _json(finished := f"{path}/finished.json")
+        return Status(end["status"]), end["reason"], os.stat(finished).st_mtime  # noqa: PTH116
+    if running and _held(f"{path}/lock") is not None:
+        return Status.RUNNING, None, None
+    if last and last["status"] != Status.OK:
+        return Status(last["status"]), last["reason"], None
+    return (Status.INTERRUPTED if "checkpoint.pt" in there else Status.WAITING), None, None
+
+
+def _last_test(path: str) -> tuple[Row | None, list[Row]]:
+    """The last row of a file, and the rows of its last test with scores, all answers together; of a torn line nothing.
+
+    Raises:
+        ValueError: they are not rows.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123
+        size = file.seek(0, os.SEEK_END)
+        for length in (TAIL, size):
+            start = max(0, size - length)
+            file.seek(start)
+            lines = file.read().split(b"\n")[1 if start else 0 : -1]
+            last, tests, whole = _read_back(path, lines)
+            if whole or not start:
+                break
+    return last, tests
+
+
+def _read_back(path: str, lines: Sequence[bytes]) -> tuple[Row | None, list[Row], bool]:
+    """The same of some last lines, and whether a line before those of the test was among them."""
+    last, tests, of_test = None, list[Row](), None
+    for number, line in enumerate(reversed(lines)):
+        if of_test is not None and of_test not in line and b'"status": "ok"' in line:
+            return last, tests[::-1], True
+        if of_test is not None and b'"answer": null' not in line:
+            continue  # of one answer: nothing to read
+        try:
+            row = json.loads(line)
+            status, step, answer = row["status"], row["step"], row.get("answer")
+        except (ValueError, KeyError, TypeError) as error:
+            raise _DamageError(f"{path}, line {number + 1} from its end: not a row of sleepbench") from error
+        last = row if last is None else last
+        if status == Status.OK:
+            of_test = b'"step": %d,' % step
+            if answer is None:
+                tests.append(row)
+    return last, tests[::-1], False
+
+
+def _json(path: str) -> Any:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return json.loads(file.read())
+    except (OSError, ValueError) as error:
+        raise _DamageError(f"{path}: {error}") from error
+
+
+def _held(path: str) -> int | None:
+    """The process that holds a lock, 0 if it does not say which; None if nobody does."""
+    try:
+        with open(path, "r+b") as file:  # noqa: PTH123
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                said = file.read().strip()
+                return int(said) if said.isdigit() else 0
+    except OSError:
+        pass
+    return None
