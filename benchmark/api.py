@@ -57,6 +57,7 @@ class Suite:
         executor: str | None = None,
         device: str = "cpu",
         backend: str = "torch",
+        checkpointing: str = "auto",
         jobs: int | None = None,
         cell_timeout: float | None = None,
         audit: bool = True,
@@ -73,6 +74,8 @@ class Suite:
                 but serial for a model that only this process has.
             device: "cpu" or "cuda".
             backend: "torch", "native" (blocks in C) or "auto".
+            checkpointing: Whether activations are computed again to save memory: "auto" (where a GPU would not hold
+                them), "never" or "always". It changes no number.
             jobs: Cells at once; by default as many as there are cores, or GPUs.
             cell_timeout: Seconds after which a cell counts as hanging; by default it depends on its steps.
             audit: Refuse a model from outside that reads what it must not.
@@ -93,6 +96,7 @@ class Suite:
             device=device,
             jobs=jobs,
             backend=backend,
+            checkpointing=checkpointing,
             cell_timeout=cell_timeout,
         )
         asked = audited(request.plan(), request.model, ask=audit)

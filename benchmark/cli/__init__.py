@@ -106,6 +106,10 @@ def run(
         str,
         typer.Option(metavar="NAME", help="torch; native: blocks in C, faster on a CPU; auto: native if it can."),
     ] = "torch",
+    checkpointing: Annotated[
+        str,
+        typer.Option(metavar="WHEN", help="Compute activations again to save memory: auto (on a GPU), never, always."),
+    ] = "auto",
     seeds: Seeds = None,
     sleep_passes: Passes = None,
     rollout_steps: Rollouts = None,
@@ -125,7 +129,9 @@ def run(
     from benchmark.measure.audit.admission import audited
     from benchmark.run import executors
 
-    trains = executors.executor(executor, device=device, jobs=jobs, backend=backend, cell_timeout=cell_timeout)
+    trains = executors.executor(
+        executor, device=device, jobs=jobs, backend=backend, cell_timeout=cell_timeout, checkpointing=checkpointing
+    )
     asked = _asked(
         suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings
     )

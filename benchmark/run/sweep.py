@@ -53,7 +53,14 @@ def run(
         rows.write_atomically(folder.path / "environment.json", (json.dumps(described, indent=1) + "\n").encode())
     context = (context or {}) | {"commit": environment.commit()}
     jobs = [
-        Job(cell=c, folder=folder.of(c).path, device=executor.device, backend=executor.backend, context=context)
+        Job(
+            cell=c,
+            folder=folder.of(c).path,
+            device=executor.device,
+            backend=executor.backend,
+            checkpointing=executor.checkpointing,
+            context=context,
+        )
         for c in pending
     ]
 

@@ -28,6 +28,7 @@ from benchmark.rows import Status, outcomes
 from benchmark.run import checkpoint
 from benchmark.run.evaluate import TEST_BATCH, evaluate
 from benchmark.run.optimizer import MuonAdamW
+from benchmark.run.recomputation import fit, free_room
 from tasks.base import IGNORE
 
 CHECKPOINT_EVERY_S = 20.0
@@ -63,6 +64,7 @@ class Trainer:
         backend: str = "torch",
         context: rows.Row | None = None,
         micro_batches: int = 1,
+        checkpointing: str = "auto",
     ) -> None:
         self.cell, self.folder, self.device = cell, folder, torch.device(device)
         self.micro_batches = micro_batches
@@ -91,6 +93,7 @@ class Trainer:
             "backend": self.backend,
             "micro_batches": micro_batches,
         }
+        self.micro_batches = max(micro_batches, fit(self, checkpointing, free_room(self.device)))
 
     def run(
         self, *, report: Callable[[Progress], None] = lambda _: None, stop: Callable[[], bool] = lambda: False
@@ -149,19 +152,22 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> torch.Tensor:
         """One optimizer step; the mean loss per target token, left on the device."""
-        training, hard = self.cell.training, self.step < self.cell.hard_steps
+        hard = self.step < self.cell.hard_steps
         if self.cell.hard_steps:  # parameters without a gradient are left alone by both optimizers
             for parameter in self.trained:
                 parameter.requires_grad_(not hard or id(parameter) in self.memory)
-        count, losses = (batch.targets != IGNORE).sum(), list[torch.Tensor]()
-        for part in batch.parts(self.micro_batches):
-            with autocast(self.device, training.precision):
-                logits = predict(self.model, part, training.sleep_passes, hard=hard)
-            loss = token_losses(logits, part.targets).sum() / count
-            loss.backward()  # type: ignore[no-untyped-call]
-            losses.append(loss.detach())
+        count = (batch.targets != IGNORE).sum()
+        losses = [self.gradients(part, count, hard=hard) for part in batch.parts(self.micro_batches)]
         self.optimizer.step(self.step)
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def gradients(self, part: Batch, count: torch.Tensor, *, hard: bool = False) -> torch.Tensor:
+        """Add the gradients of some sequences of a batch of `count` targets; their share of the loss."""
+        with autocast(self.device, self.cell.training.precision):
+            logits = predict(self.model, part, self.cell.training.sleep_passes, hard=hard)
+        loss = token_losses(logits, part.targets).sum() / count
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
     def batches(self, first: int) -> Iterator[Batch]:
         """The batches of steps `first` to the end."""

@@ -123,6 +123,7 @@ def _attempt(job: Job, stop: Callable[[], bool], send: Callable[..., None], *, m
             backend=job.backend,
             context=job.context,
             micro_batches=micro_batches,
+            checkpointing=job.checkpointing,
         )
         send(event="counted", **work_of(job.cell, trainer.cost))
         status = trainer.run(report=report, stop=stop)

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from benchmark.run.executors.base import Event, Executor, Job
+from benchmark.run.executors.base import CHECKPOINTING, Event, Executor, Job
 from tasks.base import nearest
 
 EXECUTORS: dict[str, str] = {
@@ -20,6 +20,7 @@ def executor(
     jobs: int | None = None,
     backend: str = "torch",
     cell_timeout: float | None = None,
+    checkpointing: str = "auto",
 ) -> Executor:
     """The executor of that name, ready to run.
 
@@ -33,6 +34,8 @@ def executor(
         raise ValueError(f"cell_timeout must be above 0 seconds; given {cell_timeout}")
     if cell_timeout is not None and name == "serial":
         raise ValueError("executor 'serial' cannot end a cell that hangs: it trains in this process")
+    if checkpointing not in CHECKPOINTING:
+        raise ValueError(nearest(checkpointing, CHECKPOINTING, kind="value of checkpointing"))
     made: Executor = getattr(import_module(module), kind)(device, jobs, backend)
-    made.cell_timeout = cell_timeout
+    made.cell_timeout, made.checkpointing = cell_timeout, checkpointing
     return made

@@ -13,6 +13,8 @@ from tasks.base import nearest
 DEVICES = ("cpu", "cuda")
 BACKENDS = ("torch", "native", "auto")
 """What runs the blocks of a network; auto is native where it can be."""
+CHECKPOINTING = ("auto", "never", "always")
+"""When activations are computed again in the backward pass; auto is where a step would not fit a GPU otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,20 +28,22 @@ class Job:
     """One of `DEVICES`."""
     backend: str = "torch"
     """One of `BACKENDS`."""
+    checkpointing: str = "auto"
+    """One of `CHECKPOINTING`."""
     context: Row
     """Columns of every row that are not the cell's: suite, scale, audit, commit."""
 
     def as_json(self) -> dict[str, Any]:
         """The job as plain data, for another process."""
         place = str(self.folder.resolve())
-        said = {"device": self.device, "backend": self.backend, "context": self.context}
+        said = {name: getattr(self, name) for name in ("device", "backend", "checkpointing", "context")}
         return {"cell": self.cell.as_json(), "folder": place, **said}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The job that `as_json` wrote."""
         cell, folder = Cell.from_json(data["cell"]), Path(data["folder"])
-        said = {name: data[name] for name in ("device", "backend", "context")}
+        said = {name: data[name] for name in ("device", "backend", "checkpointing", "context")}
         return cls(cell=cell, folder=folder, **said)
 
 
@@ -74,6 +78,9 @@ class Executor(ABC):
 
     cell_timeout: float | None = None
     """Seconds that a cell may take from its start; None for as long as it makes steps."""
+
+    checkpointing: str = "auto"
+    """When activations are computed again instead of being kept, one of `CHECKPOINTING`."""
 
     stop_wait_s: float = 60.0
     """The longest that a cell may take to save once the sweep is stopped; one that hangs gets less."""
