@@ -19,6 +19,9 @@ MODELS: dict[str, str] = {
     "full-cache": "baselines.presets:FullCache",
     "retrieval": "baselines.retrieval:Retrieval",
     "ssm": "baselines.presets:PureSSM",
+    "rmt": "baselines.memory_tokens:RMT",
+    "auto-compressor": "baselines.memory_tokens:AutoCompressor",
+    "gist": "baselines.memory_tokens:Gist",
 }
 
 ENTRY_POINTS = "sleepbench.models"

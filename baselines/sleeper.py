@@ -94,10 +94,13 @@ class Sleeper(Model):
         embedded, before = self.embed(tokens, state.windows), self.unpacked(state, len(tokens))
         # A pass that read what the pass before wrote would hear, at every token, of all later ones: of answers.
         h, held = self.loop(embedded, before, self.wake_passes, reset=True)
+        return self.logits(h), self.packed(held, state.windows + 1)
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Features [B, T, D] after the last block, normed and mapped to logits [B, T, V]."""
         # In full precision: bf16 logits tie, and the first of two equals would always win.
         with torch.autocast(h.device.type, enabled=False):
-            logits = self.head(self.norm(h.to(self.head.weight.dtype)))
-        return logits, self.packed(held, state.windows + 1)
+            return cast(Tensor, self.head(self.norm(h.to(self.head.weight.dtype))))
 
     def loop(
         self, h: Tensor, before: list[Tensor | None], passes: int, *, reset: bool = False, output: bool = True

@@ -28,13 +28,13 @@ def markdown(configs: Mapping[str, ModelConfig], advance: Callable[[int], None] 
     """What models cost, each under a name, as a Markdown table: counted, not timed; `advance` hears of each."""
     first, last = PASSES
     heads = ["model", "parameters", f"FLOPs per token: sleep, N = {first}", f"sleep, N = {last}", "wake"]
-    heads += ["bytes kept: fast weights", "keys and values"]
+    heads += ["bytes kept: fast weights, vectors", "keys and values"]
     lines = []
     for name, config in configs.items():
         one, slept = counts(config, window=WINDOW, passes=first), sequence(WINDOW)[:CONTEXT]
         more = forward_flops(built(config, WINDOW), slept, last)[0] / (CONTEXT * WINDOW)
         flops = map(amount, (one.sleep_flops_per_token, more, one.wake_flops_per_token))
-        sizes = map(size, (one.fast_weight_bytes, one.kv_bytes))
+        sizes = map(size, (one.fast_weight_bytes + one.other_state_bytes, one.kv_bytes))
         lines.append([f"`{name}`", amount(one.parameters), *flops, *sizes])
         advance(1)
     return Table(heads, lines, sides=["---", *["---:"] * 6]).markdown()

@@ -1,0 +1,213 @@
+"""Memory tokens: attention whose windows hand a few vectors on, in the place of fast weights.
+
+Three published forms, with attention blocks alone, under hard eviction of everything but what is named. F is one pass
+of all blocks and the last norm; N passes over one window are this project's, and N = 1 is the published form.
+
+- `rmt`, the Recurrent Memory Transformer (Bulatov, Kuratov, Burtsev 2022, arXiv 2207.06881): F over [M; x; M], with M
+  the m vectors of the window before; the last m outputs are the next M. A further pass reads x again beside the M of
+  the pass before.
+- `auto-compressor` (Chevalier, Wettig, Ajith, Chen 2023, arXiv 2305.14788): F over [M; x; s], with s learned and M the
+  outputs at s of all windows before: it grows with every window. A further pass takes the outputs for s.
+- `gist`, gist tokens (Mu, Li, Goodman 2023, arXiv 2304.08467), one span a window: blocks over [x; s], where later
+  windows see the keys and values of s alone, in every block: it grows too. A further pass goes on from the features of
+  the pass before, as a sleep of the hybrid does; the keys and values of the last pass stay.
+
+Positions are rotary and count along each list. Keys are kept before their rotation, so a kept one has its place in it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from baselines.base import ModelConfig, State, check_passes
+from baselines.hybrid import Hybrid
+from baselines.sleeper import Sleeper
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryState(State):
+    """A state that holds vectors."""
+
+    memory: Tensor | None = None
+    """[B, M, D]"""
+
+    @property
+    def vectors(self) -> Tensor:
+        """The memory, where a model has one."""
+        assert self.memory is not None
+        return self.memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryTokens(ModelConfig):
+    """Settings of a network that remembers by tokens; those of its blocks are the hybrid's."""
+
+    version: ClassVar[int] = 1
+    network: ClassVar[type["MemoryNetwork"]]
+    """What it builds."""
+    kept: ClassVar[str] = "hard"
+    """The eviction of its attention."""
+
+    blocks: int = 4
+    """Attention blocks."""
+    d_model: int = 256
+    """Width D."""
+    heads: int = 4
+    """Heads of every block; must divide `d_model`."""
+    mlp_ratio: float = 4
+    """Hidden width of the MLP over D."""
+    window_embedding: bool = True
+    """Add a learned embedding of the window's index to its tokens."""
+    memory_tokens: int = 0
+    """Vectors m that a window writes; 0: as many numbers as the fast weights of a hybrid of these sizes have, of which
+    every other block is Gated DeltaNet."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot be built."""
+        if self.blocks < 1:
+            raise ValueError(f"blocks = {self.blocks}: at least 1 is needed")
+        if self.memory_tokens < 0:
+            raise ValueError(f"memory_tokens = {self.memory_tokens}: at least 1 is needed, or 0 for as many as match")
+        object.__setattr__(self, "mlp_ratio", self.body.mlp_ratio)  # 2.0 and 2 are one setting and must give one id
+
+    @property
+    def body(self) -> Hybrid:
+        """The hybrid whose blocks, tables and head it has."""
+        return Hybrid(
+            layout=" ".join(["attn"] * self.blocks),
+            d_model=self.d_model,
+            heads=self.heads,
+            mlp_ratio=self.mlp_ratio,
+            window_embedding=self.window_embedding,
+            eviction=self.kept,
+        )
+
+    def count(self, windows: int) -> int:
+        """Vectors that a window writes, where `windows` of them are slept on."""
+        return self.memory_tokens or max(1, self.numbers // self.d_model)
+
+    @property
+    def numbers(self) -> int:
+        """The numbers of the fast weights that are matched: D / heads squared for each head of every other block."""
+        return max(1, self.blocks // 2) * self.d_model * (self.d_model // self.heads)
+
+    def build(self, *, vocab_size: int, window: int, seq_len: int) -> "MemoryNetwork":
+        """The model for sequences of `seq_len` tokens read in windows of `window`."""
+        windows = -(-seq_len // window)
+        network = self.network(self.body, vocab_size=vocab_size, window=window, windows=windows)
+        network.begin(self.count(max(1, windows - 1)))
+        return network
+
+
+class MemoryNetwork(Sleeper):
+    """The blocks, and the learned vectors that stand where a window writes."""
+
+    def begin(self, count: int) -> None:
+        """Draw `count` vectors [count, D], on the scale of the embeddings of tokens."""
+        self.first = nn.Parameter(torch.randn(count, self.config.d_model))
+
+    def features(self, *parts: Tensor) -> Tensor:
+        """One pass of the blocks over parts [B, T, D] in a row: features of all but the first part."""
+        h = torch.cat(parts, dim=1)
+        for block in self.stack:
+            h, _ = block(h, None)
+        return h[:, parts[0].shape[1] :]
+
+
+class RecurrentMemory(MemoryNetwork):
+    """m vectors that every window reads and writes anew: a fixed size."""
+
+    def start(self, batch: int) -> MemoryState:
+        """The learned vectors, before any window."""
+        return MemoryState(memory=self.first.repeat(batch, 1, 1))
+
+    def sleep(self, tokens: Tensor, state: State, passes: int) -> State:
+        """Read the window [B, L] `passes` times, each beside the memory that the pass before wrote."""
+        check_passes(passes)
+        x, memory = self.embed(tokens, state.windows), cast(MemoryState, state).vectors
+        for _ in range(passes):
+            memory = self.norm(self.features(memory, x, memory)[:, x.shape[1] :])
+        return replace(cast(MemoryState, state), memory=memory, windows=state.windows + 1)
+
+    def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Predict over tokens [B, P] after the memory, which stays as it is: logits [B, P, V] and the state."""
+        memory = cast(MemoryState, state).vectors
+        h = self.features(memory, self.embed(tokens, state.windows))
+        return self.logits(h), replace(state, windows=state.windows + 1)
+
+
+class Summaries(RecurrentMemory):
+    """The vectors of every window, one after the other: a size that grows."""
+
+    def start(self, batch: int) -> MemoryState:
+        """No window, no vector."""
+        return MemoryState(memory=self.first.new_zeros(batch, 0, self.config.d_model))
+
+    def sleep(self, tokens: Tensor, state: State, passes: int) -> State:
+        """Read the window [B, L] `passes` times; the last summary is added to those before."""
+        check_passes(passes)
+        x, memory = self.embed(tokens, state.windows), cast(MemoryState, state).vectors
+        summary = self.first.expand(len(tokens), -1, -1)
+        for _ in range(passes):
+            summary = self.norm(self.features(memory, x, summary)[:, x.shape[1] :])
+        memory = torch.cat((memory, summary), dim=1)
+        return replace(cast(MemoryState, state), memory=memory, windows=state.windows + 1)
+
+
+class GistAttention(MemoryNetwork):
+    """The keys and values of every window's gist tokens, in every block: a size that grows."""
+
+    def sleep(self, tokens: Tensor, state: State, passes: int) -> State:
+        """Run the blocks `passes` times over the window [B, L] and its gist tokens, whose keys and values stay."""
+        check_passes(passes)
+        before = self.unpacked(state, len(tokens))
+        h = torch.cat((self.embed(tokens, state.windows), self.first.expand(len(tokens), -1, -1)), dim=1)
+        _, held = self.loop(h, before, passes, output=False)
+        gists = [_last(after, len(self.first)) for after in held]
+        kept = [torch.cat((cast(Tensor, old), new), dim=-2) for old, new in zip(before, gists, strict=True)]
+        return self.packed(list(kept), state.windows + 1)
+
+    def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Predict over tokens [B, P], none of whose keys and values stay: logits [B, P, V] and the state."""
+        return super().wake(tokens, state)[0], replace(state, windows=state.windows + 1)
+
+
+def _last(kept: Tensor | None, count: int) -> Tensor:
+    """Of keys and values [B, 2, H, C, D / H], those of the last `count` tokens."""
+    assert kept is not None
+    return kept[..., kept.shape[-2] - count :, :]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMT(MemoryTokens):
+    """The Recurrent Memory Transformer: m vectors, read and written by every window."""
+
+    name: ClassVar[str] = "rmt"
+    network: ClassVar[type[MemoryNetwork]] = RecurrentMemory
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoCompressor(MemoryTokens):
+    """Summary vectors of each window, which all later windows read as inputs."""
+
+    name: ClassVar[str] = "auto-compressor"
+    network: ClassVar[type[MemoryNetwork]] = Summaries
+
+    def count(self, windows: int) -> int:
+        """Vectors that a window writes: after all `windows` they match the fast weights."""
+        return self.memory_tokens or max(1, super().count(windows) // windows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gist(MemoryTokens):
+    """Gist tokens of each window, whose keys and values all later windows see."""
+
+    name: ClassVar[str] = "gist"
+    network: ClassVar[type[MemoryNetwork]] = GistAttention
+    kept: ClassVar[str] = "none"
+
+    def count(self, windows: int) -> int:
+        """Tokens that a window writes: after all `windows` their keys and values match the fast weights."""
+        return self.memory_tokens or max(1, self.numbers // (2 * self.blocks * self.d_model * windows))
