@@ -18,14 +18,43 @@ TEST_SEED = 0
 """Every cell, whatever its own seed, is tested on the same held-out examples."""
 
 
+KEPT_BYTES = 1 << 25
+"""What the held-out examples of a task may take in memory to be kept for the next test."""
+
+
+class HeldOut:
+    """The first `examples` held-out examples of a task, kept from the first test to the next ones if they are small.
+
+    Attributes:
+        task: The task.
+        examples: How many.
+        split: "validation" or "test".
+    """
+
+    def __init__(self, task: Task, examples: int, split: str = "test") -> None:
+        self.task, self.examples, self.split = task, examples, split
+        self.kept: list[Episode] = []
+
+    def episodes(self) -> Iterator[Episode]:
+        """Batches of at most `TEST_BATCH`, in order."""
+        if self.kept:
+            yield from self.kept
+            return
+        keeps = 4 * 8 * self.examples * self.task.seq_len <= KEPT_BYTES
+        made = []
+        for start in range(0, self.examples, TEST_BATCH):
+            indices = np.arange(start, min(start + TEST_BATCH, self.examples))
+            episode = self.task.episodes(self.split, indices, seed=TEST_SEED)
+            made += [episode] if keeps else []
+            yield episode
+        self.kept = made
+
+
 @torch.no_grad()
-def evaluate(
-    model: Model, task: Task, *, examples: int, passes: int, device: torch.device, precision: str, split: str = "test"
-) -> list[Score]:
-    """Score the first `examples` held-out examples of a split, predicting each answer in a single pass."""
+def evaluate(model: Model, held_out: HeldOut, *, passes: int, device: torch.device, precision: str) -> list[Score]:
+    """Score held-out examples, predicting each answer in a single pass."""
     parts = []
-    for start in range(0, examples, TEST_BATCH):
-        episode = task.episodes(split, np.arange(start, min(start + TEST_BATCH, examples)), seed=TEST_SEED)
+    for episode in held_out.episodes():
         batch = Batch.of(episode, device)
         with evaluating(model), autocast(device, precision):
             logits = predict(model, batch, passes)
@@ -33,7 +62,7 @@ def evaluate(
         right = (logits.argmax(-1) == batch.targets).cpu().numpy()
         parts.append((_predicted(episode, episode.difficulty), _predicted(episode, episode.answer), losses, right))
     difficulty, answer, losses, right = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return list(_scores(difficulty, answer, losses, right, joint=task.joint))
+    return list(_scores(difficulty, answer, losses, right, joint=held_out.task.joint))
 
 
 def _predicted(episode: Episode, values: NDArray[np.int64]) -> NDArray[np.int64]:
