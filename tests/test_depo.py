@@ -388,6 +388,14 @@ def test_ragged_parts() -> None:
     assert packed(values[:0], present[:0], 4, 0).shape == (0, 4)
 
 
+def test_where_names_are_few_not_many_more_are_drawn_than_needed() -> None:
+    few = Depo(nodes=7, codec="bare", letters=12, max_hops=4, questions=4, window_tokens=14)
+    enough = few._cycles._enough_words[7]
+    assert enough < few._cycles._most_words / 4
+    drawn = few.coded.draw(halves(rng.words(np.uint64(7), np.arange(4000), enough)))
+    assert (first_met(drawn, 12).sum(axis=1) >= 7).mean() > 0.999
+
+
 def test_drawing_more_names_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Depo(nodes=20).episodes("train", range(40)).inputs
     one = Depo(nodes=20)

@@ -16,10 +16,12 @@ from baselines.base import Model, ModelConfig, State
 from baselines.fast_weights import GATED_DELTA, gated_delta
 from baselines.gated_deltanet import GatedDeltaNet
 from baselines.sleeper import Sleeper
+from benchmark.cells.suites import suite
 from benchmark.forward import Batch, autocast, predict, split_windows, token_losses
 from benchmark.rows.scores import Score
 from benchmark.run import evaluate as evaluation
-from benchmark.run.evaluate import evaluate
+from benchmark.run.batches import batches, together
+from benchmark.run.evaluate import TEST_BATCH, HeldOut, evaluate
 from tasks.base import IGNORE, Episode, Task, Tokens
 
 CPU = torch.device("cpu")
@@ -236,7 +238,7 @@ class Fixed(Task):
 
 
 def scores(task: Task, model: Model, *, examples: int, passes: int = 1, precision: str = "fp32") -> list[Score]:
-    return evaluate(model, task, examples=examples, passes=passes, device=CPU, precision=precision)
+    return evaluate(model, HeldOut(task, examples), passes=passes, device=CPU, precision=precision)
 
 
 def test_scores_by_hand() -> None:
@@ -322,3 +324,33 @@ def test_scores_in_bf16(registered: ModelConfig, build: Build) -> None:
     for one, other in zip(rough, exact, strict=True):
         assert one.loss == pytest.approx(other.loss, rel=0.05, abs=0.05)
     assert rough != exact
+
+
+@pytest.mark.parametrize("name", ["passes", "hops", "operations"])
+def test_batches_made_together_are_those_made_one_by_one(name: str) -> None:
+    task = suite(name, "tiny").bases[0].task
+    steps = range(5, 5 + 2 * together(task, 8) + 3)
+    made = list(batches(task, 8, steps, seed=3))
+    assert together(task, 8) > 1 and len(made) == len(steps)
+    for step, batch in zip(steps, made, strict=True):
+        alone = Batch.of(task.episodes("train", np.arange(8 * step, 8 * step + 8), seed=3), CPU)
+        assert batch.windows == alone.windows
+        torch.testing.assert_close((batch.inputs, batch.targets), (alone.inputs, alone.targets), rtol=0, atol=0)
+
+
+def test_no_more_batches_are_made_together_than_memory_takes() -> None:
+    assert together(suite("operations", "paper").bases[0].task, 256) == 1
+
+
+def test_held_out_examples_are_made_once_unless_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = suite("passes", "tiny").bases[0].task
+    held_out = HeldOut(task, TEST_BATCH + 5, "validation")
+    first = list(held_out.episodes())
+    assert [len(episode.inputs) for episode in first] == [TEST_BATCH, 5]
+    assert [id(episode) for episode in held_out.episodes()] == [id(episode) for episode in first]
+    monkeypatch.setattr(evaluation, "KEPT_BYTES", 0)
+    large = HeldOut(task, TEST_BATCH + 5, "validation")
+    for again in (large.episodes(), large.episodes()):
+        for one, other in zip(first, again, strict=True):
+            assert one is not other
+            np.testing.assert_array_equal(one.inputs, other.inputs)

@@ -159,12 +159,13 @@ def _scores(model: "Model", cell: "Cell", passes: int, examples: int, split: str
     """
     import torch
 
-    from benchmark.run.evaluate import evaluate
+    from benchmark.run.evaluate import HeldOut, evaluate
 
-    how: dict[str, Any] = {"examples": examples, "passes": passes, "split": split, "precision": cell.training.precision}
+    how: dict[str, Any] = {"passes": passes, "device": torch.device("cpu"), "precision": cell.training.precision}
     tests = [cell.task.at(level) for level in cell.training.test_at] or [cell.task]
     try:
-        scores = [(each, score) for each in tests for score in evaluate(model, each, device=torch.device("cpu"), **how)]
+        held_out = [HeldOut(task, examples, split) for task in tests]
+        scores = [(each.task, score) for each in held_out for score in evaluate(model, each, **how)]
     except (IndexError, RuntimeError) as error:
         raise ValueError(f"the network does not run on this task, {cell.task.name!r}: {error}") from error
     return [

@@ -18,6 +18,7 @@ EXAMPLES = {
     "probe": "bench probe results/runs/quick-cpu --seeds 0",
     "reference": "bench reference --dry",
     "speed": "bench speed --against main --markdown speed.md",
+    "profile": "bench profile passes --sleep-passes 1,4 --rollout-steps 6 --out profile",
     "verify": "bench verify results/runs/passes-cpu --claim two-beats-one",
     "check": "bench check new/rows.parquet --against results/reference/passes-cpu --markdown check.md",
     "check-model": "bench check-model own:build --task recall",

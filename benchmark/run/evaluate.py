@@ -18,22 +18,44 @@ TEST_SEED = 0
 """Every cell, whatever its own seed, is tested on the same held-out examples."""
 
 
+KEPT_BYTES = 1 << 25
+"""What the held-out examples of a task may take in memory to be kept for the next test."""
+
+
+class HeldOut:
+    """The first `examples` held-out examples of a task, kept from the first test to the next ones if they are small.
+
+    Attributes:
+        task: The task.
+        examples: How many.
+        split: "validation" or "test".
+        at_once: How many are tested at once.
+    """
+
+    def __init__(self, task: Task, examples: int, split: str = "test", at_once: int = TEST_BATCH) -> None:
+        self.task, self.examples, self.split, self.at_once = task, examples, split, at_once
+        self.kept: list[Episode] = []
+
+    def episodes(self) -> Iterator[Episode]:
+        """Batches of at most `at_once`, in order."""
+        if self.kept:
+            yield from self.kept
+            return
+        keeps = 4 * 8 * self.examples * self.task.seq_len <= KEPT_BYTES
+        made = []
+        for start in range(0, self.examples, self.at_once):
+            indices = np.arange(start, min(start + self.at_once, self.examples))
+            episode = self.task.episodes(self.split, indices, seed=TEST_SEED)
+            made += [episode] if keeps else []
+            yield episode
+        self.kept = made
+
+
 @torch.no_grad()
-def evaluate(
-    model: Model,
-    task: Task,
-    *,
-    examples: int,
-    passes: int,
-    device: torch.device,
-    precision: str,
-    split: str = "test",
-    at_once: int = TEST_BATCH,
-) -> list[Score]:
-    """Score the first `examples` held-out examples of a split, predicting each answer in a single pass."""
+def evaluate(model: Model, held_out: HeldOut, *, passes: int, device: torch.device, precision: str) -> list[Score]:
+    """Score held-out examples, predicting each answer in a single pass."""
     parts = []
-    for start in range(0, examples, at_once):
-        episode = task.episodes(split, np.arange(start, min(start + at_once, examples)), seed=TEST_SEED)
+    for episode in held_out.episodes():
         batch = Batch.of(episode, device)
         with evaluating(model), autocast(device, precision):
             logits = predict(model, batch, passes)
@@ -41,7 +63,7 @@ def evaluate(
         right = (logits.argmax(-1) == batch.targets).cpu().numpy()
         parts.append((_predicted(episode, episode.difficulty), _predicted(episode, episode.answer), losses, right))
     difficulty, answer, losses, right = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return list(_scores(difficulty, answer, losses, right, joint=task.joint))
+    return list(_scores(difficulty, answer, losses, right, joint=held_out.task.joint))
 
 
 def _predicted(episode: Episode, values: NDArray[np.int64]) -> NDArray[np.int64]:

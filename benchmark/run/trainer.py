@@ -26,7 +26,8 @@ from benchmark.cells.facts import best_shortcut, cell_facts, failure_row
 from benchmark.forward import Batch, autocast, predict, token_losses
 from benchmark.rows import Status, outcomes
 from benchmark.run import checkpoint
-from benchmark.run.evaluate import TEST_BATCH, evaluate
+from benchmark.run.batches import batches
+from benchmark.run.evaluate import TEST_BATCH, HeldOut, evaluate
 from benchmark.run.optimizer import MuonAdamW
 from benchmark.run.recomputation import fit, free_room
 from tasks.base import IGNORE
@@ -86,6 +87,8 @@ class Trainer:
         if cell.hard_steps and not self.memory:
             raise ValueError(f"hard_share = {cell.training.hard_share}: model {cell.model.name!r} has no fast weights")
         self.cost = cost(cell)
+        tests = [cell.task.at(difficulty) for difficulty in cell.training.test_at] or [cell.task]
+        self.tests = [HeldOut(task, cell.training.test_examples, cell.training.test_split) for task in tests]
         self.step = 0
         self.wall_s, self.clock = 0.0, time.perf_counter()
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)  # since the last row
@@ -101,6 +104,8 @@ class Trainer:
         """Train to the end of the budget, or until `stop()`; returns OK, DIVERGED or STOPPED."""
         self.resume()
         self.facts["micro_batches"] = self.micro_batches
+        for held_out in self.tests:
+            held_out.at_once = max(1, TEST_BATCH // self.micro_batches)
         evaluation_steps = set(self.cell.evaluation_steps)
         saved = reported = self.clock = time.perf_counter()
         reported_step = self.step
@@ -173,30 +178,22 @@ class Trainer:
         """The batches of steps `first` to the end."""
         size, task, seed = self.cell.training.batch, self.cell.task, self.cell.seed
 
+        steps = range(first, self.cell.steps)
+        if self.device.type == "cpu":
+            return batches(task, size, steps, seed=seed)
+
         def make(step: int) -> Batch:
             episode = task.episodes("train", np.arange(step * size, (step + 1) * size), seed=seed)
             return Batch.of(episode, self.device)
 
-        steps = range(first, self.cell.steps)
-        # On a CPU a cell has one core: a second thread would only get in its way.
-        return map(make, steps) if self.device.type == "cpu" else made_ahead(make, steps)
+        return made_ahead(make, steps)
 
     def test(self, train_loss: float) -> Iterator[rows.Row]:
         """Rows of the held-out scores at the present step; outcomes that are to be kept go to `new_outcomes`."""
-        training, task = self.cell.training, self.cell.task
-        self.new_outcomes = []
-        tests = [task.at(difficulty) for difficulty in training.test_at] or [task]
-        for passes, tested in itertools.product(training.test_passes or (training.sleep_passes,), tests):
-            scores = evaluate(
-                self.model,
-                tested,
-                examples=training.test_examples,
-                passes=passes,
-                device=self.device,
-                precision=training.precision,
-                split=training.test_split,
-                at_once=max(1, TEST_BATCH // self.micro_batches),
-            )
+        training, self.new_outcomes = self.cell.training, []
+        for passes, held_out in itertools.product(training.test_passes or (training.sleep_passes,), self.tests):
+            tested = held_out.task
+            scores = evaluate(self.model, held_out, passes=passes, device=self.device, precision=training.precision)
             if self.step in outcomes.tests_kept(self.cell.evaluation_steps):
                 self.new_outcomes += outcomes.lines(self.cell.id, self.step, passes, scores)
             for score in scores:

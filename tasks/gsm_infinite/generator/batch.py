@@ -8,7 +8,8 @@ another split owns the content, a needed value is too large or no leaf can be th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,17 +80,18 @@ def draw(
         addresses = rng.words(attempts, indices[pending], together, attempt).reshape(-1)
         drawn = _draw(shape, np.repeat(counts[pending], together), stream, addresses)
         right = drawn.valid & rng.in_split(drawn.content, split)
+        able = np.flatnonzero(right)
+        found = _graphs(shape, drawn, able)
         if accept is not None:
-            right[right] = accept(_graphs(shape, drawn, np.flatnonzero(right)))
+            right[able] = accept(found)
         right = right.reshape(len(pending), together)
         first = np.argmax(right, axis=1)
-        found = _graphs(shape, drawn, np.arange(len(pending)) * together + first)
-        if graphs is None:
-            graphs = found
-        else:
-            for name in _ARRAYS:
-                getattr(graphs, name)[pending] = getattr(found, name)
         done = right.any(axis=1)
+        chosen = np.searchsorted(able, (np.arange(len(pending)) * together + first)[done])
+        if graphs is None:  # rows that are still pending hold anything until they are written
+            graphs = _rows(found, len(indices))
+        for name in _ARRAYS:
+            getattr(graphs, name)[pending[done]] = getattr(found, name)[chosen]
         rejected += int(np.where(done, first, together).sum())
         pending = pending[~done]
         attempt += together
@@ -148,6 +150,13 @@ def _draw(shape: Shape, operations: Ints, stream: np.uint64, addresses: rng.Word
 
 
 _ARRAYS = [field.name for field in fields(Graphs) if field.name not in ("filler_kind", "filler_place")]
+
+
+def _rows(like: Graphs, count: int) -> Graphs:
+    """Graphs with room for `count` problems, otherwise like some; their arrays hold anything."""
+    arrays: dict[str, Any] = {name: getattr(like, name) for name in _ARRAYS}
+    room: dict[str, Any] = {name: np.empty((count, *a.shape[1:]), a.dtype) for name, a in arrays.items()}
+    return replace(like, **room)
 
 
 def _graphs(shape: Shape, drawn: _Draw, chosen: NDArray[np.intp]) -> Graphs:

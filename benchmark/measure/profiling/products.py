@@ -1,0 +1,87 @@
+"""The matrix products of a training step by themselves: the time that no form of the rest can undercut."""
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache
+from statistics import median
+from typing import Any
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmark.forward import predict, token_losses
+from benchmark.run.trainer import Trainer
+
+TURN_S = 0.004
+"""Seconds that a product is repeated for at least, so that the clock can tell."""
+
+ROUNDS = 3
+
+Shape = tuple[int, int, int, int]
+"""Products at once, rows, inner length, columns."""
+
+
+class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the shapes of the matrix products that run in it."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.shapes: Counter[Shape] = Counter()
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, given: Sequence[Any] = (), named: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation as it is."""
+        aten = torch.ops.aten
+        if function in (aten.mm.default, aten.bmm.default):
+            self._count(given[0], given[1])
+        elif function in (aten.addmm.default, aten.baddbmm.default):
+            self._count(given[1], given[2])
+        return function(*given, **(named or {}))
+
+    def _count(self, left: torch.Tensor, right: torch.Tensor) -> None:
+        many = left.shape[0] if left.dim() == 3 else 1
+        self.shapes[many, left.shape[-2], left.shape[-1], right.shape[-1]] += 1
+
+
+def shapes(trainer: Trainer) -> Counter[Shape]:
+    """Shapes of the products of a step, forward and backward, as the torch blocks make them, without the optimizer's.
+
+    Attention is counted as plain products of the whole window.
+    """
+    batch = next(iter(trainer.batches(0)))
+    with sdpa_kernel(SDPBackend.MATH), Products() as products:
+        logits = predict(trainer.model, batch, trainer.cell.training.sleep_passes)
+        token_losses(logits, batch.targets).sum().backward()  # type: ignore[no-untyped-call]
+    trainer.model.zero_grad(set_to_none=True)
+    counted: Counter[Shape] = products.shapes
+    return counted
+
+
+def seconds(counts: "Counter[Shape]") -> float:
+    """Thread seconds of all products, each of the faster of torch's two layouts, alone in the caches; fp32."""
+    return sum(count * _fastest(shape) for shape, count in counts.items())
+
+
+@cache
+def _fastest(shape: Shape) -> float:
+    many, rows, inner, columns = shape
+    batch = (many,) if many > 1 else ()
+    left, right = torch.randn(*batch, rows, inner), torch.randn(*batch, inner, columns)
+    upright = right.mT.contiguous().mT
+    layouts: list[Callable[[], object]] = [lambda: left @ right, lambda: left @ upright]
+    return min(median(_each(call) for _ in range(ROUNDS)) for call in layouts)
+
+
+def _each(call: Callable[[], object]) -> float:
+    """Seconds of one call, of as many as fill a turn."""
+    call()
+    begun = time.thread_time()
+    for number in itertools.count(1):
+        call()
+        if (spent := time.thread_time() - begun) >= TURN_S:
+            return spent / number
+    raise AssertionError("unreachable")
