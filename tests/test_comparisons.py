@@ -285,7 +285,7 @@ def test_rivals_that_failed_are_unfinished_or_have_fewer_seeds_are_said() -> Non
     cells = [c[:-2] if c[0]["variant"] == "wider" else c for c in cells]
     cells = [c for c in cells if c[0]["variant"] != "deeper" or c[0]["seed"] == 0]
     said = texts(drawn("rivals_final", cells))
-    assert "3 cells failed, left out: longer, N = 1, t = 6, seed 0 (diverged);" in said
+    assert "Left out: 3 of 3 seeds diverged at longer, N = 1, t = 6." in said
     assert "1–3 seeds." in said and "3 cells unfinished" in said
     assert {"diverged", "unfinished", "longer", "wider"} <= set(said.splitlines())
 
@@ -394,7 +394,7 @@ def test_a_failed_cell_is_in_no_study_of_its_tests() -> None:
     for study in found:
         assert set(study.scores.filter(pl.col("n") == 2)["seed"]) <= {0, 2}
         if study.name not in ("test passes 2",):
-            assert "1 cell failed, left out: N = 2, t = 6, seed 1 (diverged)." in study.note
+            assert "Left out: 1 of 3 seeds diverged at N = 2, t = 6." in study.note
 
 
 def test_retention_falls_along_the_distances_that_were_tested() -> None:

@@ -51,6 +51,34 @@ def table() -> pl.DataFrame:
     return summary(rows.table(found))
 
 
+def test_seeds_that_failed_are_counted_under_the_table(tmp_path: Path) -> None:
+    def failed(n: int, seed: int, status: str, **more: object) -> rows.Row:
+        first, *_ = cell(n, seed, [0.5], **more)  # type: ignore[arg-type]
+        scores = ("exact_match", "lift", "chance", "step", "tokens_seen", "train_flops", "answer")
+        return first | dict.fromkeys(scores) | {"status": status, "reason": "why"}
+
+    whole = [row for seed in range(3) for row in cell(2, seed, [0.6, 0.7, 0.8, 0.9])]
+    ends = [
+        failed(2, 3, "diverged"),
+        failed(2, 4, "diverged"),
+        failed(2, 5, "timed_out"),
+        failed(4, 0, "out_of_memory"),
+    ]
+    frame = rows.table([*whole, *ends])
+    words = (
+        "Left out: 2 of 6 seeds diverged at N = 2, t = 3; 1 of 6 seeds timed out at N = 2, t = 3; "
+        "1 of 1 seed ran out of memory at N = 4, t = 3."
+    )
+    assert summaries.left_out(frame) == words
+    assert studies(frame)[0].note.endswith(words)
+    assert caption(frame).endswith(words)
+    summaries.write(frame, tmp_path)
+    assert (tmp_path / "summary.md").read_text().endswith(f"\n\n{words}\n")
+    rows.write_table(tmp_path / "rows.parquet", frame.to_dicts())
+    assert bench("table", tmp_path).out.endswith(f"\n\n{words}\n")
+    assert summaries.left_out(rows.table(whole)) == ""
+
+
 def test_a_line_for_every_n_with_finished_cells(table: pl.DataFrame) -> None:
     assert table["N"].to_list() == [1, 2]
     assert table["rollout_steps"].to_list() == [3, 3]

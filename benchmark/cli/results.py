@@ -85,3 +85,5 @@ def table(
         typer.echo(summaries.csv(found), nl=False)
     else:
         typer.echo(summaries.markdown(found))
+        if text := summaries.left_out(frame):
+            typer.echo(f"\n{text}")

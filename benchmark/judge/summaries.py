@@ -8,8 +8,12 @@ import polars as pl
 
 from benchmark import rows
 from benchmark.judge import learning_curve, statistics
+from benchmark.rows import failures
 from benchmark.rows.studies import Study, processors, studies, task_words, words
 from benchmark.rows.text import Table
+
+MOST_FAILURES = 20
+"""Places with failed cells that a table names."""
 
 LIFT = 0.8
 """Threshold of the column of tokens needed: four fifths of the way from chance to perfect."""
@@ -156,7 +160,17 @@ def caption(frame: pl.DataFrame) -> str:
     )
     if len(trained_on := processors(frame)) > 1:
         text += f" Trained on {len(trained_on)} processors, {', '.join(trained_on)}: seeds are paired within one only."
-    return text[0].upper() + text[1:]
+    return f"{text[0].upper()}{text[1:]} {left_out(frame)}".rstrip()
+
+
+def left_out(frame: pl.DataFrame) -> str:
+    """The cells of a summary that failed, in a sentence; empty if none did."""
+    found = [
+        f"{study.name}: {text}" if study.name else text
+        for study in studies(frame, scored=False)
+        for text in study.failures
+    ]
+    return failures.note(found, MOST_FAILURES) if found else ""
 
 
 def write(frame: pl.DataFrame, folder: Path) -> list[Path]:
@@ -169,7 +183,7 @@ def write(frame: pl.DataFrame, folder: Path) -> list[Path]:
     files = {
         "rows.csv": csv(frame),
         "summary.csv": csv(table),
-        "summary.md": markdown(table) + "\n",
+        "summary.md": "\n\n".join(filter(None, [markdown(table), left_out(frame)])) + "\n",
         "summary.tex": in_latex(table, caption(frame)),
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import polars as pl
 
 import tasks
 from benchmark import rows
-from benchmark.rows import Status
+from benchmark.rows import Status, failures
 from benchmark.rows.outcomes import Key, Outcome
 
 IDENTITY = ("variant", "suite", "scale", "task", "task_version", "model", "model_version", "device")
@@ -24,7 +24,7 @@ PLACE = ("suite", "scale", "task", "device")
 """Columns whose values share a comparison only if it tells them apart."""
 
 SYMBOLS = {"rollout_steps": "t", "hops": "k"}
-MOST_NAMED = 4  # failed cells named in a note
+MOST_NAMED = 4  # tasks or models named in a note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,8 @@ class Study:
     """Those of the last step of every finished cell."""
     failed: pl.DataFrame
     """One row per failed cell; its `depth` may be null."""
+    failures: Sequence[str] = ()
+    """Those in words."""
     outcomes: Mapping[Key, Outcome] = field(default_factory=dict, repr=False)
     """Which examples were right in those of its tests whose outcomes were kept and read."""
 
@@ -87,8 +89,8 @@ class Study:
         return 100 * float(found[0]) if len(found) else math.nan
 
 
-def studies(frame: pl.DataFrame) -> list[Study]:
-    """The studies in a table of rows, in a fixed order; those without any score are left out."""
+def studies(frame: pl.DataFrame, *, scored: bool = True) -> list[Study]:
+    """The studies in a table of rows, in a fixed order; those without any score are left out, if `scored`."""
     frame, settings = _prepared(frame), _settings(frame)
     told = _telling(frame, IDENTITY)
     found = []
@@ -99,7 +101,7 @@ def studies(frame: pl.DataFrame) -> list[Study]:
             setting = _named(first, [c for c in (*told, *varying) if c != "variant"])
             name = _named(first, [*told, *varying, "test_passes"])
             study = _study(part, name=name, setting=setting, variant=first["variant"], settings=settings)
-            if study.scores.height:
+            if study.scores.height or not scored:
                 found.append(study)
     return sorted(found, key=lambda study: study.name)
 
@@ -196,10 +198,8 @@ def _study(
     if scores.height:
         seeds = scores.group_by(*by, "n", "depth").agg(pl.col("seed").n_unique())["seed"].to_list()
         note.append(f"{'–'.join(str(s) for s in values([min(seeds), max(seeds)]))} seed{'s' * (max(seeds) > 1)}.")
-    if failed.height:
-        cells = [_failure(row, by) for row in failed.iter_rows(named=True)]
-        more = f" and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""
-        note.append(f"{_cells(len(cells))} failed, left out: {'; '.join(cells[:MOST_NAMED])}{more}.")
+    if in_words := failures.sentences(scores, failed, by):
+        note.append(failures.note(in_words))
     if unfinished := scores["cell_id"].n_unique() - final["cell_id"].n_unique():
         note.append(f"{_cells(unfinished)} unfinished: in curves as far as trained, not in final scores.")
     if len(trained_on := processors(scores)) > 1:
@@ -216,6 +216,7 @@ def _study(
         scores=scores,
         final=final,
         failed=failed,
+        failures=in_words,
     )
 
 
@@ -255,17 +256,6 @@ def _listed(part: pl.DataFrame, column: str) -> str:
     """The values of a column, or how many there are."""
     found = values(part[column])
     return " + ".join(found) if len(found) < MOST_NAMED else f"{len(found)} {column}s"
-
-
-def _failure(row: dict[str, Any], by: Sequence[str]) -> str:
-    """A failed cell in words, beginning with what it has in the columns `by`."""
-    told = [
-        str(row[c]) if isinstance(row[c], str) else f"{words(c)} {row[c]}"
-        for c in by
-        if row[c] is not None and c != "test_passes"
-    ]
-    depth = [] if row["depth"] is None or row["axis"] in by else [label(row["axis"], row["depth"])]
-    return ", ".join([*told, f"N = {row['n']}", *depth, f"seed {row['seed']} ({row['status']})"])
 
 
 def processors(frame: pl.DataFrame) -> list[str]:
