@@ -60,6 +60,8 @@ class Suite:
         checkpointing: str = "auto",
         jobs: int | None = None,
         cell_timeout: float | None = None,
+        address: str | None = None,
+        gpu_share: float | None = None,
         audit: bool = True,
         progress: bool = True,
     ) -> pl.DataFrame:
@@ -70,14 +72,16 @@ class Suite:
 
         Args:
             out: The folder; by default that of the command.
-            executor: "local": a process per cell; "serial": one cell after the other in this process. By default local,
-                but serial for a model that only this process has.
+            executor: "local": a process per cell; "serial": one cell after the other in this process; "ray": on a
+                cluster. By default local, but serial for a model that only this process has.
             device: "cpu" or "cuda".
             backend: "torch", "native" (blocks in C) or "auto".
             checkpointing: Whether activations are computed again to save memory: "auto" (where a GPU would not hold
                 them), "never" or "always". It changes no number.
             jobs: Cells at once; by default as many as there are cores, or GPUs.
             cell_timeout: Seconds after which a cell counts as hanging; by default it depends on its steps.
+            address: Of executor "ray": "HOST:PORT" of a cluster that this machine is in; by default this machine alone.
+            gpu_share: Of executor "ray": the part of a GPU for each cell; by default what its memory needs.
             audit: Refuse a model from outside that reads what it must not.
             progress: Tell on stderr how it goes, in a table that is drawn over on a terminal, in lines elsewhere.
 
@@ -98,6 +102,8 @@ class Suite:
             backend=backend,
             checkpointing=checkpointing,
             cell_timeout=cell_timeout,
+            address=address,
+            gpu_share=gpu_share,
         )
         asked = audited(request.plan(), request.model, ask=audit)
         context = {"suite": request.suite, "scale": request.scale, "audit": asked}

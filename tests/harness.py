@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import torch
+
 from baselines.hybrid import Hybrid
 from benchmark import cli, rows
 from benchmark.cells.cell import Cell, Training
@@ -32,6 +34,22 @@ def small(**settings: Any) -> Cell:
 def comparable(written: list[rows.Row]) -> list[rows.Row]:
     """Rows without what differs between two runs: wall times, and the commit if someone works on the checkout."""
     return [{k: v for k, v in row.items() if k not in (*rows.WALL_COLUMNS, "commit")} for row in written]
+
+
+def same_bits(a: Any, b: Any) -> None:
+    """Assert that checkpoints are equal to the last bit, through dicts and lists of tensors."""
+    if isinstance(a, torch.Tensor):
+        assert a.dtype == b.dtype
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            same_bits(a[key], b[key])
+    elif isinstance(a, list):
+        for one, other in zip(a, b, strict=True):
+            same_bits(one, other)
+    else:
+        assert a == b
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 import torch
 from faulty import Dropping, Hoarding
-from harness import bench, comparable, small, start
+from harness import bench, comparable, same_bits, small, start
 
 from baselines.hybrid import Hybrid
 from benchmark import rows
@@ -54,23 +54,7 @@ def result(folder: Path) -> Result:
 
 def assert_equal(found: Result, expected: Result) -> None:
     assert found[0] == expected[0]
-    same(found[1], expected[1])
-
-
-def same(a: Any, b: Any) -> None:
-    """Equal to the last bit, through dicts and lists of tensors."""
-    if isinstance(a, torch.Tensor):
-        assert a.dtype == b.dtype
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            same(a[key], b[key])
-    elif isinstance(a, list):
-        for one, other in zip(a, b, strict=True):
-            same(one, other)
-    else:
-        assert a == b
+    same_bits(found[1], expected[1])
 
 
 @pytest.fixture(scope="module")

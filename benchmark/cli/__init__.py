@@ -41,8 +41,10 @@ from benchmark.cli.console import (
 )
 from benchmark.cli.examples import example
 from benchmark.cli.options import (
+    Address,
     Axes,
     CellTimeout,
+    GpuShare,
     Hops,
     Model,
     Operations,
@@ -100,9 +102,14 @@ def run(
     jobs: Annotated[int | None, typer.Option(metavar="COUNT", help="Cells at once; default: cores, or GPUs.")] = None,
     executor: Annotated[
         str,
-        typer.Option(metavar="NAME", help="local: a process per cell; serial: one after the other in this process."),
+        typer.Option(
+            metavar="NAME",
+            help="local: a process per cell; serial: one after the other in this process; ray: on a cluster.",
+        ),
     ] = "local",
     cell_timeout: CellTimeout = None,
+    address: Address = None,
+    gpu_share: GpuShare = None,
     backend: Annotated[
         str,
         typer.Option(metavar="NAME", help="torch; native: blocks in C, faster on a CPU; auto: native if it can."),
@@ -131,7 +138,14 @@ def run(
     from benchmark.run import executors
 
     trains = executors.executor(
-        executor, device=device, jobs=jobs, backend=backend, cell_timeout=cell_timeout, checkpointing=checkpointing
+        executor,
+        device=device,
+        jobs=jobs,
+        backend=backend,
+        cell_timeout=cell_timeout,
+        checkpointing=checkpointing,
+        address=address,
+        gpu_share=gpu_share,
     )
     asked = _asked(
         suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings

@@ -44,3 +44,16 @@ CellTimeout = Annotated[
         "its steps should take.",
     ),
 ]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Of --executor ray: the head of a cluster that this machine is in; default: here alone.",
+    ),
+]
+GpuShare = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PART", help="Of --executor ray: the part of a GPU for each cell; default: what its memory needs."
+    ),
+]

@@ -63,13 +63,14 @@ def main() -> None:
     work(job, send, stopping.is_set)
 
 
-def work(job: Job, send: Callable[..., None], stop: Callable[[], bool]) -> None:
+def work(job: Job, send: Callable[..., None], stop: Callable[[], bool], *, in_parts: bool = True) -> None:
     """Train the cell of a job in this process, say how it goes, and write down how it ended.
 
     Args:
         job: What to train, and where.
         send: Is called with every event.
         stop: Whether to save and end; asked after every step.
+        in_parts: Whether to train again with each batch in parts where memory does not suffice.
     """
     with (job.folder / "lock").open("w") as lock:
         if not _acquired(lock):
@@ -78,16 +79,16 @@ def work(job: Job, send: Callable[..., None], stop: Callable[[], bool]) -> None:
             return
         if text := code.begin(job.cell, job.folder):
             send(event="note", text=text)
-        status, reason = _train(job, stop, send)
+        status, reason = _train(job, stop, send, in_parts=in_parts)
         if status.final:
             CellFolder(job.folder).finish(status, reason)
     send(event="end", status=status, reason=reason)
 
 
-def _train(job: Job, stop: Callable[[], bool], send: Callable[..., None]) -> State:
+def _train(job: Job, stop: Callable[[], bool], send: Callable[..., None], *, in_parts: bool) -> State:
     """Train the cell; if it does not fit into memory once more, each batch in parts."""
     ended = _attempt(job, stop, send, micro_batches=1)
-    if ended.status != Status.OUT_OF_MEMORY or job.cell.training.batch == 1:
+    if ended.status != Status.OUT_OF_MEMORY or job.cell.training.batch == 1 or not in_parts:
         return _recorded(job, ended)
     parts = min(MICRO_BATCHES, job.cell.training.batch)
     text = f"out of memory at step {ended.step}: trained again with each batch in {parts} parts"
