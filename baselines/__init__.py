@@ -5,6 +5,7 @@ is loaded by its path. Importing this package imports none of them.
 """
 
 import difflib
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,12 +46,14 @@ def available() -> dict[str, str]:
     return entries
 
 
-def load(name: str) -> "type[ModelConfig]":
+def load(name: str, *, imports: bool = True) -> "type[ModelConfig]":
     """The config class of a model, imported only now, so one broken model cannot break the others.
 
     Args:
         name: A name of `available()`, or "package.module:attribute" (`baselines.addresses`): a `ModelConfig` class, or
             a function `factory(*, vocab_size, window, seq_len)` that returns a `baselines.base.Model`.
+        imports: Whether the module of "package.module:attribute" is imported, which runs its code; without, it must
+            have been before. For names that come from files.
 
     Raises:
         ValueError: unknown name (the message lists the valid ones and the nearest), a module that fails to import, or
@@ -60,6 +63,9 @@ def load(name: str) -> "type[ModelConfig]":
     from baselines.base import ModelConfig
 
     if ":" in name:
+        module = name.partition(":")[0]
+        if not imports and module not in sys.modules:
+            raise ValueError(f"{name!r} is code of the module {module}, imported only if you trust it: --trust")
         return given(name)
     models = available()
     if name not in models:

@@ -177,7 +177,7 @@ def read(source: Source | Sequence[Source]) -> pl.DataFrame:
         return source
     if isinstance(source, Path | str):
         return rows.read_tables([Path(source)])
-    return pl.concat([read(each) for each in source], how="diagonal_relaxed")
+    return rows.together([read(each) for each in source])
 
 
 def draw(source: Source, figure: str = "accuracy_by_passes") -> Figure:

@@ -1,5 +1,6 @@
-"""Where numbers come from: commit, versions and machine."""
+"""Where numbers come from: commit, source, versions and machine."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -11,6 +12,19 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PACKAGES = ("benchmark", "tasks", "baselines")
 """The packages that numbers come from."""
+
+SOURCES = (
+    "tasks",
+    "baselines",
+    "benchmark/forward.py",
+    "benchmark/cells/cell.py",
+    "benchmark/cells/cost.py",
+    "benchmark/cells/facts.py",
+    "benchmark/run/trainer.py",
+    "benchmark/run/evaluate.py",
+    "benchmark/run/optimizer.py",
+)
+"""What computes the numbers of a row: these files and, of these folders, all Python and C. A test holds it complete."""
 
 PACKAGED = Path(__file__).resolve().parent / "paper"
 """Where a wheel has the files of `results/paper`; a checkout lacks this folder."""
@@ -39,6 +53,26 @@ def commit() -> str | None:
     return here + ("-dirty" if changed else "")
 
 
+@lru_cache(maxsize=1)
+def source() -> str:
+    """Twelve hex digits of the hash of `SOURCES`, names and bytes: the same in a checkout and where it is installed.
+
+    Read once a process, when first asked. A module named on the command line is no part of it.
+    """
+    digest = hashlib.sha256()
+    for path in source_files():
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(ROOT).as_posix()} {len(data)}\n".encode() + data)
+    return digest.hexdigest()[:12]
+
+
+def source_files() -> list[Path]:
+    """The files that `SOURCES` names, in a fixed order."""
+    places = [ROOT / name for name in SOURCES]
+    found = [path for place in places for path in (place.rglob("*") if place.is_dir() else [place])]
+    return sorted(path for path in found if path.suffix in (".py", ".c", ".h"))
+
+
 def _git(*arguments: str) -> str:
     command = ["git", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=without_git(), capture_output=True, text=True, check=True)
@@ -60,6 +94,7 @@ def describe() -> dict[str, object]:
             packages[name] = None
     return {
         "commit": commit(),
+        "source": source(),
         "python": platform.python_version(),
         "packages": packages,
         "system": platform.system(),

@@ -4,6 +4,7 @@
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,11 +40,13 @@ def available() -> dict[str, str]:
     return entries
 
 
-def load(name: str) -> "type[Task]":
+def load(name: str, *, imports: bool = True) -> "type[Task]":
     """The class of a task, imported only now, so one broken task cannot break the others.
 
     Args:
         name: A name of `available()`, or "package.module:Class" (`tasks.addresses`).
+        imports: Whether the module of "package.module:Class" is imported, which runs its code; without, it must have
+            been before. For names that come from files.
 
     Raises:
         ValueError: unknown name (the message lists the valid ones and the nearest), a module that cannot be imported,
@@ -54,6 +57,7 @@ def load(name: str) -> "type[Task]":
     if ":" in name:
         from tasks.addresses import given
 
+        check_imported(name, imports)
         return given(name)
     tasks = available()
     if name not in tasks:
@@ -68,3 +72,14 @@ def load(name: str) -> "type[Task]":
     if (own := getattr(task, "name", None)) not in tasks:
         raise ValueError(f"task {name!r}: {tasks[name]} calls itself {own!r}; its name must be {name!r}")
     return task
+
+
+def check_imported(address: str, imports: bool) -> None:
+    """Refuse "package.module:attribute" that only an import would find, unless `imports` says that one is wanted.
+
+    Raises:
+        ValueError: the module was not imported before.
+    """
+    module = address.partition(":")[0]
+    if not imports and module not in sys.modules:
+        raise ValueError(f"{address!r} is code of the module {module}, imported only if you trust it: --trust")

@@ -76,6 +76,9 @@ def write(
             yield pl.DataFrame({name: [row[name] for row in records] for name in SCHEMA}, schema=SCHEMA)
             advance(len(indices))
 
+    path = path.resolve() if path.is_symlink() else path  # a link stays, and what it leads to is written
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is a pipe, a device or a folder; only a plain file is replaced")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     rows = register_io_source(frames, schema=SCHEMA)

@@ -32,8 +32,8 @@ def small(**settings: Any) -> Cell:
 
 
 def comparable(written: list[rows.Row]) -> list[rows.Row]:
-    """Rows without what differs between two runs: wall times, and the commit if someone works on the checkout."""
-    return [{k: v for k, v in row.items() if k not in (*rows.WALL_COLUMNS, "commit")} for row in written]
+    """Rows without what differs between two runs: wall times, and the code if someone works on the checkout."""
+    return [{k: v for k, v in row.items() if k not in (*rows.WALL_COLUMNS, *rows.IDENTITY)} for row in written]
 
 
 def same_bits(a: Any, b: Any) -> None:

@@ -288,7 +288,7 @@ def test_damage_is_set_aside_named_and_trained_again(quick: tuple[Path, Done], t
     done = bench(*command)
     assert (done.code, done.err) == (0, "")
     whole = rows.read_table(quick[0]).filter(pl.col("rollout_steps") == 0)
-    drop = [*rows.WALL_COLUMNS, "commit"]
+    drop = [*rows.WALL_COLUMNS, *rows.IDENTITY]
     assert rows.read_table(tmp_path).drop(drop).equals(whole.drop(drop))
 
 

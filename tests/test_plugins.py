@@ -288,7 +288,7 @@ def test_a_folder_whose_module_is_gone_says_which(home: Path, monkeypatch: pytes
     monkeypatch.chdir(ROOT)
     sys.path.remove(str(home))
     assert bench("status", home / "run").code == 0, "it reads data alone"
-    done = bench("retry", home / "run")
+    done = bench("retry", home / "run", "--trust")
     assert (done.code, done.out) == (2, "")
     assert str(folder / "cell.json") in done.err
     assert f"cannot import {own}" in done.err

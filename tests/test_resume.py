@@ -126,10 +126,10 @@ def killed(*_: Any, **__: Any) -> None:
     raise Killed
 
 
-def torn_append(path: Path, new: list[rows.Row]) -> None:
+def torn_append(path: Path, new: list[rows.Row], **options: Any) -> None:
     """Half of what should be written, then the end."""
     whole = path.read_bytes() if path.exists() else b""
-    APPEND(path, new)
+    APPEND(path, new, **options)
     written = path.read_bytes()
     path.write_bytes(written[: (len(whole) + len(written)) // 2])
     raise Killed
@@ -239,7 +239,7 @@ def idle(folder: Path) -> bool:
 
 
 def table(folder: Path) -> pl.DataFrame:
-    return rows.read_table(folder).drop(*rows.WALL_COLUMNS, "commit")
+    return rows.read_table(folder).drop(*rows.WALL_COLUMNS, *rows.IDENTITY)
 
 
 @pytest.mark.usefixtures("workers_here")  # but for those that are begun to be stopped
@@ -277,7 +277,7 @@ def test_interrupted_and_killed_and_run_again(tmp_path: Path) -> None:
     wait_for(lambda: idle(broken), "end of the worker")
     assert stopped + 4 <= lines(broken) < everything
     assert "interrupted" in states(broken)
-    assert all(checkpoint.verify(path) is None for path in broken.glob("cells/*/checkpoint.pt"))
+    assert all(checkpoint.verify(path)["cell_id"] == path.parent.name for path in broken.glob("cells/*/checkpoint.pt"))
     assert not (broken / "figures").exists()
 
     # The same command to the end.

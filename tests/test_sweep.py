@@ -86,7 +86,8 @@ def test_a_worker_trains_its_cell_and_tells_of_it(tmp_path: Path, monkeypatch: p
     assert counted["event"] == "counted"
     assert counted["train_flops"] == cost(cell).train_flops * cell.steps * 8 < counted["step_flops"] * cell.steps
     assert end == {"event": "end", "status": "ok", "reason": None}
-    assert finished(tmp_path) == {"status": "ok", "reason": None}
+    said, written = finished(tmp_path), rows.read(tmp_path / "rows.jsonl")
+    assert (said["status"], said["reason"], said["rows"][0]) == ("ok", None, len(written))
     assert CellFolder(tmp_path).state == ("ok", None)
     assert {said["event"] for said in progress} == {"progress"}
     assert [row for said in progress for row in said["new_rows"]] == rows.read(tmp_path / "rows.jsonl")
@@ -143,7 +144,7 @@ def test_a_diverging_cell_becomes_a_row(tmp_path: Path, monkeypatch: pytest.Monk
     assert last["reason"] == end["reason"] == f"the training loss became nan by step {last['step']}"
     assert last["step"] in cell.evaluation_steps
     assert "loss" not in last
-    assert finished(tmp_path) == {"status": "diverged", "reason": last["reason"]}
+    assert (finished(tmp_path)["status"], finished(tmp_path)["reason"]) == ("diverged", last["reason"])
 
 
 def test_a_test_loss_that_is_no_number_is_a_divergence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,9 +309,9 @@ def test_a_cell_of_other_code_is_named_and_the_others_go_on(tmp_path: Path) -> N
     with folder.held([other]):
         assert sweep.run([other], folder, Serial())[other.id] == ("ok", None)
     folder.of(other).finished.write_text("")  # a disk that was full
-    with pytest.raises(ValueError, match=r"finished\.json does not say how the cell ended"):
+    with pytest.raises(ValueError, match=r"finished\.json: not JSON"):
         folder.cells()
-    with pytest.raises(rows.DamagedFileError, match=r"finished\.json does not say .*\n  set aside as "):
+    with pytest.raises(rows.DamagedFileError, match=r"finished\.json: not JSON .*\n  set aside as "):
         folder.held([other]).__enter__()
     assert SweepFolder(tmp_path).of(other).state.status == "interrupted"  # its checkpoint is there
 
@@ -359,7 +360,7 @@ def test_an_executor_is_a_file_and_a_line(tmp_path: Path, monkeypatch: pytest.Mo
 
         states = run(cells, tmp_path / name, executor(name, jobs=1), on_event=on_event)
         assert set(states.values()) == {("ok", None)}
-        tables.append(rows.read_table(tmp_path / name).drop(*rows.WALL_COLUMNS, "commit"))
+        tables.append(rows.read_table(tmp_path / name).drop(*rows.WALL_COLUMNS, *rows.IDENTITY))
         orders.append(starts)
     assert tables[0].equals(tables[1]) and tables[0].equals(tables[2])
     assert orders == [[0, 1], [0, 1], [1, 0]]

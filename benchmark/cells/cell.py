@@ -162,15 +162,19 @@ class Cell:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
+    def from_json(cls, data: dict[str, Any], *, imports: bool = True) -> Self:
         """The cell that `as_json` described.
+
+        Args:
+            data: The description.
+            imports: Whether a module that it names is imported, which runs its code.
 
         Raises:
             ValueError: unknown names or settings, or versions of code that is no longer here.
         """
         return cls(
-            task=_part(tasks.load(data["task"]["name"]), data["task"]),
-            model=_part(baselines.load(data["model"]["name"]), data["model"]),
+            task=_part(tasks.load(data["task"]["name"], imports=imports), data["task"]),
+            model=_part(baselines.load(data["model"]["name"], imports=imports), data["model"]),
             training=_part(Training, data["training"]),
             seed=data["seed"],
             variant=data.get("variant"),

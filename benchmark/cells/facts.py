@@ -30,6 +30,7 @@ def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
         "device": device,
         "processor": _processor(device),
         "torch": torch.__version__,
+        "source": environment.source(),
         **settings,
         **context,
     }

@@ -4,7 +4,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -21,6 +21,10 @@ USER_ERROR, FAILED, INTERRUPTED = 2, 1, 130
 """Exit codes: bad input; cells failed or files differ; Ctrl-C (after another signal N: 128 + N)."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Import the modules that the folder's cells name: code of whoever wrote them."),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; may be given several times."),
@@ -60,6 +64,14 @@ def prepare_process() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def warn_of_mixture(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Say on stderr if rows come from several states of the code."""
+    from benchmark.rows.identity import mixture
+
+    if mixed := mixture(rows):
+        typer.echo(f"bench: {mixed}", err=True)
 
 
 def numbers(option: str, text: str) -> list[int]:

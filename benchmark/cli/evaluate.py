@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.console import Json, Settings, numbers, print_json, terminal
+from benchmark.cli.console import Json, Settings, Trust, numbers, print_json, terminal
 
 if TYPE_CHECKING:
     from baselines.base import Model
@@ -41,6 +41,7 @@ def evaluate_(
         Path | None, typer.Option(metavar="FILE", help="Write the weights too, .pt or .safetensors.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the exported file if there is one.")] = False,
+    trust: Trust = False,
     json_: Json = False,
 ) -> None:
     """Test a network without training it, on the held-out examples that every cell is tested on."""
@@ -54,7 +55,7 @@ def evaluate_(
     if (Path(source) / "cell.json").exists():
         if weights is not None:
             raise ValueError(f"{source} is the folder of a cell, whose weights are its own; --weights is for a MODEL")
-        cell, model = _trained(Path(source))
+        cell, model = _trained(Path(source), trusted=trust)
         cell = _on(cell, task, settings or ())
     else:
         cell, model = _built(source, task, settings or (), weights)
@@ -80,8 +81,8 @@ def evaluate_(
         console.print(f"weights: {export}", highlight=False, soft_wrap=True)
 
 
-def _trained(folder: Path) -> "tuple[Cell, Model]":
-    """The cell of a folder and its network as it was trained.
+def _trained(folder: Path, *, trusted: bool) -> "tuple[Cell, Model]":
+    """The cell of a folder and its network as it was trained; a module that it names is imported if it is trusted.
 
     Raises:
         ValueError: no cell of this code, or it has no weights yet.
@@ -89,7 +90,7 @@ def _trained(folder: Path) -> "tuple[Cell, Model]":
     from benchmark.measure.probe.states import network
     from benchmark.run.folder import CellFolder
 
-    place = CellFolder(folder)
+    place = CellFolder(folder, trusted=trusted)
     cell = place.cell
     if not place.checkpoint.exists():
         raise ValueError(f"{folder} has no checkpoint.pt: `bench run` has not trained this cell, or it was removed")

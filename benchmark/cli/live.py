@@ -43,16 +43,26 @@ def train(board: Board, folder: Path, *, executor: Executor, context: rows.Row, 
     with stopping(), place.held(board.cells, context):
         for cell in board.cells:
             board.known(cell, place.of(cell).state.status, place.of(cell).rows)
-        with board:
-            return sweep.run(
-                board.cells,
-                place,
-                executor,
-                context=context,
-                command=command,
-                on_event=board.on_event,
-                on_stop=board.stop,
-            )
+        _say(place.remarks, board)
+        try:
+            with board:
+                return sweep.run(
+                    board.cells,
+                    place,
+                    executor,
+                    context=context,
+                    command=command,
+                    on_event=board.on_event,
+                    on_stop=board.stop,
+                )
+        finally:
+            _say(place.remarks, board)
+
+
+def _say(remarks: Sequence[str], board: Board) -> None:
+    """Print what a folder has to say of damage."""
+    for remark in remarks:
+        board.console.print(remark, style="red", soft_wrap=True, highlight=False)
 
 
 def failures(cells: Sequence[Cell], states: dict[str, State]) -> list[str]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.console import Json, bar, numbers, print_json, terminal
+from benchmark.cli.console import Json, Trust, bar, numbers, print_json, terminal
 
 if TYPE_CHECKING:
     from benchmark.cells.cell import Cell
+    from benchmark.run.folder import SweepFolder
 
 
 def probe_(
@@ -24,6 +25,7 @@ def probe_(
     seeds: Annotated[str | None, typer.Option(metavar="0,1", help="Only these seeds.")] = None,
     sleep_passes: Annotated[str | None, typer.Option(metavar="1,2", help="Only these trained N.")] = None,
     rollout_steps: Annotated[str | None, typer.Option(metavar="6,8", help="Only these depths t (Rule 110).")] = None,
+    trust: Trust = False,
     json_: Json = False,
 ) -> None:
     """Read what was stored, and the answer after each step, off the fast weights after every pass of a sleep."""
@@ -36,10 +38,11 @@ def probe_(
     from benchmark.rows.text import table_of
     from benchmark.run.folder import SweepFolder
 
-    planned = SweepFolder(folder).cells()
+    place = SweepFolder(folder, trusted=trust)
+    planned = place.cells()
     wanted = {"--seeds": seeds, "--sleep-passes": sleep_passes, "--rollout-steps": rollout_steps}
     given = {option: numbers(option, text) for option, text in wanted.items() if text is not None}
-    chosen = _finished(folder, _chosen(planned, cells, given))
+    chosen = _finished(place, _chosen(planned, cells, given))
     out = out or Path("results/runs") / f"probe-{folder.resolve().name}"
     command = shlex.join(["bench", *sys.argv[1:]])
     written = run(chosen, folder, out, planned=planned, examples=examples, tested=tested, command=command)
@@ -135,7 +138,7 @@ def _value(cell: "Cell", name: str) -> int | None:
     return value
 
 
-def _finished(folder: Path, cells: "list[Cell]") -> "list[Cell]":
+def _finished(place: "SweepFolder", cells: "list[Cell]") -> "list[Cell]":
     """Those of the cells that can be probed; the others are named on stderr.
 
     Raises:
@@ -144,14 +147,13 @@ def _finished(folder: Path, cells: "list[Cell]") -> "list[Cell]":
     import tasks
     from benchmark.cells.words import label
     from benchmark.rows import Status
-    from benchmark.run.folder import SweepFolder
     from tasks.base import Task
 
     able = [cell for cell in cells if type(cell.task).memories is not Task.memories]
     if not able:
         names = [name for name in tasks.available() if tasks.load(name).memories is not Task.memories]
         raise ValueError(f"task {cells[0].task.name!r} has nothing to probe; tasks that have: {', '.join(names)}")
-    place, ready = SweepFolder(folder), []
+    ready = []
     for line in place.unreadable():
         typer.echo(f"left out: {line}", err=True)
     for cell in cells:
@@ -168,6 +170,6 @@ def _finished(folder: Path, cells: "list[Cell]") -> "list[Cell]":
         typer.echo(f"left out: {cell.id} ({label(cell)}): {why}", err=True)
     if not ready:
         raise ValueError(
-            f"{folder} has no finished cell with a checkpoint; `bench run SUITE --out {folder}` trains them"
+            f"{place.path} has no finished cell with a checkpoint; `bench run SUITE --out {place.path}` trains them"
         )
     return ready

@@ -2,11 +2,14 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.console import Json, filled, print_json
+from benchmark.cli.console import Json, filled, print_json, warn_of_mixture
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def figures_(
@@ -71,7 +74,8 @@ def table(
     from benchmark import rows
     from benchmark.judge import summaries
 
-    frame = filled(rows.read_table(source), source)
+    frame = filled(_restored(source), source)
+    warn_of_mixture(frame.select("cell_id", *rows.IDENTITY).unique().iter_rows(named=True))
     if out:
         for path in summaries.write(frame, out):
             typer.echo(path)
@@ -87,3 +91,23 @@ def table(
         typer.echo(summaries.markdown(found))
         if text := summaries.left_out(frame):
             typer.echo(f"\n{text}")
+
+
+def _restored(source: Path) -> "pl.DataFrame":
+    """The rows of a source; a damaged table of a sweep is gathered again from its cells' own files, which stderr says.
+
+    Raises:
+        ValueError: as `rows.read_table`; or the folder is in use, or cannot be written.
+    """
+    from benchmark import rows
+
+    try:
+        return rows.read_table(source)
+    except rows.DamagedFileError:
+        if not (source / "cells").is_dir():
+            raise
+    from benchmark.run.folder import SweepFolder
+
+    for line in SweepFolder(source).restore():
+        typer.echo(f"bench: {line}", err=True)
+    return rows.read_table(source)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.console import Json, print_json, terminal
+from benchmark.cli.console import Json, print_json, terminal, warn_of_mixture
 
 if TYPE_CHECKING:
     from benchmark.rows.text import Table
@@ -26,6 +26,7 @@ def status_(
     from benchmark.run.standing import SweepStanding
 
     found = SweepStanding(folder)
+    warn_of_mixture(row for standing in found.cells for row in standing.tests)
     others = varying([standing.cell for standing in found.cells])
     names = {standing.cell_id: label(standing.cell, others) for standing in found.cells}
     if json_:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.console import FAILED, terminal
+from benchmark.cli.console import FAILED, Trust, terminal
 from benchmark.cli.options import CellTimeout
 
 Folder = Annotated[Path, typer.Argument(help="A folder that `bench run` wrote.")]
@@ -26,6 +26,7 @@ def retry(
     backend: Annotated[str, typer.Option(metavar="NAME", help="As that of `bench run`.")] = "torch",
     cell_timeout: CellTimeout = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which cells these are.")] = False,
+    trust: Trust = False,
 ) -> None:
     """Train cells of a folder again by how they ended, and no others.
 
@@ -45,7 +46,7 @@ def retry(
         if name not in allowed:
             raise ValueError(nearest(name, allowed, kind="status"))
     trains = executors.executor(executor, device=device, jobs=jobs, backend=backend, cell_timeout=cell_timeout)
-    place = SweepFolder(folder)
+    place = SweepFolder(folder, trusted=trust)
     every = place.cells()
     cells = [cell for cell in every if place.of(cell).state.status in chosen]
     console = terminal()

@@ -104,7 +104,7 @@ def _environment(folder: Path) -> dict[str, Any]:
 
 def page(sources: Sequence[Source], advance: Callable[[int], None] = lambda _: None) -> str:
     """The page of some sources; `advance` hears of each one that is drawn."""
-    frame = pl.concat([source.frame for source in sources], how="diagonal_relaxed")
+    frame = rows.together([source.frame for source in sources])
     by_key = {key: outcome for source in sources for key, outcome in source.outcomes.items()}
     judgements = claims.judge(frame, by_key)
     curves = interactive.available()

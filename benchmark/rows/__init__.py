@@ -1,31 +1,55 @@
 """Rows: the one joint between running and reading.
 
-A running cell appends rows to a file of JSON lines (`files`); a sweep gathers them into a table (`tables`); `studies`
-are what figures and verdicts see of a table, `outcomes` the answers one by one. The columns are in `schema`.
+A running cell appends rows to a file of JSON lines (`lines`), each with its check (`stamps`); a sweep gathers them into
+a table (`tables`, `parquet`); `studies` are what figures and verdicts see of it, `outcomes` the answers one by one. The
+columns are in `schema`, what the rows of a cell must be in `validity`, what a table must be in `fitting`; `identity`
+tells which code rows come from.
 """
 
-from benchmark.rows.files import DamagedFileError, append, read, rewrite, set_aside, write_atomically
-from benchmark.rows.schema import COLUMNS, LATER, SCHEMA_VERSION, WALL_COLUMNS, Column, Row, Status, dictionary
-from benchmark.rows.tables import read_table, read_tables, table, tables_in, write_frame, write_table
+from benchmark.rows.files import DamagedFileError, OtherCodeError, read_plain, set_aside, write_atomically
+from benchmark.rows.fitting import fitted
+from benchmark.rows.lines import append, read, rewrite, seal
+from benchmark.rows.parquet import read_frame, write_frame
+from benchmark.rows.schema import (
+    COLUMNS,
+    IDENTITY,
+    LATER,
+    SCHEMA_VERSION,
+    WALL_COLUMNS,
+    Column,
+    Row,
+    Status,
+    dictionary,
+)
+from benchmark.rows.stamps import Seal
+from benchmark.rows.tables import read_table, read_tables, table, tables_in, together, write_table
 
 __all__ = [
     "COLUMNS",
+    "IDENTITY",
     "LATER",
     "SCHEMA_VERSION",
     "WALL_COLUMNS",
     "Column",
     "DamagedFileError",
+    "OtherCodeError",
     "Row",
+    "Seal",
     "Status",
     "append",
     "dictionary",
+    "fitted",
     "read",
+    "read_frame",
+    "read_plain",
     "read_table",
     "read_tables",
     "rewrite",
+    "seal",
     "set_aside",
     "table",
     "tables_in",
+    "together",
     "write_atomically",
     "write_frame",
     "write_table",

@@ -1,64 +1,49 @@
-"""Rows in files as a running cell writes them: JSON lines, synced to disk, each cell's in a file of its own."""
+"""Plain files: read if they are plain, written so that they are the old or the new one, set aside when damaged."""
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+import stat
 from pathlib import Path
-
-from benchmark.rows.schema import Row
 
 
 class DamagedFileError(ValueError):
-    """A rows file or checkpoint that is not what was written; it has been set aside, not deleted."""
+    """A file that is not what was written. A sweep sets it aside, never deletes it, and trains its cell again."""
 
 
-def append(path: Path, rows: Iterable[Row]) -> None:
-    """Append rows as JSON lines and wait until they are on disk; an unfinished last line, a torn write, goes first."""
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    with path.open("ab+") as file:
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
+class OtherCodeError(ValueError):
+    """A file that is whole, and that other code wrote, such as a newer version. It stays where it is."""
 
 
-def read(path: Path, keys: Sequence[str] = ("cell_id", "step", "status")) -> list[Row]:
-    """The rows of a JSON-lines file; none if there is no file. An unfinished last line is a torn write: left out.
-
-    Args:
-        path: The file.
-        keys: What every row has.
+def read_plain(path: Path) -> bytes:
+    """The bytes of a file.
 
     Raises:
-        DamagedFileError: any other line that is not a row.
+        DamagedFileError: it is no plain file: reading a pipe would wait for ever.
+        OSError: it is not there, or may not be read.
     """
-    if not path.exists():
-        return []
-    rows: list[Row] = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DamagedFileError(f"{path}, line {number}: not JSON ({error})") from error
-        if not isinstance(row, dict) or not set(keys) <= row.keys():
-            raise DamagedFileError(f"{path}, line {number}: not a row of sleepbench")
-        rows.append(row)
-    return rows
-
-
-def rewrite(path: Path, rows: Sequence[Row]) -> None:
-    """Replace the file's rows in one atomic step."""
-    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise DamagedFileError(f"{path} is {_kind(path)}, no plain file")
+    return path.read_bytes()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write so that whatever happens the file is the old one or the new one, whole."""
+    """Write so that whatever happens the file is the old one or the new one, whole. A link is followed.
+
+    Raises:
+        ValueError: a device, a pipe or a folder has the name.
+        OSError: the file cannot be written; the error names it.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is {_kind(path)}; only a plain file is replaced")
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    partial.unlink(missing_ok=True)  # of a process that was killed, or a link that somebody laid there
+    try:
+        with partial.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     partial.replace(path)
     directory = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its folder is
     try:
@@ -74,3 +59,10 @@ def set_aside(path: Path) -> Path:
         if not target.exists():
             return path.rename(target)
     raise DamagedFileError(f"{path}: a thousand damaged copies lie beside it already")
+
+
+def _kind(path: Path) -> str:
+    """What something is that is no plain file."""
+    mode = path.stat().st_mode
+    kinds = {stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
+    return next((name for test, name in kinds.items() if test(mode)), "a device")

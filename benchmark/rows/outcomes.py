@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import rows
+from benchmark.rows import stamps
 
 if TYPE_CHECKING:
     import polars as pl
@@ -92,19 +93,23 @@ def lines(cell_id: str, step: int, tested_passes: int, scores: Iterable["Score"]
     ]
 
 
-def read_lines(path: Path) -> list[rows.Row]:
+def read_lines(path: Path, cell_id: str | None = None) -> list[rows.Row]:
     """The lines of a cell's file; none if there is no file. An unfinished last line is a torn write: left out.
 
     Raises:
-        DamagedFileError: any other line that is not the outcome of a test.
+        DamagedFileError: any other line that is not what was written, or not the outcome of a test of the cell.
     """
-    found = rows.read(path, keys=(*Key._fields, "examples", "asked", "right"))
-    for number, line in enumerate(found, start=1):
+    found: dict[Key, rows.Row] = {}
+    for number, line, _ in stamps.lines(path):
         try:
+            key = _key(line, cell_id)
+            if key in found:
+                raise ValueError("it stands there already")
             _outcome(line["examples"], _bytes(line["asked"]), _bytes(line["right"]))
         except (ValueError, TypeError) as error:
             raise rows.DamagedFileError(f"{path}, line {number}: not the outcome of a test ({error})") from error
-    return found
+        found[key] = line
+    return list(found.values())
 
 
 def table(found: Sequence[rows.Row]) -> "pl.DataFrame":
@@ -125,16 +130,11 @@ def read_table(path: Path) -> "pl.DataFrame":
     Raises:
         DamagedFileError: not parquet, or not a table of outcomes.
     """
-    import polars as pl
-
     path = path / FILE if path.is_dir() else path
     empty = table([])
     if not path.exists():
         return empty
-    try:
-        frame = pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise rows.DamagedFileError(f"{path} is not a readable parquet file: {error}") from error
+    frame = rows.read_frame(path)
     if frame.schema != empty.schema:
         raise rows.DamagedFileError(f"{path} is not a table of outcomes")
     return frame
@@ -179,14 +179,32 @@ def _put_together(found: Mapping[Key, Outcome]) -> dict[Key, Outcome]:
     }
 
 
+def _key(line: rows.Row, cell_id: str | None) -> Key:
+    """What a line is addressed by.
+
+    Raises:
+        ValueError: it is no line of outcomes, or one of another cell.
+    """
+    if line.keys() != {*Key._fields, "examples", "asked", "right"}:
+        raise ValueError(f"it has {', '.join(line)}")
+    key = Key(*(line[name] for name in Key._fields))
+    numbers = [*key[1:-1], line["examples"], 0 if key.answer is None else key.answer]
+    if not isinstance(key.cell_id, str) or not all(type(number) is int and 0 <= number < 2**63 for number in numbers):
+        raise ValueError("its address is none")
+    if cell_id not in (None, key.cell_id):
+        raise ValueError(f"of another cell, {key.cell_id}")
+    return key
+
+
 def _outcome(examples: int, asked: bytes | None, right: bytes | None) -> Outcome:
     """An outcome from its bytes.
 
     Raises:
         ValueError: they are not of so many examples, or something is right that was not asked.
     """
-    all_asked = np.ones(examples, dtype=np.int64) if asked is None else _unpacked(asked, examples)
-    outcome = Outcome(asked=all_asked, right=_unpacked(right, examples))
+    of_right = _unpacked(right, examples)
+    of_asked = np.ones(examples, dtype=np.int64) if asked is None else _unpacked(asked, examples)
+    outcome = Outcome(asked=of_asked, right=of_right)
     if not outcome.asked.any() or (outcome.right > outcome.asked).any():
         raise ValueError("something is right that was not asked")
     return outcome

@@ -7,7 +7,10 @@ from typing import Any
 
 from benchmark.rows.text import Table
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
+
+STAMPED = 7
+"""The first version whose lines have a check (`benchmark.rows.stamps`)."""
 
 Row = dict[str, Any]
 
@@ -32,6 +35,11 @@ class Status(StrEnum):
     """A worker was asked to end, and saved."""
     INTERRUPTED = "interrupted"
     """There is a checkpoint to go on from."""
+
+    @property
+    def written(self) -> bool:
+        """Whether rows have it."""
+        return self == Status.OK or self.failed
 
     @property
     def final(self) -> bool:
@@ -135,11 +143,31 @@ COLUMNS: dict[str, Column] = {
         about="of a model from outside: passed or skipped (--no-audit); null: a model of this suite, or old rows",
     ),
     "commit": Column(kind="str", about="commit of this code, '-dirty' when changed; null outside a repository"),
+    "source": Column(
+        kind="str",
+        about="hash of the files that compute numbers (`benchmark.environment.SOURCES`), as the worker had them; null "
+        "in older rows",
+    ),
 }
 """Columns of every task and model, in order. The settings of task, model and training follow, one column each."""
 
-LATER = ("variant", "cache_bytes", "shortcut", "shortcut_name", "processor", "audit", "backend", "micro_batches")
+LATER = (
+    *("variant", "cache_bytes", "shortcut", "shortcut_name", "processor", "audit", "backend", "micro_batches"),
+    "source",
+)
 """Columns that versions before this one did not have: null in their rows."""
+
+NAMED = ("schema_version", "cell_id", "status", "task", "task_version", "model", "model_version", "seed")
+"""Columns that every row has a value in."""
+
+COUNTED = ("seq_len", "window", "n_examples")
+"""Whole numbers from 1 in every row with scores."""
+
+TESTED = (*COUNTED, "step", "tokens_seen", "tested_passes", "axis", "difficulty", "exact_match", "chance")
+"""Columns that every row with scores has a value in; of `answer` null is one."""
+
+IDENTITY = ("commit", "source")
+"""Columns that tell which code a row comes from."""
 
 WALL_COLUMNS = ("wall_s",)
 """Columns that differ between two runs of the same cell on the same machine; every other is bit-for-bit equal."""

@@ -229,9 +229,9 @@ def _named(row: dict[str, Any], columns: Iterable[str]) -> str:
 def task_words(task: str, version: int) -> str:
     """A task in words: its name and, of rows that are of an older version than the code, which one and what it was."""
     try:
-        kind = tasks.load(task)
+        kind = tasks.load(task, imports=False)
     except ValueError:
-        return task  # a task of someone else, not installed here
+        return task  # a task of someone else, not installed here, or a module that rows alone name
     if version >= kind.version:
         return task
     was = f"{kind.history[version]}; " if version in kind.history else ""

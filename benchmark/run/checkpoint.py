@@ -7,17 +7,22 @@ from typing import Any
 
 import torch
 
-from benchmark.rows import DamagedFileError, write_atomically
+from benchmark.rows import DamagedFileError, read_plain, stamps, write_atomically
 
-_MAGIC = b"sleepbench checkpoint 1 sha256 "
+_MAGIC = b"sleepbench checkpoint 2 "
+_FIRST = b"sleepbench checkpoint 1 sha256 "
 
 
-def save(path: Path, contents: dict[str, Any]) -> None:
-    """Write tensors and plain values atomically, after a line with their digest."""
+def save(path: Path, contents: dict[str, Any], **facts: Any) -> None:
+    """Write tensors and plain values atomically, after a stamped line of JSON with their digest and some facts.
+
+    `facts` is what is known of the checkpoint without loading it: its cell, and the seals of the files beside it.
+    """
     buffer = io.BytesIO()
     torch.save(contents, buffer)
     data = buffer.getvalue()
-    write_atomically(path, _MAGIC + hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+    head = stamps.stamped({"sha256": hashlib.sha256(data).hexdigest(), **facts})
+    write_atomically(path, _MAGIC + head + b"\n" + data)
 
 
 def check_savable(state: dict[str, Any], whose: str) -> None:
@@ -45,19 +50,38 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     """Read what `save` wrote.
 
     Raises:
-        DamagedFileError: the bytes are not those that were written.
+        DamagedFileError: the bytes are not those that were written, or no code of this suite wrote them.
     """
-    contents: dict[str, Any] = torch.load(io.BytesIO(_verified(path)), map_location=device, weights_only=True)
+    _, data = _verified(path)
+    try:
+        contents = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+    except Exception as error:  # whatever the unpickler and the reader of archives raise
+        raise DamagedFileError(f"{path} is no checkpoint of this suite: {error}") from error
+    if not isinstance(contents, dict) or not {"cell_id", "model"} <= contents.keys():
+        raise DamagedFileError(f"{path} is no checkpoint of this suite")
     return contents
 
 
-def verify(path: Path) -> None:
-    """Raise DamagedFileError unless the file holds the bytes that were written."""
-    _verified(path)
+def verify(path: Path) -> dict[str, Any]:
+    """The facts that were written with a checkpoint; none of one that older code wrote.
+
+    Raises:
+        DamagedFileError: the file does not hold the bytes that were written.
+    """
+    return _verified(path)[0]
 
 
-def _verified(path: Path) -> bytes:
-    head, _, data = path.read_bytes().partition(b"\n")
-    if head != _MAGIC + hashlib.sha256(data).hexdigest().encode():
-        raise DamagedFileError(f"{path}: not a checkpoint, or not whole (its digest does not match)")
-    return data
+def _verified(path: Path) -> tuple[dict[str, Any], bytes]:
+    head, _, data = read_plain(path).partition(b"\n")
+    facts: dict[str, Any] = {}
+    try:
+        if head.startswith(_MAGIC):
+            facts, _ = stamps.unstamped(head.removeprefix(_MAGIC))
+            digest = facts.pop("sha256", None)
+        else:
+            digest = head.removeprefix(_FIRST).decode() if head.startswith(_FIRST) else None
+        if digest != hashlib.sha256(data).hexdigest():
+            raise ValueError("its digest does not match")
+    except ValueError as error:
+        raise DamagedFileError(f"{path}: not a checkpoint, or not whole ({error})") from error
+    return facts, data

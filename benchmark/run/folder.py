@@ -1,161 +1,42 @@
-"""The folder of a sweep and those of its cells: what lies where, who holds it, what is damaged.
+"""The folder of a sweep: its tables, the folders of its cells, who holds it.
 
-The folder: `rows.parquet` (all rows), `outcomes.parquet` (which examples were right), `environment.json`, `cells/<id>/`
-with each cell's `cell.json`, `rows.jsonl`, `outcomes.jsonl`, `checkpoint.pt`, `finished.json` and `log.txt`.
+It holds `rows.parquet` (all rows), `outcomes.parquet` (which examples were right), `environment.json`, and the folder
+`cells/<id>/` of each cell (`benchmark.run.cell_folder`).
 """
 
 import fcntl
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmark import rows
 from benchmark.cells.cell import Cell
-from benchmark.rows import DamagedFileError, Row, Status, outcomes
-from benchmark.run import checkpoint
+from benchmark.rows import DamagedFileError, OtherCodeError, Row, outcomes
+from benchmark.run import damage
+from benchmark.run.cell_folder import CellFolder, State
 
-_SWEEP = ("suite", "scale")
+__all__ = ["CellFolder", "FolderInUseError", "State", "SweepFolder"]
 
 
 class FolderInUseError(ValueError):
     """Another sweep is writing to the folder."""
 
 
-class State(NamedTuple):
-    """How a cell stands, and why."""
-
-    status: Status
-    reason: str | None
-
-
-class CellFolder:
-    """A cell's own folder. What it holds is read once, until `changed` says that there is more."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.plan, self.rows_file, self.outcomes_file = path / "cell.json", path / "rows.jsonl", path / outcomes.LINES
-        self.checkpoint, self.finished = path / "checkpoint.pt", path / "finished.json"
-
-    @cached_property
-    def rows(self) -> list[Row]:
-        """Its rows, in the order they were written.
-
-        Raises:
-            DamagedFileError: they are not what was written.
-        """
-        return rows.read(self.rows_file)
-
-    @cached_property
-    def outcomes(self) -> list[Row]:
-        """Its lines of outcomes.
-
-        Raises:
-            DamagedFileError: they are not what was written.
-        """
-        return outcomes.read_lines(self.outcomes_file)
-
-    def changed(self) -> None:
-        """Forget what was read: a worker has written since."""
-        for name in ("rows", "outcomes"):
-            self.__dict__.pop(name, None)
-
-    @property
-    def cell(self) -> Cell:
-        """The cell, as it was planned.
-
-        Raises:
-            DamagedFileError: the plan is no JSON, or describes no cell of this code: of another version, for example.
-        """
-        try:
-            return Cell.from_json(_json(self.plan))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DamagedFileError(f"{self.plan} describes no cell of this code: {error}") from error
-
-    @property
-    def end(self) -> State | None:
-        """How it ended; None while it has not.
-
-        Raises:
-            DamagedFileError: the file that says so is not what was written.
-        """
-        if not self.finished.exists():
-            return None
-        try:
-            end = _json(self.finished)
-            return State(Status(end["status"]), end["reason"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise DamagedFileError(f"{self.finished} does not say how the cell ended: {error!r}") from error
-
-    @property
-    def state(self) -> State:
-        """OK, a failure, INTERRUPTED or WAITING, and why.
-
-        Raises:
-            DamagedFileError: as `rows` and `end`.
-        """
-        if end := self.end:
-            return end
-        if self.rows and self.rows[-1]["status"] != Status.OK:
-            return State(Status(self.rows[-1]["status"]), self.rows[-1]["reason"])
-        return State(Status.INTERRUPTED if self.checkpoint.exists() else Status.WAITING, None)
-
-    def prepare(self, cell: Cell, context: Row) -> None:
-        """Write down what the cell is, and for which sweep it is planned beside those that there are."""
-        asked = {name: context.get(name) for name in _SWEEP} | {"variant": cell.variant}
-        sweeps = self.sweeps
-        sweeps += [asked] if asked not in sweeps else []
-        self.path.mkdir(parents=True, exist_ok=True)
-        plan = cell.as_json() | {"sweeps": sweeps, "steps": cell.steps, "axis": cell.task.axis}
-        rows.write_atomically(self.plan, json.dumps(plan, indent=1).encode())
-
-    @property
-    def sweeps(self) -> list[Row]:
-        """The sweeps that the cell is planned for: suite, scale and what it is called there."""
-        try:
-            return list(_json(self.plan)["sweeps"])
-        except (OSError, KeyError, TypeError, ValueError):  # an older plan: what its rows say
-            told = [{name: row.get(name) for name in (*_SWEEP, "variant")} for row in self.rows]
-            return [each for number, each in enumerate(told) if each not in told[:number]]
-
-    @property
-    def rows_of_every_sweep(self) -> list[Row]:
-        """Its rows as each sweep that it is planned for would have written them."""
-        return [row | sweep for sweep in self.sweeps for row in self.rows]
-
-    def finish(self, status: Status, reason: str | None) -> None:
-        """Write down that the cell is done, however it ended."""
-        rows.write_atomically(self.finished, json.dumps({"status": status, "reason": reason}).encode())
-
-    def add(self, row: Row) -> None:
-        """Append a row."""
-        rows.append(self.rows_file, [row])
-        self.changed()
-
-    def set_damaged_aside(self) -> list[str]:
-        """Rename what a sweep would build on and cannot, so that the cell starts again; a line for each file."""
-        moved = []
-        for path, read in ((self.rows_file, lambda: self.rows), (self.outcomes_file, lambda: self.outcomes)):
-            if damage := _set_aside(path, read):
-                moved.append(damage)
-                # What is lost from the middle comes back only by training again from the start.
-                for later in (self.checkpoint, self.finished):
-                    if later.exists():
-                        rows.set_aside(later)
-        moved += filter(None, [_set_aside(self.finished, lambda: self.end)])
-        if self.checkpoint.exists() and not self.finished.exists():
-            moved += filter(None, [_set_aside(self.checkpoint, partial(checkpoint.verify, self.checkpoint))])
-        return moved
-
-
 class SweepFolder:
-    """The folder of a sweep, and its cells by id."""
+    """The folder of a sweep, and its cells by id.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        path: The folder.
+        trusted: Whether modules that its cells name are imported: code of whoever wrote them.
+    """
+
+    def __init__(self, path: Path, *, trusted: bool = False) -> None:
+        self.path, self.trusted = path, trusted
+        self.remarks: list[str] = []
+        """What was mended without harm when the folder was taken, and what was left out of the tables, a line each."""
         self._known: dict[str, CellFolder] = {}
 
     def of(self, cell: Cell) -> CellFolder:
@@ -163,11 +44,13 @@ class SweepFolder:
         return self._at(cell.id)
 
     def _at(self, cell_id: str) -> CellFolder:
-        return self._known.setdefault(cell_id, CellFolder(self.path / "cells" / cell_id))
+        path = self.path / "cells" / cell_id
+        return self._known.setdefault(cell_id, CellFolder(path, cell_id, trusted=self.trusted))
 
     def _there(self) -> list[CellFolder]:
-        """The folders of cells that were ever planned, by id."""
-        return [self._at(path.parent.name) for path in sorted(self.path.glob("cells/*/cell.json"))]
+        """The folders of cells that were ever planned or have rows, by id."""
+        names = {path.parent.name for name in ("cell.json", "rows.jsonl") for path in self.path.glob(f"cells/*/{name}")}
+        return [self._at(name) for name in sorted(names)]
 
     def cells(self) -> list[Cell]:
         """The cells that were ever planned here and that this code knows, by difficulty, N and seed.
@@ -189,8 +72,8 @@ class SweepFolder:
         cells, unreadable = [], []
         for folder in self._there():
             try:
-                cell, _ = folder.cell, folder.state
-            except DamagedFileError as error:
+                _, cell = folder.state, folder.cell
+            except (DamagedFileError, OtherCodeError) as error:
                 unreadable.append(str(error))
             else:
                 cells.append(cell)
@@ -209,8 +92,17 @@ class SweepFolder:
         Raises:
             FolderInUseError: another process holds it.
             ValueError: the folder cannot be made or written.
-            DamagedFileError: a checkpoint or rows file is damaged; it has been set aside and the message says where.
+            DamagedFileError: a file of a cell is damaged; it has been set aside and the message says where.
+            OtherCodeError: newer code wrote rows of a cell; they stay where they are.
         """
+        with self._locked():
+            self.set_damaged_aside()
+            for cell in cells:
+                self.of(cell).prepare(cell, context or {})
+            yield
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = (self.path / "lock").open("a+")
@@ -227,47 +119,71 @@ class SweepFolder:
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
-            self.set_damaged_aside()
-            for cell in cells:
-                self.of(cell).prepare(cell, context or {})
             yield
 
     def set_damaged_aside(self) -> None:
         """Check what a sweep would build on; rename what is damaged, so that its cell starts again.
 
+        A damaged table takes no cell with it: it is gathered again at once. Nor does a damaged plan: a cell that is
+        asked for gets a new one.
+
         Raises:
             DamagedFileError: naming every file that was set aside.
+            OtherCodeError: naming the files of newer code; they stay where they are.
         """
-        moved = [line for folder in self._there() for line in folder.set_damaged_aside()]
-        for name, read in (("rows.parquet", rows.read_table), (outcomes.FILE, outcomes.read_table)):
-            path = self.path / name
-            moved += filter(None, [_set_aside(path, partial(read, path))])
+        moved, newer = list[str](), list[str]()
+        for folder in self._there():
+            try:
+                moved += damage.set_aside(folder)
+            except OtherCodeError as error:
+                newer.append(str(error))
+        if newer:
+            raise OtherCodeError("\n".join([*moved, *newer]))
+        tables = self._derived_set_aside()
         if moved:
             again = "The same command again trains the affected cells from their start."
-            raise DamagedFileError("\n".join([*moved, again]))
+            raise DamagedFileError("\n".join([*moved, *tables, again]))
+        if tables:
+            self.gather()
+            self.remarks = [*tables, *self.remarks]
+
+    def _derived_set_aside(self) -> list[str]:
+        """Rename the tables and plans that cannot be read; a line for each."""
+        readers: list[tuple[Path, Callable[[], Any]]] = [(each.plan, each.read_plan) for each in self._there()]
+        for name, read in (("rows.parquet", rows.read_table), (outcomes.FILE, outcomes.read_table)):
+            readers.append((self.path / name, partial(read, self.path / name)))
+        return [line for path, read in readers if (line := damage.derived_set_aside(path, read))]
+
+    def restore(self) -> list[str]:
+        """Set damaged tables aside and gather them again from the files of the cells; what was done, a line each.
+
+        Raises:
+            FolderInUseError: another process holds the folder.
+            ValueError: it cannot be written.
+        """
+        with self._locked():
+            tables = self._derived_set_aside()
+            self.gather()
+        return [*tables, *self.remarks]
 
     def gather(self) -> None:
-        """Collect the rows of every cell into `rows.parquet`, and their outcomes into `outcomes.parquet`."""
-        there = self._there()
-        if collected := [row for folder in there for row in folder.rows_of_every_sweep]:
+        """Collect the rows of every cell into `rows.parquet`, and their outcomes into `outcomes.parquet`.
+
+        A cell whose files cannot be read is left out, and named in `remarks`.
+        """
+        collected, lines = list[Row](), list[Row]()
+        self.remarks = []
+        for folder in self._there():
+            try:
+                written, tested = folder.rows_of_every_sweep, folder.outcomes
+            except (DamagedFileError, OtherCodeError, OSError) as error:
+                self.remarks.append(f"left out of the tables: {error}")
+                continue
+            collected += written
+            # A cell that was killed may not have the rows of its last outcomes yet.
+            steps = {row["step"] for row in written}
+            lines += [line for line in tested if line["step"] in steps]
+        if collected:
             rows.write_table(self.path / "rows.parquet", collected)
-        # A cell that was killed may not have the rows of its last outcomes yet.
-        tested = {(row["cell_id"], row["step"]) for row in collected}
-        lines = [line for folder in there for line in folder.outcomes if (line["cell_id"], line["step"]) in tested]
         if lines:
             rows.write_frame(self.path / outcomes.FILE, outcomes.table(lines))
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _set_aside(path: Path, read: Callable[[], Any]) -> str | None:
-    """Read a file that is there; if it is damaged, rename it and say why and to what."""
-    if not path.exists():
-        return None
-    try:
-        read()
-    except DamagedFileError as error:
-        return f"{error}\n  set aside as {rows.set_aside(path)}"
-    return None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.cells.words import Described
-from benchmark.rows import Row, Status
+from benchmark.rows import Row, Status, stamps
 
 TAIL = 16_384
 """Bytes of a rows file that mostly hold its last test."""
@@ -66,7 +66,7 @@ class SweepStanding:
         """The process that holds the folder."""
         for path in sorted(_cell_folders(folder)):
             try:
-                there = frozenset(os.listdir(path))  # noqa: PTH208
+                there = _names(path)
                 if "cell.json" in there:
                     self.cells.append(_standing(path, there, running=held is not None))
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -139,6 +139,19 @@ def _cell_folders(folder: Path) -> Iterator[str]:
         return
 
 
+def _names(path: str) -> Set[str]:
+    """The files in the folder of a cell.
+
+    Raises:
+        ValueError: one that would be read is no plain file: a pipe would be waited for.
+    """
+    with os.scandir(path) as entries:
+        plain = {entry.name: entry.is_file() for entry in entries}
+    if strange := [name for name in ("cell.json", "rows.jsonl", "finished.json") if plain.get(name) is False]:
+        raise _DamageError(f"{path}/{strange[0]} is no plain file")
+    return plain.keys()
+
+
 def _standing(path: str, there: Set[str], *, running: bool) -> Standing:
     """How the cell of a folder stands, in which there are the files of these names.
 
@@ -178,6 +191,8 @@ def _standing(path: str, there: Set[str], *, running: bool) -> Standing:
 def _state(path: str, there: Set[str], last: Row | None, *, running: bool) -> tuple[Status, str | None, float | None]:
     if "finished.json" in there:
         end = _json(finished := f"{path}/finished.json")
+        if "rows" in end and end["rows"][1] != (last or {}).get(stamps.NAME):
+            raise _DamageError(f"{path}/rows.jsonl does not end with the line that finished.json knows of")
         return Status(end["status"]), end["reason"], os.stat(finished).st_mtime  # noqa: PTH116
     if running and _held(f"{path}/lock") is not None:
         return Status.RUNNING, None, None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from benchmark import environment, rows
 from benchmark.cells.cell import Cell
@@ -64,17 +65,19 @@ def run(
         for c in pending
     ]
 
-    def record(event: Event) -> None:
-        """Write the row that the worker could not write."""
+    def record(event: Event) -> Event:
+        """Write the row that the worker could not write; how the cell ended, if it did before the worker died."""
         facts = cell_facts(event.cell, device=executor.device, context=context)
         said = event.contents
-        folder.of(event.cell).add(failure_row(facts, said["status"], said["reason"], step=said.get("step")))
+        row = failure_row(facts, said["status"], said["reason"], step=said.get("step"))
+        state = folder.of(event.cell).lost(row)
+        return replace(event, contents=state._asdict()) if state.status.final else event
 
     events, at_once = executor.run(jobs), True
     try:
         for event in events:
             if event.contents.get("unrecorded"):
-                record(event)
+                event = record(event)
             on_event(event)
     except KeyboardInterrupt as stop:
         executor.stop_wait_s = getattr(stop, "wait_s", executor.stop_wait_s)

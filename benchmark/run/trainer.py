@@ -72,6 +72,7 @@ class Trainer:
         self.rows_path, self.checkpoint_path = folder / "rows.jsonl", folder / "checkpoint.pt"
         self.outcomes_path = folder / outcomes.LINES
         self.new_outcomes: list[rows.Row] = []  # of the test just made
+        self.seals: dict[str, rows.Seal] = {}  # what the two files should be: nothing of them is lost unnoticed
         torch.manual_seed(cell.seed)
         # Drawn on the CPU whatever the device: the same seed is the same network everywhere.
         self.model: Model = cell.model.build(
@@ -116,8 +117,8 @@ class Trainer:
             if self.step in evaluation_steps:
                 new_rows = self.evaluated()
                 if self.new_outcomes and new_rows[-1]["status"] == Status.OK:
-                    rows.append(self.outcomes_path, self.new_outcomes)
-                rows.append(self.rows_path, new_rows)
+                    self.append(self.outcomes_path, self.new_outcomes)
+                self.append(self.rows_path, new_rows)
                 if (status := Status(new_rows[-1]["status"])) != Status.OK:
                     return status
             now = time.perf_counter()
@@ -222,6 +223,14 @@ class Trainer:
                     }
                 )
 
+    def append(self, path: Path, new: list[rows.Row]) -> None:
+        """Append to a file of this cell.
+
+        Raises:
+            DamagedFileError: somebody else wrote to it meanwhile.
+        """
+        self.seals[path.stem] = rows.append(path, new, after=self.seals.get(path.stem, rows.Seal(0, None)))
+
     def save(self) -> None:
         """Write the checkpoint of the present step."""
         state = {
@@ -237,7 +246,7 @@ class Trainer:
             state["micro_batches"] = self.micro_batches
         if self.device.type == "cuda":
             state["random_cuda"] = torch.cuda.get_rng_state(self.device)
-        checkpoint.save(self.checkpoint_path, state)
+        checkpoint.save(self.checkpoint_path, state, cell_id=self.cell.id, step=self.step, **self.seals)
 
     def resume(self) -> None:
         """Load the checkpoint, if there is one, and drop what was written after it: it will be written again, equal.
@@ -259,13 +268,14 @@ class Trainer:
                 torch.set_rng_state(state["random"].cpu())
             if "random_cuda" in state and self.device.type == "cuda":
                 torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
-        written = rows.read(self.rows_path)
+        written = rows.read(self.rows_path, self.cell.id)
         kept = [row for row in written if row["status"] == Status.OK and row["step"] <= self.step]
         if self.rows_path.exists():
-            rows.rewrite(self.rows_path, kept)
+            self.seals[self.rows_path.stem] = rows.rewrite(self.rows_path, kept)
         if self.outcomes_path.exists():
-            written = outcomes.read_lines(self.outcomes_path)
-            rows.rewrite(self.outcomes_path, [line for line in written if line["step"] <= self.step])
+            written = outcomes.read_lines(self.outcomes_path, self.cell.id)
+            kept = [line for line in written if line["step"] <= self.step]
+            self.seals[self.outcomes_path.stem] = rows.rewrite(self.outcomes_path, kept)
 
 
 def native(model: Model, *, must: bool) -> bool:

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 UNLIKE = (
     *rows.WALL_COLUMNS,
-    *("schema_version", "suite", "scale", "variant", "device", "processor", "torch", "commit"),
+    *("schema_version", "suite", "scale", "variant", "device", "processor", "torch", "commit", "source"),
     *("shortcut", "shortcut_name", "cache_bytes"),
 )
 """Columns in which two runs of the same cell may differ and still be the same, bit for bit."""

@@ -95,7 +95,10 @@ def network(cell: Cell, folder: Path | None = None) -> Model:
         state = checkpoint.load(path, torch.device("cpu"))
         if state["cell_id"] != cell.id:
             raise rows.DamagedFileError(f"{path} belongs to cell {state['cell_id']}, not {cell.id}")
-        model.load_state_dict(state["model"])
+        try:
+            model.load_state_dict(state["model"])
+        except (RuntimeError, TypeError) as error:
+            raise rows.DamagedFileError(f"{path} does not hold the network of cell {cell.id}: {error}") from error
     return model
 
 

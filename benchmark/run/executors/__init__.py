@@ -36,6 +36,7 @@ def executor(
         jobs: See `Executor`.
         backend: See `Executor`.
         cell_timeout: See `Executor.cell_timeout`.
+        checkpointing: See `Executor.checkpointing`.
         options: Those of `OPTIONS`; None is as if left out.
 
     Raises:

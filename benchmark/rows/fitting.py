@@ -1,0 +1,162 @@
+"""Tables of whoever wrote them, fitted to what is read: older schemas, other number types; what cannot be is named."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.rows.files import DamagedFileError, OtherCodeError
+from benchmark.rows.schema import COLUMNS, COUNTED, LATER, NAMED, SCHEMA_VERSION, TESTED, Status
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def column_kinds() -> dict[str, Any]:
+    """The type of every column of `COLUMNS` in a table."""
+    import polars as pl
+
+    kinds = {"str": pl.String, "int": pl.Int64, "float": pl.Float64}
+    return {name: kinds[column.kind] for name, column in COLUMNS.items()}
+
+
+def fitted(frame: "pl.DataFrame", path: Path) -> "pl.DataFrame":
+    """A table of rows as this code writes it.
+
+    Args:
+        frame: What a file holds.
+        path: That file, for the messages.
+
+    Raises:
+        DamagedFileError: not a table of rows: a column is missing, of another type or empty where it must not be; or
+            one beside those of rows is no setting, because it varies within a cell, as the index does that pandas
+            writes.
+        OtherCodeError: of a newer schema, or of a status that is not known here.
+    """
+    try:
+        frame = _typed(frame, column_kinds())
+        frame = _migrated(frame)
+        if missing := [name for name in COLUMNS if name not in frame.columns]:
+            raise ValueError(f"not a table of rows: it lacks {', '.join(missing)}")
+        _check_known(frame)
+        _check_filled(frame)
+        frame = _typed(frame, _counted(frame))
+        _check_settings(frame)
+    except OtherCodeError as error:
+        raise OtherCodeError(f"{path} {error}") from error
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is {error}") from error
+    return frame
+
+
+def _typed(frame: "pl.DataFrame", kinds: dict[str, Any]) -> "pl.DataFrame":
+    """The columns named, in their types.
+
+    Raises:
+        ValueError: naming the first whose values are of another.
+    """
+    import polars as pl
+
+    columns = []
+    for name, kind in kinds.items():
+        if name not in frame.columns or (held := frame.schema[name]) == kind:
+            continue
+        texts = held in (pl.String, pl.Categorical, pl.Enum)
+        if held != pl.Null and (not texts if kind == pl.String else not held.is_numeric()):
+            wanted = "texts" if kind == pl.String else "numbers"
+            raise ValueError(f"not a table of rows: column {name} is of {wanted}, and holds {held}")
+        column = frame[name].cast(kind, strict=False)
+        if held.is_numeric() and not (column.is_null() == (frame[name].is_null() | _nan(frame[name]))).all():
+            raise ValueError(f"not a table of rows: column {name} has a number beyond {kind}")
+        if held.is_float() and kind == pl.Int64 and not ((column - frame[name]) == 0).all():
+            raise ValueError(f"not a table of rows: column {name} is of whole numbers, and holds {held}")
+        columns.append(column)
+    return frame.with_columns(columns)
+
+
+def _nan(column: "pl.Series") -> Any:
+    return column.is_nan().fill_null(False) if column.dtype.is_float() else column.is_null()
+
+
+def _migrated(frame: "pl.DataFrame") -> "pl.DataFrame":
+    """A table of an older schema as it would be written now.
+
+    Version 2 brought `majority` and `question_only`, which are the chance for every task of version 1; then came those
+    of `LATER`.
+    """
+    import polars as pl
+
+    older = range(1, SCHEMA_VERSION)
+    if not {"schema_version", "chance"} <= set(frame.columns) or not set(frame["schema_version"]) & {*older}:
+        return frame
+    version, chance = pl.col("schema_version"), pl.col("chance")
+    floors = [
+        pl.when(version == 1).then(chance).otherwise(pl.col(name) if name in frame.columns else None).alias(name)
+        for name in ("majority", "question_only")
+    ]
+    later = [pl.lit(None, dtype=column_kinds()[name]).alias(name) for name in LATER if name not in frame.columns]
+    newest = pl.when(version.is_in([*older])).then(SCHEMA_VERSION).otherwise(version).cast(pl.Int64)
+    frame = frame.with_columns(*floors, *later, schema_version=newest)
+    return frame.select(*(c for c in COLUMNS if c in frame.columns), *(c for c in frame.columns if c not in COLUMNS))
+
+
+def _check_known(frame: "pl.DataFrame") -> None:
+    """Refuse what newer code wrote.
+
+    Raises:
+        OtherCodeError: its schema, or a status.
+    """
+    if frame.height and (versions := set(frame["schema_version"].drop_nulls())) - {SCHEMA_VERSION}:
+        raise OtherCodeError(f"has schema versions {versions}; this code reads 1 to {SCHEMA_VERSION}")
+    known = [str(status) for status in Status if status.written]
+    if unknown := sorted(set(frame["status"].drop_nulls()) - set(known)):
+        raise OtherCodeError(f"has rows of status {unknown[0]!r}; this code knows {', '.join(known)}")
+
+
+def _check_filled(frame: "pl.DataFrame") -> None:
+    """Refuse a table that lacks values which every row has, or every row with scores.
+
+    Raises:
+        ValueError: naming the columns.
+    """
+    import polars as pl
+
+    scored = frame.filter(pl.col("status") == Status.OK)
+    trained = [name for name in ("sleep_passes",) if name in frame.columns]
+    empty = [name for name in NAMED if frame[name].null_count()]
+    empty += [name for name in (*TESTED, *trained) if (scored[name].is_null() | _nan(scored[name])).any()]
+    if empty:
+        raise ValueError(f"not a table of rows: {', '.join(empty)} without a value in some")
+    if small := [name for name in COUNTED if (scored[name] < 1).any()]:
+        raise ValueError(f"not a table of rows: {', '.join(small)} below 1 in some")
+
+
+def _counted(frame: "pl.DataFrame") -> dict[str, Any]:
+    """Settings that every reader counts with, and their type: N, the budget, and whatever is a difficulty."""
+    import polars as pl
+
+    axes = set(frame["axis"].drop_nulls()) & set(frame.columns) - COLUMNS.keys()
+    return dict.fromkeys(sorted({"sleep_passes", "tokens", *axes} & set(frame.columns)), pl.Int64)
+
+
+def _check_settings(frame: "pl.DataFrame") -> None:
+    """Refuse columns beside those of rows that are no settings.
+
+    Raises:
+        ValueError: naming them.
+    """
+    import polars as pl
+
+    others = [name for name in frame.columns if name not in COLUMNS]
+    for name in others:
+        inner = frame.schema[name]
+        while isinstance(inner, pl.List):
+            inner = inner.inner  # type: ignore[assignment]
+        if not (inner.is_numeric() or inner in (pl.String, pl.Boolean, pl.Null, pl.Categorical, pl.Enum)):
+            raise ValueError(f"not a table of rows: setting {name} holds {frame.schema[name]}")
+    if not others or not frame.height:
+        return
+    counts = frame.group_by("cell_id").agg(pl.col(others).drop_nulls().n_unique()).select(pl.col(others).max())
+    if strange := [name for name, count in zip(others, counts.row(0), strict=True) if count > 1]:
+        raise ValueError(
+            f"not a table of rows: {', '.join(strange)} varies within a cell, so that it is no setting of cells; write "
+            "the table without it (pandas: to_parquet(..., index=False))"
+        )

@@ -1,0 +1,35 @@
+"""Which code rows come from, so that nobody takes the numbers of two programs for those of one."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MOST_NAMED = 4
+
+
+def mixture(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """What to say of rows of several states of the code; None if they are of one.
+
+    A state is the hash of the source or, of older rows, which lack it, the commit.
+
+    Args:
+        rows: Rows with `cell_id` and, where they have it, `source` and `commit`.
+    """
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(_state(row), set()).add(row["cell_id"])
+    if len(found) < 2:
+        return None
+    largest = sorted(found, key=lambda state: (-len(found[state]), state))
+    named = [f"{state} ({len(found[state])} cell{'s' * (len(found[state]) > 1)})" for state in largest[:MOST_NAMED]]
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return (
+        f"these rows come from {len(found)} states of the code: {', '.join(named)}{more}; where it changed what is "
+        "computed, their numbers do not belong together"
+    )
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    """The code of a row in words."""
+    if source := row.get("source"):
+        return f"source {source}"
+    return f"commit {row.get('commit') or 'unknown'}"

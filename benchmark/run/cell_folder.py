@@ -1,0 +1,214 @@
+"""The folder of a cell: what lies where, how the cell stands, who is at it.
+
+It holds `cell.json`, `rows.jsonl`, `outcomes.jsonl`, `checkpoint.pt`, `finished.json` and `log.txt`. What is damaged is
+found and set aside by `benchmark.run.damage`.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmark import rows
+from benchmark.cells.cell import Cell
+from benchmark.rows import DamagedFileError, OtherCodeError, Row, Seal, Status, outcomes, stamps
+from benchmark.run import damage
+
+_SWEEP = ("suite", "scale")
+
+
+class State(NamedTuple):
+    """How a cell stands, and why."""
+
+    status: Status
+    reason: str | None
+
+
+class CellFolder:
+    """A cell's own folder. What it holds is read once, until `changed` says that there is more.
+
+    Args:
+        path: The folder.
+        cell_id: The cell that it is of; None takes what is there.
+        trusted: Whether modules that the folder names are imported.
+    """
+
+    def __init__(self, path: Path, cell_id: str | None = None, *, trusted: bool = False) -> None:
+        self.path, self.cell_id, self.trusted = path, cell_id, trusted
+        self.plan, self.rows_file, self.outcomes_file = path / "cell.json", path / "rows.jsonl", path / outcomes.LINES
+        self.checkpoint, self.finished = path / "checkpoint.pt", path / "finished.json"
+
+    @property
+    def logs(self) -> tuple[Path, Path]:
+        """The files that are written line by line."""
+        return self.rows_file, self.outcomes_file
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Its rows, in the order they were written.
+
+        Raises:
+            DamagedFileError: they are not what was written.
+            OtherCodeError: newer code wrote them.
+        """
+        return rows.read(self.rows_file, self.cell_id)
+
+    @cached_property
+    def outcomes(self) -> list[Row]:
+        """Its lines of outcomes.
+
+        Raises:
+            DamagedFileError: they are not what was written.
+        """
+        return outcomes.read_lines(self.outcomes_file, self.cell_id)
+
+    def changed(self) -> None:
+        """Forget what was read: a worker has written since."""
+        for name in ("rows", "outcomes"):
+            self.__dict__.pop(name, None)
+
+    @contextmanager
+    def locked(self) -> Iterator[bool]:
+        """Keep workers away from the cell; whether that was possible, or one is at it."""
+        with (self.path / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def read_plan(self) -> dict[str, Any]:
+        """What was written down of the cell before it was trained, as plain data.
+
+        Raises:
+            DamagedFileError: it is not what was written.
+        """
+        plan = stamps.load(self.plan)
+        if lacking := [name for name in ("task", "model", "training", "seed") if name not in plan]:
+            raise DamagedFileError(f"{self.plan}: no plan of a cell, for it lacks {', '.join(lacking)}")
+        return plan
+
+    @property
+    def cell(self) -> Cell:
+        """The cell, as it was planned.
+
+        Raises:
+            DamagedFileError: the plan is no JSON, or describes no cell of this code: of another version, for example,
+                or of a module that is not imported because nobody said that the folder is trusted.
+        """
+        try:
+            cell = Cell.from_json(self.read_plan(), imports=self.trusted)
+            if self.cell_id not in (None, cell.id):
+                raise ValueError(f"it is of cell {cell.id}")
+        except Exception as error:  # whatever settings of other code make a constructor raise
+            raise DamagedFileError(f"{self.plan} describes no cell of this code: {error}") from error
+        return cell
+
+    @property
+    def end(self) -> State | None:
+        """How it ended; None while it has not.
+
+        Raises:
+            DamagedFileError: the file that says so is not what was written.
+        """
+        return State(*said[:2]) if (said := self._end()) else None
+
+    def _end(self) -> tuple[Status, str | None, dict[str, Seal]] | None:
+        """How it ended, and the seals of its `logs`, by name; older code wrote none."""
+        if not self.finished.exists():
+            return None
+        end = stamps.load(self.finished)
+        try:
+            status, reason = Status(end["status"]), end["reason"]
+            seals = {path.stem: Seal.of(end[path.stem]) for path in self.logs if path.stem in end}
+            if not (status.final and (reason is None or isinstance(reason, str))):
+                raise ValueError(f"status {status}, reason {reason!r}")
+        except (KeyError, ValueError) as error:
+            raise DamagedFileError(f"{self.finished} does not say how the cell ended: {error!r}") from error
+        return status, reason, seals
+
+    def check_ended(self, path: Path) -> None:
+        """Refuse one of the `logs` that is not what a finished cell has.
+
+        Raises:
+            DamagedFileError: lines are missing, or there are more.
+        """
+        if not (end := self._end()):
+            return
+        status, _, seals = end
+        if path.stem in seals:
+            damage.check_seal(path, seals[path.stem], self.finished, exact=True)
+        elif path == self.rows_file:  # of older code
+            last = self.rows[-1] if self.rows else Row(status=None)
+            if last["status"] != status or (status == Status.OK and last["tokens_seen"] < last.get("tokens", 0)):
+                raise DamagedFileError(f"{path} does not have the last rows of a cell that ended {status}")
+
+    @property
+    def state(self) -> State:
+        """OK, a failure, INTERRUPTED or WAITING, and why.
+
+        Raises:
+            DamagedFileError: as `rows` and `end`, or lines are missing of what was written.
+        """
+        end, written = self.end, self.rows
+        if end:
+            for path in self.logs:
+                self.check_ended(path)
+            return end
+        if written and written[-1]["status"] != Status.OK:
+            return State(Status(written[-1]["status"]), written[-1]["reason"])
+        return State(Status.INTERRUPTED if self.checkpoint.exists() else Status.WAITING, None)
+
+    def prepare(self, cell: Cell, context: Row) -> None:
+        """Write down what the cell is, and for which sweep it is planned beside those that there are."""
+        asked = {name: context.get(name) for name in _SWEEP} | {"variant": cell.variant}
+        sweeps = self.sweeps
+        sweeps += [asked] if asked not in sweeps else []
+        self.path.mkdir(parents=True, exist_ok=True)
+        plan = cell.as_json() | {"sweeps": sweeps, "steps": cell.steps, "axis": cell.task.axis}
+        rows.write_atomically(self.plan, stamps.stamped(plan, indent=1))
+
+    @property
+    def sweeps(self) -> list[Row]:
+        """The sweeps that the cell is planned for: suite, scale and what it is called there."""
+        names = (*_SWEEP, "variant")
+        try:
+            told = [{name: sweep[name] for name in names} for sweep in self.read_plan()["sweeps"]]
+            if all(value is None or isinstance(value, str) for sweep in told for value in sweep.values()):
+                return told
+        except (OSError, KeyError, TypeError, ValueError):
+            pass  # an older plan, or a damaged one
+        told = [{name: row.get(name) for name in names} for row in self.rows]
+        return [each for number, each in enumerate(told) if each not in told[:number]]
+
+    @property
+    def rows_of_every_sweep(self) -> list[Row]:
+        """Its rows as each sweep that it is planned for would have written them."""
+        return [row | sweep for sweep in self.sweeps for row in self.rows]
+
+    def finish(self, status: Status, reason: str | None) -> None:
+        """Write down that the cell is done, however it ended, and what its files then are."""
+        end = {"status": status, "reason": reason} | {path.stem: rows.seal(path) for path in self.logs}
+        rows.write_atomically(self.finished, stamps.stamped(end))
+
+    def add(self, row: Row) -> None:
+        """Append a row."""
+        rows.append(self.rows_file, [row])
+        self.changed()
+
+    def lost(self, failure: Row) -> State:
+        """Append the row of a worker that died, unless the cell ended after all or another is at it; how it stands.
+
+        Nothing is added to damaged rows: the next run names them and sets them aside.
+        """
+        with self.locked() as mine:
+            self.changed()
+            try:
+                if mine and not self.state.status.final:
+                    self.add(failure)
+                return self.state
+            except (DamagedFileError, OtherCodeError):
+                return State(Status(failure["status"]), failure["reason"])
