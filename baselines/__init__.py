@@ -23,6 +23,7 @@ MODELS: dict[str, str] = {
     "rmt": "baselines.memory_tokens:RMT",
     "auto-compressor": "baselines.memory_tokens:AutoCompressor",
     "gist": "baselines.memory_tokens:Gist",
+    "equilibrium": "baselines.equilibrium:Equilibrium",
 }
 
 ENTRY_POINTS = "sleepbench.models"
