@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -42,6 +42,11 @@ class Batch:
         return cls(
             inputs=inputs.to(device, non_blocking=True), targets=wanted.to(device, non_blocking=True), windows=windows
         )
+
+    def split(self, size: int) -> list[Self]:
+        """Batches of `size` examples each, in order."""
+        parts = zip(torch.split(self.inputs, size), torch.split(self.targets, size), strict=True)
+        return [replace(self, inputs=inputs, targets=targets) for inputs, targets in parts]
 
 
 def split_windows(episode: Episode) -> Windows:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -30,10 +31,17 @@ from benchmark.run.evaluate import evaluate
 from benchmark.run.optimizer import MuonAdamW
 from tasks.base import IGNORE
 
+Wanted = TypeVar("Wanted")
+Made = TypeVar("Made")
+
 CHECKPOINT_EVERY_S = 20.0
 """Most training time that a kill can cost, in seconds."""
 
 REPORT_EVERY_S = 0.5
+
+TOKENS_AT_ONCE = 2**16
+"""Tokens of training batches that are made in one call, if one batch has no more: much of a call's time is the same
+for any number of examples."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,9 +81,7 @@ class Trainer:
         ).to(self.device)
         self.backend = "native" if backend != "torch" and native(self.model, must=backend == "native") else "torch"
         checkpoint.check_savable(self.model.state_dict(), f"model {cell.model.name!r}")
-        # In C all of AdamW's parameters have taken the same number of steps, which two stages do not give them.
-        in_c = self.backend == "native" and not cell.hard_steps
-        self.optimizer = MuonAdamW(self.model, cell.training, native=in_c)
+        self.optimizer = MuonAdamW(self.model, cell.training, native=self.backend == "native")
         self.trained = [p for p in self.model.parameters() if p.requires_grad]  # a model may come with frozen ones
         self.memory = {id(p) for p in self.model.memory() if p.requires_grad}
         if cell.hard_steps and not self.memory:
@@ -157,13 +163,15 @@ class Trainer:
         """The batches of steps `first` to the end."""
         size, task, seed = self.cell.training.batch, self.cell.task, self.cell.seed
 
-        def make(step: int) -> Batch:
-            episode = task.episodes("train", np.arange(step * size, (step + 1) * size), seed=seed)
-            return Batch.of(episode, self.device)
+        def make(steps: range) -> list[Batch]:
+            examples = np.arange(steps.start * size, steps.stop * size)
+            return Batch.of(task.episodes("train", examples, seed=seed), self.device).split(size)
 
-        steps = range(first, self.cell.steps)
+        steps, several = range(first, self.cell.steps), max(1, TOKENS_AT_ONCE // self.tokens_per_step)
+        parts = [steps[i : i + several] for i in range(0, len(steps), several)]
         # On a CPU a cell has one core: a second thread would only get in its way.
-        return map(make, steps) if self.device.type == "cpu" else made_ahead(make, steps)
+        made = map(make, parts) if self.device.type == "cpu" else made_ahead(make, parts)
+        return itertools.chain.from_iterable(made)
 
     def test(self, train_loss: float) -> Iterator[rows.Row]:
         """Rows of the held-out scores at the present step; outcomes that are to be kept go to `new_outcomes`."""
@@ -266,12 +274,12 @@ def native(model: Model, *, must: bool) -> bool:
     return True
 
 
-def made_ahead(make: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
-    """The batches of `steps`, the next one made by a background thread while the last one is trained on."""
+def made_ahead(make: Callable[[Wanted], Made], wanted: Sequence[Wanted]) -> Iterator[Made]:
+    """What `make` makes of each, the next one by a background thread while the last one is trained on."""
     with ThreadPoolExecutor(max_workers=1) as background:
-        waiting: deque[Future[Batch]] = deque()
-        for step in steps:
-            waiting.append(background.submit(make, step))
+        waiting: deque[Future[Made]] = deque()
+        for item in wanted:
+            waiting.append(background.submit(make, item))
             if len(waiting) > 1:
                 yield waiting.popleft().result()
         while waiting:
