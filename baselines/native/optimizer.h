@@ -29,7 +29,8 @@ static void newton_schulz(long r, long c, float *x, float eps,
 }
 
 float optimizer_step(int n, float **p, float **g, float **m, float **v, const long *rows, const long *cols,
-                     const int *kind, float clip, double muon_lr, double adam_lr, double wd, int step, float *s) {
+                     const int *kind, float clip, double muon_lr, double adam_lr, double wd, const int *steps,
+                     float *s) {
   double total = 0;
   for (int i = 0; i < n; i++) {
     long N = rows[i] * cols[i], j = 0;
@@ -44,7 +45,6 @@ float optimizer_step(int n, float **p, float **g, float **m, float **v, const lo
   }
   float norm = sqrt(total), co = clip / (norm + 1e-6f);
   co = co < 1 ? co : 1;
-  double b1 = 0.9, b2 = 0.999, c1 = 1 - pow(b1, step), c2 = sqrt(1 - pow(b2, step));
   for (int i = 0; i < n; i++) {
     long R = rows[i], C = cols[i], N = R * C;
     float *P = p[i], *G = g[i], *M = m[i], *V = v[i];
@@ -66,7 +66,7 @@ float optimizer_step(int n, float **p, float **g, float **m, float **v, const lo
       for (long y = 0; y < R; y++)
         for (long z = 0; z < C; z++) P[y * C + z] = P[y * C + z] * keep - lr * x[tr ? z * b + y : y * b + z];
     } else {
-      float keep = 1 - adam_lr * wd, sz = adam_lr / c1, ic = c2;
+      float keep = 1 - adam_lr * wd, sz = adam_lr / (1 - pow(0.9, steps[i])), ic = sqrt(1 - pow(0.999, steps[i]));
       for (long j = 0; j < N; j++) {
         float gr = G[j] * co;
         M[j] += 0.1f * (gr - M[j]);

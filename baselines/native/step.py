@@ -28,7 +28,7 @@ def prepare(muon: torch.optim.Optimizer | None, adam: torch.optim.Optimizer | No
         live = [(parameter, kind) for parameter, kind in chosen if parameter.grad is not None]
         first: list[Tensor] = []
         second: list[Tensor | None] = []
-        count = 1
+        counts: list[int] = []
         for parameter, kind in live:
             state = kind.state[parameter]
             if kind is muon:
@@ -36,12 +36,13 @@ def prepare(muon: torch.optim.Optimizer | None, adam: torch.optim.Optimizer | No
                     state["momentum_buffer"] = torch.zeros_like(parameter)
                 first.append(state["momentum_buffer"])
                 second.append(None)
+                counts.append(0)
             else:
                 if not state:
                     state["step"] = torch.zeros(())
                     state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
                 state["step"] += 1
-                count = int(state["step"])
+                counts.append(int(state["step"]))
                 first.append(state["exp_avg"])
                 second.append(state["exp_avg_sq"])
         if not live:
@@ -64,7 +65,7 @@ def prepare(muon: torch.optim.Optimizer | None, adam: torch.optim.Optimizer | No
             groups[0]["lr"],
             groups[1]["lr"],
             decay,
-            count,
+            (ctypes.c_int * len(live))(*counts),
             room.data_ptr(),
         )
         for parameter, _ in live:
@@ -94,6 +95,6 @@ def _function() -> Callable[..., float]:
     """The kernel's function, declared."""
     function = library().optimizer_step
     number, pointer = ctypes.c_double, ctypes.c_void_p
-    function.argtypes = [ctypes.c_int, *[pointer] * 7, ctypes.c_float, number, number, number, ctypes.c_int, pointer]
+    function.argtypes = [ctypes.c_int, *[pointer] * 7, ctypes.c_float, number, number, number, pointer, pointer]
     function.restype = ctypes.c_float
     return function

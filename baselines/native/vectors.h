@@ -6,6 +6,8 @@
 typedef float half __attribute__((vector_size(32)));
 typedef float half_at __attribute__((vector_size(32), aligned(4), may_alias));
 typedef float quarter __attribute__((vector_size(16)));
+typedef int32_t ihalf __attribute__((vector_size(32)));
+typedef int32_t iquarter __attribute__((vector_size(16)));
 #ifdef __AVX512F__
 #define VL 16
 #else
@@ -33,16 +35,17 @@ INLINE float sum_of(vec x) {
   quarter b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
   return (b[0] + b[2]) + (b[1] + b[3]);
 }
+#define LARGER(a, b, of, ints) ((of)(((ints)(a) & ((a) > (b))) | ((ints)(b) & ~((a) > (b)))))
 INLINE float max_of(vec x) {
 #if VL == 16
-  half a = LOW(x), b = HIGH(x);
-  for (int i = 0; i < 8; i++) a[i] = a[i] > b[i] ? a[i] : b[i];
+  half a = LOW(x), b = HIGH(x), c = LARGER(a, b, half, ihalf);
 #else
-  half a = x;
+  half c = x;
 #endif
-  float m = a[0];
-  for (int i = 1; i < 8; i++) m = a[i] > m ? a[i] : m;
-  return m;
+  quarter d = __builtin_shufflevector(c, c, 0, 1, 2, 3), e = __builtin_shufflevector(c, c, 4, 5, 6, 7);
+  d = LARGER(d, e, quarter, iquarter);
+  float f = d[0] > d[1] ? d[0] : d[1], g = d[2] > d[3] ? d[2] : d[3];
+  return f > g ? f : g;
 }
 #if VL == 16
 static const ivec LANES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};

@@ -80,9 +80,7 @@ class Trainer:
         ).to(self.device)
         self.backend = "native" if backend != "torch" and native(self.model, must=backend == "native") else "torch"
         checkpoint.check_savable(self.model.state_dict(), f"model {cell.model.name!r}")
-        # In C all of AdamW's parameters have taken the same number of steps, which two stages do not give them.
-        in_c = self.backend == "native" and not cell.hard_steps
-        self.optimizer = MuonAdamW(self.model, cell.training, native=in_c)
+        self.optimizer = MuonAdamW(self.model, cell.training, native=self.backend == "native")
         self.trained = [p for p in self.model.parameters() if p.requires_grad]  # a model may come with frozen ones
         self.memory = {id(p) for p in self.model.memory() if p.requires_grad}
         if cell.hard_steps and not self.memory:

@@ -1,7 +1,8 @@
 """A training step in C against the same in torch: ratios of the thread's own time, steps in turn, data included.
 
 Run by `make perf`, never by the suite. Nothing here asserts a time. Alone, `python tests/perf/test_backends.py`
-prints a line per cell, as benchmark/PERFORMANCE.md has them.
+prints a line per cell, as benchmark/PERFORMANCE.md has them; with words behind, only of cells that have one in their
+name.
 """
 
 import statistics
@@ -9,22 +10,40 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmark.cells.cell import Cell
 from benchmark.cells.suites import suite
 from benchmark.run.trainer import Trainer
 
-CELLS = [("passes", 1), ("passes", 2), ("passes", 4), ("hops", 1), ("hops", 4), ("operations", 1), ("operations", 4)]
+CELLS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{f"passes, N = {n}": ("passes", {"rollout_steps": 6, "sleep_passes": n}) for n in (1, 2, 4)},
+    **{f"{name}, N = {n}": (name, {"sleep_passes": n}) for name in ("hops", "operations") for n in (1, 4)},
+    **{f"sliding, N = {n}": ("sliding", {"eviction": "sliding", "sleep_passes": n}) for n in (1, 2)},
+    "sliding in two stages, N = 2": ("sliding", {"eviction": "sliding", "hard_share": 0.33, "sleep_passes": 2}),
+    "passes, full-cache, N = 1": ("passes", {"layout": "attn attn", "eviction": "none", "rollout_steps": 6}),
+    **{
+        f"rules, {word}, N = {n}": ("rules", {"layout": f"attn {word}", "sleep_passes": n})
+        for word in ("delta", "gated", "linear")
+        for n in (1, 2)
+    },
+}
+"""Suite at scale cpu, and settings of its cells."""
+
 WARM_UP = 2
 
 
-def times(name: str, passes: int, steps: int) -> list[tuple[float, float]]:
-    """Seconds of each step, in torch and in C, of a cell at scale cpu and one N; each begins every other round."""
-    base = suite(name, "cpu").bases[0]
-    cell = base.with_settings({"sleep_passes": passes} | ({"rollout_steps": 6} if name == "passes" else {}))
+def cell_of(name: str) -> Cell:
+    suite_name, settings = CELLS[name]
+    return suite(suite_name, "cpu").bases[0].with_settings(settings)
+
+
+def times(cell: Cell, steps: int) -> list[tuple[float, float]]:
+    """Seconds of each step, in torch and in C, of a cell; each begins every other round."""
     trainers = [Trainer(cell, Path(tempfile.mkdtemp()), backend=backend) for backend in ("torch", "native")]
     batches = [trainer.batches(0) for trainer in trainers]
     found = []
@@ -39,31 +58,29 @@ def times(name: str, passes: int, steps: int) -> list[tuple[float, float]]:
     return found[WARM_UP:]
 
 
-def summary(found: list[tuple[float, float]], tokens: int) -> dict[str, float]:
+def summary(cell: Cell, steps: int) -> dict[str, float]:
     """Median and quartiles of the ratio, and what each does in a second."""
-    ratios = [in_torch / in_c for in_torch, in_c in found]
-    low, middle, high = statistics.quantiles(ratios, n=4)
+    found = times(cell, steps)
+    low, middle, high = statistics.quantiles([in_torch / in_c for in_torch, in_c in found], n=4)
+    tokens = cell.training.batch * cell.task.seq_len
     rates = [tokens / statistics.median(each) for each in zip(*found, strict=True)]
     return {"ratio": middle, "q25": low, "q75": high, "torch_tokens_per_s": rates[0], "native_tokens_per_s": rates[1]}
 
 
 @pytest.mark.benchmark(group="training step in C against torch, cpu scale")
-@pytest.mark.parametrize(("name", "passes"), CELLS)
-def test_backends(benchmark: BenchmarkFixture, name: str, passes: int) -> None:
-    base = suite(name, "cpu").bases[0]
-    found = benchmark.pedantic(lambda: times(name, passes, 20), rounds=1)
-    benchmark.extra_info |= summary(found, base.training.batch * base.task.seq_len)
+@pytest.mark.parametrize("name", CELLS)
+def test_backends(benchmark: BenchmarkFixture, name: str) -> None:
+    benchmark.extra_info |= benchmark.pedantic(lambda: summary(cell_of(name), 20), rounds=1)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for name, passes in CELLS:
-        base = suite(name, "cpu").bases[0]
-        of = summary(
-            times(name, passes, int(sys.argv[1]) if len(sys.argv) > 1 else 40), base.training.batch * base.task.seq_len
-        )
-        print(
-            f"{name} N = {passes}: {of['ratio']:.2f} [{of['q25']:.2f}, {of['q75']:.2f}], "
-            f"{of['torch_tokens_per_s'] / 1e3:.0f}k -> {of['native_tokens_per_s'] / 1e3:.0f}k tokens/s",
-            flush=True,
-        )
+    steps, *words = [int(sys.argv[1]), *sys.argv[2:]] if len(sys.argv) > 1 else [40]
+    for name in CELLS:
+        if not words or any(str(word) in name for word in words):
+            of = summary(cell_of(name), int(steps))
+            print(
+                f"{name}: {of['ratio']:.2f} [{of['q25']:.2f}, {of['q75']:.2f}], "
+                f"{of['torch_tokens_per_s'] / 1e3:.0f}k -> {of['native_tokens_per_s'] / 1e3:.0f}k tokens/s",
+                flush=True,
+            )

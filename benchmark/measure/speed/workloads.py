@@ -124,8 +124,16 @@ def layer(word: str, *, length: int = 75) -> Call:
     return lambda: torch.autograd.grad(mixer(x, state)[0], parameters, weights, allow_unused=True)
 
 
-def trainer(passes: int, *, steps: int = 1000, folder: Path | None = None, **training: Any) -> "Trainer":
-    """The trainer of a cell of the suite `passes` at scale cpu: t = 6, N = `passes`."""
+def trainer(
+    passes: int,
+    *,
+    steps: int = 1000,
+    folder: Path | None = None,
+    rule: str = "gdn",
+    eviction: str = "hard",
+    **training: Any,
+) -> "Trainer":
+    """The trainer of a cell of the suite `passes` at scale cpu: t = 6, N = `passes`; or with another rule, eviction."""
     from baselines.hybrid import Hybrid
     from tasks.rule110 import Rule110
 
@@ -133,15 +141,15 @@ def trainer(passes: int, *, steps: int = 1000, folder: Path | None = None, **tra
     cell = found("benchmark.cells.cell:Cell", "benchmark.config:Cell")
     train = found("benchmark.run.trainer:Trainer", "benchmark.trainer:Trainer")
     task = Rule110(cells=16, strings=1, rollout_steps=6)
-    model = Hybrid(layout="attn gdn", d_model=32, heads=2, mlp_ratio=1)
+    model = Hybrid(layout=f"attn {rule}", d_model=32, heads=2, mlp_ratio=1, eviction=eviction)
     budget = settings(tokens=steps * 256 * task.seq_len, batch=256, sleep_passes=passes, muon_lr=0.01, **training)
     made: Trainer = train(cell(task=task, model=model, training=budget), folder or Path())
     return made
 
 
-def train_step(passes: int, *, native: bool = False) -> Call:
+def train_step(passes: int, *, native: bool = False, rule: str = "gdn", eviction: str = "hard") -> Call:
     """A training step at N = `passes`, always on the same batch; its blocks and optimizer in C, if `native`."""
-    made = trainer(passes)
+    made = trainer(passes, rule=rule, eviction=eviction)
     if native:
         found("baselines.native.block:attach")(made.model)
         made.optimizer = found("benchmark.run.optimizer:MuonAdamW")(made.model, made.cell.training, native=True)
@@ -193,6 +201,8 @@ def _registered(registry: str) -> dict[str, str]:
         return {}
 
 
+_NATIVE_RULES = ("delta", "gated", "linear")  # beside gdn
+
 WORKLOADS: dict[str, Callable[[], Call]] = {
     **{
         f"generate-{name}": partial(generate, name)
@@ -204,6 +214,8 @@ WORKLOADS: dict[str, Callable[[], Call]] = {
     "train-step-2": partial(train_step, 2),
     "train-step-1-native": partial(train_step, 1, native=True),
     "train-step-2-native": partial(train_step, 2, native=True),
+    **{f"train-step-1-native-{word}": partial(train_step, 1, native=True, rule=word) for word in _NATIVE_RULES},
+    "train-step-1-native-sliding": partial(train_step, 1, native=True, eviction="sliding"),
     "sleep-2": partial(sleep, 2),
     "wake": partial(wake, 2),
 }
