@@ -20,8 +20,8 @@ from benchmark.cells.suites import suite
 from benchmark.forward import Batch, autocast, predict, split_windows, token_losses
 from benchmark.rows.scores import Score
 from benchmark.run import evaluate as evaluation
-from benchmark.run.batches import batches, together
 from benchmark.run.evaluate import TEST_BATCH, HeldOut, evaluate
+from benchmark.run.together import batches, together
 from tasks.base import IGNORE, Episode, Task, Tokens
 
 CPU = torch.device("cpu")

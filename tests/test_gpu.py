@@ -36,7 +36,7 @@ def test_the_next_batch_is_made_by_another_thread_before_it_is_asked_for() -> No
             made.set()
         return step
 
-    batches = made_ahead(make, range(3))
+    batches = made_ahead(make, range(3))  # type: ignore[arg-type, type-var]
     assert next(batches) == 0
     assert made.wait(timeout=10), "batch 1 must be made while batch 0 is in use"
     assert list(batches) == [1, 2]

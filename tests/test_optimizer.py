@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from baselines.base import Model, ModelConfig
 from baselines.hybrid import Hybrid
 from benchmark.cells.cell import Training
+from benchmark.run.muon import Muon
 from benchmark.run.optimizer import MuonAdamW, split
 
 TRAINING = Training(tokens=1, muon_lr=0.02, adam_lr=3e-3, weight_decay=0.1, clip=1.0)
@@ -285,3 +286,28 @@ def test_another_number_of_optimizers_is_refused(build: Build) -> None:
     optimizer = MuonAdamW(model, TRAINING)
     with pytest.raises(ValueError, match="shorter"):
         optimizer.load_state_dict(optimizer.state_dict()[:1])
+
+
+def test_matrices_orthogonalised_together_are_those_of_torch_one_by_one() -> None:
+    random = torch.Generator().manual_seed(0)
+    shapes = [(48, 16), (16, 48), (16, 16), (48, 16), (16, 16), (4, 32), (16, 16)]
+    both = [
+        [nn.Parameter(torch.randn(shape, generator=random.manual_seed(i))) for i, shape in enumerate(shapes)]
+        for _ in "ab"
+    ]
+    kept: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.1, "eps": 1e-7, "adjust_lr_fn": "original"}
+    ours, theirs = Muon(both[0], **kept), torch.optim.Muon(both[1], **kept)
+    for step in range(4):
+        for parameters in both:
+            for i, parameter in enumerate(parameters):
+                gradient = torch.randn(shapes[i], generator=random.manual_seed(100 * step + i))
+                parameter.grad = None if step == 1 and i == 3 else gradient * (0 if i == 6 else 1)
+        ours.step()
+        theirs.step()
+    for i, (one, other) in enumerate(zip(*both, strict=True)):
+        assert not torch.equal(one, torch.randn(shapes[i], generator=random.manual_seed(i)))
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+        assert torch.equal(ours.state[one]["momentum_buffer"], theirs.state[other]["momentum_buffer"])
+    state = theirs.state_dict()
+    ours.load_state_dict(state)
+    assert str(ours.state_dict()) == str(state)

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from baselines.base import Model
 from benchmark.cells.cell import Training
+from benchmark.run.muon import Muon
 
-_KINDS = (torch.optim.Muon, torch.optim.AdamW)
+_KINDS = (Muon, torch.optim.AdamW)
 
 
 def split(model: Model) -> tuple[list[Tensor], list[Tensor]]:
@@ -29,7 +30,7 @@ class MuonAdamW:
         self.optimizers: list[torch.optim.Optimizer] = []
         if matrices:
             self.optimizers.append(
-                torch.optim.Muon(
+                Muon(
                     matrices,
                     lr=training.muon_lr,
                     weight_decay=training.weight_decay,

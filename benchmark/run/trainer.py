@@ -26,10 +26,10 @@ from benchmark.cells.facts import best_shortcut, cell_facts, failure_row
 from benchmark.forward import Batch, autocast, predict, token_losses
 from benchmark.rows import Status, outcomes
 from benchmark.run import checkpoint
-from benchmark.run.batches import batches
 from benchmark.run.evaluate import TEST_BATCH, HeldOut, evaluate
 from benchmark.run.optimizer import MuonAdamW
 from benchmark.run.recomputation import fit, free_room
+from benchmark.run.together import batches
 from tasks.base import IGNORE
 
 CHECKPOINT_EVERY_S = 20.0

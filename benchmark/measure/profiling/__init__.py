@@ -17,7 +17,7 @@ from benchmark.measure.latency import one_thread, quartiles
 from benchmark.measure.profile_tables import DATA, OPTIMIZER, PARTS
 from benchmark.measure.profiling import products, stopwatch
 from benchmark.measure.profiling.stopwatch import Stopwatch
-from benchmark.run.batches import together
+from benchmark.run.together import together
 from benchmark.run.trainer import Trainer
 
 WARM_UP = 2
