@@ -10,7 +10,8 @@ from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.suites import suite
 from benchmark.forward import predict, token_losses
-from benchmark.run.trainer import Trainer, made_ahead
+from benchmark.run.device_batches import made_ahead, maker, tensor_maker
+from benchmark.run.trainer import Trainer
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
@@ -49,6 +50,18 @@ def test_an_error_while_making_a_batch_reaches_the_trainer() -> None:
 
     with pytest.raises(ValueError, match="no batch 0"):
         next(made_ahead(make, range(3)))  # type: ignore[arg-type, type-var]
+
+
+@pytest.mark.parametrize("asked", ["first", "any"])
+def test_batches_made_on_the_device_are_those_made_on_the_host(asked: str) -> None:
+    cell = tiny(strings=2, asked=asked, rollout_steps=3)
+    there = tensor_maker(cell, torch.device("cpu"))
+    assert there is not None
+    for step in (0, 7):
+        one, other = maker(cell, torch.device("cpu"))(step), there(step)
+        assert torch.equal(one.inputs, other.inputs) and torch.equal(one.targets, other.targets)
+        assert one.windows == other.windows
+    assert tensor_maker(suite("hops", "tiny").bases[0], torch.device("cpu")) is None
 
 
 def test_every_step_has_the_same_shapes_and_windows(tmp_path: Path) -> None:

@@ -9,13 +9,10 @@ import itertools
 import math
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from baselines.base import Model
@@ -27,6 +24,7 @@ from benchmark.forward import Batch, autocast, predict, token_losses
 from benchmark.rows import Status, outcomes
 from benchmark.run import checkpoint
 from benchmark.run.batches import batches
+from benchmark.run.device_batches import device_batches
 from benchmark.run.evaluate import TEST_BATCH, HeldOut, evaluate
 from benchmark.run.optimizer import MuonAdamW
 from benchmark.run.recomputation import fit, free_room
@@ -177,17 +175,10 @@ class Trainer:
 
     def batches(self, first: int) -> Iterator[Batch]:
         """The batches of steps `first` to the end."""
-        size, task, seed = self.cell.training.batch, self.cell.task, self.cell.seed
-
-        steps = range(first, self.cell.steps)
+        cell, steps = self.cell, range(first, self.cell.steps)
         if self.device.type == "cpu":
-            return batches(task, size, steps, seed=seed)
-
-        def make(step: int) -> Batch:
-            episode = task.episodes("train", np.arange(step * size, (step + 1) * size), seed=seed)
-            return Batch.of(episode, self.device)
-
-        return made_ahead(make, steps)
+            return batches(cell.task, cell.training.batch, steps, seed=cell.seed)
+        return device_batches(cell, self.device, steps)
 
     def test(self, train_loss: float) -> Iterator[rows.Row]:
         """Rows of the held-out scores at the present step; outcomes that are to be kept go to `new_outcomes`."""
@@ -291,15 +282,3 @@ def native(model: Model, *, must: bool) -> bool:
         return False
     attach(model)
     return True
-
-
-def made_ahead(make: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
-    """The batches of `steps`, the next one made by a background thread while the last one is trained on."""
-    with ThreadPoolExecutor(max_workers=1) as background:
-        waiting: deque[Future[Batch]] = deque()
-        for step in steps:
-            waiting.append(background.submit(make, step))
-            if len(waiting) > 1:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
