@@ -20,14 +20,16 @@ from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost
 from benchmark.cells.facts import best_shortcut, cell_facts, failure_row
-from benchmark.forward import Batch, autocast, predict, token_losses
+from benchmark.forward import Batch, Windows, autocast, predict, token_losses
 from benchmark.rows import Status, outcomes
 from benchmark.run import checkpoint
 from benchmark.run.batches import batches
 from benchmark.run.device_batches import device_batches
+from benchmark.run.device_optimizer import DeviceMuonAdamW
 from benchmark.run.evaluate import TEST_BATCH, HeldOut, evaluate
 from benchmark.run.optimizer import MuonAdamW
 from benchmark.run.recomputation import fit, free_room
+from benchmark.run.step_graph import CudaRecorder, StepGraph
 from tasks.base import IGNORE
 
 CHECKPOINT_EVERY_S = 20.0
@@ -80,7 +82,12 @@ class Trainer:
         checkpoint.check_savable(self.model.state_dict(), f"model {cell.model.name!r}")
         # In C all of AdamW's parameters have taken the same number of steps, which two stages do not give them.
         in_c = self.backend == "native" and not cell.hard_steps
-        self.optimizer = MuonAdamW(self.model, cell.training, native=in_c)
+        self.graph: StepGraph | None = None
+        if self.device.type == "cuda":
+            self.optimizer: MuonAdamW = DeviceMuonAdamW(self.model, cell.training)
+            self.graph = StepGraph(self.device_step, CudaRecorder(), self.model.zero_grad)
+        else:
+            self.optimizer = MuonAdamW(self.model, cell.training, native=in_c)
         self.trained = [p for p in self.model.parameters() if p.requires_grad]  # a model may come with frozen ones
         self.memory = {id(p) for p in self.model.memory() if p.requires_grad}
         if cell.hard_steps and not self.memory:
@@ -160,9 +167,26 @@ class Trainer:
         if self.cell.hard_steps:  # parameters without a gradient are left alone by both optimizers
             for parameter in self.trained:
                 parameter.requires_grad_(not hard or id(parameter) in self.memory)
+        if isinstance(self.optimizer, DeviceMuonAdamW):
+            self.optimizer.set(self.step)
+            step = self.graph or self.device_step
+            return step((batch.windows, hard), batch.inputs, batch.targets)
+        loss = self.accumulated(batch, hard=hard)
+        self.optimizer.step(self.step)
+        return loss
+
+    def device_step(self, stage: tuple[Windows, bool], inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """What of a step runs on the device, without a word to the host; the loss."""
+        windows, hard = stage
+        loss = self.accumulated(Batch(inputs=inputs, targets=targets, windows=windows), hard=hard)
+        assert isinstance(self.optimizer, DeviceMuonAdamW)
+        self.optimizer.take()
+        return loss
+
+    def accumulated(self, batch: Batch, *, hard: bool) -> torch.Tensor:
+        """Make the gradients of a batch, in parts if it is taken in parts; the loss."""
         count = (batch.targets != IGNORE).sum()
         losses = [self.gradients(part, count, hard=hard) for part in batch.parts(self.micro_batches)]
-        self.optimizer.step(self.step)
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
     def gradients(self, part: Batch, count: torch.Tensor, *, hard: bool = False) -> torch.Tensor:
