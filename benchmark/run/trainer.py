@@ -7,7 +7,6 @@ So a resumed cell gives the rows of an uninterrupted one, bit for bit on a CPU.
 
 import itertools
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from benchmark.cells.facts import best_shortcut, cell_facts, failure_row
 from benchmark.forward import Batch, Windows, autocast, predict, token_losses
 from benchmark.rows import Status, outcomes
 from benchmark.run import checkpoint
+from benchmark.run.backends import native
 from benchmark.run.batches import batches
 from benchmark.run.device_batches import device_batches
 from benchmark.run.device_optimizer import DeviceMuonAdamW
@@ -291,18 +291,3 @@ class Trainer:
             written = outcomes.read_lines(self.outcomes_path, self.cell.id)
             kept = [line for line in written if line["step"] <= self.step]
             self.seals[self.outcomes_path.stem] = rows.rewrite(self.outcomes_path, kept)
-
-
-def native(model: Model, *, must: bool) -> bool:
-    """Let a model's blocks run in C, if they can; else say on stderr why they run in torch.
-
-    Raises:
-        ValueError: they must and cannot; the message says why.
-    """
-    from baselines.native.block import attach, unsupported
-
-    if not must and (reason := unsupported(model)):
-        print(f"blocks run in torch: {reason}", file=sys.stderr)
-        return False
-    attach(model)
-    return True
