@@ -17,12 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 from tasks import rng
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tasks.memories import Memory
 
 Tokens = NDArray[np.int64]
 
 _LINE = 100  # characters of a line of a drawn window
-
 IGNORE = -100  # a target without loss; the value torch's cross-entropy ignores by default
 SPLITS = tuple(rng.CLASSES)
 
@@ -160,8 +161,7 @@ class Task(ABC):
         `majority` always gives the most frequent answer; `question_only` sees the question. Both are the chance
         unless a task knows better.
         """
-        chance = self.chance(difficulty, answer)
-        return {"majority": chance, "question_only": chance}
+        return dict.fromkeys(("majority", "question_only"), self.chance(difficulty, answer))
 
     @abstractmethod
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
@@ -218,6 +218,10 @@ class Task(ABC):
             raise ValueError(f"indices must be one row of whole numbers >= 0; given {indices!r}")
         return self.generate(split, rows.astype(np.int64), key)
 
+    def tensors(self, split: str, indices: "Tensor", seed: int = 0) -> "tuple[Tensor, Tensor] | None":
+        """Inputs and targets [B, T] of `episodes`, made on the device of `indices` [B], no value read back; or None."""
+        return None
+
     def key(self, split: str, seed: int = 0) -> np.uint64:
         """The stream of a split and data seed; ValueError as for `episodes`."""
         if split not in SPLITS:
@@ -230,9 +234,8 @@ class Task(ABC):
         check_whole("index", index, 0)
         episode = self.episodes(split, [index], seed)
         inputs, targets, hardest = episode.inputs[0], episode.targets[0], int(episode.difficulty.max())
-        config = ", ".join(f"{field}={value}" for field, value in asdict(self).items())
         lines = [
-            f"{self.name} version {self.version}: {config}",
+            f"{self.name} version {self.version}: {', '.join(f'{k}={v}' for k, v in asdict(self).items())}",
             f"{split} example {index}, seed {seed}: {self.seq_len} tokens in windows of {self.window}, "
             f"chance {self.chance(hardest):.3g} at {self.axis} {hardest}",
             *self._held_out_line(episode, hardest),
@@ -269,7 +272,6 @@ class Task(ABC):
         """
         episode = self.episodes(split, indices, seed)
         same = {"task": self.name, "version": self.version, "split": split, "seed": seed}
-        settings = asdict(self)
         facts = {name: array.tolist() for name, array in episode.facts.items()}
         rows = []
         for b, index in enumerate(np.asarray(indices).tolist()):
@@ -289,7 +291,9 @@ class Task(ABC):
                 "answer": [" ".join(words[number]) for number in sorted(words)],
                 "difficulty": [difficulty[number] for number in sorted(words)],
                 "structure": "-".join(f"{content:016x}" for content in episode.content[b].tolist()),
-                "metadata": json.dumps({"settings": settings, "facts": {name: of[b] for name, of in facts.items()}}),
+                "metadata": json.dumps(
+                    {"settings": asdict(self), "facts": {name: of[b] for name, of in facts.items()}}
+                ),
             }
             rows.append(row)
         return rows

@@ -19,7 +19,7 @@ integers whose highest bit (of `cells`) is the first, leftmost cell.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from tasks.automaton import seen_cells, unpack
 from tasks.base import IGNORE, Episode, Task, Tokens, check_whole, nearest
 from tasks.memories import Memory, rollouts
 from tasks.rule110_views import split_of as split_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 QUERY = 2  # the token that opens the prediction window; 0 and 1 are cells, those from 3 on name a cell
 ASKED = ("first", "any")
@@ -206,6 +209,12 @@ class Rule110(Task):
             answer=answer,
             content=rule110_views.codes(rings, self.cells, self.rollout_steps, owned=True),
         )
+
+    def tensors(self, split: str, indices: "Tensor", seed: int = 0) -> "tuple[Tensor, Tensor]":
+        """See `Task.tensors`."""
+        from tasks.rule110_tensors import examples
+
+        return examples(self, split, indices, seed)
 
     def _rings(self, inputs: Tokens) -> rng.Words:
         """The packed strings [B, strings] of tokens [B, T], each read from its asked cell on."""

@@ -10,7 +10,10 @@ from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.suites import suite
 from benchmark.forward import predict, token_losses
-from benchmark.run.trainer import Trainer, made_ahead
+from benchmark.run.device_batches import made_ahead, maker, tensor_maker
+from benchmark.run.recomputation import recompute
+from benchmark.run.step_count import StepCounter
+from benchmark.run.trainer import Trainer
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
@@ -49,6 +52,18 @@ def test_an_error_while_making_a_batch_reaches_the_trainer() -> None:
 
     with pytest.raises(ValueError, match="no batch 0"):
         next(made_ahead(make, range(3)))  # type: ignore[arg-type, type-var]
+
+
+@pytest.mark.parametrize("asked", ["first", "any"])
+def test_batches_made_on_the_device_are_those_made_on_the_host(asked: str) -> None:
+    cell = tiny(strings=2, asked=asked, rollout_steps=3)
+    there = tensor_maker(cell, torch.device("cpu"))
+    assert there is not None
+    for step in (0, 7):
+        one, other = maker(cell, torch.device("cpu"))(step), there(step)
+        assert torch.equal(one.inputs, other.inputs) and torch.equal(one.targets, other.targets)
+        assert one.windows == other.windows
+    assert tensor_maker(suite("hops", "tiny").bases[0], torch.device("cpu")) is None
 
 
 def test_every_step_has_the_same_shapes_and_windows(tmp_path: Path) -> None:
@@ -91,3 +106,47 @@ def test_a_gpu_learns_what_the_cpu_learns(tmp_path: Path, precision: str) -> Non
         assert trainer.run() == "ok"
         scores[device] = [row["exact_match"] for row in rows.read(trainer.rows_path) if row["answer"] is None][-1]
     assert scores["cuda"] == pytest.approx(scores["cpu"], abs=0.02)
+
+
+@gpu
+@pytest.mark.parametrize(
+    "settings", [{}, {"precision": "bf16"}, {"eviction": "sliding", "strings": 2, "hard_share": 0.4}]
+)
+def test_a_graph_gives_the_losses_of_the_steps_that_it_captured(tmp_path: Path, settings: dict[str, object]) -> None:
+    losses = []
+    for graphed in (False, True):
+        trainer = Trainer(tiny(**settings), tmp_path, device="cuda")
+        assert trainer.graph is not None
+        graph = trainer.graph
+        trainer.graph = trainer.graph if graphed else None
+        losses.append([])
+        for batch in trainer.batches(0):
+            losses[-1].append(trainer.train_step(batch))
+            trainer.step += 1
+        assert not graphed or (graph.graphs and not graph.failed)
+    torch.testing.assert_close(torch.stack(losses[1])[:8], torch.stack(losses[0])[:8], rtol=1e-2, atol=1e-3)
+
+
+@gpu
+def test_batches_made_on_the_gpu_are_those_made_on_the_host() -> None:
+    cell, cuda = tiny(strings=2, asked="any", rollout_steps=3), torch.device("cuda")
+    there = tensor_maker(cell, cuda)
+    assert there is not None
+    one, other = maker(cell, cuda)(3), there(3)
+    assert torch.equal(one.inputs, other.inputs) and torch.equal(one.targets, other.targets)
+
+
+@gpu
+def test_the_peak_that_is_counted_is_the_peak_of_the_gpu(tmp_path: Path) -> None:
+    trainer = Trainer(suite("passes", "gpu").bases[0].with_settings({"sleep_passes": 2}), tmp_path, device="cuda")
+    batch, one = next(iter(trainer.batches(0))), torch.ones((), device="cuda")
+    for again in (False, True):
+        recompute(trainer.model, again)
+        trainer.gradients(batch, one)
+        trainer.model.zero_grad()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        with StepCounter() as counter:
+            trainer.gradients(batch, one)
+        trainer.model.zero_grad()
+        assert counter.peak_bytes == pytest.approx(torch.cuda.max_memory_allocated() - before, rel=0.2)

@@ -7,15 +7,11 @@ So a resumed cell gives the rows of an uninterrupted one, bit for bit on a CPU.
 
 import itertools
 import math
-import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from baselines.base import Model
@@ -23,12 +19,16 @@ from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost
 from benchmark.cells.facts import best_shortcut, cell_facts, failure_row
-from benchmark.forward import Batch, autocast, predict, token_losses
+from benchmark.forward import Batch, Windows, autocast, predict, token_losses
 from benchmark.rows import Status, outcomes
 from benchmark.run import checkpoint
+from benchmark.run.backends import native
+from benchmark.run.device_batches import device_batches
+from benchmark.run.device_optimizer import DeviceMuonAdamW
 from benchmark.run.evaluate import TEST_BATCH, HeldOut, evaluate
 from benchmark.run.optimizer import MuonAdamW
 from benchmark.run.recomputation import fit, free_room
+from benchmark.run.step_graph import CudaRecorder, StepGraph
 from benchmark.run.together import batches
 from tasks.base import IGNORE
 
@@ -80,7 +80,12 @@ class Trainer:
         ).to(self.device)
         self.backend = "native" if backend != "torch" and native(self.model, must=backend == "native") else "torch"
         checkpoint.check_savable(self.model.state_dict(), f"model {cell.model.name!r}")
-        self.optimizer = MuonAdamW(self.model, cell.training, native=self.backend == "native")
+        self.graph: StepGraph | None = None
+        if self.device.type == "cuda":
+            self.optimizer: MuonAdamW = DeviceMuonAdamW(self.model, cell.training)
+            self.graph = StepGraph(self.device_step, CudaRecorder(), self.model.zero_grad)
+        else:
+            self.optimizer = MuonAdamW(self.model, cell.training, native=self.backend == "native")
         self.trained = [p for p in self.model.parameters() if p.requires_grad]  # a model may come with frozen ones
         self.memory = {id(p) for p in self.model.memory() if p.requires_grad}
         if cell.hard_steps and not self.memory:
@@ -160,9 +165,26 @@ class Trainer:
         if self.cell.hard_steps:  # parameters without a gradient are left alone by both optimizers
             for parameter in self.trained:
                 parameter.requires_grad_(not hard or id(parameter) in self.memory)
+        if isinstance(self.optimizer, DeviceMuonAdamW):
+            self.optimizer.set(self.step)
+            step = self.graph or self.device_step
+            return step((batch.windows, hard), batch.inputs, batch.targets)
+        loss = self.accumulated(batch, hard=hard)
+        self.optimizer.step(self.step)
+        return loss
+
+    def device_step(self, stage: tuple[Windows, bool], inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """What of a step runs on the device, without a word to the host; the loss."""
+        windows, hard = stage
+        loss = self.accumulated(Batch(inputs=inputs, targets=targets, windows=windows), hard=hard)
+        assert isinstance(self.optimizer, DeviceMuonAdamW)
+        self.optimizer.take()
+        return loss
+
+    def accumulated(self, batch: Batch, *, hard: bool) -> torch.Tensor:
+        """Make the gradients of a batch, in parts if it is taken in parts; the loss."""
         count = (batch.targets != IGNORE).sum()
         losses = [self.gradients(part, count, hard=hard) for part in batch.parts(self.micro_batches)]
-        self.optimizer.step(self.step)
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
     def gradients(self, part: Batch, count: torch.Tensor, *, hard: bool = False) -> torch.Tensor:
@@ -175,17 +197,10 @@ class Trainer:
 
     def batches(self, first: int) -> Iterator[Batch]:
         """The batches of steps `first` to the end."""
-        size, task, seed = self.cell.training.batch, self.cell.task, self.cell.seed
-
-        steps = range(first, self.cell.steps)
+        cell, steps = self.cell, range(first, self.cell.steps)
         if self.device.type == "cpu":
-            return batches(task, size, steps, seed=seed)
-
-        def make(step: int) -> Batch:
-            episode = task.episodes("train", np.arange(step * size, (step + 1) * size), seed=seed)
-            return Batch.of(episode, self.device)
-
-        return made_ahead(make, steps)
+            return batches(cell.task, cell.training.batch, steps, seed=cell.seed)
+        return device_batches(cell, self.device, steps)
 
     def test(self, train_loss: float) -> Iterator[rows.Row]:
         """Rows of the held-out scores at the present step; outcomes that are to be kept go to `new_outcomes`."""
@@ -274,30 +289,3 @@ class Trainer:
             written = outcomes.read_lines(self.outcomes_path, self.cell.id)
             kept = [line for line in written if line["step"] <= self.step]
             self.seals[self.outcomes_path.stem] = rows.rewrite(self.outcomes_path, kept)
-
-
-def native(model: Model, *, must: bool) -> bool:
-    """Let a model's blocks run in C, if they can; else say on stderr why they run in torch.
-
-    Raises:
-        ValueError: they must and cannot; the message says why.
-    """
-    from baselines.native.block import attach, unsupported
-
-    if not must and (reason := unsupported(model)):
-        print(f"blocks run in torch: {reason}", file=sys.stderr)
-        return False
-    attach(model)
-    return True
-
-
-def made_ahead(make: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
-    """The batches of `steps`, the next one made by a background thread while the last one is trained on."""
-    with ThreadPoolExecutor(max_workers=1) as background:
-        waiting: deque[Future[Batch]] = deque()
-        for step in steps:
-            waiting.append(background.submit(make, step))
-            if len(waiting) > 1:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

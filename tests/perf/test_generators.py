@@ -11,7 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from timing import per_second
 
 from benchmark.forward import Batch
-from benchmark.run.trainer import made_ahead
+from benchmark.run.device_batches import made_ahead
 from tasks import rng
 from tasks.base import Task
 from tasks.depo import Depo
