@@ -23,6 +23,8 @@ SOURCES = (
     "benchmark/run/trainer.py",
     "benchmark/run/evaluate.py",
     "benchmark/run/optimizer.py",
+    "benchmark/run/recomputation.py",
+    "benchmark/run/step_count.py",
 )
 """What computes the numbers of a row: these files and, of these folders, all Python and C. A test holds it complete."""
 

@@ -15,7 +15,7 @@ from planted import flat, planted
 
 from benchmark import rows
 from benchmark.rows import schema
-from benchmark.run import sweep
+from benchmark.run import cell_folder, sweep
 from benchmark.run.executors.serial import Serial
 from benchmark.run.folder import CellFolder, SweepFolder
 from benchmark.run.trainer import Trainer
@@ -425,7 +425,8 @@ def test_a_worker_that_dies_after_its_last_word_on_disk_has_finished(
     assert {row["status"] for row in comparable(place.of(INTERRUPTED).rows)} == {"ok"}
 
 
-def test_nothing_is_recorded_of_a_cell_that_another_worker_holds(out: Path) -> None:
+def test_nothing_is_recorded_of_a_cell_that_another_worker_holds(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cell_folder, "DYING_S", 0.1)
     folder = SweepFolder(out).of(INTERRUPTED)
     before = folder.rows_file.read_bytes()
     with CellFolder(folder.path).locked() as mine:

@@ -154,7 +154,7 @@ def test_a_damaged_table_is_set_aside_and_gathered_again(folder: Path) -> None:
     path.write_bytes(whole[:100])
     place = SweepFolder(folder)
     place.set_damaged_aside()
-    (said,) = place.remarks
+    said = "\n".join(place.remarks)
     assert re.search(r"outcomes\.parquet is not a readable parquet file.*\n  set aside as .*damaged-1", said)
     assert path.read_bytes() == whole
     rows.table([]).write_parquet(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark import environment, rows
 from benchmark.environment import ROOT
 
 RUN = ("run", "quick", "--scale", "tiny", "--set", "tokens=2000", "--seeds", "0,1")
@@ -40,6 +41,8 @@ def test_a_wheel_trains_judges_and_draws(site: Path, tmp_path: Path) -> None:
         done = bench(site, tmp_path, *arguments)
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
     assert (tmp_path / ROWS / "figures" / "accuracy_by_depth.png").exists()
+    identity = rows.read_table(tmp_path / ROWS).select(rows.IDENTITY).unique().rows()
+    assert identity == [(None, environment.source())], "no commit, and the source of the checkout"
     assert all((site / package / "py.typed").exists() for package in ("benchmark", "tasks", "baselines"))
     assert (site / "baselines" / "native" / "kernel.c").exists()  # compiled where it is used
 

@@ -11,6 +11,7 @@ LARGEST = 2**63 - 1
 """The largest whole number that a table holds."""
 
 _PLACE = ("step", "tested_passes", "difficulty", "answer")
+_WRITTEN = tuple(str(status) for status in Status if status.written)
 
 
 def check_cell(path: Path, lines: Iterable[tuple[int, Row, str | None]], cell_id: str | None = None) -> list[Row]:
@@ -27,23 +28,28 @@ def check_cell(path: Path, lines: Iterable[tuple[int, Row, str | None]], cell_id
     """
     rows: list[Row] = []
     places: set[tuple[Any, ...]] = set()
+    before: Row = {}
     for number, row, check in lines:
         try:
             _check_known(row, whole=check is not None)
-            _check_row(row)
-            if row["cell_id"] != (cell_id or (rows[0] if rows else row)["cell_id"]):
+            _check_values(before, row)
+            _check_filled(row)
+            if row["cell_id"] != (cell_id or before.get("cell_id", row["cell_id"])):
                 raise ValueError(f"of another cell, {row['cell_id']}")
-            if rows:
-                _check_next(rows[-1], row)
-            place = tuple(row.get(name) for name in _PLACE)
-            if row["status"] == Status.OK and place in places:
-                raise ValueError("a test that stands there already")
+            if row["status"] == Status.OK:
+                if before.get("status", Status.OK) != Status.OK:
+                    raise ValueError(f"scores after the cell's end ({before['status']})")
+                if row["step"] < before.get("step", row["step"]):
+                    raise ValueError(f"step {row['step']} after step {before['step']}")
+                if (place := tuple(row[name] for name in _PLACE)) in places:
+                    raise ValueError("a test that stands there already")
+                places.add(place)
         except OtherCodeError as error:
             raise OtherCodeError(f"{path}, line {number}: {error}; it stays as it is") from error
         except ValueError as error:
             raise DamagedFileError(f"{path}, line {number}: {error}") from error
-        places.add(place)
         rows.append(row)
+        before = row
     return rows
 
 
@@ -60,25 +66,37 @@ def _check_known(row: Row, *, whole: bool) -> None:
     error = OtherCodeError if whole else ValueError
     if not _is(version, "int") or not 1 <= version <= SCHEMA_VERSION:
         raise error(f"schema version {version!r}; this code reads 1 to {SCHEMA_VERSION}")
-    known = [str(each) for each in Status if each.written]
-    if status not in known:
-        raise error(f"status {status!r}; this code knows {', '.join(known)}")
+    if status not in _WRITTEN:
+        raise error(f"status {status!r}; this code knows {', '.join(_WRITTEN)}")
     if version >= STAMPED and not whole:
         raise ValueError(f"has no check, as rows of schema version {version} have")
 
 
-def _check_row(row: Row) -> None:
-    """Refuse what is no value of its column, and a row of scores without them.
+def _check_values(before: Row, row: Row) -> None:
+    """Refuse what is no value of its column, and a setting that varies; what stands in the row before is not asked.
 
     Raises:
         ValueError: naming the column.
     """
     for name, value in row.items():
+        same = before.get(name)
+        if value is None or (value == same and type(value) is type(same)):
+            continue
         if name in COLUMNS:
-            if value is not None and not _is(value, COLUMNS[name].kind):
+            if not _is(value, COLUMNS[name].kind):
                 raise ValueError(f"{name} is {_shown(value)}, not of type {COLUMNS[name].kind}")
         elif not _is_setting(value):
             raise ValueError(f"{name} is {_shown(value)}, which is no value of a setting")
+        elif name in before:
+            raise ValueError(f"setting {name} is {_shown(value)}, and {_shown(same)} in the line before")
+
+
+def _check_filled(row: Row) -> None:
+    """Refuse a row without what every row has, and one of scores without them.
+
+    Raises:
+        ValueError: naming the columns.
+    """
     if empty := [name for name in NAMED if row.get(name) is None]:
         raise ValueError(f"a row without {', '.join(empty)}")
     if row["status"] == Status.OK:
@@ -87,21 +105,6 @@ def _check_row(row: Row) -> None:
             raise ValueError(f"a row with scores lacks {', '.join(lacking)}")
         if small := [name for name in COUNTED if row[name] < 1]:
             raise ValueError(f"{', '.join(small)} below 1")
-
-
-def _check_next(before: Row, row: Row) -> None:
-    """Refuse a row that no cell writes after another.
-
-    Raises:
-        ValueError: saying why.
-    """
-    if row["status"] == Status.OK and before["status"] != Status.OK:
-        raise ValueError(f"scores after the cell's end ({before['status']})")
-    if row["status"] == Status.OK and row["step"] < before["step"]:
-        raise ValueError(f"step {row['step']} after step {before['step']}")
-    for name in row.keys() & before.keys() - COLUMNS.keys():
-        if row[name] != before[name]:
-            raise ValueError(f"setting {name} is {_shown(row[name])}, and {_shown(before[name])} in the line before")
 
 
 def _is(value: Any, kind: str) -> bool:

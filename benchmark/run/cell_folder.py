@@ -5,6 +5,7 @@ found and set aside by `benchmark.run.damage`.
 """
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,6 +18,9 @@ from benchmark.rows import DamagedFileError, OtherCodeError, Row, Seal, Status, 
 from benchmark.run import damage
 
 _SWEEP = ("suite", "scale")
+
+DYING_S = 5.0
+"""How long the system may take to let go of what a killed worker held."""
 
 
 class State(NamedTuple):
@@ -70,15 +74,21 @@ class CellFolder:
             self.__dict__.pop(name, None)
 
     @contextmanager
-    def locked(self) -> Iterator[bool]:
-        """Keep workers away from the cell; whether that was possible, or one is at it."""
+    def locked(self, wait_s: float = 0.0) -> Iterator[bool]:
+        """Keep workers away from the cell; whether that was possible so long, or one is at it."""
+        deadline = time.monotonic() + wait_s
         with (self.path / "lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if time.monotonic() < deadline:
+                        time.sleep(0.02)
+                        continue
+                    yield False
+                else:
+                    yield True
+                return
 
     def read_plan(self) -> dict[str, Any]:
         """What was written down of the cell before it was trained, as plain data.
@@ -204,7 +214,7 @@ class CellFolder:
 
         Nothing is added to damaged rows: the next run names them and sets them aside.
         """
-        with self.locked() as mine:
+        with self.locked(DYING_S) as mine:
             self.changed()
             try:
                 if mine and not self.state.status.final:

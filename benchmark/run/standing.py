@@ -230,7 +230,7 @@ def _read_back(path: str, lines: Sequence[bytes]) -> tuple[Row | None, list[Row]
         try:
             row = json.loads(line)
             status, step, answer = row["status"], row["step"], row.get("answer")
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise _DamageError(f"{path}, line {number + 1} from its end: not a row of sleepbench") from error
         last = row if last is None else last
         if status == Status.OK:
@@ -244,7 +244,7 @@ def _json(path: str) -> Any:
     try:
         with open(path, "rb") as file:  # noqa: PTH123
             return json.loads(file.read())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _DamageError(f"{path}: {error}") from error
 
 
