@@ -53,6 +53,10 @@ class Equilibrium(Hybrid):
             raise ValueError(f"attached = {self.attached}: at least {int(self.gradient == 'phantom')} is needed")
         if not 0 < self.damping <= 1:
             raise ValueError(f"damping = {self.damping}: needs to be above 0, up to 1")
+        if self.backprop_passes:
+            raise ValueError(
+                "backprop_passes: of an equilibrium sleep gradient and attached say how far gradients go back"
+            )
         loops = {"loop": "all", "reembed": False, "reset_state": False, "reread": False}
         if other := [name for name, value in loops.items() if getattr(self, name) != value]:
             raise ValueError(

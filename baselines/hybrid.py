@@ -2,7 +2,7 @@
 
 import importlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from baselines.attention import WindowAttention
@@ -54,6 +54,9 @@ class Hybrid(ModelConfig):
         reread: Instead of looping, read N copies of the window as tokens, in one pass.
         wake_passes: Passes of a prediction, each from the fast weights before the window: what a pass has written about
             a token never reaches an earlier one. Above 1 the model breaks the latency constraint.
+        backprop_passes: The last passes of a sleep, through which gradients go back; 0 for all. Those before are run
+            without: neither features nor fast weights carry a gradient out of them, so that with fewer than N passes
+            none reaches the windows before. Memory then does not grow with N.
     """
 
     name: ClassVar[str] = "hybrid"
@@ -71,6 +74,7 @@ class Hybrid(ModelConfig):
     reset_state: bool = False
     reread: bool = False
     wake_passes: int = 1
+    backprop_passes: int = field(default=0, metadata={"later": True})
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be built."""
@@ -106,6 +110,8 @@ class Hybrid(ModelConfig):
             raise ValueError("reread runs a single pass: reembed, reset_state and loop have no meaning beside it")
         if self.wake_passes < 1:
             raise ValueError(f"wake_passes = {self.wake_passes}: at least 1 is needed")
+        if self.backprop_passes < 0:
+            raise ValueError(f"backprop_passes = {self.backprop_passes}: at least 1 is needed, or 0 for all")
         if self.reembed and self.wake_passes > 1:
             raise ValueError(
                 f"reembed with wake_passes = {self.wake_passes}: every pass of a prediction would repeat the first, so "

@@ -124,6 +124,7 @@ class Sleeper(Model):
             Features [B, T, D], and what each block holds after the window.
         """
         held, looped, again = list(before), self.config.looped, not self.config.reembed
+        back = (not output and self.config.backprop_passes) or passes
         reset = reset or self.config.reset_state
 
         def run(h: Tensor, blocks: range, output: bool) -> Tensor:
@@ -140,7 +141,8 @@ class Sleeper(Model):
         ended = output or self.holds(tail)
         h = entered = run(h, range(looped.start), ended or self.holds(looped))
         for left in reversed(range(passes)):
-            h = run(h if again else entered, looped, again and (ended or self.holds(looped)) if left else ended)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and left < back):
+                h = run(h if again else entered, looped, again and (ended or self.holds(looped)) if left else ended)
         return run(h, tail, output), held
 
     def holds(self, blocks: range) -> bool:

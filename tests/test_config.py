@@ -8,6 +8,7 @@ import pytest
 
 from baselines.hybrid import Hybrid
 from benchmark.cells.cell import Cell, Training, parse_setting
+from benchmark.cells.facts import cell_facts
 from tasks.base import Task
 from tasks.recall import Recall
 from tasks.rule110 import Rule110
@@ -39,6 +40,7 @@ DEFAULTS: dict[type, dict[str, Any]] = {
         "reset_state": False,
         "reread": False,
         "wake_passes": 1,
+        "backprop_passes": 0,
     },
     Training: {
         "batch": 256,
@@ -75,6 +77,7 @@ OTHERS: dict[type, dict[str, Any]] = {
         "reset_state": True,
         "reread": True,
         "wake_passes": 2,
+        "backprop_passes": 1,
     },
     Training: {
         "tokens": 2_000_000,
@@ -176,7 +179,7 @@ def test_json_brings_back_the_same_cell(kind: type, name: str) -> None:
         ("task", "version", 7, "rule110 version 7 was asked for; here is version 2"),
         ("model", "version", 0, "hybrid version 0 was asked for; here is version 1"),
         ("task", "cell", 8, "unknown setting of Rule110 'cell'.*did you mean 'cells'"),
-        ("model", "width", 8, "unknown setting of Hybrid 'width'; valid: d_model"),
+        ("model", "width", 8, "unknown setting of Hybrid 'width'; valid: backprop_passes, d_model"),
         ("training", "bacth", 8, "unknown setting of Training 'bacth'.*did you mean 'batch'"),
         ("training", "batch", 2.5, "batch must be a whole number >= 1; given 2.5"),
         ("training", "batch", "8", "batch must be a whole number >= 1; given '8'"),
@@ -324,3 +327,14 @@ def test_a_whole_ratio_is_one_setting_however_it_is_written() -> None:
     name, value = parse_setting("mlp_ratio=2", CELL)
     assert CELL.with_settings({name: value}).id == CELL.with_settings({"mlp_ratio": 2}).id
     assert CELL.with_settings({"mlp_ratio": 1.5}).axes["mlp_ratio"] == 1.5
+
+
+# Settings that came later
+
+
+@pytest.mark.parametrize(("passes", "there"), [(0, False), (2, True)])
+def test_a_later_setting_is_in_no_row_that_does_not_use_it(passes: int, there: bool) -> None:
+    """So that new rows are alike with those of before it."""
+    facts = cell_facts(CELL.with_settings({"backprop_passes": passes}), device="cpu", context={})
+    assert ("backprop_passes" in facts) is there
+    assert {"wake_passes", "sleep_passes", "cells"} <= set(facts)

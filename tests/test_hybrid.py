@@ -306,3 +306,56 @@ def test_a_sliding_window_needs_two_tokens(build: Build) -> None:
     ):
         build(config, window=1)
     assert live(build(config, window=2, windows=12), tokens(), 1, window=2)[1].cache[0].shape == (3, 2, 2, 1, 8)
+
+
+# --- gradients through the last passes alone ---
+
+
+def gradients(model: Sleeper, passes: int) -> list[Tensor | None]:
+    logits, _ = live(model, tokens(length=2 * WINDOW), passes)
+    mix = torch.linspace(-1, 1, logits.numel()).view_as(logits)
+    return [*torch.autograd.grad((mix * logits).sum(), [*model.parameters()], allow_unused=True)]
+
+
+@pytest.mark.parametrize("settings", [{}, {"loop": "middle"}, {"reembed": True}, {"eviction": "sliding"}], ids=str)
+def test_back_through_all_passes_is_as_without_the_setting(build: Build, settings: dict[str, Any]) -> None:
+    """Bit for bit: logits whatever it is, and gradients where it is at least N."""
+    every = build(replace(TINY, **settings))
+    for back in (1, 3, 5):
+        model = build(replace(TINY, backprop_passes=back, **settings))
+        assert isinstance(model, Sleeper)
+        assert isinstance(every, Sleeper)
+        assert torch.equal(live(model, tokens(), 3)[0], live(every, tokens(), 3)[0])
+        pairs = list(zip(gradients(model, 3), gradients(every, 3), strict=True))
+        assert all(a is b is None or torch.equal(a, b) for a, b in pairs) is (back >= 3)  # type: ignore[arg-type]
+
+
+def test_what_the_first_passes_left_carries_no_gradient(build: Build) -> None:
+    """Those of the last pass, from features and fast weights that are numbers."""
+    model = build(replace(TINY, backprop_passes=1))
+    assert isinstance(model, Sleeper)
+    window, question = tokens(length=2 * WINDOW).split(WINDOW, dim=1)
+    with torch.no_grad():
+        h, held = model.loop(model.embed(window, 0), model.unpacked(model.start(3), 3), 2)
+    _, held = model.loop(h, held, 1, output=False)
+    logits, _ = model.wake(question, model.packed(held, 1))
+    mix = torch.linspace(-1, 1, logits.numel()).view_as(logits)
+    expected = torch.autograd.grad((mix * logits).sum(), [*model.parameters()], allow_unused=True)
+    for ours, theirs in zip(gradients(model, 3), expected, strict=True):
+        assert (ours is None and theirs is None) or torch.equal(ours, theirs)  # type: ignore[arg-type]
+
+
+def test_its_memory_does_not_grow_with_passes(build: Build) -> None:
+    def saved(back: int, passes: int) -> int:
+        sizes: list[int] = []
+
+        def pack(tensor: Tensor) -> Tensor:
+            sizes.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            live(build(replace(TINY, backprop_passes=back)), tokens(), passes)
+        return sum(sizes)
+
+    assert saved(1, 8) == saved(1, 3)
+    assert saved(0, 8) > 2 * saved(0, 3)

@@ -1,6 +1,8 @@
 """What every row says of its cell, and the row of a cell that has no scores."""
 
 import functools
+from dataclasses import Field, fields
+from typing import Any
 
 import torch
 
@@ -12,7 +14,8 @@ from tasks.base import Task, strongest
 
 def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
     """The columns that every row of a cell shares; `context` adds suite, scale and commit."""
-    settings = {k: list(v) if isinstance(v, tuple) else v for k, v in cell.axes.items()}
+    unused = {f.name for part in cell.parts() for f in fields(part) if f.metadata.get("later") and _unused(part, f)}
+    settings = {k: list(v) if isinstance(v, tuple) else v for k, v in cell.axes.items() if k not in unused}
     return {
         "schema_version": rows.SCHEMA_VERSION,
         "cell_id": cell.id,
@@ -34,6 +37,11 @@ def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
         **settings,
         **context,
     }
+
+
+def _unused(part: Any, field: Field[Any]) -> bool:
+    """Whether a setting that rows of before do not have is at its default: rows without it are then alike."""
+    return bool(getattr(part, field.name) == field.default)
 
 
 def _processor(device: str) -> str | None:
