@@ -253,6 +253,14 @@ def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.Monke
         build.library.cache_clear()
 
 
+def test_the_gate_can_ask_whether_there_is_a_compiler(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "baselines.native.build"]
+    named = os.environ | {"CC": "no-such-compiler", build.CACHE: str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=named, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("no C compiler: no-such-compiler cannot be run")
+    assert subprocess.run(command, cwd=ROOT, env=os.environ).returncode == 0
+
+
 def test_a_compiler_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(build.CACHE, str(tmp_path))
     with pytest.raises(build.CompilerError, match=r"does not compile it: .*"):

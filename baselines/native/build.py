@@ -1,7 +1,8 @@
 """The C of this folder as a library: compiled once with the machine's own compiler, then found in a cache.
 
 The cache is keyed by the sources, the flags, the compiler and the processor, so that a change of any of them compiles
-anew and two machines that share a home folder never load each other's instructions.
+anew and two machines that share a home folder never load each other's instructions. `python -m baselines.native.build`
+compiles it, or says why it cannot and fails.
 """
 
 import ctypes
@@ -92,3 +93,10 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+
+
+if __name__ == "__main__":
+    try:
+        compiled()
+    except CompilerError as error:
+        raise SystemExit(str(error)) from None
