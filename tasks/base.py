@@ -93,11 +93,6 @@ class Episode:
             if len(array) != len(self.inputs):
                 raise ValueError(f"{name} must have a row per example, {len(self.inputs)}; given {array.shape}")
 
-    def part(self, rows: slice) -> Self:
-        """Some of the examples: views of their arrays."""
-        arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in ("window", "facts")}
-        return replace(self, **arrays, facts={name: array[rows] for name, array in self.facts.items()})
-
 
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
