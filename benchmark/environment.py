@@ -21,6 +21,7 @@ SOURCES = (
     "benchmark/cells/cost.py",
     "benchmark/cells/facts.py",
     "benchmark/run/trainer.py",
+    "benchmark/run/batches.py",
     "benchmark/run/evaluate.py",
     "benchmark/run/optimizer.py",
     "benchmark/run/recomputation.py",
