@@ -428,6 +428,7 @@ def test_a_worker_that_dies_after_its_last_word_on_disk_has_finished(
 def test_nothing_is_recorded_of_a_cell_that_another_worker_holds(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell_folder, "DYING_S", 0.1)
     folder = SweepFolder(out).of(INTERRUPTED)
+    (folder.path / "lock").touch()  # of its worker
     before = folder.rows_file.read_bytes()
     with CellFolder(folder.path).locked() as mine:
         assert mine

@@ -58,7 +58,20 @@ LOOKS: dict[str, list[str]] = {
     "retry": ["OUT", "--status", "ok"],
     "clean": ["OUT", "--dry-run"],
 }
-ASKED = {"run", "reference", "show", "list", "data", "gallery", "hardness", "cost", "audit", "check-model", "speed"}
+ASKED = {
+    "run",
+    "reference",
+    "profile",
+    "show",
+    "list",
+    "data",
+    "gallery",
+    "hardness",
+    "cost",
+    "audit",
+    "check-model",
+    "speed",
+}
 """Commands that read no folder of results, or train in one what they are asked for."""
 
 

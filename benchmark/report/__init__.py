@@ -1,6 +1,5 @@
 """A report: everything that rows say as one page that needs no network, the verdicts on the paper's claims on top."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,10 +95,9 @@ def _free(name: str, ids: set[str]) -> str:
 def _environment(folder: Path) -> dict[str, Any]:
     """What the file beside the rows says; nothing if it is missing or is not what `bench run` writes."""
     try:
-        facts = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+        return rows.stamps.load(folder / "environment.json")
     except (OSError, ValueError):
         return {}
-    return facts if isinstance(facts, dict) else {}
 
 
 def page(sources: Sequence[Source], advance: Callable[[int], None] = lambda _: None) -> str:

@@ -161,9 +161,9 @@ NAMED = ("schema_version", "cell_id", "status", "task", "task_version", "model",
 """Columns that every row has a value in."""
 
 COUNTED = ("seq_len", "window", "n_examples")
-"""Whole numbers from 1 in every row with scores."""
+"""Whole numbers from 1, or null."""
 
-TESTED = (*COUNTED, "step", "tokens_seen", "tested_passes", "axis", "difficulty", "exact_match", "chance")
+TESTED = ("step", "tokens_seen", "tested_passes", "axis", "difficulty", "exact_match", "chance")
 """Columns that every row with scores has a value in; of `answer` null is one."""
 
 IDENTITY = ("commit", "source")

@@ -103,7 +103,7 @@ def _check_filled(row: Row) -> None:
         lacking = [name for name in TESTED if row.get(name) is None] + [name for name in ("answer",) if name not in row]
         if lacking:
             raise ValueError(f"a row with scores lacks {', '.join(lacking)}")
-        if small := [name for name in COUNTED if row[name] < 1]:
+        if small := [name for name in COUNTED if row.get(name) is not None and row[name] < 1]:
             raise ValueError(f"{', '.join(small)} below 1")
 
 

@@ -76,8 +76,11 @@ class CellFolder:
     @contextmanager
     def locked(self, wait_s: float = 0.0) -> Iterator[bool]:
         """Keep workers away from the cell; whether that was possible so long, or one is at it."""
-        deadline = time.monotonic() + wait_s
-        with (self.path / "lock").open("a") as lock:
+        path, deadline = self.path / "lock", time.monotonic() + wait_s
+        if not path.exists():  # no worker ever was at it
+            yield True
+            return
+        with path.open("a") as lock:
             while True:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,9 +14,9 @@ _BUILT = ("rows.jsonl", "outcomes.jsonl", "checkpoint.pt", "finished.json")
 def changed(cell: Cell, folder: Path) -> str | None:
     """What of a cell's code is other than when it was begun, in words; None if nothing, or if that is not known."""
     try:
-        before = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        before = rows.stamps.load(folder / FILE)
         differing = [name for name, digest in digests(cell).items() if before.get(name, digest) != digest]
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError):
         return None
     return " and ".join(differing) or None
 

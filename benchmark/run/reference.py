@@ -185,9 +185,9 @@ def publish(folder: Path, name: str, kept: Sequence[Row]) -> None:
     _publish_outcomes(folder, run, {row["cell_id"] for row in kept}, {row["cell_id"] for row in trained})
     if trained:
         place = folder / "environment.json"
-        described: dict[str, Any] = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+        described: dict[str, Any] = rows.stamps.load(run / "environment.json")
         described["cells"] = len({row["cell_id"] for row in trained})
         if place.exists():
-            before = json.loads(place.read_text(encoding="utf-8"))
+            before = rows.stamps.load(place)
             described["earlier"] = [before, *before.pop("earlier", [])]
         rows.write_atomically(place, (json.dumps(described, indent=1) + "\n").encode())

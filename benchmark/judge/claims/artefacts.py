@@ -169,6 +169,8 @@ def _every_answer(study: Study, gain: Gain) -> tuple[Status, str]:
 def _window_index(study: Study, gain: Gain, whole: float, every: Sequence[Study]) -> tuple[Status, str]:
     """(b) Windows that look alike can collide in the state; a model that knows the index of each has no such excuse."""
     first = study.final.row(0, named=True)
+    if first["seq_len"] is None or first["window"] is None:
+        return "not tested", "the rows do not say how many windows are consolidated"
     consolidated = -(-first["seq_len"] // first["window"]) - 1
     if consolidated < 2:
         return "not needed", "one window is consolidated: none to be mistaken for another"

@@ -190,7 +190,7 @@ def _curves(side: _Side, condition: str, settings: dict[str, Any]) -> Curves | N
         accuracy=score("exact_match"),
         loss=score("loss"),
         lift=score("lift"),
-        examples=min((row["n_examples"] for tests in finished.values() for row in tests), default=0),
+        examples=min((row["n_examples"] or 0 for tests in finished.values() for row in tests), default=0),
         counts={c: float(last[c]) for c in COUNTS if last.get(c) is not None},
         failed=tuple(failed),
         unfinished=tuple(unfinished),
