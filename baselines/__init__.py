@@ -77,6 +77,6 @@ def load(name: str, *, imports: bool = True) -> "type[ModelConfig]":
     model = getattr(imported(module, f"model {name!r}"), attribute, None)
     if not (isinstance(model, type) and issubclass(model, ModelConfig)):
         raise ValueError(f"model {name!r}: {models[name]} is not a subclass of baselines.base.ModelConfig")
-    if checked(model, f"model {name!r}").name not in models:
+    if models.get(checked(model, f"model {name!r}").name) != models[name]:  # nobody's name, or that of another model
         raise ValueError(f"model {name!r}: {models[name]} calls itself {model.name!r}; its name must be {name!r}")
     return model

@@ -70,7 +70,7 @@ def imported(module: str, what: str) -> Any:
     except ImportError as error:
         hint = "; a module is written without .py" if module.endswith(".py") else ""
         raise ValueError(f"{what}: cannot import {module}: {error}{hint}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # one that means to end the process too
         raise ValueError(f"{what}: importing {module} raised\n{their_traceback(error)}") from error
 
 
@@ -113,19 +113,19 @@ def own_errors(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, ValueError) and _first_frame(error) is None:
             raise
         raise ValueError(f"{what}\n{their_traceback(error)}") from error
 
 
-def their_traceback(error: Exception) -> str:
+def their_traceback(error: BaseException) -> str:
     """The traceback of an error from the first frame that is not this project's, torch's or the import system's."""
     frame = _first_frame(error)
     return "".join(traceback.format_exception(type(error), error, frame, chain=False)).rstrip()
 
 
-def _first_frame(error: Exception) -> types.TracebackType | None:
+def _first_frame(error: BaseException) -> types.TracebackType | None:
     """The first frame of an error that is in a user's code; None if there is none."""
     frame = error.__traceback__
     while frame and frame.tb_frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:

@@ -29,6 +29,9 @@ def fast_weight_mixer(word: str) -> type[FastWeightMixer]:
     return kind
 
 
+MOST_STATE = 65_536
+"""The widest state of a head: a matrix of so many rows and columns takes 17 GB a sequence."""
+
 EVICTIONS = ("hard", "sliding", "none")
 LOOPS = ("all", "middle")
 
@@ -93,8 +96,10 @@ class Hybrid(ModelConfig):
             raise ValueError(f"mlp_ratio = {self.mlp_ratio}: at least one hidden unit is needed, and finitely many")
         if float(self.mlp_ratio).is_integer():  # 2.0 and 2 are one setting and must give one id
             object.__setattr__(self, "mlp_ratio", int(self.mlp_ratio))
-        if self.state_size < 0:
-            raise ValueError(f"state_size = {self.state_size}: at least 1 is needed, or 0 for d_model / heads")
+        if not 0 <= self.state_size <= MOST_STATE:
+            raise ValueError(
+                f"state_size = {self.state_size}: at least 1 is needed, or 0 for d_model / heads; at most {MOST_STATE}"
+            )
         if self.eviction not in EVICTIONS:
             raise ValueError(f"eviction = {self.eviction!r}: needs to be one of {', '.join(EVICTIONS)}")
         if self.loop not in LOOPS:

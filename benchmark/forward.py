@@ -71,6 +71,9 @@ def predict(model: Model, batch: Batch, passes: int, *, hard: bool = False) -> T
         tokens = batch.inputs[:, start:stop]
         if asked:
             output, state = model.wake(tokens, state)
+            if output.shape[:-1] != tokens.shape:  # another shape may fit the targets all the same, and be scored
+                given, returned = list(tokens.shape), list(output.shape)
+                raise ValueError(f"the model must return logits [B, P, V] of tokens {given}; returned {returned}")
             logits.append(output)
         else:
             state = model.sleep(tokens, state, passes)

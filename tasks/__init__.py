@@ -3,7 +3,6 @@
 `TASKS` is the whole registry: one line per task. Importing this package imports none of them.
 """
 
-import importlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -52,24 +51,19 @@ def load(name: str, *, imports: bool = True) -> "type[Task]":
         ValueError: unknown name (the message lists the valid ones and the nearest), a module that cannot be imported,
             not a `Task`, or one that calls itself something else.
     """
-    from tasks.base import Task, nearest
+    from tasks.addresses import checked, given, imported
+    from tasks.base import nearest
 
     if ":" in name:
-        from tasks.addresses import given
-
         check_imported(name, imports)
         return given(name)
     tasks = available()
     if name not in tasks:
         raise ValueError(nearest(name, (*tasks, "package.module:Class"), kind="task"))
     module, _, attribute = tasks[name].partition(":")
-    try:
-        task = getattr(importlib.import_module(module), attribute, None)
-    except ImportError as error:
-        raise ValueError(f"task {name!r}: cannot import {module}: {error}") from error
-    if not (isinstance(task, type) and issubclass(task, Task)):
-        raise ValueError(f"task {name!r}: {tasks[name]} is not a subclass of tasks.base.Task")
-    if (own := getattr(task, "name", None)) not in tasks:
+    task = checked(getattr(imported(module, f"task {name!r}"), attribute, None), f"task {name!r}", tasks[name])
+    own = getattr(task, "name", None)
+    if tasks.get(str(own)) != tasks[name]:  # nobody's name, or that of another task, whose rows these would pass for
         raise ValueError(f"task {name!r}: {tasks[name]} calls itself {own!r}; its name must be {name!r}")
     return task
 

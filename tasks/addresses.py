@@ -33,7 +33,7 @@ def given(path: str) -> type[Task]:
     folder = os.environ.get(FOLDER) or str(Path.cwd())
     if folder not in sys.path:
         sys.path.append(folder)
-    kind: Any = _imported(module, path)
+    kind: Any = imported(module, f"task {path!r}")
     for part in attribute.split("."):
         if not hasattr(kind, part):
             raise ValueError(f"task {path!r}: module {module} has no {attribute!r}")
@@ -48,20 +48,29 @@ def _task(kind: Any, path: str) -> type[Task]:
     Raises:
         ValueError: it is no task, or lacks something.
     """
-    attribute = path.partition(":")[2]
-    if not (isinstance(kind, type) and issubclass(kind, Task)):
-        raise ValueError(f"task {path!r}: {attribute} is not a subclass of tasks.base.Task")
-    if missing := [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]:
-        raise ValueError(f"task {path!r}: every setting needs a default; {', '.join(missing)} has none")
-    if lacking := [name for name in ("version", "axis") if not hasattr(kind, name)]:
-        raise ValueError(f"task {path!r}: {attribute} needs a class attribute {' and '.join(lacking)}")
-    if inspect.isabstract(kind):
-        raise ValueError(f"task {path!r}: {attribute} needs {', '.join(sorted(kind.__abstractmethods__))}")
+    kind = checked(kind, f"task {path!r}", path.partition(":")[2])
     attributes = {"name": path, "__doc__": kind.__doc__, "__module__": kind.__module__}
     return types.new_class(kind.__name__, (kind,), exec_body=lambda namespace: namespace.update(attributes))
 
 
-def _imported(module: str, path: str) -> Any:
+def checked(kind: Any, what: str, attribute: str) -> type[Task]:
+    """The class itself, if it is a task that can be made with nothing but defaults.
+
+    Raises:
+        ValueError: it lacks something; the message begins with `what` and says what.
+    """
+    if not (isinstance(kind, type) and issubclass(kind, Task)):
+        raise ValueError(f"{what}: {attribute} is not a subclass of tasks.base.Task")
+    if missing := [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]:
+        raise ValueError(f"{what}: every setting needs a default; {', '.join(missing)} has none")
+    if lacking := [name for name in ("version", "axis") if not hasattr(kind, name)]:
+        raise ValueError(f"{what}: {attribute} needs a class attribute {' and '.join(lacking)}")
+    if inspect.isabstract(kind):
+        raise ValueError(f"{what}: {attribute} needs {', '.join(sorted(kind.__abstractmethods__))}")
+    return kind
+
+
+def imported(module: str, what: str) -> Any:
     """The module of that name.
 
     Raises:
@@ -71,9 +80,9 @@ def _imported(module: str, path: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         hint = "; a module is written without .py" if module.endswith(".py") else ""
-        raise ValueError(f"task {path!r}: cannot import {module}: {error}{hint}") from error
-    except Exception as error:
+        raise ValueError(f"{what}: cannot import {module}: {error}{hint}") from error
+    except (Exception, SystemExit) as error:  # one that means to end the process too
         frames = traceback.extract_tb(error.__traceback__)
         lines = traceback.format_list([f for f in frames if "importlib" not in f.filename and f.filename != __file__])
         lines += traceback.format_exception_only(error)
-        raise ValueError(f"task {path!r}: importing {module} raised\n{''.join(lines).rstrip()}") from error
+        raise ValueError(f"{what}: importing {module} raised\n{''.join(lines).rstrip()}") from error

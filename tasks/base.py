@@ -36,14 +36,18 @@ def nearest(name: object, valid: Iterable[str], kind: str = "name") -> str:
     return f"unknown {kind} {name!r}; valid: {', '.join(options)}{hint}"
 
 
-def check_whole(name: str, value: object, low: int, high: int | None = None, why: str = "") -> int:
-    """`value` as an int, if it is a whole number in [low, high] (no upper limit: None).
+def check_whole(
+    name: str, value: object, low: int, high: int | None = None, why: str = "", *, most: int | None = None
+) -> int:
+    """`value` as an int, if it is a whole number in [low, high], at most `most`; that is said only where it is passed.
 
     Raises:
         ValueError: it is not; the message says what is allowed, `why`, and what was given.
     """
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         whole = int(value)
+        if most is not None and whole > most:
+            raise ValueError(f"{name} must be at most {most}{why and f' ({why})'}; given {whole}")
         if whole >= low and (high is None or whole <= high):
             return whole
     allowed = f">= {low}" if high is None else f"in {low}..{high}"

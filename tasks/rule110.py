@@ -72,7 +72,7 @@ class Rule110(Task):
         """Refuse what has no exact chance, does not fit, or is trivial."""
         check_whole("cells", self.cells, 3, 24, "chance is exact by enumeration of all strings")
         check_whole("strings", self.strings, 1, self.cells, "their labels must fit in one window")
-        check_whole("rollout_steps", self.rollout_steps, 0)
+        check_whole("rollout_steps", self.rollout_steps, 0, most=256)
         if self.boundary != "periodic":
             raise ValueError(
                 f"boundary must be 'periodic'; given {self.boundary!r} (with a fixed-zero edge the first "

@@ -2,6 +2,7 @@
 
 import builtins
 import fcntl
+import io
 import json
 import os
 import sys
@@ -12,12 +13,15 @@ from typing import Any
 
 import pytest
 from harness import bench, small
+from rich.console import Console
 
 from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.facts import cell_facts, failure_row
 from benchmark.rows import Status
 from benchmark.run import checkpoint, standing
+from benchmark.run.board import Board
+from benchmark.run.executors import Event
 from benchmark.run.folder import SweepFolder
 from benchmark.run.standing import SweepStanding
 
@@ -146,6 +150,32 @@ def test_what_cannot_be_read_is_named(folder: SweepFolder) -> None:
     assert done.code == 0
     assert f"left out: {damaged.rows_file}, line 1 from its end: not a row of sleepbench" in done.out
     assert f"left out: {folder.of(small(seed=4)).path}: " in done.out
+
+
+def test_the_live_table_of_many_cells_takes_a_moment() -> None:
+    """It is drawn four times a second beside cells that train on the same cores."""
+    cells = [
+        small(seed=seed, sleep_passes=n, tokens=1000 + level)
+        for seed in range(20)
+        for n in (1, 2)
+        for level in range(50)
+    ]
+    console = Console(file=io.StringIO(), force_terminal=True, width=110, height=40)
+    board = Board("many", cells, console=console)
+    board.work.begin()
+    console.print(board.render())
+    times = []
+    for cell in cells[:8]:
+        board.on_event(Event(cell=cell, kind="start", contents={}))
+        board.on_event(Event(cell=cell, kind="counted", contents={"train_flops": 1e9, "step_flops": 1e6}))
+        said = {"step": 8, "tokens_per_s": 1.0, "new_rows": [test_row(cell, 8, 0.5)]}
+        board.on_event(Event(cell=cell, kind="progress", contents=said))
+        begun = time.thread_time()
+        console.print(board.render())
+        times.append(time.thread_time() - begun)
+    assert sorted(times)[4] < 0.15, "a quarter of a second on a slow and busy machine"
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "0 of 2000 cells, about" in shown and "more lines" in shown and "0.500 (0/20)" in shown
 
 
 # Again

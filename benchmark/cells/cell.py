@@ -17,6 +17,15 @@ from benchmark.rows import COLUMNS
 from tasks.base import Task, changed, check_whole, nearest
 from tasks.values import LARGEST, kinds_of, parse
 
+MOST = {"tokens": 10**15, "batch": 10**6, "sleep_passes": 1024, "evaluations": 10**6, "test_examples": 10**8}
+"""The largest values of settings: far beyond what anybody trains, and small enough to be looked at in a moment."""
+
+RESERVED = (
+    *("n", "depth", "cell", "setting", "N", "tested_N", "seeds", "lowest", "highest", "ci_low", "ci_high", "reached"),
+    *("tokens_needed", "at_smaller_budget", "at_larger_budget"),
+)
+"""Names that rows do not have and that their studies and tables give to columns of their own."""
+
 PRECISIONS = ("fp32", "bf16")
 TEST_SPLITS = ("test", "validation")
 
@@ -65,13 +74,13 @@ class Training:
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be trained."""
-        for name in ("tokens", "batch", "sleep_passes", "evaluations", "test_examples"):
-            check_whole(name, getattr(self, name), 1)
+        for name, most in MOST.items():
+            check_whole(name, getattr(self, name), 1, most=most)
         for passes in self.test_passes:
-            check_whole("test_passes", passes, 1)
+            check_whole("test_passes", passes, 1, most=MOST["sleep_passes"])
         for difficulty in self.test_at:
             check_whole("test_at", difficulty, 0)
-        check_whole("warmup_steps", self.warmup_steps, 0)
+        check_whole("warmup_steps", self.warmup_steps, 0, most=MOST["tokens"])
         if not 0 <= self.hard_share < 1:
             raise ValueError(f"hard_share must be in 0 <= share < 1; given {self.hard_share!r}")
         for name in ("muon_lr", "adam_lr", "clip"):
@@ -107,10 +116,10 @@ class Cell:
                 if isinstance(part, int) and abs(part) > LARGEST:
                     raise ValueError(f"{name}: the largest whole number that rows hold is {LARGEST}; given {part}")
         names = [f.name for part in self.parts() for f in fields(part)]
-        if doubled := sorted({n for n in names if names.count(n) > 1 or n in COLUMNS}):
+        if doubled := sorted({n for n in names if names.count(n) > 1 or n in COLUMNS or n in RESERVED}):
             raise ValueError(
                 f"settings of task {self.task.name!r}, model {self.model.name!r} and training must have names of "
-                f"their own, none of them a column of every row; rename {', '.join(doubled)}"
+                f"their own, none of them a column of rows or tables; rename {', '.join(doubled)}"
             )
         for difficulty in self.training.test_at:
             self.task.at(difficulty)  # says why if it cannot be

@@ -34,6 +34,7 @@ from benchmark.cli.console import (
     Json,
     Outlet,
     Settings,
+    bar,
     numbers,
     prepare_process,
     print_json,
@@ -198,19 +199,23 @@ def show(
     )
     grid = asked.plan()
     cells = grid.cells()
-    found: list[dict[str, Any]] = [
-        {
-            "cell_id": cell.id,
-            **{name: fact(cell, name) for name in varying(cells)},
-            **{name: (cell.axes | {"seed": cell.seed}).get(name) for name in grid.axes},
-            "steps": cell.steps,
-            "tokens": cell.steps * cell.training.batch * cell.task.seq_len,
-            "train_flops": cost(cell).train_flops * cell.steps * cell.training.batch,
-            "estimated_s": seconds(cell),
-            "parameters": cost(cell).parameters,
-        }
-        for cell in cells
-    ]
+    others = varying(cells)
+    found: list[dict[str, Any]] = []
+    with bar("cells", len(cells)) as advance:  # each kind of cell is tried for a moment
+        for cell in cells:
+            found.append(
+                {
+                    "cell_id": cell.id,
+                    **{name: fact(cell, name) for name in others},
+                    **{name: (cell.axes | {"seed": cell.seed}).get(name) for name in grid.axes},
+                    "steps": cell.steps,
+                    "tokens": cell.steps * cell.training.batch * cell.task.seq_len,
+                    "train_flops": cost(cell).train_flops * cell.steps * cell.training.batch,
+                    "estimated_s": seconds(cell),
+                    "parameters": cost(cell).parameters,
+                }
+            )
+            advance(1)
     total_s = sum(cell["estimated_s"] for cell in found)
     if json_:
         print_json({"suite": suite, "scale": scale, "estimated_s": total_s, "cells": found})
@@ -307,9 +312,10 @@ def main() -> None:
         except Exception as error:
             if interrupted(error):
                 sys.exit(INTERRUPTED)
-            if not isinstance(error, ValueError | OSError):
+            no_room = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+            if not (no_room or isinstance(error, ValueError | OSError)):
                 raise
-            typer.echo(f"bench: {error}", err=True)
+            typer.echo(f"bench: {'not enough memory: ' if no_room else ''}{error}", err=True)
             sys.exit(USER_ERROR)
         finally:
             sys.stdout.flush()

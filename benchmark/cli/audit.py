@@ -24,7 +24,10 @@ def audit_(
     from baselines.addresses import own_errors
     from benchmark.cells.cell import parse_setting
     from benchmark.measure.audit import audit
+    from tasks.base import check_whole
 
+    for option, value in (("--window", window), ("--windows", windows), ("--sleep-passes", sleep_passes)):
+        check_whole(option, max(1, value), 1, most=1024)  # what is below, the audit refuses
     config = baselines.load(model)()
     if settings:
         config = replace(config, **dict(parse_setting(text, config) for text in settings))

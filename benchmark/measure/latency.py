@@ -235,8 +235,8 @@ def _read_at_once(model: Model, window: int, passes: int) -> int:
 
 
 def check(**values: int | Sequence[int]) -> None:
-    """Refuse anything below 1, by the name of its option."""
+    """Refuse anything below 1, or beyond what anybody waits for, by the name of its option."""
     for name, value in values.items():
         option = "--sleep-passes" if name == "passes" else f"--{name}"
         for number in (value,) if isinstance(value, int) else value:
-            check_whole(option, number, 1)
+            check_whole(option, number, 1, most=1024 if name == "passes" else 2**20)

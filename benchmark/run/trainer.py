@@ -191,6 +191,8 @@ class Trainer:
         """Add the gradients of some sequences of a batch of `count` targets; their share of the loss."""
         with autocast(self.device, self.cell.training.precision):
             logits = predict(self.model, part, self.cell.training.sleep_passes, hard=hard)
+        if logits.shape[-1] != self.cell.task.vocab_size:
+            raise ValueError(f"the model must give {self.cell.task.vocab_size} logits, not {logits.shape[-1]}")
         loss = token_losses(logits, part.targets).sum() / count
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()

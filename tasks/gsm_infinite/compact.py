@@ -74,6 +74,7 @@ class GSMCompact(CountedTask):
         """Refuse what does not fit or cannot be made."""
         super().__post_init__()
         check_whole("most_tokens", self.most_tokens, 48, why="shorter ones have room for too few sentences")
+        check_whole("most_tokens", self.most_tokens, 48, most=2**17)
         check_whole("least_tokens", self.least_tokens, 1, self.most_tokens, "most_tokens")
         check_whole(
             "window_tokens",

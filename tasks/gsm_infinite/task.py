@@ -66,6 +66,7 @@ class GSMInfinite(CountedTask):
         # A core problem of 24 sentences has up to about 900 tokens.
         check_whole("least_words", self.least_words, 1000, why="what the longest problems need without filler")
         check_whole("most_words", self.most_words, self.least_words, why="least_words")
+        check_whole("most_words", self.most_words, self.least_words, most=2**20)
         check_whole(
             "window_tokens", self.window_tokens, 2, self.most_words - 1, "below most_words: something is evicted"
         )

@@ -257,7 +257,7 @@ def _judged(pair: Pair, judged: Sequence[Difference], tolerance: float, alpha: f
         return "identical", "the same cells, equal bit for bit"
     if not judged:
         side = "these rows" if not pair.curves.seeds else "the reference"
-        return "inconclusive", f"no finished cell in {side}"
+        return "incomparable", f"no finished cell in {side}"
     worse = [d for d in judged if d.worse < alpha]
     if worse:
         return "regressed", "; ".join(map(_said, worse))
