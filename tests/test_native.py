@@ -15,6 +15,7 @@ import torch
 from harness import ROOT, bench, comparable, small
 from torch import Tensor, nn
 
+from baselines import MODELS, load
 from baselines.base import Model, State
 from baselines.hybrid import Hybrid
 from baselines.native import build
@@ -210,6 +211,33 @@ def test_a_change_of_parameters_is_seen() -> None:
         made.stack[0].mlp.up.weight.mul_(1.5)
         assert not torch.equal(answers(made, inputs, 5, 1), before)
     assert answers(made, inputs, 5, 1).requires_grad  # what was put together without gradients is not used with them
+
+
+IN_TORCH = ("jet", "retrieval")  # of the models of this project
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_gives_what_it_gives_in_torch(name: str) -> None:
+    """Logits, and gradients by each parameter, after two sleeps of three passes, or a word why not."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        of = load(name)(**{"d_model": 32, "heads": 2}).build(vocab_size=5, window=8, seq_len=24)
+        with torch.no_grad():
+            for parameter in of.parameters():
+                parameter += 0.1 * torch.randn_like(parameter)
+    assert bool(unsupported(of)) == (name in IN_TORCH)
+    if name in IN_TORCH:
+        return
+    made = copy.deepcopy(of)
+    attach(made)
+    logits = [answers(each, tokens(8, 4), 8, 3) for each in (of, made)]
+    torch.testing.assert_close(logits[1], logits[0], rtol=1e-4, atol=1e-4)
+    for each in logits:
+        each.square().sum().backward()  # type: ignore[no-untyped-call]
+    for (path, one), other in zip(of.named_parameters(), made.parameters(), strict=True):
+        if one.grad is not None:
+            assert other.grad is not None
+            assert float((one.grad - other.grad).norm()) <= 1e-3 * float(one.grad.norm()) + 1e-6, path
 
 
 # What runs in torch

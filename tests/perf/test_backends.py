@@ -9,6 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmark.cells.cell import Cell
+from benchmark.cells.cost import cost
 from benchmark.cells.suites import suite
 from benchmark.run.trainer import Trainer
 
@@ -58,13 +60,31 @@ def times(cell: Cell, steps: int) -> list[tuple[float, float]]:
     return found[WARM_UP:]
 
 
+@cache
+def best_rate() -> float:
+    """FLOP/s of the fastest of 20 of torch's products of two matrices [256, 256]: what a core can do."""
+    one, other = torch.randn(2, 256, 256)
+    seconds = []
+    for _ in range(20):
+        begun = time.thread_time()
+        torch.mm(one, other)
+        seconds.append(time.thread_time() - begun)
+    return 2 * 256**3 / min(seconds)
+
+
 def summary(cell: Cell, steps: int) -> dict[str, float]:
-    """Median and quartiles of the ratio, and what each does in a second."""
+    """Median and quartiles of the ratio; of each, tokens a second and the share of `best_rate`.
+
+    The share counts the FLOPs that a step needs, not those that a backward pass in C computes again.
+    """
     found = times(cell, steps)
     low, middle, high = statistics.quantiles([in_torch / in_c for in_torch, in_c in found], n=4)
-    tokens = cell.training.batch * cell.task.seq_len
-    rates = [tokens / statistics.median(each) for each in zip(*found, strict=True)]
-    return {"ratio": middle, "q25": low, "q75": high, "torch_tokens_per_s": rates[0], "native_tokens_per_s": rates[1]}
+    of = {"ratio": middle, "q25": low, "q75": high}
+    for backend, each in zip(("torch", "native"), zip(*found, strict=True), strict=True):
+        sequences = cell.training.batch / statistics.median(each)
+        of[f"{backend}_tokens_per_s"] = sequences * cell.task.seq_len
+        of[f"{backend}_share"] = sequences * cost(cell).train_flops / best_rate()
+    return of
 
 
 @pytest.mark.benchmark(group="training step in C against torch, cpu scale")
@@ -81,6 +101,7 @@ if __name__ == "__main__":
             of = summary(cell_of(name), int(steps))
             print(
                 f"{name}: {of['ratio']:.2f} [{of['q25']:.2f}, {of['q75']:.2f}], "
-                f"{of['torch_tokens_per_s'] / 1e3:.0f}k -> {of['native_tokens_per_s'] / 1e3:.0f}k tokens/s",
+                f"{of['torch_tokens_per_s'] / 1e3:.0f}k -> {of['native_tokens_per_s'] / 1e3:.0f}k tokens/s, "
+                f"{of['torch_share']:.0%} -> {of['native_share']:.0%} of the best products",
                 flush=True,
             )
