@@ -22,7 +22,7 @@ STALE := $(shell [ -x $(PY) ] && [ "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)"
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help bench lint test gate reference perf format clean force
+.PHONY: help bench lint test gate reference perf gpu format clean force
 
 help:
 	@echo "make bench      run the default suite, print its table and where the figure is"
@@ -31,6 +31,7 @@ help:
 	@echo "make gate       train small cells, in torch and in C, and check their learning curves against the reference's"
 	@echo "make reference  train what results/reference lacks, write its figures, tables and report again"
 	@echo "make perf       the timings in tests/perf"
+	@echo "make gpu        on a machine with a GPU: correctness, speed, then the paper's suites, in pieces of 9 minutes"
 	@echo "make format     put the code into the form that make test asks for"
 	@echo "make clean      remove .venv, caches and build products; results stay"
 	@echo
@@ -70,6 +71,9 @@ reference: $(DEV)
 
 perf: $(DEV)
 	@$(PY) -m pytest -q tests/perf $(ARGS)
+
+gpu: $(DEV)
+	@$(PY) tests/gpu/run.py $(ARGS)
 
 format: $(DEV)
 	@$(PY) -m ruff format --quiet

@@ -242,16 +242,17 @@ class Task(ABC):
         ]
         words = [self.word(int(token)) for token in inputs]
         answers = ["" if token == IGNORE else self.word(int(token)) for token in targets]
-        width = max(map(len, words + answers))
+        width = max(map(len, words + answers))  # one for all: a target stands under its token
+        cells, wanted = ([f"{word:<{width}}" for word in row] for row in (words, answers))
         for number, start in enumerate(range(0, len(words), episode.window), start=1):
             stop = min(start + episode.window, len(words))
             head = f"window {number} {'predict' if any(answers[start:stop]) else 'sleep':>8}"
             for first in range(start, stop, most := max(1, _LINE // (width + 1))):
                 part = slice(first, min(first + most, stop))
-                lines.append(f"{head}  {_row(words[part], width)}")
+                lines.append(f"{head}  {' '.join(cells[part]).rstrip()}")
                 head = " " * len(head)
                 if any(answers[part]):
-                    lines.append(f"{'targets':>{len(head)}}  {_row(answers[part], width)}")
+                    lines.append(f"{'targets':>{len(head)}}  {' '.join(wanted[part]).rstrip()}")
         return "\n".join(lines)
 
     def _held_out_line(self, episode: Episode, difficulty: int) -> list[str]:
@@ -296,8 +297,3 @@ class Task(ABC):
             }
             rows.append(row)
         return rows
-
-
-def _row(cells: list[str], width: int) -> str:
-    """Cells padded to one width, so that a target stands under the token it is predicted at."""
-    return " ".join(f"{cell:<{width}}" for cell in cells).rstrip()

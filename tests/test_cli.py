@@ -141,6 +141,17 @@ def test_show() -> None:
     assert planned[0].id in shown.out
 
 
+def test_show_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    done = bench("show", "quick", *TINY, "--sleep-passes", "1", "--device", "cuda", "--json")
+    assert done.code == 0
+    found = json.loads(done.out)
+    assert found["basis"].endswith("estimated from counts, not measured")
+    for cell in found["cells"]:
+        assert 0 < cell["recomputed_peak_bytes"] <= cell["peak_bytes"] and cell["step_kernels"] > 100
+        assert cell["recompute"] is False and cell["micro_batches"] == 1
+
+
 def test_list() -> None:
     done = bench("list", "--json")
     found = json.loads(done.out)

@@ -1,7 +1,7 @@
 """Suites: named grids of cells, one function each; a scale sets the sizes.
 
-`tiny` takes seconds (CI), `cpu` an hour or two on two cores at most, `gpu` is meant for an hour on one GPU, `paper` has
-exactly the paper's sizes.
+`tiny` takes seconds (CI), `cpu` an hour or two on two cores at most, `gpu` is meant for an hour on one H100 at most, by
+an estimate from counts that has not been tried on one, `paper` has exactly the paper's sizes.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,7 +32,7 @@ def rollouts(scale: str) -> Grid:
     """Figure 2a: at which depths the plain hybrid (N = 1) learns rollouts, and when."""
     paper = (4, 8, 10, 12, 14, 16)
     depths = {"tiny": (0, 1, 2), "cpu": (0, 2, 4, 5, 6, 8), "gpu": paper, "paper": paper}[scale]
-    tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
+    tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 40_000_000, "paper": 40_000_000}[scale]
     return Grid(
         base=automaton(scale).with_settings({"tokens": tokens}),
         axes={"seed": seeds(scale), "rollout_steps": depths, "sleep_passes": (1,)},
@@ -43,7 +43,7 @@ def passes(scale: str) -> Grid:
     """Figure 2b: rollout depth against sleep passes N."""
     depths = {"tiny": (0, 2), "cpu": (0, 4, 5, 6, 7, 8), "gpu": (0, 4, 8, 12, 16), "paper": (32,)}[scale]
     counts = {"tiny": (1, 2), "cpu": (1, 2, 4), "gpu": (1, 2, 4), "paper": (1, 2, 3, 4)}[scale]
-    tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 20_000_000, "paper": 5_000_000_000}[scale]
+    tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 100_000_000, "paper": 5_000_000_000}[scale]
     return Grid(
         base=automaton(scale).with_settings({"tokens": tokens}),
         axes={"seed": seeds(scale, 5), "rollout_steps": depths, "sleep_passes": counts},
@@ -77,7 +77,7 @@ def addressing(scale: str) -> Grid:
 
 def hops(scale: str) -> Grid:
     """Figure 3: the node k hops along a shuffled cycle that was read and evicted, against sleep passes N."""
-    tokens = {"tiny": 100_000, "cpu": 10_000_000, "gpu": 400_000_000, "paper": 100_000 * 128 * 360}[scale]
+    tokens = {"tiny": 100_000, "cpu": 10_000_000, "gpu": 240_000_000, "paper": 100_000 * 128 * 360}[scale]
     return Grid(
         base=cycle(scale).with_settings({"tokens": tokens}),
         axes={"seed": seeds(scale, 5), "sleep_passes": (1, 2) if scale == "tiny" else (1, 2, 4)},
@@ -86,7 +86,7 @@ def hops(scale: str) -> Grid:
 
 def operations(scale: str) -> Grid:
     """Figure 4: word problems of several operations, read and mostly evicted, against sleep passes N."""
-    tokens = {"tiny": 100_000, "cpu": 10_000_000, "gpu": 1_000_000_000, "paper": 8_000_000_000}[scale]
+    tokens = {"tiny": 100_000, "cpu": 10_000_000, "gpu": 230_000_000, "paper": 8_000_000_000}[scale]
     counts = {"tiny": (1, 2), "cpu": (1, 2, 4), "gpu": (1, 2, 4), "paper": (1, 2, 4, 6)}[scale]
     return Grid(
         base=problems(scale).with_settings({"tokens": tokens}),
@@ -131,7 +131,7 @@ def controls(scale: str) -> Grid:
 def hop_controls(scale: str) -> Grid:
     """Sleep on Depo at the largest N against more depth, more width and loops in the prediction, at equal compute."""
     base, passes = cycle(scale), 2 if scale == "tiny" else 4
-    tokens = hops(scale).base.training.tokens
+    tokens = hops(scale).base.training.tokens // (3 if scale == "gpu" else 1)  # five networks of that compute
     return Grid(
         base=base.with_settings({"tokens": tokens}),
         axes={"seed": seeds(scale), "sleep_passes": (passes,)},
@@ -154,7 +154,7 @@ def sliding(scale: str) -> Plan:
     Up to `cpu` two strings, of which the first is evicted when the answers are due; then word problems of about six
     windows, as in the paper.
     """
-    tokens = {"tiny": 100_000, "cpu": 3_000_000, "gpu": 1_000_000_000, "paper": 8_000_000_000}[scale]
+    tokens = {"tiny": 100_000, "cpu": 3_000_000, "gpu": 75_000_000, "paper": 8_000_000_000}[scale]
     small = scale in ("tiny", "cpu")
     if small:
         base = automaton(scale).with_settings({"strings": 2, "rollout_steps": 1 if scale == "tiny" else 5})

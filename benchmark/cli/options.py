@@ -1,9 +1,14 @@
 """The options by which `bench run` and `bench show` say which cells are meant."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from benchmark.cli.console import numbers
+
+if TYPE_CHECKING:
+    from benchmark.cells.request import Request
 
 SuiteName = Annotated[str, typer.Argument(metavar="[SUITE]", help="A suite; `bench list` names them.")]
 Scale = Annotated[
@@ -57,3 +62,40 @@ GpuShare = Annotated[
         metavar="PART", help="Of --executor ray: the part of a GPU for each cell; default: what its memory needs."
     ),
 ]
+
+
+def asked(
+    suite: str,
+    scale: str,
+    task: str | None,
+    model: str | None,
+    seeds: str | None,
+    sleep_passes: str | None,
+    rollout_steps: str | None,
+    hops: str | None,
+    operations: str | None,
+    axes: list[str] | None,
+    variants: str | None,
+    settings: list[str] | None,
+) -> "Request":
+    """What the options ask for."""
+    from benchmark.cells.request import Request
+
+    lists = {
+        "seeds": seeds,
+        "sleep_passes": sleep_passes,
+        "rollout_steps": rollout_steps,
+        "hops": hops,
+        "operations": operations,
+    }
+    chosen = {name: numbers(f"--{name.replace('_', '-')}", text) for name, text in lists.items() if text is not None}
+    return Request(
+        suite=suite,
+        scale=scale,
+        task=task,
+        model=model,
+        **chosen,
+        axes=axes or (),
+        variants=[name.strip() for name in variants.split(",")] if variants is not None else None,
+        settings=settings or (),
+    )

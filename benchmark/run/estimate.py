@@ -7,18 +7,19 @@ import torch
 
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost, test_flops
+from benchmark.run.step_graph import WARM_UP
 from benchmark.run.trainer import Trainer
 
 PROBE_FLOPS = 2e10
 """Work of a timed step: enough to be typical, little enough for the paper's sizes on a laptop."""
 
 
-def seconds(cell: Cell) -> float:
-    """Estimated seconds of training and testing on one core of this machine."""
+def seconds(cell: Cell, device: str = "cpu") -> float:
+    """Estimated seconds of training and testing on one core of this machine, or on its GPU."""
     count, training = cost(cell), cell.training
-    like = (cell.model, count, training.batch, training.precision)  # cells alike in these take the same time
+    like = (device, cell.model, count, training.batch, training.precision)  # cells alike in these take the same time
     if like not in _measured:
-        _measured[like] = _seconds_per_flop(cell)
+        _measured[like] = _seconds_per_flop(cell, torch.device(device))
     tests = len(cell.evaluation_steps) * test_flops(cell, count)
     return (cell.steps * training.batch * count.train_flops + tests) * _measured[like]
 
@@ -26,11 +27,17 @@ def seconds(cell: Cell) -> float:
 _measured: dict[tuple[object, ...], float] = {}
 
 
-def _seconds_per_flop(cell: Cell) -> float:
-    """Median of three timed steps after one to warm up, on one thread, over the FLOPs of a step."""
+def _seconds_per_flop(cell: Cell, device: torch.device) -> float:
+    """Median of timed steps, on a CPU of one thread, over the FLOPs of a step; those before are to warm up.
+
+    A GPU has the batch of the cell, and a captured step to be timed.
+    """
     flops = cost(cell).train_flops
-    batch = max(1, min(cell.training.batch, int(PROBE_FLOPS / flops)))
-    trainer = Trainer(cell.with_settings({"batch": batch, "tokens": 4 * batch * cell.task.seq_len}), Path())
+    on_cpu = device.type == "cpu"
+    batch = max(1, min(cell.training.batch, int(PROBE_FLOPS / flops))) if on_cpu else cell.training.batch
+    warm, timed = (1, 3) if on_cpu else (WARM_UP + 2, 5)
+    tokens = (warm + timed) * batch * cell.task.seq_len
+    trainer = Trainer(cell.with_settings({"batch": batch, "tokens": tokens}), Path(), device=device.type)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -38,8 +45,10 @@ def _seconds_per_flop(cell: Cell) -> float:
         for batch_now in trainer.batches(0):
             begun = time.perf_counter()
             trainer.train_step(batch_now)
+            if not on_cpu:
+                torch.cuda.synchronize()
             trainer.step += 1
             times.append(time.perf_counter() - begun)
     finally:
         torch.set_num_threads(threads)
-    return sorted(times[1:])[1] / (batch * flops)
+    return sorted(times[warm:])[timed // 2] / (batch * flops)
