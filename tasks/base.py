@@ -4,10 +4,9 @@ A new task is one frozen dataclass in one file (its fields are its configuration
 one line in `tasks.TASKS`. It owns its truths: difficulty axis, version, exact chance, a drawn example.
 """
 
-import difflib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -15,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tasks import rng
+from tasks.checks import check_whole as check_whole
+from tasks.checks import nearest as nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,32 +27,6 @@ Tokens = NDArray[np.int64]
 _LINE = 100  # characters of a line of a drawn window
 IGNORE = -100  # a target without loss; the value torch's cross-entropy ignores by default
 SPLITS = tuple(rng.CLASSES)
-
-
-def nearest(name: object, valid: Iterable[str], kind: str = "name") -> str:
-    """The message for an unknown name: what was given, what is valid, and the nearest if one is near."""
-    options = list(valid)
-    close = difflib.get_close_matches(str(name), options, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"unknown {kind} {name!r}; valid: {', '.join(options)}{hint}"
-
-
-def check_whole(
-    name: str, value: object, low: int, high: int | None = None, why: str = "", *, most: int | None = None
-) -> int:
-    """`value` as an int, if it is a whole number in [low, high], at most `most`; that is said only where it is passed.
-
-    Raises:
-        ValueError: it is not; the message says what is allowed, `why`, and what was given.
-    """
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        whole = int(value)
-        if most is not None and whole > most:
-            raise ValueError(f"{name} must be at most {most}{why and f' ({why})'}; given {whole}")
-        if whole >= low and (high is None or whole <= high):
-            return whole
-    allowed = f">= {low}" if high is None else f"in {low}..{high}"
-    raise ValueError(f"{name} must be a whole number {allowed}{why and f' ({why})'}; given {value!r}")
 
 
 def changed(settings: object) -> dict[str, Any]:
