@@ -127,7 +127,7 @@ def test_a_task_that_does_not_say_is_asked_for_whole_contents(monkeypatch: pytes
 
 
 def test_strings_met_in_training_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "load", lambda name: Leaky)
+    monkeypatch.setattr(tasks, "load", lambda name, **how: Leaky)
     assert one("c", automaton(), gain=DEEP).status == "fails"
 
 

@@ -327,7 +327,7 @@ def test_rules_stand_with_each_n_in_its_colour() -> None:
         assert len(values) == len(MIXERS) - 1
     said = texts(figure)
     assert {"not run", "diverged", "N = 1", "N = 2"} <= set(said.splitlines())
-    assert "attn titans, N = 2, t = 6, seed 0 (diverged)" in said
+    assert "3 of 3 seeds diverged at attn titans, N = 2, t = 6" in said
 
 
 def test_layouts_with_the_same_rules_keep_their_own_names() -> None:

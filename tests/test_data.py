@@ -4,7 +4,7 @@ import json
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -27,6 +27,8 @@ def read(path: Path) -> pl.DataFrame:
 
 class Breaks(Rule110):
     """A task that fails at its second example."""
+
+    name: ClassVar[str] = "breaks"
 
     def records(self, split: str, indices: Any, seed: int = 0) -> list[dict[str, Any]]:
         if np.max(indices) > 0:
@@ -144,12 +146,15 @@ def test_what_breaks_leaves_what_was_there(suffix: str, tmp_path: Path, monkeypa
 @pytest.mark.parametrize("suffix", export.SUFFIXES)
 def test_ctrl_c_leaves_nothing(suffix: str, tmp_path: Path) -> None:
     process = start("data", "rule110", "--examples", 10**8, "--out", tmp_path / f"rows{suffix}", cwd=tmp_path)
-    for _ in range(600):
-        if list(tmp_path.iterdir()) or process.poll() is not None:
-            break
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        for _ in range(600):
+            if list(tmp_path.iterdir()) or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()  # else it would go on for hours should this fail
     assert (process.returncode, out, err) == (130, "", "Stopped; nothing was written.\n")
     assert not list(tmp_path.iterdir())
 

@@ -351,7 +351,7 @@ class Foreign(ModelConfig):
 
     d_model: int = 24
     heads: int = 4
-    depth: int = 5
+    levels: int = 5
 
     def build(self, *, vocab_size: int, window: int, seq_len: int) -> Sleeper:
         raise NotImplementedError
@@ -364,7 +364,7 @@ def test_a_model_of_another_kind_takes_what_it_shares() -> None:
 
 
 def test_axes_that_a_model_lacks_or_is_defined_by() -> None:
-    said = r"runs through window_embedding, which model 'foreign' does not have; its settings: d_model, heads, depth$"
+    said = r"runs through window_embedding, which model 'foreign' does not have; its settings: d_model, heads, levels$"
     with pytest.raises(ValueError, match=said):
         suite("addressing", "tiny").with_model(Foreign)
     grid = Grid(base=small(), axes={"seed": (0,), "layout": ("attn gdn", "gdn gdn")})

@@ -29,11 +29,11 @@ class HeldOut:
         task: The task.
         examples: How many.
         split: "validation" or "test".
-        at_once: How many are tested at once.
+        at_once: How many are tested at once; by default `TEST_BATCH`.
     """
 
-    def __init__(self, task: Task, examples: int, split: str = "test", at_once: int = TEST_BATCH) -> None:
-        self.task, self.examples, self.split, self.at_once = task, examples, split, at_once
+    def __init__(self, task: Task, examples: int, split: str = "test", at_once: int | None = None) -> None:
+        self.task, self.examples, self.split, self.at_once = task, examples, split, at_once or TEST_BATCH
         self.kept: list[Episode] = []
 
     def episodes(self) -> Iterator[Episode]:

@@ -136,7 +136,7 @@ def finished(frame: "pl.DataFrame", cells: dict[str, Cell]) -> list[Row]:
         cell = cells[str(part["cell_id"][0])]
         if part["step"].max() == cell.steps or Status.DIVERGED in set(part["status"]):
             facts = cell_facts(cell, device=str(part["device"][0]), context={})
-            today = {name: facts[name] for name in (*cell.axes, "variant", "schema_version")}
+            today = {name: facts[name] for name in (*cell.axes, "variant", "schema_version") if name in facts}
             for row in part.iter_rows(named=True):
                 floor = _floor(cell, row) if row["status"] == Status.OK else {}
                 kept.append({name: row[name] for name in rows.COLUMNS} | today | floor)
