@@ -33,16 +33,19 @@ GRADIENTS = ("phantom", "implicit", "unrolled")
 
 @dataclass(frozen=True, kw_only=True)
 class Equilibrium(Hybrid):
-    """Settings of a hybrid that sleeps to a fixed point."""
+    """Settings of a hybrid that sleeps to a fixed point.
+
+    Attributes:
+        gradient: What a sleep back-propagates through: "phantom", "implicit" or "unrolled".
+        attached: Steps that "phantom" goes back through, or of the backward solver of "implicit".
+        damping: Share of a new iterate that a step of either solver takes.
+    """
 
     name: ClassVar[str] = "equilibrium"
 
     gradient: str = "phantom"
-    """What a sleep back-propagates through, one of `GRADIENTS`."""
     attached: int = 5
-    """Steps that "phantom" goes back through, or of the backward solver of "implicit"."""
     damping: float = 0.5
-    """Share of a new iterate that a step of either solver takes."""
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be built, or that are another loop than this one."""

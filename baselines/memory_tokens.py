@@ -42,7 +42,17 @@ class MemoryState(State):
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryTokens(ModelConfig):
-    """Settings of a network that remembers by tokens; those of its blocks are the hybrid's."""
+    """Settings of a network that remembers by tokens; those of its blocks are the hybrid's.
+
+    Attributes:
+        blocks: Attention blocks.
+        d_model: Width D.
+        heads: Heads of every mixer; must divide `d_model`.
+        mlp_ratio: Hidden width of the MLP over D, rounded to whole units.
+        window_embedding: Add a learned embedding of the window's index to its tokens.
+        memory_tokens: Vectors m that a window writes; 0: as many numbers, after all windows, as the fast weights of a
+            hybrid of these sizes have, of which every other block is Gated DeltaNet.
+    """
 
     version: ClassVar[int] = 1
     network: ClassVar[type["MemoryNetwork"]]
@@ -51,18 +61,11 @@ class MemoryTokens(ModelConfig):
     """The eviction of its attention."""
 
     blocks: int = 4
-    """Attention blocks."""
     d_model: int = 256
-    """Width D."""
     heads: int = 4
-    """Heads of every block; must divide `d_model`."""
     mlp_ratio: float = 4
-    """Hidden width of the MLP over D."""
     window_embedding: bool = True
-    """Add a learned embedding of the window's index to its tokens."""
     memory_tokens: int = 0
-    """Vectors m that a window writes; 0: as many numbers as the fast weights of a hybrid of these sizes have, of which
-    every other block is Gated DeltaNet."""
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be built."""

@@ -143,7 +143,7 @@ def test_the_command_writes_numbers_and_a_figure(tmp_path: Path) -> None:
     narrow = ["--scale", "tiny", "--sleep-passes", "1", "--rollout-steps", "0", "--steps", "1", "--set", "batch=8"]
     done = CliRunner().invoke(app, ["profile", "passes", *narrow, "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    assert "not with native: heads of attention of 8 numbers" in done.output and "whole step" in done.output
+    assert "not with native: widths (16, 8, 16) of block, head and MLP" in done.output and "whole step" in done.output
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"profile.csv", "environment.json", "step_parts.png", "step_parts.svg"}
     wrong = CliRunner().invoke(app, ["profile", "passes", "--scale", "tiny", "--backend", "natve"])

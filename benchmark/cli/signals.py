@@ -27,8 +27,11 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
 
 
 @contextmanager
-def stopping() -> Iterator[None]:
+def stopping(*, interrupt: bool = True) -> Iterator[None]:
     """While it lasts, SIGTERM and the end of the terminal stop a sweep as Ctrl-C does.
+
+    With `interrupt` a second Ctrl-C is told from the first. Without, Ctrl-C is left to whoever has it: polars ends by it
+    what it computes, and would go on for hours if its handler were replaced.
 
     Signals that somebody else handles or ignores (nohup), and those of a thread beside the main one, are left alone.
     """
@@ -44,7 +47,7 @@ def stopping() -> Iterator[None]:
 
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for each in (*((signal.SIGINT,) if interrupt else ()), signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):
                 before[each] = signal.signal(each, stop)
     try:
