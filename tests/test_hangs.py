@@ -137,7 +137,7 @@ def test_a_hanging_cell_becomes_a_row(where: str, tmp_path: Path, token: str, sa
 def test_a_cell_may_take_so_long_and_no_longer(tmp_path: Path, token: str, says: Any) -> None:
     says("for i in range(999): step(i); time.sleep(0.02)")
     (_, *progress, end) = executor("local", jobs=1, cell_timeout=0.5).run(jobs(tmp_path))
-    assert len(progress) > 5
+    assert progress, "it was making steps"
     assert end.contents["status"] == "timed_out"
     assert end.contents["reason"].startswith("not done after ") and "--cell-timeout 0.5" in end.contents["reason"]
     for wrong in (0, -1.0, float("nan")):

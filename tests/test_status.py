@@ -31,7 +31,7 @@ CONTEXT = {"suite": "here", "scale": "small"}
 def test_row(cell: Cell, step: int, score: float) -> rows.Row:
     facts = cell_facts(cell, device="cpu", context=CONTEXT)
     tested = {"step": step, "tokens_seen": 40 * step, "tested_passes": cell.training.sleep_passes, "wall_s": 2.0 * step}
-    return facts | tested | {"difficulty": 1, "answer": None, "exact_match": score, "chance": 0.0625}
+    return facts | tested | {"difficulty": 1, "answer": None, "exact_match": score, "chance": 0.0625, "n_examples": 16}
 
 
 test_row.__test__ = False  # type: ignore[attr-defined]
