@@ -30,8 +30,8 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
 def stopping(*, interrupt: bool = True) -> Iterator[None]:
     """While it lasts, SIGTERM and the end of the terminal stop a sweep as Ctrl-C does.
 
-    With `interrupt` a second Ctrl-C is told from the first. Without, Ctrl-C is left to whoever has it: polars ends by it
-    what it computes, and would go on for hours if its handler were replaced.
+    With `interrupt` a second Ctrl-C is told from the first. Without, Ctrl-C is left to whoever has it: polars ends what
+    it computes by it, and would go on for hours if its handler were replaced.
 
     Signals that somebody else handles or ignores (nohup), and those of a thread beside the main one, are left alone.
     """
