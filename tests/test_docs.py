@@ -25,6 +25,7 @@ REFERENCE = ROOT / "results" / "reference"
 FILES = (
     "README.md",
     "CONTRIBUTING.md",
+    "benchmark/CLUSTERS.md",
     *(f"{room}/README.md" for room in ("tasks", "baselines", "benchmark", "results")),
 )
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in FILES}
