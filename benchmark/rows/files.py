@@ -22,9 +22,19 @@ def read_plain(path: Path) -> bytes:
         DamagedFileError: it is no plain file: reading a pipe would wait for ever.
         OSError: it is not there, or may not be read.
     """
+    check_plain(path)
+    return path.read_bytes()
+
+
+def check_plain(path: Path) -> None:
+    """Refuse what is no plain file.
+
+    Raises:
+        DamagedFileError: it is none.
+        OSError: it is not there.
+    """
     if not stat.S_ISREG(path.stat().st_mode):
         raise DamagedFileError(f"{path} is {_kind(path)}, no plain file")
-    return path.read_bytes()
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -39,23 +39,21 @@ KINDS: dict[str, Damage] = {
     "noise": lambda random, data: random.randbytes(len(data)),
     "longer": lambda random, data: data + random.randbytes(random.randint(1, 99)),
 }
-NO_FILE = ("removed", "a folder", "a pipe", "a link to nothing")
+NO_FILE = ("removed", "a folder", "a pipe")
 CHECKED = ("rows.jsonl", "outcomes.jsonl", "checkpoint.pt", "finished.json")
 """What training goes on from."""
 
 
 def campaign(study: Study, count: int) -> None:
-    """As many damaged files, of every name in turn; each is named or does no harm, and all becomes whole."""
+    """As many damaged files, of every name; each is named or does no harm, and all becomes whole."""
     templates = [study.trained(), _interrupted(study)]
     names = [*sorted(PLAIN - {"lock"}), *sorted(OF_A_CELL - {"lock"}), *CHECKED, *CHECKED]
     for number in range(count):
         out = study.folder()
         shutil.copytree(templates[number % 2], out)
-        there = sorted(path for path in out.rglob(names[number % len(names)]) if path.stat().st_size)
-        if not there:
-            continue
-        path = study.random.choice(there)
-        kinds = [*KINDS, *KINDS, *(NO_FILE if path.name != "log.txt" else ())]
+        there = {name: sorted(path for path in out.rglob(name) if path.stat().st_size) for name in names}
+        path = study.random.choice(there[study.random.choice([name for name in names if there[name]])])
+        kinds = [*KINDS, *(NO_FILE if path.name != "log.txt" else ())]
         kind = study.random.choice(kinds)
         damaged = _damage(study.random, path, kind)
         what = f"{path.relative_to(out)} {kind}, of a {('finished', 'stopped')[number % 2]} sweep"
@@ -79,8 +77,6 @@ def _damage(random: Random, path: Path, kind: str) -> bytes | None:
         path.mkdir()
     elif kind == "a pipe":
         os.mkfifo(path)
-    elif kind == "a link to nothing":
-        path.symlink_to(path.with_name("nothing"))
     return None
 
 
