@@ -34,6 +34,11 @@ OF_A_CELL |= {"code.json"}
 NAMED = re.compile(r"\.(damaged|other-code)-\d+$")
 """What a sweep renames, and says so."""
 
+ALONE_S = 30.0
+"""How long what a killed sweep has left may go on: until a checkpoint is written."""
+
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+
 LIMIT_S = 120.0
 """The longest that a sweep in peace may take."""
 
@@ -170,10 +175,10 @@ class Study:
         self.alone(what)
         self.clean += 1
 
-    def alone(self, what: object, within_s: float = 30.0) -> None:
-        """Wait until no process is left of a sweep."""
-        deadline = time.monotonic() + within_s
-        while left := self.descent.look():
+    def alone(self, what: object) -> None:
+        """Wait until no process is left of a sweep; Ray's agents tell a Ray that was killed so for a minute."""
+        deadline = time.monotonic() + ALONE_S
+        while left := [said for said in self.descent.look().values() if said not in AGENTS]:
             expect(time.monotonic() < deadline, f"after {what}: processes are left", left)
             time.sleep(0.01)
 
