@@ -1,6 +1,7 @@
 """The sweep that is disturbed, the tables that it has to come to, and what else must be so at its end."""
 
 import contextlib
+import gc
 import hashlib
 import os
 import re
@@ -16,7 +17,7 @@ from pathlib import Path
 from random import Random
 
 import typer
-from harness import small
+from harness import bench, small
 
 from benchmark import rows
 from benchmark.cells.cell import Cell
@@ -183,19 +184,26 @@ class Study:
             time.sleep(0.01)
 
 
-def preload() -> None:
-    """Import whatever a sweep in a fork needs: that it is imported starts no threads, which no fork would inherit."""
+def preload(*commands: str) -> None:
+    """Import whatever a sweep, or a command, needs in a fork: to import starts no threads, which no fork would have.
+
+    Args:
+        commands: Lines of arguments of `bench`; `OUT` stands for the folder of a sweep.
+    """
     quiet_environment()
     with tempfile.TemporaryDirectory() as folder:
-        done = forks.call(_print_modules, Path(folder))
+        done = forks.call(_print_modules, Path(folder), commands)
     expect(done.code == 0, "a sweep in a fork fails", done)
     for name in done.said.rpartition("modules: ")[2].split():
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(ImportError, Warning):  # made up by another module, or old
             import_module(name)
+    gc.freeze()  # else every fork copies what the collector touches
 
 
-def _print_modules(out: Path) -> None:
+def _print_modules(out: Path, commands: Sequence[str]) -> None:
     before = set(sys.modules)
     drive(cells(1, **BRIEF), out)
     tables(out)
-    print("modules:", *(name for name in set(sys.modules) - before if not name.startswith("_")))
+    for command in commands:
+        bench(*(word.replace("OUT", str(out)) for word in command.split()))
+    print("modules:", *(name for name in sys.modules if name not in before and not name.startswith("_")))
