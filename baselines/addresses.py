@@ -24,6 +24,12 @@ FOLDER = "SLEEPBENCH_FOLDER"
 A worker runs elsewhere and is told by it. Last, so that no file that happens to lie there hides an installed module.
 """
 
+MOST_SHOWN = 4000
+"""Characters of what somebody's code raised that are shown: its end."""
+
+FOREIGN = set[str]()
+"""The modules that were imported because somebody named them."""
+
 _OURS = ("baselines", "benchmark", "importlib", "torch")
 
 
@@ -65,12 +71,15 @@ def imported(module: str, what: str) -> Any:
     Raises:
         ValueError: it is not there, or importing it raised: then the message ends with its own traceback.
     """
+    FOREIGN.add(module)
     try:
         return importlib.import_module(module)
     except ImportError as error:
         hint = "; a module is written without .py" if module.endswith(".py") else ""
         raise ValueError(f"{what}: cannot import {module}: {error}{hint}") from error
-    except (Exception, SystemExit) as error:  # one that means to end the process too
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # one that means to end the process too
         raise ValueError(f"{what}: importing {module} raised\n{their_traceback(error)}") from error
 
 
@@ -113,16 +122,21 @@ def own_errors(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         if isinstance(error, ValueError) and _first_frame(error) is None:
             raise
         raise ValueError(f"{what}\n{their_traceback(error)}") from error
 
 
 def their_traceback(error: BaseException) -> str:
-    """The traceback of an error from the first frame that is not this project's, torch's or the import system's."""
+    """The traceback of an error from the first frame that is not this project's, torch's or the import system's.
+
+    Of one that is very long the end.
+    """
     frame = _first_frame(error)
-    return "".join(traceback.format_exception(type(error), error, frame, chain=False)).rstrip()
+    return "".join(traceback.format_exception(type(error), error, frame, chain=False)).rstrip()[-MOST_SHOWN:]
 
 
 def _first_frame(error: BaseException) -> types.TracebackType | None:

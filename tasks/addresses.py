@@ -21,6 +21,13 @@ FOLDER = "SLEEPBENCH_FOLDER"
 """Environment variable: the user's folder, for a worker that runs elsewhere; unset, the current one."""
 
 
+MOST_SHOWN = 4000
+"""Characters of what somebody's code raised that are shown: its end."""
+
+FOREIGN = set[str]()
+"""The modules that were imported because somebody named them."""
+
+
 def given(path: str) -> type[Task]:
     """The class that `path` names, under the name `path`, so that a cell described in JSON finds it again.
 
@@ -76,13 +83,16 @@ def imported(module: str, what: str) -> Any:
     Raises:
         ValueError: it is not there, or importing it raised: then the message ends with the place in the user's file.
     """
+    FOREIGN.add(module)
     try:
         return importlib.import_module(module)
     except ImportError as error:
         hint = "; a module is written without .py" if module.endswith(".py") else ""
         raise ValueError(f"{what}: cannot import {module}: {error}{hint}") from error
-    except (Exception, SystemExit) as error:  # one that means to end the process too
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # one that means to end the process too
         frames = traceback.extract_tb(error.__traceback__)
         lines = traceback.format_list([f for f in frames if "importlib" not in f.filename and f.filename != __file__])
         lines += traceback.format_exception_only(error)
-        raise ValueError(f"{what}: importing {module} raised\n{''.join(lines).rstrip()}") from error
+        raise ValueError(f"{what}: importing {module} raised\n{''.join(lines).rstrip()[-MOST_SHOWN:]}") from error

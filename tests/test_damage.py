@@ -275,14 +275,18 @@ def test_a_file_that_changes_under_a_running_cell_ends_it(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["rows.parquet", "outcomes.parquet"])
-@pytest.mark.parametrize("kind", [*ANY, "far inside"])
+@pytest.mark.parametrize("kind", [*ANY, "far inside", "a folder"])
 def test_a_damaged_table_is_gathered_again(trained: Path, out: Path, name: str, kind: str) -> None:
     if kind == "of another cell":
         pytest.skip("a table is of all cells")
     path = out / name
     before = path.read_bytes()
     flipped = before[: len(before) // 2] + bytes([before[len(before) // 2] ^ 4]) + before[len(before) // 2 + 1 :]
-    path.write_bytes(flipped if kind == "far inside" else ANY[kind](before, b""))
+    if kind == "a folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes(flipped if kind == "far inside" else ANY[kind](before, b""))
     place = SweepFolder(out)
     with place.held([]):
         assert path.read_bytes() == before

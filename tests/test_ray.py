@@ -248,13 +248,19 @@ class RayError(Exception):
     """As Ray's own."""
 
 
+class NodeGoneError(RayError):
+    """As Ray's own of the machine on which the driver is."""
+
+
 class Stand:
     """Stands for the module `ray`: each attempt streams what `script` has for the cell's seed and attempt."""
 
     def __init__(self, script: dict[int, list[list[Any]]], room: dict[str, float]) -> None:
         self.script, self.room, self.given = script, room, list[tuple[int, dict[str, Any]]]()
         self.cancelled, self.in_parts = list[Any](), list[bool]()
-        self.exceptions = types.SimpleNamespace(RayError=RayError, RuntimeEnvSetupError=LookupError)
+        self.exceptions = types.SimpleNamespace(
+            RayError=RayError, RuntimeEnvSetupError=LookupError, LocalRayletDiedError=NodeGoneError
+        )
         self.util = types.SimpleNamespace(scheduling_strategies=types.SimpleNamespace())
 
     def get_runtime_context(self) -> Any:
@@ -361,6 +367,13 @@ def test_cells_alike_share_a_gpu_once_one_has_told_its_needs(tmp_path: Path, sta
     with pytest.raises(ValueError, match="no machine with a GPU has joined this machine's Ray"):
         stand({}, CPU=4.0)
         drive(tmp_path, [0], device="cuda")
+
+
+@pytest.mark.usefixtures("no_check")
+def test_a_ray_that_has_died_ends_the_sweep_not_each_cell(tmp_path: Path, stand: Callable[..., Stand]) -> None:
+    stand({0: [[message("start"), NodeGoneError("gone")]], 1: [[OK]]})
+    with pytest.raises(ValueError, match="Ray on this machine has died; the same command starts it again"):
+        drive(tmp_path, [0, 1])
 
 
 @pytest.mark.usefixtures("no_check")

@@ -1,5 +1,6 @@
 """Signals to the command itself: what was trained is saved, the terminal is left as it was, nothing is a traceback."""
 
+import contextlib
 import json
 import os
 import pty
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from harness import ROOT, bench
+
+from benchmark.cli.signals import TERMINATED_WAIT_S, exit_code, stopping
+from benchmark.run.executors.serial import Serial
 
 RUN = ["run", "quick", "--scale", "tiny", "--set", "tokens=50M", "--set", "evaluations=4000", "--jobs", "1"]
 
@@ -69,3 +73,16 @@ def test_one_that_has_only_begun_says_nothing(tmp_path: Path, after_s: float) ->
         said, _ = process.communicate(timeout=60)
     assert process.returncode in (130, -signal.SIGINT)
     assert b"Traceback" not in said
+
+
+@pytest.mark.parametrize(("numbers", "code"), [([signal.SIGTERM], 143), ([signal.SIGHUP, signal.SIGINT], 129)])
+def test_a_signal_is_known_whatever_interrupt_is_made_of_it(numbers: list[int], code: int) -> None:
+    """Ray raises a KeyboardInterrupt of its own for whatever a handler raises while it waits."""
+    trains = Serial()
+    with pytest.raises(KeyboardInterrupt) as interrupt, stopping(trains):
+        for number in numbers:
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(number)
+        raise KeyboardInterrupt
+    assert exit_code(interrupt.value) == code
+    assert trains.stop_wait_s == TERMINATED_WAIT_S

@@ -194,6 +194,9 @@ class Cell:
         """Twelve hex digits of the hash of the canonical settings.
 
         Settings at their default are left out (`tasks.base.changed` says why); a test holds ids still.
+
+        Raises:
+            ValueError: a plug-in has a setting, a name or a version that JSON has no form for.
         """
         canonical = {
             "task": [self.task.name, self.task.version, changed(self.task)],
@@ -201,7 +204,11 @@ class Cell:
             "training": changed(self.training),
             "seed": self.seed,
         }
-        text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
+        try:
+            text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
+        except (TypeError, ValueError) as error:  # of a plug-in
+            names = f"{self.task.name}, {self.model.name}"
+            raise ValueError(f"settings of {names} are no numbers, texts or lists of them: {error}") from error
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def with_settings(self, settings: dict[str, Any]) -> "Cell":

@@ -34,6 +34,7 @@ from benchmark.cli.console import (
     USER_ERROR,
     Outlet,
     Settings,
+    of_others,
     prepare_process,
     terminal,
 )
@@ -214,9 +215,10 @@ def main() -> None:
             if interrupted(error):
                 sys.exit(INTERRUPTED)
             no_room = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
-            if not (no_room or isinstance(error, ValueError | OSError)):
+            text = f"{'not enough memory: ' if no_room else ''}{error}"
+            if not (no_room or isinstance(error, ValueError | OSError)) and not (text := of_others(error)):
                 raise
-            typer.echo(f"bench: {'not enough memory: ' if no_room else ''}{error}", err=True)
+            typer.echo(f"bench: {text}", err=True)
             sys.exit(USER_ERROR)
         finally:
             sys.stdout.flush()

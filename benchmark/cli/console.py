@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,17 @@ def prepare_process() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def of_others(error: Exception) -> str:
+    """What to say of an error that modules named by the user may have made by what they return; empty without any."""
+    from benchmark.rows.text import said
+
+    places = [sys.modules.get(f"{package}.addresses") for package in ("tasks", "baselines")]
+    if not (names := sorted(name for place in places if place for name in place.FOREIGN)):
+        return ""
+    where = "".join(traceback.format_tb(error.__traceback__)[-3:]).rstrip()
+    return f"{said(error)}\nPerhaps {' and '.join(names)} returned what is not allowed; it ended here:\n{where}"
 
 
 def warn_of_mixture(rows: Iterable[Mapping[str, Any]]) -> None:

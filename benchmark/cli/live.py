@@ -40,7 +40,7 @@ def train(board: Board, folder: Path, *, executor: Executor, context: rows.Row, 
     Interrupted, it lets the cells that run save and raises KeyboardInterrupt.
     """
     place = SweepFolder(folder)
-    with stopping(), place.held(board.cells, context):
+    with stopping(executor), place.held(board.cells, context):
         for cell in board.cells:
             board.known(cell, place.of(cell).state.status, place.of(cell).rows)
         _say(place.remarks, board)

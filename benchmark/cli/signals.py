@@ -5,7 +5,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmark.run.executors import Executor
 
 TERMINATED_WAIT_S = 15.0
 """How long cells may take to save after SIGTERM: what sends it kills some seconds later (Slurm, spot machines)."""
@@ -13,8 +16,6 @@ TERMINATED_WAIT_S = 15.0
 
 class Terminated(KeyboardInterrupt):
     """A signal other than Ctrl-C asks this process to end soon."""
-
-    wait_s = TERMINATED_WAIT_S
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -27,23 +28,33 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
 
 
 @contextmanager
-def stopping(*, interrupt: bool = True) -> Iterator[None]:
+def stopping(executor: "Executor | None" = None, *, interrupt: bool = True) -> Iterator[None]:
     """While it lasts, SIGTERM and the end of the terminal stop a sweep as Ctrl-C does.
 
     With `interrupt` a second Ctrl-C is told from the first. Without, Ctrl-C is left to whoever has it: polars ends what
     it computes by it, and would go on for hours if its handler were replaced.
 
     Signals that somebody else handles or ignores (nohup), and those of a thread beside the main one, are left alone.
+
+    Args:
+        executor: What runs the cells. It is told how long they may take to save before anything is raised: Ray raises
+            an interrupt of its own in the place of the one that comes while it waits.
+
+    Raises:
+        Terminated: whatever interrupt was raised, if the first signal was another than Ctrl-C.
     """
-    count = 0
+    numbers = list[int]()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal count
-        count += 1
-        if count > 1:  # the end is near, and a third must not get in its way
+        numbers.append(number)
+        if len(numbers) > 1:  # the end is near, and a third must not get in its way
             for each in before:
                 signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if executor is not None:
+            executor.stop_wait_s = min(executor.stop_wait_s, TERMINATED_WAIT_S)
+        raise Terminated(number)
 
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
@@ -52,6 +63,10 @@ def stopping(*, interrupt: bool = True) -> Iterator[None]:
                 before[each] = signal.signal(each, stop)
     try:
         yield
+    except KeyboardInterrupt as interrupt:
+        if isinstance(interrupt, Terminated) or numbers[:1] in ([], [signal.SIGINT]):
+            raise
+        raise Terminated(numbers[0]) from interrupt
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

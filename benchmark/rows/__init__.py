@@ -6,7 +6,7 @@ columns are in `schema`, what the rows of a cell must be in `validity`, what a t
 tells which code rows come from.
 """
 
-from benchmark.rows.files import DamagedFileError, OtherCodeError, read_plain, set_aside, write_atomically
+from benchmark.rows.files import DamagedFileError, OtherCodeError, named, read_plain, set_aside, write_atomically
 from benchmark.rows.fitting import fitted
 from benchmark.rows.lines import append, read, rewrite, seal
 from benchmark.rows.parquet import read_frame, write_frame
@@ -39,6 +39,7 @@ __all__ = [
     "append",
     "dictionary",
     "fitted",
+    "named",
     "read",
     "read_frame",
     "read_plain",

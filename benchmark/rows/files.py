@@ -2,6 +2,8 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -20,9 +22,19 @@ def read_plain(path: Path) -> bytes:
         DamagedFileError: it is no plain file: reading a pipe would wait for ever.
         OSError: it is not there, or may not be read.
     """
+    check_plain(path)
+    return path.read_bytes()
+
+
+def check_plain(path: Path) -> None:
+    """Refuse what is no plain file.
+
+    Raises:
+        DamagedFileError: it is none.
+        OSError: it is not there.
+    """
     if not stat.S_ISREG(path.stat().st_mode):
         raise DamagedFileError(f"{path} is {_kind(path)}, no plain file")
-    return path.read_bytes()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -36,20 +48,31 @@ def write_atomically(path: Path, data: bytes) -> None:
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is {_kind(path)}; only a plain file is replaced")
     partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)  # of a process that was killed, or a link that somebody laid there
-    try:
+    with named(path):
+        partial.unlink(missing_ok=True)  # of a process that was killed, or a link that somebody laid there
         with partial.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        partial.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its folder is
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Let errors of the system say which file they are about: those of writing and syncing do not.
+
+    Raises:
+        OSError: whatever was raised meanwhile, with the name.
+    """
+    try:
+        yield
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from error
-    partial.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its folder is
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def set_aside(path: Path) -> Path:

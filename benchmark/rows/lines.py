@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmark.rows import stamps
-from benchmark.rows.files import DamagedFileError, read_plain, write_atomically
+from benchmark.rows.files import DamagedFileError, named, read_plain, write_atomically
 from benchmark.rows.schema import Row
 from benchmark.rows.stamps import Seal
 from benchmark.rows.validity import check_cell
@@ -24,10 +24,11 @@ def append(path: Path, rows: Iterable[Row], *, after: Seal | None = None) -> Sea
 
     Raises:
         DamagedFileError: it has another than `after`.
+        OSError: it cannot be written; the error names it.
     """
     if path.exists():
         read_plain(path)
-    with path.open("ab+") as file:
+    with named(path), path.open("ab+") as file:
         file.seek(0)
         *found, torn = file.read().split(b"\n")
         seal = Seal(len(found), stamps.check_of(found[-1]) if found else None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import rows
 from benchmark.rows import DamagedFileError, Seal
+from benchmark.rows.files import check_plain
 from benchmark.run import checkpoint
 
 if TYPE_CHECKING:
@@ -40,8 +41,13 @@ def set_aside(folder: "CellFolder") -> list[str]:
 
 def derived_set_aside(path: Path, read: Callable[[], Any]) -> str | None:
     """Rename a file that can be made again and cannot be read, or that other code wrote; a line that says so."""
+
+    def check() -> None:
+        check_plain(path)  # readers of tables take a folder for one that holds a table
+        read()
+
     try:
-        return _unless(read, path) if path.exists() else None
+        return _unless(check, path) if path.exists() else None
     except rows.OtherCodeError as error:
         return f"{error}\n  set aside as {rows.set_aside(path)}"
 

@@ -116,9 +116,10 @@ class SweepFolder:
                 raise FolderInUseError(
                     f"{self.path} is in use by process {lock.read().strip()}; wait for it or choose --out"
                 ) from None
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+            with rows.named(self.path / "lock"):
+                lock.truncate(0)
+                lock.write(str(os.getpid()))
+                lock.flush()
             yield
 
     def set_damaged_aside(self) -> None:

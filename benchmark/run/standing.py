@@ -169,6 +169,7 @@ def _standing(path: str, there: Set[str], *, running: bool) -> Standing:
     axis = plan.get("axis") or (last or {}).get("axis") or "difficulty"
     cell = Described(plan["task"]["name"], plan["model"]["name"], plan.get("variant"), axis, plan["seed"], axes)
     steps = plan.get("steps")
+    _check(cell, steps, tests)
     if steps is None and last:
         steps = -(-axes["tokens"] // (axes["batch"] * last["seq_len"]))
     status, reason, ended_at = _state(path, there, last, running=running)
@@ -186,6 +187,23 @@ def _standing(path: str, there: Set[str], *, running: bool) -> Standing:
         log=Path(path, "log.txt"),
         ended_at=ended_at,
     )
+
+
+def _check(cell: Described, steps: Any, tests: Sequence[Row]) -> None:
+    """Refuse values of other types than those that are counted with, compared or printed.
+
+    Raises:
+        ValueError, TypeError, KeyError: there are some.
+    """
+    hash((cell.variant, *cell.axes.values()))
+    texts, wholes = (cell.task, cell.model, cell.axis, cell.variant or ""), (cell.seed, 0 if steps is None else steps)
+    if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in wholes):
+        raise ValueError("its plan has values of other types than a plan has")
+    for row in tests:
+        counted = (row["step"], row["exact_match"], row["chance"], row.get("wall_s") or 0.0)
+        if not all(isinstance(number, int | float) for number in counted):
+            raise ValueError("its rows have values of other types than rows have")
+        hash(row["difficulty"])
 
 
 def _state(path: str, there: Set[str], last: Row | None, *, running: bool) -> tuple[Status, str | None, float | None]:

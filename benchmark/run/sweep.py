@@ -79,8 +79,7 @@ def run(
             if event.contents.get("unrecorded"):
                 event = record(event)
             on_event(event)
-    except KeyboardInterrupt as stop:
-        executor.stop_wait_s = getattr(stop, "wait_s", executor.stop_wait_s)
+    except KeyboardInterrupt:
         on_stop()
         raise
     finally:

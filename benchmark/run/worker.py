@@ -56,7 +56,7 @@ def main() -> None:
     threading.Thread(target=_wait_for_end, args=(told, stopping), daemon=True).start()
     try:
         job = Job.from_json(json.loads(line))
-    except (Exception, SystemExit) as error:  # of a plug-in that is imported here; there is no cell to write a row of
+    except BaseException as error:  # of a plug-in that is imported here; there is no cell to write a row of
         traceback.print_exc()
         send(event="end", status=Status.CRASHED, reason=said(error), step=None, unrecorded=True)
         return
@@ -128,7 +128,7 @@ def _attempt(job: Job, stop: Callable[[], bool], send: Callable[..., None], *, m
         )
         send(event="counted", **work_of(job.cell, trainer.cost))
         status = trainer.run(report=report, stop=stop)
-    except (Exception, SystemExit, KeyboardInterrupt) as error:
+    except BaseException as error:  # a model may raise what it likes
         print(tail(traceback.format_exc(), MOST_LOGGED), file=sys.stderr, flush=True)
         status = Status.OUT_OF_MEMORY if _out_of_memory(error) else Status.CRASHED
         return _Ended(status, said(error), trainer.step if trainer else None)

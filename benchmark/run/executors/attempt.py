@@ -148,7 +148,7 @@ def deliver(files: dict[str, bytes], folder: Path) -> None:
     """Write files that an attempt sent, each whole or not at all."""
     for name, data in files.items():
         if name == LOG:
-            with (folder / LOG).open("ab") as log:
+            with rows.named(folder / LOG), (folder / LOG).open("ab") as log:
                 log.write(data)
         else:
             rows.write_atomically(folder / name, data)

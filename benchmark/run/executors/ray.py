@@ -137,9 +137,6 @@ class _Sweep:
                 for stream, running in list(self.running.items()):
                     if running.patience and (late := running.patience.overdue):
                         yield self._cut_off(stream, late, Status.TIMED_OUT)
-        except KeyboardInterrupt as stop:
-            self.executor.stop_wait_s = getattr(stop, "wait_s", self.executor.stop_wait_s)
-            raise
         finally:
             self._stop()
 
@@ -194,6 +191,9 @@ class _Sweep:
             message = self._read(stream)
         except errors.RuntimeEnvSetupError as error:
             raise ValueError(f"Ray cannot set up its workers: {error}") from error
+        except errors.LocalRayletDiedError as error:  # no cell could run any more
+            again = "; the same command starts it again" if self.executor.address is None else ""
+            raise ValueError(f"Ray on this machine has died{again}") from error
         except (StopIteration, errors.RayError) as error:
             self._drop(stream)
             yield self._again(running, _reason(error))
