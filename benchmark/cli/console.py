@@ -164,7 +164,7 @@ def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         quiet = not console.is_terminal
-        with stopping(interrupt=False), Progress(*columns, console=console, disable=quiet, transient=True) as progress:
+        with stopping(ctrl_c=False), Progress(*columns, console=console, disable=quiet, transient=True) as progress:
             line = progress.add_task(title, total=total)
             yield lambda count: progress.advance(line, count)
     except KeyboardInterrupt as interrupt:

@@ -28,17 +28,16 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
 
 
 @contextmanager
-def stopping(executor: "Executor | None" = None, *, interrupt: bool = True) -> Iterator[None]:
+def stopping(executor: "Executor | None" = None, *, ctrl_c: bool = True) -> Iterator[None]:
     """While it lasts, SIGTERM and the end of the terminal stop a sweep as Ctrl-C does.
-
-    With `interrupt` a second Ctrl-C is told from the first. Without, Ctrl-C is left to whoever has it: polars ends what
-    it computes by it, and would go on for hours if its handler were replaced.
 
     Signals that somebody else handles or ignores (nohup), and those of a thread beside the main one, are left alone.
 
     Args:
         executor: What runs the cells. It is told how long they may take to save before anything is raised: Ray raises
             an interrupt of its own in the place of the one that comes while it waits.
+        ctrl_c: Whether a second Ctrl-C is told from the first. If not, it is left to whoever has it: polars ends what it
+            computes by it, and would go on for hours if its handler were replaced.
 
     Raises:
         Terminated: whatever interrupt was raised, if the first signal was another than Ctrl-C.
@@ -58,7 +57,7 @@ def stopping(executor: "Executor | None" = None, *, interrupt: bool = True) -> I
 
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for each in (*((signal.SIGINT,) if interrupt else ()), signal.SIGTERM, signal.SIGHUP):
+        for each in (*((signal.SIGINT,) if ctrl_c else ()), signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):
                 before[each] = signal.signal(each, stop)
     try:
