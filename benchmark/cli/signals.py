@@ -36,7 +36,7 @@ def stopping(executor: "Executor | None" = None, *, ctrl_c: bool = True) -> Iter
     Args:
         executor: What runs the cells. It is told how long they may take to save before anything is raised: Ray raises
             an interrupt of its own in the place of the one that comes while it waits.
-        ctrl_c: Whether a second Ctrl-C is told from the first. If not, it is left to whoever has it: polars ends by it what
+        ctrl_c: Whether a second Ctrl-C is told from the first. If not, whoever has it keeps it: polars ends by it what
             it computes, and would go on for hours if its handler were replaced.
 
     Raises:
