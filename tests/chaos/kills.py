@@ -1,6 +1,7 @@
 """Signals at random moments, to the driver of a sweep and to its workers and their guards."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -27,13 +28,20 @@ GONE_S = 20.0
 
 PER_FOLDER = 40
 
+Progress = tuple[int, bytes | None]
+"""The step of a cell's checkpoint, and once the cell has ended its rows: times too, as it is not trained again."""
+
 
 def campaign(study: Study, count: int, how: str = "local", jobs: int = 2) -> None:
     """As many signals; once the cells of a folder are done, or it has had its share, all must be whole."""
     while (done := sum(study.counts.values())) < count:
-        out, most = study.folder(), min(count, done + PER_FOLDER)
+        out, most, before = study.folder(), min(count, done + PER_FOLDER), dict[str, Progress]()
         while sum(study.counts.values()) < most and len(list(out.glob("cells/*/finished.json"))) < len(study.planned):
             _sweep(study, out, most, how, jobs)
+            if study.random.random() < 0.5:  # else the next driver begins while workers of the last still save
+                study.alone("signals")
+                before = _no_less(before, _progress(out))
+        expect(not (aside := list(out.rglob("*.damaged-*"))), "signals have damaged files", *aside)
         study.whole(out, f"{sum(study.counts.values())} signals", how=how if study.random.random() < 0.2 else "serial")
         shutil.rmtree(out)
 
@@ -55,6 +63,27 @@ def _sweep(study: Study, out: Path, most: int, how: str, jobs: int) -> None:
     # Without Ray's guard there is no Ray; a driver that was about to join it is ended by it.
     study.ended(driver.wait(LIMIT_S), {0, 1} if how == "local" else {0, 1, 2}, sent, how=how)
     return None
+
+
+def _progress(out: Path) -> dict[str, Progress]:
+    """That of each cell."""
+    found = {}
+    for folder in out.glob("cells/*"):
+        rows = (folder / "rows.jsonl").read_bytes() if (folder / "finished.json").exists() else None
+        step = 0
+        if (saved := folder / "checkpoint.pt").exists():
+            with saved.open("rb") as file:
+                step = json.loads(b"{" + file.readline().partition(b"{")[2])["step"]
+        found[folder.name] = step, rows
+    return found
+
+
+def _no_less(before: dict[str, Progress], after: dict[str, Progress]) -> dict[str, Progress]:
+    """The later progress, which must contain the earlier one."""
+    for name, (step, rows) in before.items():
+        expect(after[name][0] >= step, f"cell {name} has lost its checkpoint of step {step}", after[name][0])
+        expect(rows in (None, after[name][1]), f"cell {name} had ended, and its rows are others")
+    return after
 
 
 def _moment(study: Study, out: Path, driver: Fork, most_s: float) -> None:
@@ -127,8 +156,6 @@ def _ended(study: Study, driver: Fork, sent: list[str]) -> None:
     codes = {-number, 128 + number, *((0, 1) if name != "KILL" else ())}
     study.ended(done, codes, sent, how="local")
     expect(time.monotonic() - begun < GONE_S, f"{sent[-1]}: the driver took {time.monotonic() - begun:.0f} s", done)
-    if study.random.random() < 0.5:
-        study.alone(sent)
 
 
 def on_ray(study: Study, count: int) -> None:

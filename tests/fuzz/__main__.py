@@ -148,7 +148,7 @@ class Cases:
     def results(self, numbers: Sequence[int]) -> Iterable[tuple[int, Result]]:
         """How some cases end."""
         fork = forks.begin(self._run, numbers)
-        hangs = _limited(fork)
+        _limited(fork)
         done = fork.wait(1.0)
         shutil.rmtree(self.place)
         found = [Result(**json.loads(line)) for line in done.said.splitlines() if line.startswith('{"kind": ')]
@@ -157,9 +157,8 @@ class Cases:
             return zip(numbers, found, strict=True)
         if len(numbers) > 1:
             return [each for number in numbers for each in self.results([number])]
-        kind = done.said.partition("\n")[0]
-        code = 130 if done.code == 0 and hangs else done.code
-        return [(numbers[0], Result(kind, code, done.said, changed=False))]
+        # The process has died, been killed as it heard no Ctrl-C, or heard it where nobody expects one.
+        return [(numbers[0], Result(done.said.partition("\n")[0], done.code, done.said, changed=False))]
 
     def _run(self, numbers: Sequence[int]) -> None:
         """Run cases one after the other, as a fork does; print the results."""
@@ -213,8 +212,8 @@ def _ended(given: Sequence[str], *, as_process: bool) -> tuple[int, str]:
         return 70, traceback.format_exc()
 
 
-def _limited(fork: forks.Fork) -> bool:
-    """Wait for a fork; whether it had to be told to end, which it hears, or else is killed."""
+def _limited(fork: forks.Fork) -> None:
+    """Wait for a fork; one that works for too long is told to end, and killed if it does not hear that."""
     begun, interrupted = time.monotonic(), 0.0
     while fork.poll() is None:
         now = time.monotonic()
@@ -224,7 +223,6 @@ def _limited(fork: forks.Fork) -> bool:
         elif interrupted and now - interrupted > HEAR_S:
             fork.send(signal.SIGKILL)
         time.sleep(0.002)
-    return bool(interrupted)
 
 
 def _contents(place: Path) -> dict[str, tuple[int, ...]]:
