@@ -48,8 +48,9 @@ lint: $(DEV)
 	@$(PY) -m ruff format --check --quiet || { echo "Some files are not formatted: make format" >&2; exit 1; }
 	@$(PY) -m mypy --no-error-summary
 
+# A worker that dies ends the tests: given another one, pytest-xdist 3.8 waits for ever.
 test: lint $(SIGHT)
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -q --numprocesses 2 --dist loadfile --benchmark-disable --durations=10 $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -q --numprocesses 2 --dist loadfile --max-worker-restart=0 --benchmark-disable --durations=10 $(ARGS)
 	@$(if $(ARGS),,$(MAKE) --no-print-directory gate)
 
 # Always trained anew, with seeds that the reference does not have: finished cells of an earlier state of the code would

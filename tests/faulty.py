@@ -46,7 +46,7 @@ class Loud(Hybrid):
 
 @dataclass(frozen=True, kw_only=True)
 class Hoarding(Hybrid):
-    """A hybrid that keeps an object in its state, which can be pickled but is not to be unpickled."""
+    """A hybrid that keeps an object in its state, which no checkpoint can hold."""
 
     name: ClassVar[str] = "hoarding"
 

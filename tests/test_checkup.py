@@ -159,7 +159,11 @@ def test_what_a_user_should_know_is_no_fault(kind: Callable[[int], Model], quest
         (Breaks, "contract", "ValueError: not enough values to unpack (expected 2, got 1)"),
         (Unsteady, "repeats", "the same tokens and the same random generator give different logits"),
         (Deaf, "learns", "the loss has no gradient by any parameter"),
-        (HoldsObjects, "checkpoint", "its state_dict holds more than tensors and plain values"),
+        (
+            HoldsObjects,
+            "checkpoint",
+            "what a checkpoint cannot keep: _extra_state.where is of type PosixPath",
+        ),
         (ReadsAhead, "eviction and causality", "changes the answers before it"),
         (VectorsToMuon, "optimizers", "matrices() gives Muon what is no matrix: gru.bias_hh"),
     ],

@@ -498,3 +498,17 @@ def test_a_long_name_becomes_one_that_a_file_can_have() -> None:
 )
 def test_depths_stand_where_their_values_are(depths: tuple[int, ...], places: tuple[float, ...]) -> None:
     assert list(style.spaced(depths).values()) == pytest.approx(places)
+
+
+def test_texts_of_others_are_drawn_as_they_are() -> None:
+    """A name may hold what matplotlib would take for a formula, and what no file of XML may hold."""
+    with style.context():
+        odd = ["a $\\frac{$ b", "cost $5, $6", "x\x01y", "<b>--></b>&", "\x1b[31mred"]
+        figure, (ax,) = style.sheet(title=odd[0], about=odd[1], note=odd[2], panels=1)
+        ax.set_title(odd[3])
+        ax.set_xlabel("FLOPs ($10^{12}$)")
+        ax.set_ylabel(odd[4])
+        style.settle(figure)
+        ET.fromstring(style.encode(figure, "svg", title=odd[0]))
+        assert [text.get_parse_math() for text in (*figure.texts, ax.xaxis.label)] == [False, False, True, True]
+        assert (figure.texts[2].get_text(), ax.get_ylabel()) == ("x y", "red")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from harness import ROOT, bench, small
 
+import baselines.addresses
+import tasks.addresses
 from benchmark.run.folder import SweepFolder
 
 
@@ -39,7 +41,7 @@ OWN = {
     ),
     HEAD + "class Thing(Rule110):\n    def episodes(self, *_, **__): return print": (
         ["data", "--show", "1"],
-        "Perhaps odd",
+        "Perhaps odd returned what is not allowed",
     ),
 }
 
@@ -53,6 +55,8 @@ def test_modules_of_others_are_answered_in_a_message(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(tasks.addresses, "FOREIGN", set())
+    monkeypatch.setattr(baselines.addresses, "FOREIGN", set())
     try:
         done = (
             bench(arguments[0], "odd:Thing", *arguments[1:])

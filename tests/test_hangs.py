@@ -177,7 +177,7 @@ def test_patience_grows_with_the_work_and_with_what_steps_took() -> None:
 def stopped(tmp_path: Path, *, second: bool = False, seconds: float) -> tuple[SweepFolder, Cell]:
     """A sweep of one cell, interrupted at its first step, and again while it stops; it must end within seconds."""
     cell, folder, trains = small(), SweepFolder(tmp_path), Local(jobs=1)
-    main, ends = threading.main_thread().ident, list[float]()
+    main, ends, timers = threading.main_thread().ident, list[float](), list[threading.Timer]()
 
     def on_event(event: Event) -> None:
         if event.kind == "progress":
@@ -186,10 +186,17 @@ def stopped(tmp_path: Path, *, second: bool = False, seconds: float) -> tuple[Sw
 
     def on_stop() -> None:
         if second:
-            threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT)).start()
+            timers.append(threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT)))
+            timers[0].start()
 
-    with folder.held([cell]), pytest.raises(KeyboardInterrupt):
-        sweep.run([cell], folder, trains, on_event=on_event, on_stop=on_stop)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores Ctrl-C
+    try:
+        with folder.held([cell]), pytest.raises(KeyboardInterrupt):
+            sweep.run([cell], folder, trains, on_event=on_event, on_stop=on_stop)
+    finally:
+        for timer in timers:
+            timer.cancel()
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - ends[0] < seconds
     return folder, cell
 
@@ -206,6 +213,7 @@ def test_one_that_does_not_is_cancelled(
 ) -> None:
     says("step(1); child(daemon); time.sleep(99)")
     monkeypatch.setattr(patience, "STOP_LEAST_S", 60.0 if second else 0.3)
+    monkeypatch.setattr(Local, "least_patience_s", 60.0)
     folder, cell = stopped(tmp_path, second=second, seconds=5)
     status, reason = folder.of(cell).state
     assert status == "cancelled"

@@ -207,19 +207,47 @@ def test_rooms_are_no_circle() -> None:
     assert all(order.index(below) < order.index(own) for own, all_below in ROOMS.items() for below in all_below)
 
 
-def test_nothing_is_unpickled() -> None:
-    """A checkpoint is data: SECURITY.md promises the weights-only loader and no pickle."""
+def test_nothing_that_is_read_can_run() -> None:
+    """What is read is data: nothing unpickles, evaluates text as code or starts a shell. SECURITY.md promises it."""
     wrong = []
     for file in (file for package in PACKAGES for file in sources(package)):
         source = file.read_text("utf-8")
-        if any(name.split(".")[0] in ("pickle", "dill", "joblib") for _, name in imported(source, ())):
-            wrong.append(f"{file.relative_to(ROOT)} imports a pickler")
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
-                options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-                if options.get("weights_only") != "True":
-                    wrong.append(f"{file.relative_to(ROOT)}:{node.lineno} lacks weights_only=True")
+        wrong += [f"{file.relative_to(ROOT)}: {what}" for what in dangers(source)]
     assert not wrong
+
+
+PICKLERS = ("pickle", "_pickle", "cPickle", "dill", "joblib", "cloudpickle", "marshal", "shelve")
+RUNNERS = ("eval", "exec", "compile", "torch.load", "torch.save", "os.system", "os.popen", "subprocess.getoutput")
+
+
+def dangers(source: str) -> list[str]:
+    """The places of a source that could run what a file says, aside from importing a module by its name."""
+    found = [f"imports {name}" for _, name in imported(source, ()) if name.split(".")[0] in PICKLERS]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if name in RUNNERS or name.split(".")[-1] in ("read_pickle", "to_pickle"):
+                found.append(f"line {node.lineno} calls {name}")
+            for option in node.keywords:
+                if (option.arg, ast.unparse(option.value)) in (("shell", "True"), ("allow_pickle", "True")):
+                    found.append(f"line {node.lineno} says {option.arg}=True")
+    return found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from marshal import loads",
+        "import torch\ntorch.load('x', weights_only=True)",
+        "eval('1')",
+        "subprocess.run('ls', shell=True)",
+        "np.load('x', allow_pickle=True)",
+        "os.system('ls')",
+    ],
+)
+def test_a_danger_is_noticed(source: str) -> None:
+    assert len(dangers(source)) == 1
 
 
 def test_files_stay_readable_in_one_sitting() -> None:

@@ -102,6 +102,6 @@ def test_it_goes_on_in_parts(tmp_path: Path) -> None:
     Trainer(small(), whole, micro_batches=4).run()
     first = Trainer(small(), broken, micro_batches=4)
     assert first.run(stop=lambda: first.step >= 9) == "stopped"
-    assert checkpoint.load(broken / "checkpoint.pt", torch.device("cpu"))["micro_batches"] == 4
+    assert checkpoint.load(broken / "checkpoint.safetensors", torch.device("cpu"))["micro_batches"] == 4
     assert Trainer(small(), broken).run() == "ok"
     assert comparable(rows.read(broken / "rows.jsonl")) == comparable(rows.read(whole / "rows.jsonl"))

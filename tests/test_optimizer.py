@@ -1,7 +1,6 @@
 """Muon and AdamW as one optimizer: who trains what, the warm-up, clipping, and going on from a saved state."""
 
 import copy
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from baselines.base import Model, ModelConfig
 from baselines.hybrid import Hybrid
 from benchmark.cells.cell import Training
+from benchmark.run import tensors
 from benchmark.run.muon import Muon
 from benchmark.run.optimizer import MuonAdamW, split
 
@@ -262,12 +262,11 @@ def test_going_on_from_a_saved_state(mixed: ModelConfig, build: Build, warmup_st
     model = build(mixed)
     optimizer = MuonAdamW(model, training)
     train(model, optimizer, range(3))
-    file = io.BytesIO()
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, file)
+    text, named = tensors.plain({"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+    file = b"".join(tensors.encode(named, {}))
     train(model, optimizer, range(3, 7))
 
-    file.seek(0)
-    saved = torch.load(file, weights_only=True)
+    saved = tensors.value_of(text, tensors.decode(file)[0])
     again = build(mixed, seed=1)
     again.load_state_dict(saved["model"])
     resumed = MuonAdamW(again, training)

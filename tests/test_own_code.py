@@ -84,9 +84,9 @@ def test_a_checkpoint_of_other_code_is_set_aside(tmp_path: Path, write: Callable
         code.begin(cell, place)
         trainer = Trainer(cell, place)
         assert trainer.run(stop=lambda: trainer.step >= 9) == "stopped"
-    before = (place / "checkpoint.pt").read_bytes()
+    before = (place / "checkpoint.safetensors").read_bytes()
     assert run(write(start="1e-3"), out)[0] == "ok"
-    assert (place / "checkpoint.pt.other-code-1").read_bytes() == before
+    assert (place / "checkpoint.safetensors.other-code-1").read_bytes() == before
     alone = tmp_path / "alone"
     assert run(write(start="1e-3"), alone) == ("ok", [])
     for one, other in zip(SweepFolder(out).of(cell).rows, SweepFolder(alone).of(cell).rows, strict=True):

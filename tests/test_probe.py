@@ -249,7 +249,7 @@ def planted(folder: Path, passes: int = 3, **settings: Any) -> Cell:
 
 def save(folder: Path, cell: Cell, parameters: dict[str, Tensor]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(folder / "checkpoint.pt", {"cell_id": cell.id, "model": parameters})
+    checkpoint.save(folder / "checkpoint.safetensors", {"cell_id": cell.id, "model": parameters})
 
 
 def test_what_is_planted_is_read_at_its_pass_alone(tmp_path: Path) -> None:
@@ -436,7 +436,7 @@ def test_a_folder_without_cells_and_a_task_without_memories(tmp_path: Path) -> N
 
 def test_a_damaged_checkpoint(ran: Path, tmp_path: Path) -> None:
     cell = trained(tmp_path)
-    path = tmp_path / "cells" / cell.id / "checkpoint.pt"
+    path = tmp_path / "cells" / cell.id / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:-9])
     done = bench("probe", tmp_path, *FEW)
     assert done.code == 2 and "digest does not match" in done.err

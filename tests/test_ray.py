@@ -78,7 +78,7 @@ def test_a_checkpoint_travels_with_its_rows_and_is_written_after_them(tmp_path: 
     (there / "lock").touch()
     trainer.run(stop=lambda: trainer.step >= 16)
     files = unsent.take(everything=False)
-    assert list(files) == ["outcomes.jsonl", "rows.jsonl", "checkpoint.pt", "log.txt"]
+    assert list(files) == ["outcomes.jsonl", "rows.jsonl", "checkpoint.safetensors", "log.txt"]
     attempt.deliver(files, here)
     (there / "log.txt").write_text("one\ntwo\n")
     assert unsent.take(everything=False) == {"log.txt": b"two\n"}
@@ -89,7 +89,7 @@ def test_a_checkpoint_travels_with_its_rows_and_is_written_after_them(tmp_path: 
     assert list(lines) == ["outcomes.jsonl", "rows.jsonl"], "rows are light"
     (there / "finished.json").write_text("{}")
     rest = unsent.take(everything=True)
-    assert list(rest) == ["outcomes.jsonl", "rows.jsonl", "checkpoint.pt", "finished.json"]
+    assert list(rest) == ["outcomes.jsonl", "rows.jsonl", "checkpoint.safetensors", "finished.json"]
     attempt.deliver(rest, here)
     assert attempt.files_of(here) == attempt.files_of(there)
     assert (here / "log.txt").read_text() == "one\n"
@@ -336,7 +336,7 @@ def no_check(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_check")
 def test_a_lost_attempt_is_made_again_while_it_gets_further(tmp_path: Path, stand: Callable[..., Stand]) -> None:
-    further = [message("start"), message("progress", {"checkpoint.pt": b"new"}, step=1), LOST]
+    further = [message("start"), message("progress", {"checkpoint.safetensors": b"new"}, step=1), LOST]
     made = stand({0: [*[further] * (RETRIES + 2), [message("start"), OK]], 1: [[message("start"), LOST]] * 9})
     events = drive(tmp_path, [0, 1])
     assert said(events).count((0, "note", "tried again from its last checkpoint: RayError: The worker died")) == 5
@@ -345,7 +345,7 @@ def test_a_lost_attempt_is_made_again_while_it_gets_further(tmp_path: Path, stan
     assert last.contents["unrecorded"]
     assert last.contents["reason"] == f"{RETRIES + 1} workers in a row were lost; the last: RayError: The worker died"
     assert [seed for seed, _ in made.given].count(1) == RETRIES + 1
-    assert (tmp_path / "0" / "checkpoint.pt").read_bytes() == b"new"
+    assert (tmp_path / "0" / "checkpoint.safetensors").read_bytes() == b"new"
     assert (tmp_path / "0" / "finished.json").exists() and not (tmp_path / "1" / "finished.json").exists()
 
 
@@ -393,13 +393,13 @@ def test_a_cell_that_another_process_has_is_left_to_it(
 
 @pytest.mark.usefixtures("no_check")
 def test_a_stop_takes_what_the_cells_still_save(tmp_path: Path, stand: Callable[..., Stand]) -> None:
-    saved = message("end", {"checkpoint.pt": b"last"}, status=Status.STOPPED, reason=None)
+    saved = message("end", {"checkpoint.safetensors": b"last"}, status=Status.STOPPED, reason=None)
     made = stand({0: [[message("start"), saved]], 1: [[message("start"), message("note", text="so"), LOST]]})
     jobs = [Job(cell=small(seed=seed), folder=tmp_path / str(seed), device="cpu", context={}) for seed in (0, 1)]
     events = _Sweep(Ray()).run(jobs)
     next(events)
     events.close()  # type: ignore[attr-defined]
-    assert (tmp_path / "0" / "checkpoint.pt").read_bytes() == b"last"
+    assert (tmp_path / "0" / "checkpoint.safetensors").read_bytes() == b"last"
     assert not made.cancelled
     for seed in (0, 1):
         lock = attempt.hold(tmp_path / str(seed))
@@ -450,10 +450,10 @@ def wait(until: Callable[[], Any]) -> None:
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Path]:
     """A folder for a test that leaves nothing running, but agents that tell a dead Ray of its death for a minute."""
-    before, logs = set(rays()), set(Path("/tmp").glob("bench-ray-*"))
+    before, logs = set(rays()), f"bench-ray-{os.getpid()}-*"
     yield tmp_path
     wait(lambda: not {line for line in set(rays()) - before if "Agent" not in line})
-    assert not set(Path("/tmp").glob("bench-ray-*")) - logs
+    assert not list(Path("/tmp").glob(logs))
 
 
 @on_ray
@@ -488,7 +488,7 @@ def test_killed_workers_and_ctrl_c_cost_nothing(alone: Path) -> None:
         trainer.run(stop=lambda: trainer.step >= state["step"])  # noqa: B023
         assert comparable(folder.rows) == comparable(CellFolder(here).rows)
         assert folder.outcomes == CellFolder(here).outcomes
-        uninterrupted = checkpoint.load(here / "checkpoint.pt", torch.device("cpu"))
+        uninterrupted = checkpoint.load(here / "checkpoint.safetensors", torch.device("cpu"))
         same_bits(state | {"wall_s": 0}, uninterrupted | {"wall_s": 0})
 
 
@@ -499,14 +499,16 @@ def test_a_killed_driver_costs_nothing(alone: Path) -> None:
     command += ["--executor", "ray", "--set", "evaluations=40", "--out", "out"]
     process = start(*command, cwd=alone)
     try:
-        wait(lambda: list(alone.glob("out/cells/*/checkpoint.pt")) or process.poll() is not None)
+        wait(lambda: list(alone.glob("out/cells/*/checkpoint.safetensors")) or process.poll() is not None)
         assert process.poll() is None
     finally:
         process.kill()
         told = process.communicate()
     assert not told[1]
     wait(lambda: not attempts())
-    for left in Path("/tmp").glob("bench-ray-*"):  # what Ray logged; with its driver dead nobody removes it
+    for left in Path("/tmp").glob(
+        f"bench-ray-{process.pid}-*"
+    ):  # what Ray logged; with its driver dead nobody removes it
         shutil.rmtree(left)
     cells = SweepFolder(alone / "out").cells()
     assert [SweepFolder(alone / "out").of(cell).state.status for cell in cells] == ["interrupted"]

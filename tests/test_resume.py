@@ -47,7 +47,7 @@ def train(cell: Cell, folder: Path, stop_after: int = 10**9) -> str:
 
 def result(folder: Path) -> Result:
     """What a cell left behind: its rows but for wall times, and its checkpoint."""
-    state = checkpoint.load(folder / "checkpoint.pt", torch.device("cpu"))
+    state = checkpoint.load(folder / "checkpoint.safetensors", torch.device("cpu"))
     del state["wall_s"]
     return comparable(rows.read(folder / "rows.jsonl")), state
 
@@ -103,7 +103,7 @@ def test_the_training_loss_is_the_mean_since_the_row_before(tmp_path: Path, unin
 @pytest.mark.parametrize("steps", [1, 7, 8, 9])
 def test_stopped_after_some_steps(tmp_path: Path, uninterrupted: dict[str, Result], name: str, steps: int) -> None:
     assert train(CELLS[name], tmp_path, stop_after=steps) == "stopped"
-    assert checkpoint.load(tmp_path / "checkpoint.pt", torch.device("cpu"))["step"] == steps
+    assert checkpoint.load(tmp_path / "checkpoint.safetensors", torch.device("cpu"))["step"] == steps
     assert train(CELLS[name], tmp_path) == "ok"
     assert_equal(result(tmp_path), uninterrupted[name])
 
@@ -277,7 +277,9 @@ def test_interrupted_and_killed_and_run_again(tmp_path: Path) -> None:
     wait_for(lambda: idle(broken), "end of the worker")
     assert stopped + 4 <= lines(broken) < everything
     assert "interrupted" in states(broken)
-    assert all(checkpoint.verify(path)["cell_id"] == path.parent.name for path in broken.glob("cells/*/checkpoint.pt"))
+    assert all(
+        checkpoint.verify(path)["cell_id"] == path.parent.name for path in broken.glob("cells/*/checkpoint.safetensors")
+    )
     assert not (broken / "figures").exists()
 
     # The same command to the end.

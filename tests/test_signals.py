@@ -43,7 +43,7 @@ def test_a_sweep_that_is_to_end_saves_first(tmp_path: Path, number: int, code: i
 
     with begin(*RUN, "--out", out, stdout=theirs) as process:
         deadline = time.monotonic() + 120
-        while not list(out.glob("cells/*/checkpoint.pt")) and time.monotonic() < deadline:
+        while not list(out.glob("cells/*/checkpoint.safetensors")) and time.monotonic() < deadline:
             written += read()
             time.sleep(0.05)
         begun = time.monotonic()

@@ -204,7 +204,10 @@ def test_cells_are_tried_again_by_how_they_ended(folder: SweepFolder) -> None:
 def test_litter_is_removed_and_nothing_else(folder: SweepFolder) -> None:
     cell = folder.of(small())
     cell.checkpoint.write_bytes(b"x" * 2000)
-    litter = [cell.path / name for name in ("rows.jsonl.damaged-1", "checkpoint.pt.partial", "rows.jsonl.other-code-2")]
+    litter = [
+        cell.path / name
+        for name in ("rows.jsonl.damaged-1", "checkpoint.safetensors.partial", "rows.jsonl.other-code-2")
+    ]
     litter.append(folder.path / "rows.parquet.damaged-12")
     before = sorted(path for path in folder.path.rglob("*") if path.is_file())
     for path in litter:

@@ -100,7 +100,7 @@ def test_a_worker_whose_sweep_is_gone_saves_and_ends(tmp_path: Path, monkeypatch
     end = work(monkeypatch, small(tokens=40_000), tmp_path, stop=True)[-1]
     assert end == {"event": "end", "status": "stopped", "reason": None}
     assert not (tmp_path / "finished.json").exists()
-    assert checkpoint.load(tmp_path / "checkpoint.pt", torch.device("cpu"))["step"] >= 1
+    assert checkpoint.load(tmp_path / "checkpoint.safetensors", torch.device("cpu"))["step"] >= 1
     assert CellFolder(tmp_path).state == ("interrupted", None)
 
 

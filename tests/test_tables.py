@@ -338,3 +338,14 @@ def test_a_table_without_rows_is_refused_by_name(command: str, tmp_path: Path) -
 
 def test_rows_without_a_finished_cell_make_an_empty_table() -> None:
     assert summary(rows.table(cell(1, 0, [0.5]))).is_empty()
+
+
+def test_texts_of_others_do_nothing_in_any_form() -> None:
+    """Names and reasons may come from a stranger's rows: no formula of a spreadsheet, no tag, no line of their own."""
+    odd = ["=1+1", "+x", "-x", "@x", "a|b", "<img src=x>", "two\nlines", "\x1b[31mred\x1b[0m", "a\x07b", "[bold]x[/]"]
+    table = Table(["what"], [[text] for text in odd])
+    assert table.csv().splitlines()[1:5] == ["'=1+1", "'+x", "'-x", "'@x"]
+    shown = ["=1+1", "+x", "-x", "@x", r"a\|b", "&lt;img src=x>", "two lines", "red", "a b", "[bold]x[/]"]
+    assert [line.strip("| ") for line in table.markdown().splitlines()[2:]] == shown
+    assert "two lines" in table.latex() and "\x1b" not in table.latex()
+    assert Table(["x"], [["-"], ["-1.5"], [-2], ["a < b"]]).csv() == "x\n-\n-1.5\n-2\na < b\n"

@@ -28,7 +28,7 @@ def evaluate_(
     settings: Settings = None,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Weights of a MODEL, .pt or .safetensors; default: as it is built."),
+        typer.Option(metavar="FILE", help="Weights of a MODEL, NAME.safetensors; default: as it is built."),
     ] = None,
     sleep_passes: Annotated[
         str | None, typer.Option(metavar="1,2", help="Test at these N; default: as the cell was, or 1.")
@@ -38,7 +38,7 @@ def evaluate_(
     ] = None,
     split: Annotated[str, typer.Option(metavar="SPLIT", help="test or validation.")] = "test",
     export: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the weights too, .pt or .safetensors.")
+        Path | None, typer.Option(metavar="FILE", help="Write the weights too, as NAME.safetensors.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the exported file if there is one.")] = False,
     trust: Trust = False,
@@ -93,7 +93,9 @@ def _trained(folder: Path, *, trusted: bool) -> "tuple[Cell, Model]":
     place = CellFolder(folder, trusted=trusted)
     cell = place.cell
     if not place.checkpoint.exists():
-        raise ValueError(f"{folder} has no checkpoint.pt: `bench run` has not trained this cell, or it was removed")
+        raise ValueError(
+            f"{folder} has no checkpoint.safetensors: `bench run` has not trained this cell, or it was removed"
+        )
     return cell, network(cell, folder)
 
 

@@ -14,7 +14,7 @@ EXAMPLES = {
     "hardness": "bench hardness recall --examples 2000 --out hardness",
     "cost": "bench cost hybrid --windows 24,75 --sleep-passes 1,2,4",
     "audit": "bench audit own:build --window 6 --sleep-passes 2",
-    "evaluate": "bench evaluate results/runs/quick-cpu/cells/ID --sleep-passes 1,2 --export weights.pt",
+    "evaluate": "bench evaluate results/runs/quick-cpu/cells/ID --sleep-passes 1,2 --export weights.safetensors",
     "probe": "bench probe results/runs/quick-cpu --seeds 0",
     "reference": "bench reference --dry",
     "speed": "bench speed --against main --markdown speed.md",

@@ -3,6 +3,7 @@
 import io
 import itertools
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from benchmark.rows import write_atomically
+from benchmark.rows.text import printable
 
 KINDS = ("png", "svg")
 """The files of a figure."""
@@ -60,6 +63,9 @@ MAJORITY_LINE = CHANCE_LINE | {"linestyle": (0, (1, 1.5))}
 CEILING_LINE: dict[str, Any] = {"color": "#bdbdbd", "linestyle": "solid", "linewidth": 0.7, "zorder": 1.2}
 QUESTION_LINE = CHANCE_LINE | {"linestyle": (0, (5, 1.2, 1, 1.2)), "color": "#AA3377"}
 SHORTCUT_LINE: dict[str, Any] = {"color": "#7A4FA3", "linestyle": (0, (2, 1)), "linewidth": 0.8, "zorder": 1.6}
+_POWER = re.compile(r"\$10\^\{\d+\}\$")
+"""The one formula in labels."""
+
 UNITS = {1e3: "thousand", 1e6: "million", 1e9: "billion", 1e12: "trillion"}
 
 TITLE, SMALL = 9.5, 6.8  # points
@@ -228,6 +234,7 @@ def label_outer(axes: Sequence[Axes], *, x: str, y: str) -> None:
 
 def settle(figure: Figure) -> None:
     """Lay the panels out for good, at rounded places: the solver's last digits differ from run to run."""
+    _mean_themselves(figure)
     engine = figure.get_layout_engine()
     assert engine is not None
     engine.execute(figure)
@@ -235,6 +242,15 @@ def settle(figure: Figure) -> None:
     for ax in figure.axes:
         left, bottom, width, height = (round(float(at), 4) for at in ax.get_position().bounds)
         ax.set_position((left, bottom, width, height))
+
+
+def _mean_themselves(figure: Figure) -> None:
+    """Draw texts as they are written: those of other people may hold what means something to matplotlib or to XML."""
+    for text in figure.findobj(Text):
+        shown = text.get_text()
+        text.set_text(printable(shown))
+        if "$" in shown and not _POWER.search(shown):
+            text.set_parse_math(False)
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

@@ -4,7 +4,6 @@ Each question is asked by running the model, on random tokens of a task's shape.
 ends with an error is answered by that error, with file and line; the questions after it are asked all the same.
 """
 
-import io
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from baselines.addresses import own_errors
 from baselines.base import Model, ModelConfig
 from benchmark.forward import Batch, autocast, predict, token_losses
 from benchmark.measure.audit import audit
+from benchmark.run import checkpoint, tensors
 from benchmark.run.optimizer import split
 from tasks.base import Task
 
@@ -133,18 +133,12 @@ class _Patient:
         return f"runs under autocast, as precision=bf16 trains; logits {_kind(logits)}"
 
     def checkpoint(self) -> str:
-        file = io.BytesIO()
-        torch.save(self.model.state_dict(), file)
-        size = file.tell()
-        file.seek(0)
-        try:
-            saved = torch.load(file, weights_only=True)
-        except Exception as error:
-            first = str(error).partition("\n")[0]
-            raise ValueError(f"its state_dict holds more than tensors and plain values: {first}") from error
+        checkpoint.check_savable(state := self.model.state_dict(), "it")
+        text, named = tensors.plain(state)
+        data = b"".join(tensors.encode(named, {}))
         other = _built(self.config, self.task, seed=1)
-        other.load_state_dict(saved)
-        return f"{size} bytes, loaded into another model"
+        other.load_state_dict(tensors.value_of(text, tensors.decode(data)[0]))
+        return f"{len(data)} bytes, loaded into another model"
 
     def roads(self) -> str:
         found = audit(self.config, passes=tuple(sorted({1, self.passes})), seeds=1)

@@ -37,6 +37,9 @@ def amount(number: float) -> str:
     return f"{number:.3g}E"
 
 
+_HTML = re.compile(r"<(?=[A-Za-z/!?])")
+"""What begins a tag."""
+
 MOST_SAID = 2000
 """Characters of an error that are kept."""
 
@@ -53,9 +56,16 @@ def said(error: BaseException) -> str:
 def clean(text: str) -> str:
     """A text of others without escape sequences and other signs that no one can read, cut if it is long."""
     text = text[: 2 * MOST_SAID]  # before anything is looked for in megabytes
-    text = _ESCAPES.sub("", text).encode("utf-8", "replace").decode()
-    text = "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text)
+    text = printable(text)
     return text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]} [...]"
+
+
+def printable(text: str) -> str:
+    """A text of others without escape sequences; for what else no one can read but ends of lines there are spaces."""
+    if text.isprintable():
+        return text
+    text = _ESCAPES.sub("", text).encode("utf-8", "replace").decode()
+    return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text)
 
 
 def tail(text: str, most: int) -> str:
@@ -98,8 +108,8 @@ class Table:
         return [all(map(_reads_as_number, column)) and any(v is not None for v in column) for column in values]
 
     def texts(self) -> list[list[str]]:
-        """The lines as they are shown."""
-        return [[str(value) for value in line] for line in self.lines]
+        """The lines as they are shown, without what would steer a terminal."""
+        return [[printable(str(value)) for value in line] for line in self.lines]
 
     def terminal(self, **style: Any) -> "RichTable":
         """For the console of rich; `style` is what its `Table` takes."""
@@ -114,15 +124,19 @@ class Table:
 
     def markdown(self) -> str:
         """In Markdown, without the title and without an end of line."""
+
+        def cell(text: str) -> str:
+            return _HTML.sub("&lt;", " ".join(text.split("\n")).replace("|", r"\|"))
+
         rule = self.sides or ["---:" if right else "---" for right in self.right()]
-        lines = [" | ".join(text.replace("|", r"\|") for text in line) for line in self.texts()]
+        lines = [" | ".join(map(cell, line)) for line in self.texts()]
         return "\n".join([f"| {' | '.join(self.heads)} |", f"|{'|'.join(rule)}|", *(f"| {line} |" for line in lines)])
 
     def latex(self, bold: Collection[tuple[int, int]] = ()) -> str:
         r"""Floating under its title, for `\usepackage{booktabs}`; `bold` has (line, column) of what is set bold."""
 
         def escaped(text: str) -> str:
-            return "".join(LATEX.get(sign, sign) for sign in text)
+            return "".join(LATEX.get(sign, sign) for sign in printable(text).replace("\n", " "))
 
         rows = [
             [rf"\textbf{{{escaped(text)}}}" if (i, j) in bold else escaped(text) for j, text in enumerate(line)]
@@ -137,9 +151,16 @@ class Table:
         )
 
     def csv(self) -> str:
-        """Comma-separated values under their heads; what is not known is left empty."""
+        """Comma-separated values under their heads; what is not known is left empty.
+
+        A text that a spreadsheet would compute, as it begins like a formula, has an apostrophe before it.
+        """
+
+        def cell(value: Any) -> Any:
+            return f"'{value}" if str(value)[:1] in tuple("=+-@\t\r") and not _reads_as_number(value) else value
+
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.heads, *self.lines])
+        csv.writer(text, lineterminator="\n").writerows([self.heads, *(map(cell, line) for line in self.lines)])
         return text.getvalue()
 
 

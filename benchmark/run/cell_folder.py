@@ -1,7 +1,7 @@
 """The folder of a cell: what lies where, how the cell stands, who is at it.
 
-It holds `cell.json`, `rows.jsonl`, `outcomes.jsonl`, `checkpoint.pt`, `finished.json` and `log.txt`. What is damaged is
-found and set aside by `benchmark.run.damage`.
+It holds `cell.json`, `rows.jsonl`, `outcomes.jsonl`, `checkpoint.safetensors`, `finished.json` and `log.txt`.
+What is damaged is found and set aside by `benchmark.run.damage`.
 """
 
 import fcntl
@@ -42,7 +42,7 @@ class CellFolder:
     def __init__(self, path: Path, cell_id: str | None = None, *, trusted: bool = False) -> None:
         self.path, self.cell_id, self.trusted = path, cell_id, trusted
         self.plan, self.rows_file, self.outcomes_file = path / "cell.json", path / "rows.jsonl", path / outcomes.LINES
-        self.checkpoint, self.finished = path / "checkpoint.pt", path / "finished.json"
+        self.checkpoint, self.finished = path / "checkpoint.safetensors", path / "finished.json"
 
     @property
     def logs(self) -> tuple[Path, Path]:

@@ -1,49 +1,48 @@
-"""Checkpoints: one file, written whole or not at all, that knows whether it is still what was written."""
+"""Checkpoints: one file, written whole or not at all, that knows whether it is still what was written.
+
+It is a safetensors file, which other programs read: the tensors, and among its metadata the plain values, as JSON.
+"""
 
 import hashlib
-import io
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmark.rows import DamagedFileError, read_plain, stamps, write_atomically
+from benchmark.rows import DamagedFileError, read_plain, write_atomically
+from benchmark.run import tensors
 
-_MAGIC = b"sleepbench checkpoint 2 "
-_FIRST = b"sleepbench checkpoint 1 sha256 "
+FORMAT = "sleepbench checkpoint 3"
+_UNKNOWN = "0" * 64
+"""What stands for the digest while it is made, as it stands in what it is made of."""
 
 
 def save(path: Path, contents: dict[str, Any], **facts: Any) -> None:
-    """Write tensors and plain values atomically, after a stamped line of JSON with their digest and some facts.
+    """Write tensors and plain values atomically, with some facts and a digest of all.
 
     `facts` is what is known of the checkpoint without loading it: its cell, and the seals of the files beside it.
     """
-    buffer = io.BytesIO()
-    torch.save(contents, buffer)
-    data = buffer.getvalue()
-    head = stamps.stamped({"sha256": hashlib.sha256(data).hexdigest(), **facts})
-    write_atomically(path, _MAGIC + head + b"\n" + data)
+    values, named = tensors.plain(contents)
+    texts = {"format": FORMAT, "sha256": _UNKNOWN, "facts": json.dumps(facts), "values": json.dumps(values)}
+    head, body = tensors.encode(named, texts)
+    digest = hashlib.sha256(head + body).hexdigest()
+    write_atomically(path, head.replace(_UNKNOWN.encode(), digest.encode(), 1) + body)
 
 
 def check_savable(state: dict[str, Any], whose: str) -> None:
-    """Refuse a state that could be written but not read again: tensors and plain values alone are.
+    """Refuse a state that a checkpoint cannot keep: tensors and plain values alone are.
 
     Raises:
-        ValueError: naming the entries.
+        ValueError: naming the first such entry.
     """
-    for name, value in state.items():
-        if isinstance(value, torch.Tensor):
-            continue
-        buffer = io.BytesIO()
-        try:
-            torch.save(value, buffer)
-            buffer.seek(0)
-            torch.load(buffer, weights_only=True)
-        except Exception as error:  # whatever the pickling of somebody's object raises
-            raise ValueError(
-                f"{whose} has {name!r} in its state, of type {type(value).__name__}, which a checkpoint cannot keep; "
-                "allowed are tensors, numbers, texts, and lists, tuples and dicts of them"
-            ) from error
+    try:
+        tensors.encode(tensors.plain(state)[1], {})
+    except TypeError as error:
+        raise ValueError(
+            f"{whose} has in its state what a checkpoint cannot keep: {error}; allowed are tensors, numbers, texts, "
+            "and lists, tuples and dicts of them"
+        ) from error
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:
@@ -52,10 +51,12 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     Raises:
         DamagedFileError: the bytes are not those that were written, or no code of this suite wrote them.
     """
-    _, data = _verified(path)
+    named, texts = _verified(path)
     try:
-        contents = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
-    except Exception as error:  # whatever the unpickler and the reader of archives raise
+        contents = tensors.value_of(
+            json.loads(texts["values"]), {name: tensor.to(device) for name, tensor in named.items()}
+        )
+    except (KeyError, ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} is no checkpoint of this suite: {error}") from error
     if not isinstance(contents, dict) or not {"cell_id", "model"} <= contents.keys():
         raise DamagedFileError(f"{path} is no checkpoint of this suite")
@@ -63,25 +64,30 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def verify(path: Path) -> dict[str, Any]:
-    """The facts that were written with a checkpoint; none of one that older code wrote.
+    """The facts that were written with a checkpoint.
 
     Raises:
         DamagedFileError: the file does not hold the bytes that were written.
     """
-    return _verified(path)[0]
-
-
-def _verified(path: Path) -> tuple[dict[str, Any], bytes]:
-    head, _, data = read_plain(path).partition(b"\n")
-    facts: dict[str, Any] = {}
     try:
-        if head.startswith(_MAGIC):
-            facts, _ = stamps.unstamped(head.removeprefix(_MAGIC))
-            digest = facts.pop("sha256", None)
-        else:
-            digest = head.removeprefix(_FIRST).decode() if head.startswith(_FIRST) else None
-        if digest != hashlib.sha256(data).hexdigest():
+        facts = json.loads(_verified(path)[1]["facts"])
+        if not isinstance(facts, dict):
+            raise ValueError("its facts are no mapping")
+    except (KeyError, ValueError, RecursionError) as error:
+        raise DamagedFileError(f"{path} is no checkpoint of this suite: {error}") from error
+    return facts
+
+
+def _verified(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    data = read_plain(path)
+    try:
+        named, texts = tensors.decode(data)
+        if texts.get("format") != FORMAT:
+            raise ValueError(f"its format is {texts.get('format', 'not named')}")
+        written = texts.get("sha256", "")
+        blank = data.replace(written.encode(), _UNKNOWN.encode(), 1)
+        if len(written) != len(_UNKNOWN) or hashlib.sha256(blank).hexdigest() != written:
             raise ValueError("its digest does not match")
     except ValueError as error:
         raise DamagedFileError(f"{path}: not a checkpoint, or not whole ({error})") from error
-    return facts, data
+    return named, texts

@@ -8,7 +8,7 @@ from benchmark.cells.cell import Cell
 from benchmark.cells.source import digests
 
 FILE = "code.json"
-_BUILT = ("rows.jsonl", "outcomes.jsonl", "checkpoint.pt", "finished.json")
+_BUILT = ("rows.jsonl", "outcomes.jsonl", "checkpoint.safetensors", "finished.json")
 
 
 def changed(cell: Cell, folder: Path) -> str | None:

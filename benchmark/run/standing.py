@@ -216,7 +216,7 @@ def _state(path: str, there: Set[str], last: Row | None, *, running: bool) -> tu
         return Status.RUNNING, None, None
     if last and last["status"] != Status.OK:
         return Status(last["status"]), last["reason"], None
-    return (Status.INTERRUPTED if "checkpoint.pt" in there else Status.WAITING), None, None
+    return (Status.INTERRUPTED if "checkpoint.safetensors" in there else Status.WAITING), None, None
 
 
 def _last_test(path: str) -> tuple[Row | None, list[Row]]:

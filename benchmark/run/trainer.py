@@ -51,7 +51,7 @@ class Trainer:
     """Trains one cell in its folder, from wherever the last attempt stopped.
 
     Attributes:
-        folder: Holds `rows.jsonl`, `outcomes.jsonl` and `checkpoint.pt` of this cell alone.
+        folder: Holds `rows.jsonl`, `outcomes.jsonl` and `checkpoint.safetensors` of this cell alone.
         facts: Columns that are the same in every row of this cell.
         micro_batches: Parts that each batch is trained in, for less memory: the same gradients but for rounding.
     """
@@ -69,7 +69,7 @@ class Trainer:
     ) -> None:
         self.cell, self.folder, self.device = cell, folder, torch.device(device)
         self.micro_batches = micro_batches
-        self.rows_path, self.checkpoint_path = folder / "rows.jsonl", folder / "checkpoint.pt"
+        self.rows_path, self.checkpoint_path = folder / "rows.jsonl", folder / "checkpoint.safetensors"
         self.outcomes_path = folder / outcomes.LINES
         self.new_outcomes: list[rows.Row] = []  # of the test just made
         self.seals: dict[str, rows.Seal] = {}  # what the two files should be: nothing of them is lost unnoticed

@@ -27,5 +27,5 @@ def litter(folder: Path, *, checkpoints: bool = False) -> list[Path]:
     places = [folder, *sorted(folder.glob("cells/*/"))]
     found = [path for place in places for name in LITTER for path in sorted(place.glob(name)) if path.is_file()]
     if checkpoints:
-        found += [path.with_name("checkpoint.pt") for path in sorted(folder.glob("cells/*/finished.json"))]
+        found += [path.with_name("checkpoint.safetensors") for path in sorted(folder.glob("cells/*/finished.json"))]
     return [path for path in dict.fromkeys(found) if path.exists()]

@@ -41,7 +41,7 @@ KINDS: dict[str, Damage] = {
     "longer": lambda random, data: data + random.randbytes(random.randint(1, 99)),
 }
 NO_FILE = ("removed", "a folder", "a pipe")
-CHECKED = ("rows.jsonl", "outcomes.jsonl", "checkpoint.pt", "finished.json")
+CHECKED = ("rows.jsonl", "outcomes.jsonl", "checkpoint.safetensors", "finished.json")
 """What training goes on from."""
 
 
@@ -95,7 +95,7 @@ def _interrupted(study: Study) -> Path:
         """How many cells had ended, and how many had a checkpoint, when one was killed at a file operation."""
         out = outs[number] = study.folder()
         forks.call(disturbed, study.planned, out, Moment(number, "killed after"))
-        ends, saved = (len(list(out.glob(f"cells/*/{name}"))) for name in ("finished.json", "checkpoint.pt"))
+        ends, saved = (len(list(out.glob(f"cells/*/{name}"))) for name in ("finished.json", "checkpoint.safetensors"))
         return ends, saved
 
     return outs[bisect_left(range(1, 128), (1, 2), key=reached) + 1]

@@ -71,7 +71,7 @@ def _progress(out: Path) -> dict[str, Progress]:
     for folder in out.glob("cells/*"):
         rows = (folder / "rows.jsonl").read_bytes() if (folder / "finished.json").exists() else None
         step = 0
-        if (saved := folder / "checkpoint.pt").exists():
+        if (saved := folder / "checkpoint.safetensors").exists():
             with saved.open("rb") as file:
                 step = json.loads(b"{" + file.readline().partition(b"{")[2])["step"]
         found[folder.name] = step, rows

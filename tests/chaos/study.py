@@ -30,7 +30,7 @@ from chaos.forks import Descent, Done
 CONTEXT = {"suite": "chaos", "scale": "tiny"}
 
 PLAIN = {"lock", "rows.parquet", "outcomes.parquet", "environment.json"}
-OF_A_CELL = {"cell.json", "rows.jsonl", "outcomes.jsonl", "checkpoint.pt", "finished.json", "log.txt", "lock"}
+OF_A_CELL = {"cell.json", "rows.jsonl", "outcomes.jsonl", "checkpoint.safetensors", "finished.json", "log.txt", "lock"}
 OF_A_CELL |= {"code.json"}
 NAMED = re.compile(r"\.(damaged|other-code)-\d+$")
 """What a sweep renames, and says so."""

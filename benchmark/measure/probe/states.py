@@ -91,7 +91,7 @@ def network(cell: Cell, folder: Path | None = None) -> Model:
         task = cell.task
         model = cell.model.build(vocab_size=task.vocab_size, window=task.window, seq_len=task.seq_len).eval()
     if folder is not None:
-        path = folder / "checkpoint.pt"
+        path = folder / "checkpoint.safetensors"
         state = checkpoint.load(path, torch.device("cpu"))
         if state["cell_id"] != cell.id:
             raise rows.DamagedFileError(f"{path} belongs to cell {state['cell_id']}, not {cell.id}")

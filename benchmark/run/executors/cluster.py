@@ -105,7 +105,7 @@ def joined(address: str | None, *, cpus: int, code: str, environment: dict[str, 
     if ray.is_initialized():
         raise ValueError("this process uses Ray already; call ray.shutdown() first")
     # The paths of sockets in it must be short.
-    own = None if address else tempfile.mkdtemp(prefix="bench-ray-", dir="/tmp")
+    own = None if address else tempfile.mkdtemp(prefix=f"bench-ray-{os.getpid()}-", dir="/tmp")
     where: dict[str, Any] = {"address": address}
     if own:
         where = {"address": "local", "num_cpus": cpus, "object_store_memory": STORE_BYTES, "_temp_dir": own}
