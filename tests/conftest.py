@@ -1,6 +1,7 @@
 """Small models that several test files share, and how to run one over a sequence; sweeps without processes."""
 
 import os
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is there: threads of small products wait for each other
 
@@ -61,6 +62,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def signals() -> Iterator[None]:
+    """No module leaves a handler of its own to the next."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = list(map(signal.getsignal, numbers))
+    yield
+    after = list(map(signal.getsignal, numbers))
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+    assert after == before
 
 
 @pytest.fixture

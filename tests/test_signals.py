@@ -79,10 +79,18 @@ def test_one_that_has_only_begun_says_nothing(tmp_path: Path, after_s: float) ->
 def test_a_signal_is_known_whatever_interrupt_is_made_of_it(numbers: list[int], code: int) -> None:
     """Ray raises a KeyboardInterrupt of its own for whatever a handler raises while it waits."""
     trains = Serial()
+    defaults = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
     with pytest.raises(KeyboardInterrupt) as interrupt, stopping(trains):
         for number in numbers:
             with contextlib.suppress(KeyboardInterrupt):
                 signal.raise_signal(number)
         raise KeyboardInterrupt
+    for number, handler in before.items():  # under nohup, or as a shell's background job, some are ignored
+        assert signal.signal(number, handler) == defaults[number]
     assert exit_code(interrupt.value) == code
     assert trains.stop_wait_s == TERMINATED_WAIT_S
