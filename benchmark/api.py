@@ -129,6 +129,8 @@ def suite(
     operations: Sequence[int] | None = None,
     axes: Mapping[str, Sequence[Any]] | None = None,
     variants: Sequence[str] | None = None,
+    tune: bool = False,
+    rates: str | Path | None = None,
     **settings: Any,
 ) -> Suite:
     """A suite at a scale, as `bench run` takes it.
@@ -145,6 +147,8 @@ def suite(
         operations: The same of operations.
         axes: Settings to run through, each with its values.
         variants: Of suites of rivals, only these.
+        tune: In the place of these cells, trials of learning rates for each of their arms.
+        rates: Train at the rates that trials in this folder chose.
         settings: Other values of settings, such as `tokens=200_000`.
 
     Raises:
@@ -162,9 +166,11 @@ def suite(
         operations=operations,
         axes=[f"{axis}={_text(tuple(values))}" for axis, values in (axes or {}).items()],
         variants=variants,
+        tune=tune,
+        rates=Path(rates) if rates is not None else None,
         settings=[f"{setting}={_text(value)}" for setting, value in settings.items()],
     )
-    return Suite(request=request, cells=tuple(request.plan().cells()))
+    return Suite(request=request, cells=tuple(request.cells()))
 
 
 def read(source: Source | Sequence[Source]) -> pl.DataFrame:

@@ -534,10 +534,12 @@ def nodes(alone: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("RAY_TMPDIR", logs)
     for name, value in {"period_ms": 300, "timeout_ms": 1000, "failure_threshold": 2}.items():
         monkeypatch.setenv(f"RAY_health_check_{name}", str(value))  # how soon a machine counts as gone
+    terminate = signal.getsignal(signal.SIGTERM)
     made = Cluster()
     made.add_node(num_cpus=2, num_gpus=1, include_dashboard=False)
     yield made
     made.shutdown()
+    signal.signal(signal.SIGTERM, terminate)  # the cluster has put its own in the place
     shutil.rmtree(logs)
 
 

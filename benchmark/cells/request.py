@@ -13,6 +13,8 @@ from baselines.addresses import attempt
 from benchmark.cells.cell import Cell, kind_of, parse_setting
 from benchmark.cells.grids import Plan
 from benchmark.cells.suites import suite
+from benchmark.cells.tuning import TUNING
+from benchmark.rows import read_table
 from tasks.values import numbers, parse
 
 
@@ -33,6 +35,8 @@ class Request:
         axes: Settings to run through, each `name=value,value`.
         variants: Only these variants of the suite.
         settings: Changed settings, each `name=value`.
+        tune: The trials that choose learning rates for the arms that are asked for, in their place.
+        rates: Folder of such trials, whose choices the cells are trained at.
     """
 
     suite: str
@@ -47,9 +51,24 @@ class Request:
     axes: Sequence[str] = ()
     variants: Sequence[str] | None = None
     settings: Sequence[str] = ()
+    tune: bool = False
+    rates: Path | None = None
+
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells that are asked for, their trials, or the cells at the rates that trials chose.
+
+        Raises:
+            ValueError: as `plan`; or trials are missing.
+        """
+        cells = self.plan().cells()
+        if self.rates is not None:
+            if self.tune:
+                raise ValueError("--tune chooses rates and --rates takes chosen ones: only one of them")
+            cells = TUNING.tuned(cells, read_table(self.rates))
+        return TUNING.trials(cells) if self.tune else cells
 
     def plan(self) -> Plan:
-        """The cells that are asked for.
+        """The grids that are asked for, rates aside.
 
         Raises:
             ValueError: an unknown name, or a value that is refused.
@@ -75,6 +94,7 @@ class Request:
         """Where its rows go unless told otherwise: another task or model has a folder of its own."""
         parts = [self.suite, self.scale]
         parts += [re.sub(r"[^\w.-]+", "-", name) for name in (self.task, self.model) if name]
+        parts += ["tuning"] * self.tune
         return Path("results") / "runs" / "-".join(parts)
 
     @property
@@ -101,6 +121,7 @@ class Request:
         }
         for option, chosen in lists.items():
             words += [option, ",".join(map(str, chosen))] if chosen is not None else []
+        words += ["--tune"] * self.tune + (["--rates", str(self.rates)] if self.rates is not None else [])
         words += [word for text in self.axes for word in ("--axis", text)]
         return shlex.join(words + [word for text in self.settings for word in ("--set", text)])
 

@@ -49,11 +49,13 @@ from benchmark.cli.options import (
     Operations,
     Out,
     Passes,
+    Rates,
     Rollouts,
     Scale,
     Seeds,
     SuiteName,
     TaskName,
+    Tune,
     Variants,
     asked,
 )
@@ -123,6 +125,8 @@ def run(
     axes: Axes = None,
     variants: Variants = None,
     settings: Settings = None,
+    tune: Tune = False,
+    rates: Rates = None,
     out: Out = None,
     audit_first: Annotated[
         bool, typer.Option("--audit/--no-audit", help="Refuse a --model from outside that reads what it must not.")
@@ -130,6 +134,7 @@ def run(
 ) -> None:
     """Train and test a suite's cells; run it again to go on where it stopped."""
     from benchmark import figures, rows
+    from benchmark.cells.tuning import TUNING
     from benchmark.cli import live
     from benchmark.measure.audit.admission import audited
     from benchmark.run import executors
@@ -145,11 +150,11 @@ def run(
         gpu_share=gpu_share,
     )
     request = asked(
-        suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings
+        *(suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings),
+        *(tune, rates),
     )
-    plan = request.plan()
-    cells = plan.cells()
-    context = {"suite": suite, "scale": scale, "audit": audited(plan, model, ask=audit_first)}
+    cells = request.cells()
+    context = {"suite": suite, "scale": scale, "audit": audited(request.plan(), model, ask=audit_first)}
     folder = out or request.folder
     states = live.run(
         request.title,
@@ -159,8 +164,10 @@ def run(
         context=context,
         command=shlex.join(["bench", *sys.argv[1:]]),
     )
-    written = figures.draw(rows.read_table(folder), folder / "figures")
+    written = figures.draw(table := rows.read_table(folder), folder / "figures")
     console = terminal()
+    if tune:
+        console.print(TUNING.choices(request.plan().cells(), table).terminal())
     console.print(f"rows:    {folder / 'rows.parquet'}", soft_wrap=True)
     names = ", ".join(path.stem for path in written if path.suffix == ".png")
     console.print(f"figures: {folder / 'figures'} (PNG and SVG: {names})", soft_wrap=True)

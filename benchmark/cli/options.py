@@ -41,6 +41,13 @@ Seeds = Annotated[str | None, typer.Option(metavar="0-4", help="Only these seeds
 Variants = Annotated[
     str | None, typer.Option(metavar="NAME,NAME", help="Of suites of rivals, these: sleep, plain, deeper, wider ...")
 ]
+Tune = Annotated[
+    bool,
+    typer.Option("--tune", help="In the place of these cells, trials of learning rates for each of their arms."),
+]
+Rates = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Train at the rates that trials in this folder chose.")
+]
 CellTimeout = Annotated[
     float | None,
     typer.Option(
@@ -77,6 +84,8 @@ def asked(
     axes: list[str] | None,
     variants: str | None,
     settings: list[str] | None,
+    tune: bool = False,
+    rates: Path | None = None,
 ) -> "Request":
     """What the options ask for."""
     from benchmark.cells.request import Request
@@ -98,4 +107,6 @@ def asked(
         axes=axes or (),
         variants=[name.strip() for name in variants.split(",")] if variants is not None else None,
         settings=settings or (),
+        tune=tune,
+        rates=rates,
     )

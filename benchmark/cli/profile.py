@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli.console import Json, Settings, bar, print_json, terminal
-from benchmark.cli.options import Axes, Model, Passes, Rollouts, Scale, TaskName, Variants
+from benchmark.cli.options import Axes, Model, Passes, Rollouts, Scale, TaskName, Variants, asked
 
 if TYPE_CHECKING:
     from benchmark.cells.cell import Cell
@@ -41,33 +41,20 @@ def profile_(
 ) -> None:
     """Show where a training step of a suite's cells goes, part by part, on one core."""
     from benchmark import environment
-    from benchmark.cells.request import Request
     from benchmark.cells.words import label, varying
-    from benchmark.cli.console import numbers
     from benchmark.figures import profile_figure
     from benchmark.measure import profile_tables, profiling
     from benchmark.rows import write_atomically
     from tasks.base import check_whole
 
     check_whole("--steps", steps, 1)
-    lists = {"sleep_passes": sleep_passes, "rollout_steps": rollout_steps}
-    chosen = {name: numbers(f"--{name.replace('_', '-')}", text) for name, text in lists.items() if text is not None}
-    asked = Request(
-        suite=suite,
-        scale=scale,
-        task=task,
-        model=model,
-        **chosen,
-        axes=axes or (),
-        variants=[name.strip() for name in variants.split(",")] if variants is not None else None,
-        settings=settings or (),
-    )
-    planned = asked.plan().cells()
+    request = asked(suite, scale, task, model, None, sleep_passes, rollout_steps, None, None, axes, variants, settings)
+    planned = request.cells()
     cells = [cell for cell in planned if cell.seed == planned[0].seed]  # a seed changes no time
     work = list(_work(cells, backends))
     differ = [name for name in varying(cells) if name != "seed"]
     rows = []
-    with bar(f"profile of {asked.title}", len(work) * profiling.work(steps)) as advance:
+    with bar(f"profile of {request.title}", len(work) * profiling.work(steps)) as advance:
         for cell, backend in work:
             named = {"cell_id": cell.id, "cell": label(cell, differ).replace(f", seed {cell.seed}", "")}
             rows.append(named | profiling.profile(cell, backend=backend, steps=steps, advance=advance))
@@ -81,7 +68,7 @@ def profile_(
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(out / "profile.csv", profile_tables.tidy(rows).encode())
         write_atomically(out / "environment.json", (json.dumps(described, indent=1) + "\n").encode())
-        written = [out / "profile.csv", out / "environment.json", *profile_figure.draw(rows, asked.title, out)]
+        written = [out / "profile.csv", out / "environment.json", *profile_figure.draw(rows, request.title, out)]
     if json_:
         print_json({"environment": described, "rows": rows})
         return

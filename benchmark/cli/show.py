@@ -11,11 +11,13 @@ from benchmark.cli.options import (
     Model,
     Operations,
     Passes,
+    Rates,
     Rollouts,
     Scale,
     Seeds,
     SuiteName,
     TaskName,
+    Tune,
     Variants,
     asked,
 )
@@ -35,6 +37,8 @@ def show_(
     axes: Axes = None,
     variants: Variants = None,
     settings: Settings = None,
+    tune: Tune = False,
+    rates: Rates = None,
     json_: Json = False,
 ) -> None:
     """Show a suite's cells: settings, tokens, FLOPs and the time each would take on this machine's CPU or on a GPU."""
@@ -45,10 +49,10 @@ def show_(
 
     clock = hours.clock(device)
     request = asked(
-        suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings
+        *(suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings),
+        *(tune, rates),
     )
-    grid = request.plan()
-    cells = grid.cells()
+    grid, cells = request.plan(), request.cells()
     others = varying(cells)
     found: list[dict[str, Any]] = []
     with bar("cells", len(cells)) as advance:  # each kind of cell is tried for a moment, or counted

@@ -32,7 +32,7 @@ class Study:
 
     def cells(self) -> dict[str, Cell]:
         """Every cell by its id."""
-        return {cell.id: cell for request in self.requests for cell in request.plan().cells()}
+        return {cell.id: cell for request in self.requests for cell in request.cells()}
 
     @property
     def context(self) -> Row:

@@ -73,7 +73,8 @@ def _progress(out: Path) -> dict[str, Progress]:
         step = 0
         if (saved := folder / "checkpoint.safetensors").exists():
             with saved.open("rb") as file:
-                step = json.loads(b"{" + file.readline().partition(b"{")[2])["step"]
+                header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            step = json.loads(header["__metadata__"]["facts"])["step"]
         found[folder.name] = step, rows
     return found
 
