@@ -67,6 +67,7 @@ def cell(
             for test in tested or (n,):
                 for answer in (None, *range(answers)):
                     named = (facts.get("variant"), *(facts[c] for c in ("layout", "eviction", "hard_share")))
+                    named += tuple(facts[c] for c in ("muon_lr", "adam_lr") if c in facts)
                     last = score_of(*named, n, seed, level, test, answer)
                     exact = chance + (last - chance) * i / 5
                     score = {"tested_passes": test, "difficulty": level, "answer": answer, "exact_match": exact}
@@ -108,6 +109,15 @@ def sliding(passes: tuple[int, ...] = (1, 2)) -> list[Cell]:
     ]  # fmt: skip
 
 
+MUON, ADAM = (0.0025, 0.005, 0.01, 0.02), (1e-3, 3e-3)
+
+
+def trials() -> list[Cell]:
+    """Two N at four rates of Muon and two of AdamW."""
+    every = [(muon, adam, n, seed) for muon in MUON for adam in ADAM for n in (1, 2) for seed in range(2)]
+    return [cell("passes", n, seed, muon_lr=muon, adam_lr=adam) for muon, adam, n, seed in every]
+
+
 def passes_tested() -> list[Cell]:
     return [cell("test-passes", n, seed, tested=(1, 2, 3, 4, 6, 8)) for n in (1, 2, 4) for seed in range(3)]
 
@@ -138,6 +148,7 @@ SUITES: dict[str, tuple[Callable[[], list[Cell]], set[str]]] = {
     "test-passes": (passes_tested, {"trained_by_tested"}),
     "retention": (retention, {"retention"}),
     "no-gain": (no_gain, {"no_gain"}),
+    "tuning": (trials, {"accuracy_by_rate"}),
 }
 
 
@@ -430,6 +441,19 @@ def test_tasks_that_need_no_sleep_have_a_panel_each() -> None:
         ends = {text.get_color(): text.get_text() for text in ax.texts}
         assert ends == {style.PASSES[n].color: f"{wanted[task, n]:.1f}" for n in (1, 2, 4)}
     assert "depo + recall + rule110, hybrid, suite no-gain, scale cpu" in texts(figure)
+
+
+def test_trials_show_the_better_rate_of_adamw() -> None:
+    cells = trials()
+    (ax,) = drawn("accuracy_by_rate", cells).axes
+    wanted = means(cells, "sleep_passes", "muon_lr", "adam_lr")
+    for n in (1, 2):
+        (curve,) = (li for li in ax.lines if li.get_color() == style.PASSES[n].color and li.get_marker() != ".")
+        assert list(curve.get_xdata()) == list(MUON)
+        assert list(curve.get_ydata()) == pytest.approx([max(wanted[n, muon, adam] for adam in ADAM) for muon in MUON])
+        (dots,) = (li for li in ax.lines if li.get_color() == style.PASSES[n].color and li.get_marker() == ".")
+        assert len(dots.get_xdata()) == len(MUON) * len(ADAM) * 2
+    assert "Rates of AdamW: 0.001, 0.003." in texts(drawn("accuracy_by_rate", cells))
 
 
 # --- all of them ---

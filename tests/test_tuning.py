@@ -12,7 +12,10 @@ from benchmark.cells.cell import Cell
 from benchmark.cells.facts import cell_facts, failure_row
 from benchmark.cells.request import Request
 from benchmark.cells.tuning import TUNING, Rates, Tuning
+from benchmark.judge.equal_flops import FREE, alike
+from benchmark.judge.evidence import Gain
 from benchmark.rows import Status
+from benchmark.rows.studies import studies
 
 HERE = Tuning(muon_lr=(0.005, 0.01, 0.02), adam_lr=(1e-3, 3e-3), seeds=(1000, 1001))
 
@@ -128,3 +131,21 @@ QUICK: dict[str, Any] = {
     "rollout_steps": (0,),
     "settings": ("tokens=4000", "evaluations=1", "test_examples=16"),
 }
+
+
+def test_arms_at_rates_of_their_own_are_one_study() -> None:
+    """What differs by N alone hides in no mean; a network that differs is still another study."""
+    tuned = HERE.tuned(ARMS, table(list(HERE.trials(ARMS)), by_rate))
+    (study,) = studies(table(list(tuned), by_rate_of_n))
+    assert study.passes == [1, 2] and "Each N at learning rates of its own." in study.note
+    wider = [cell.with_settings({"d_model": 24}) if cell.training.sleep_passes == 2 else cell for cell in tuned]
+    assert len(studies(table(wider, by_rate_of_n))) == 2
+    gain = Gain(low=1, high=2, depths=tuple(study.depths))
+    (longer,) = studies(table([cell.with_settings({"tokens": 16_000}) for cell in tuned[2:]], by_rate_of_n))
+    assert alike(study, longer, gain, FREE), "N = 2 for longer, at the rates of N = 2"
+    (other,) = studies(table([cell.with_settings({"muon_lr": 0.02}) for cell in tuned[2:]], by_rate_of_n))
+    assert not alike(study, other, gain, FREE)
+
+
+def by_rate_of_n(cell: Cell) -> float:
+    return 0.5 + 0.1 * cell.training.sleep_passes

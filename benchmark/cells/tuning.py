@@ -82,7 +82,7 @@ class Tuning:
         axis = cell.task.axis
         depths = [cell.difficulty, *_values(frame, axis, cell.difficulty)]
         budgets = [None, *sorted(_values(frame, "tokens", None), reverse=True)]
-        known = _scores(frame)
+        known = trial_scores(frame)
         for budget, depth in itertools.product(budgets, depths):
             at = cell if depth in (None, cell.difficulty) else cell.with_settings({axis: depth})
             ids = {rates: [self.trial(at, rates, seed, budget).id for seed in self.seeds] for rates in self.grid}
@@ -143,7 +143,7 @@ def _values(frame: "pl.DataFrame", column: str, but: Any) -> list[Any]:
     return [value for value in frame[column].drop_nulls().unique().sort().to_list() if value != but]
 
 
-def _scores(frame: "pl.DataFrame") -> dict[str, float]:
+def trial_scores(frame: "pl.DataFrame") -> dict[str, float]:
     """Of each cell that came to its end: the mean exact match of its last tests, chance if it diverged."""
     import polars as pl
 

@@ -22,7 +22,8 @@ def accuracy_by_rate(study: Study) -> Figure | None:
         study,
         keys,
         title="Exact match by Muon's learning rate and sleep passes N, at the end of training",
-        note=f"{_adam(last)}Mark: mean over seeds at the better rate of AdamW; dots: every rate and seed. ",
+        note=f"Rates of AdamW: {', '.join(f'{rate:g}' for rate in values(last['adam_lr']))}. "
+        "Mark: mean over seeds at the better of them; dots: every rate and seed. ",
         x="learning rate of Muon",
         looks=looks,
         floor=study.depths,
@@ -59,7 +60,3 @@ def _best(arm: pl.DataFrame) -> pl.DataFrame:
     """Of each rate of Muon the mean over seeds at the better rate of AdamW."""
     means = arm.group_by("muon_lr", "adam_lr").agg(pl.col("exact_match").mean())
     return means.group_by("muon_lr").agg(pl.col("exact_match").max())
-
-
-def _adam(last: pl.DataFrame) -> str:
-    return f"Rates of AdamW: {', '.join(f'{rate:g}' for rate in values(last['adam_lr']))}. "

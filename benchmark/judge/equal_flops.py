@@ -18,7 +18,7 @@ from benchmark import rows
 from benchmark.judge import learning_curve
 from benchmark.judge.evidence import Gain, Scores, aligned, common, examples, named, scores
 from benchmark.judge.statistics import Interval, paired, unpaired
-from benchmark.rows.studies import Study
+from benchmark.rows.studies import RATES, Study
 
 FREE = ("tokens", "evaluations")
 """Settings in which a run trained for longer may differ: the rate is constant, so its first part is the shorter run."""
@@ -218,9 +218,16 @@ def _flops(study: Study, depth: int) -> float:
 
 
 def alike(study: Study, other: Study, gain: Gain, but: Sequence[str]) -> bool:
-    """Whether two studies have the same task, model and settings at the difficulties of a gain, `but` for some."""
+    """Whether two studies have the same task, model and settings at the difficulties of a gain, `but` for some.
+
+    Each N may have learning rates of its own, so they are compared at an N that both have.
+    """
     at = pl.col("depth").is_in(list(gain.depths))
     ours, theirs = study.final.filter(at), other.scores.filter(at)
+    if shared := set(ours["n"]) & set(theirs["n"]):
+        ours, theirs = (part.filter(pl.col("n") == min(shared)) for part in (ours, theirs))
+    else:
+        but = (*but, *RATES)
     if not ours.height or not theirs.height or ours.columns != theirs.columns:
         return False
     same = ("task", "task_version", "model", "model_version", "split", "device")

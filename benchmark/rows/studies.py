@@ -21,6 +21,8 @@ IDENTITY = ("variant", "suite", "scale", "task", "task_version", "model", "model
 """Columns whose values never share a study; each names a study only where those before it do not tell."""
 
 PLACE = ("suite", "scale", "task", "device")
+RATES = ("muon_lr", "adam_lr")
+"""Learning rates, which each N may have of its own."""
 """Columns whose values share a comparison only if it tells them apart."""
 
 SYMBOLS = {"rollout_steps": "t", "hops": "k"}
@@ -174,8 +176,9 @@ def _split(frame: pl.DataFrame, columns: Sequence[str]) -> list[pl.DataFrame]:
 
 
 def _varies(group: pl.DataFrame, setting: str) -> bool:
-    """Whether cells of one difficulty differ in a setting, so that a mean over them would hide it."""
-    return bool((group.group_by("depth").agg(pl.col(setting).n_unique())[setting] > 1).any())
+    """Whether cells of one difficulty, of rates also those of one N, differ in a setting: a mean would hide it."""
+    by = ("depth", "n") if setting in RATES else ("depth",)
+    return bool((group.group_by(by).agg(pl.col(setting).n_unique())[setting] > 1).any())
 
 
 def _study(
@@ -204,8 +207,11 @@ def _study(
         note.append(f"{_cells(unfinished)} unfinished: in curves as far as trained, not in final scores.")
     if len(trained_on := processors(scores)) > 1:
         note.append(f"Trained on {len(trained_on)} processors: {', '.join(trained_on)}.")
-    if differing := [words(c) for c in settings if c not in axes and part[c].n_unique() > 1]:
-        note.append(f"Not the same at every difficulty: {', '.join(differing)}.")
+    differing = [c for c in settings if c not in axes and part[c].n_unique() > 1]
+    if {*RATES} & {*differing}:
+        note.append("Each N at learning rates of its own.")
+    if others := [words(c) for c in differing if c not in RATES]:
+        note.append(f"Not the same at every difficulty: {', '.join(others)}.")
     return Study(
         name=name,
         variant=variant,

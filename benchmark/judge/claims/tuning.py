@@ -2,7 +2,7 @@
 
 Which N is better is in part a question of which N likes the rate that all of them were given. An N has its own value
 where validation rows of the same task, scale and model were trained at two values or more, and the rows that are judged
-have the one that ended highest on the mean of those.
+have the one that ended highest on the mean of those. Of learning rates that were tried together the best pair counts.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from benchmark import rows
-from benchmark.rows import Status
-from benchmark.rows.studies import Study, values
+from benchmark.cells.tuning import trial_scores
+from benchmark.rows.studies import RATES, Study, values
 
 _SAME = ("task", "task_version", "scale", "model", "model_version")
 _FREE = ("tokens", "evaluations", "sleep_passes", "test_split", "test_examples", "test_passes")
@@ -27,23 +27,25 @@ def best_value(frame: pl.DataFrame, study: Study, n: int, setting: str) -> float
         n: The N of training.
         setting: A column of rows.
     """
-    first = study.final.row(0, named=True)
-    settings = [c for c in frame.columns if c not in (*rows.COLUMNS, *_FREE, setting, study.axis)]
+    first = study.final.filter(pl.col("n") == n).row(0, named=True)
+    settings = [c for c in frame.columns if c not in (*rows.COLUMNS, *_FREE, *RATES, setting, study.axis)]
     settings = [c for c in settings if frame[c].dtype != pl.List and c in study.final.columns]
     tried = frame.filter(
         *(pl.col(column) == first[column] for column in _SAME),
         *(pl.col(column).eq_missing(pl.lit(first[column])) for column in settings),
-        pl.col("split") == "validation",
-        pl.col("status") == Status.OK,
+        pl.col("split").fill_null("validation") == "validation",
         pl.col("sleep_passes") == n,
-        pl.col("tested_passes") == n,
-        pl.col("answer").is_null(),
-    )
-    last = tried.filter(pl.col("step") == pl.col("step").max().over("cell_id"))
-    ends = last.filter(pl.col("tokens_seen") >= pl.col("tokens")).drop_nulls([setting, "exact_match"])
-    common = _at_common_difficulties(ends, setting)
-    means = common.group_by(setting).agg(pl.col("exact_match").mean()).sort("exact_match", setting)
-    return float(means[setting][-1]) if means.height > 1 else None
+        pl.col("tested_passes").fill_null(n) == n,
+    ).drop_nulls(setting)
+    common = _at_common_difficulties(tried, setting)
+    scores = trial_scores(common)
+    rates = [name for name in RATES if name in frame.columns]
+    arms = common.filter(pl.col("cell_id").is_in(list(scores))).unique("cell_id").select("cell_id", *{setting, *rates})
+    if arms[setting].n_unique() < 2:
+        return None
+    arms = arms.with_columns(score=pl.col("cell_id").replace_strict(scores, return_dtype=pl.Float64))
+    means = arms.group_by({setting, *rates}).agg(pl.col("score").mean())
+    return float(means.sort("score", setting, descending=[False, True])[setting][-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,9 @@ def shortfall(frame: pl.DataFrame, study: Study, n: int, setting: str) -> Shortf
     return Shortfall(f"N = {n} not at its best {name}, {best:g}", ((f"{setting}={best:g}",),))
 
 
-def _at_common_difficulties(ends: pl.DataFrame, setting: str) -> pl.DataFrame:
-    """The rows at difficulties that every value was tried at."""
-    tried = ends.group_by("difficulty").agg(pl.col(setting).n_unique())
-    every = ends[setting].n_unique()
-    return ends.filter(pl.col("difficulty").is_in(tried.filter(pl.col(setting) == every)["difficulty"].to_list()))
+def _at_common_difficulties(trials: pl.DataFrame, setting: str) -> pl.DataFrame:
+    """The rows at difficulties that every value was tried at, those of failures among them."""
+    tried = trials.drop_nulls("difficulty").group_by("difficulty").agg(pl.col(setting).n_unique())
+    every = trials[setting].n_unique()
+    common = tried.filter(pl.col(setting) == every)["difficulty"].to_list()
+    return trials.filter(pl.col("difficulty").is_null() | pl.col("difficulty").is_in(common))
