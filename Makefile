@@ -22,7 +22,7 @@ STALE := $(shell [ -x $(PY) ] && [ "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)"
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help bench lint test gate reference perf gpu chaos fuzz format clean force
+.PHONY: help bench lint test gate reference perf gpu long chaos fuzz format clean force
 
 help:
 	@echo "make bench      run the default suite, print its table and where the figure is"
@@ -32,6 +32,7 @@ help:
 	@echo "make reference  train what results/reference lacks, write its figures, tables and report again"
 	@echo "make perf       the timings in tests/perf"
 	@echo "make gpu        on a machine with a GPU: correctness, speed, then the paper's suites, in pieces of 9 minutes"
+	@echo "make long       the few tests that are too long for make test: machines of a cluster that come and go, a sanitizer"
 	@echo "make chaos      disturb sweeps in hundreds of ways, then look whether anything was lost (minutes)"
 	@echo "make fuzz       10,000 wrong, odd and damaged inputs: no traceback, no hang (minutes)"
 	@echo "make format     put the code into the form that make test asks for"
@@ -77,6 +78,10 @@ perf: $(DEV)
 
 gpu: $(DEV)
 	@$(PY) tests/gpu/run.py $(ARGS)
+
+# What takes longest of the tests and rarely breaks; the rest is `make test`.
+long: $(DEV)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -m long $(ARGS)
 
 chaos fuzz: $(DEV)
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m $@ $(ARGS)

@@ -421,6 +421,7 @@ def built(tmp_path: Path, *flags: str, **environment: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.long
 def test_a_sanitizer_finds_no_memory_that_is_not_its_own(tmp_path: Path) -> None:
     runtime = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True).stdout.strip()
     if not Path(runtime).is_absolute():

@@ -492,6 +492,7 @@ def test_killed_workers_and_ctrl_c_cost_nothing(alone: Path) -> None:
         same_bits(state | {"wall_s": 0}, uninterrupted | {"wall_s": 0})
 
 
+@pytest.mark.long
 @on_ray
 def test_a_killed_driver_costs_nothing(alone: Path) -> None:
     """The command is killed while it trains; whatever it left, the sweep ends elsewhere with the same rows."""
@@ -543,6 +544,7 @@ def nodes(alone: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     shutil.rmtree(logs)
 
 
+@pytest.mark.long
 @on_ray
 def test_machines_of_a_cluster_come_and_go(alone: Path, nodes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model of the user's, two cells on a GPU; one machine joins while they train, and leaves without a word."""
