@@ -40,16 +40,20 @@ def reference_(
     if dry:
         _show(root, names)
         return
-    executor, failed = executors.executor("local", device=device, jobs=jobs), list[str]()
+    by_backend = {
+        backend: executors.executor("local", device=device, jobs=jobs, backend=backend)
+        for backend in dict.fromkeys(study.backend for study in reference.STUDIES.values())
+    }
+    failed = list[str]()
     for name in names:
         missing, kept = reference.standing(root, name)
-        failed += _train(name, reference.STUDIES[name], missing, executor)
+        failed += _train(name, study := reference.STUDIES[name], missing, by_backend[study.backend])
         reference.publish(root / name, name, kept)
         _illustrate(root / name)
         _say(f"{name}: {len(missing)} cells trained; rows, figures and tables in {root / name}")
     if not studies:
         for name, (study, examples) in reference.PROBED.items():
-            failed += _probe(root.parent / "probe" / name, name, study, examples, executor)
+            failed += _probe(root.parent / "probe" / name, name, study, examples, by_backend[study.backend])
         for path in _conclude(root):
             _say(str(path))
     if failed:

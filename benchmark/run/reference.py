@@ -26,9 +26,11 @@ class Study:
 
     Attributes:
         requests: What is run, all of one suite and scale.
+        backend: What its cells are trained with.
     """
 
     requests: tuple[Request, ...]
+    backend: str = "torch"
 
     def cells(self) -> dict[str, Cell]:
         """Every cell by its id."""
@@ -42,7 +44,8 @@ class Study:
     @property
     def command(self) -> str:
         """The commands that train it."""
-        return " && ".join(request.command for request in self.requests)
+        backend = "" if self.backend == "torch" else f" --backend {self.backend}"
+        return " && ".join(f"{request.command}{backend}" for request in self.requests)
 
 
 def _one(suite: str, **asked: Any) -> Study:
