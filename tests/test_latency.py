@@ -249,7 +249,7 @@ def test_the_figure_shows_every_number() -> None:
 
 def test_the_figure_is_the_same_file_twice(tmp_path: Path) -> None:
     one, two = cost_figure.draw(ROWS, tmp_path / "a"), cost_figure.draw(ROWS, tmp_path / "b")
-    assert [path.name for path in one] == ["cost_by_passes.png", "cost_by_passes.svg"]
+    assert [path.name for path in one] == ["cost_by_passes.png", "cost_by_passes.svg", "load.png", "load.svg"]
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
@@ -311,7 +311,7 @@ def test_the_command_writes_table_rows_and_figure(tmp_path: Path) -> None:
     done = bench("cost", "hybrid", *TINY, "--out", tmp_path / "new")
     assert (done.code, done.err) == (0, "")
     names = ["cost.csv", "environment.json"]
-    names += [f"{name}.{kind}" for name in ("cost_by_passes", "throughput") for kind in ("png", "svg")]
+    names += [f"{name}.{kind}" for name in ("cost_by_passes", "load", "throughput") for kind in ("png", "svg")]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(names)
     assert all(str(tmp_path / "new" / name) in done.out for name in names)
     with (tmp_path / "new" / "cost.csv").open() as file:

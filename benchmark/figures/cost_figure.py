@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator
 
 from benchmark.figures import style
+from benchmark.figures.load_figure import load_
 from benchmark.measure import cost_tables
 from benchmark.measure.cost_tables import CONTEXT, Row, shown_clock, timing
 from benchmark.rows.text import amount
@@ -19,7 +20,8 @@ PARALLEL = style.CHANCE_LINE | {"color": style.INK}
 def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Draw the figures that one model's rows allow as PNG and SVG; the paths written."""
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {"cost_by_passes": cost_by_passes} | ({"throughput": throughput} if "step_tokens" in rows[0] else {})
+    figures = {"cost_by_passes": cost_by_passes, "load": load}
+    figures |= {"throughput": throughput} if "step_tokens" in rows[0] else {}
     with style.context():
         return [path for name, figure_of in figures.items() for path in style.save(figure_of(rows), folder, name)]
 
@@ -68,6 +70,11 @@ def cost_by_passes(rows: Sequence[Row]) -> Figure:
     wake.set(xlabel="sleep passes N", ylabel="latency (ms)")
     sleep.set(xlabel="sleep passes N", ylabel="time (ms)")
     return figure
+
+
+def load(rows: Sequence[Row]) -> Figure:
+    """What sleep costs where there is no idle time: see `load_figure`."""
+    return load_(rows, f"{_named(rows[0])}. {_sentence(timing(rows))}.")
 
 
 def throughput(rows: Sequence[Row]) -> Figure:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from benchmark import rows
-from benchmark.cells.tuning import trial_scores
 from benchmark.rows.studies import RATES, Study, values
+from benchmark.rows.trials import trial_scores
 
 _SAME = ("task", "task_version", "scale", "model", "model_version")
 _FREE = ("tokens", "evaluations", "sleep_passes", "test_split", "test_examples", "test_passes")

@@ -1,0 +1,28 @@
+"""What trials on validation examples come to, from their rows."""
+
+from typing import TYPE_CHECKING
+
+from benchmark.rows.schema import Status
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LAST = 3
+"""So many of the last tests of a trial count, as a constant rate leaves single ones noisy."""
+
+
+def trial_scores(frame: "pl.DataFrame") -> dict[str, float]:
+    """Of each cell that came to its end: the mean exact match of its last tests, chance if it diverged."""
+    import polars as pl
+
+    tests = frame.filter(pl.col("answer").is_null())
+    found = dict[str, float]()
+    for (id_,), part in tests.partition_by("cell_id", as_dict=True).items():
+        if Status.DIVERGED in set(part["status"]):
+            found[str(id_)] = float(part["chance"].drop_nulls().mean() or 0.0)  # type: ignore[arg-type]
+            continue
+        scored = part.filter(pl.col("status") == Status.OK)
+        if scored.height and scored["tokens_seen"].max() >= scored["tokens"].max():  # type: ignore[operator]
+            last = scored["step"].unique().sort().tail(LAST)
+            found[str(id_)] = float(scored.filter(pl.col("step").is_in(last.implode()))["exact_match"].mean())  # type: ignore[arg-type]
+    return found
