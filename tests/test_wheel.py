@@ -36,6 +36,7 @@ def bench(site: Path, here: Path, *arguments: str) -> subprocess.CompletedProces
     return subprocess.run(command, cwd=here, env=environ, capture_output=True, text=True)
 
 
+@pytest.mark.long
 def test_a_wheel_trains_judges_and_draws(site: Path, tmp_path: Path) -> None:
     for arguments in (RUN, ("verify", ROWS), ("figures", ROWS), ("seeds", ROWS)):
         done = bench(site, tmp_path, *arguments)
