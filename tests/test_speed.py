@@ -234,6 +234,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: Path)
     (tmp_path / "definitions.py").write_text(DEFINITIONS)
     monkeypatch.setattr(speed, "DEFINITIONS", tmp_path / "definitions.py")
     monkeypatch.setattr(environment, "ROOT", root)
+    monkeypatch.setattr(environment, "source", lambda: "a state")  # of files that this repository lacks
     environment.commit.cache_clear()
     yield root
     environment.commit.cache_clear()

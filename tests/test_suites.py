@@ -28,6 +28,7 @@ def test_every_suite_has_different_cells_at_every_scale(name: str, scale: str) -
     assert len({cell.id for cell in cells}) == len(cells) >= 2
     other = {
         "hops": {"depo"},
+        "hop-windows": {"depo"},
         "hop-controls": {"depo"},
         "operations": {"gsm_infinite" if scale == "paper" else "gsm_compact"},
         "no-gain": {"rule110", "recall", "depo"},

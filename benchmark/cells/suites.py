@@ -84,6 +84,19 @@ def hops(scale: str) -> Grid:
     )
 
 
+def hop_windows(scale: str) -> Grid:
+    """Hops on a cycle that lies in one window, or in several: whether passes put together what evictions took apart.
+
+    In one window every edge can be seen with every other; in several only S has them all, as in the paper.
+    """
+    base = hops(scale)
+    windows = {"tiny": (10, 6), "cpu": (14, 8), "gpu": (50, 26), "paper": (300, 75)}[scale]
+    settings = {"tokens": base.base.training.tokens // (2 if scale == "gpu" else 1)}
+    settings |= {"tiny": {"questions": 2}, "cpu": {"questions": 2}, "gpu": {"questions": 4}}.get(scale, {})
+    axes = {"seed": seeds(scale), "window_tokens": windows, "sleep_passes": base.axes["sleep_passes"]}
+    return Grid(base=base.base.with_settings(settings), axes=axes)
+
+
 def operations(scale: str) -> Grid:
     """Figure 4: word problems of several operations, read and mostly evicted, against sleep passes N."""
     tokens = {"tiny": 100_000, "cpu": 10_000_000, "gpu": 230_000_000, "paper": 8_000_000_000}[scale]
@@ -209,6 +222,7 @@ SUITES: dict[str, Callable[[str], Grid | Plan]] = {
     "any-cell": any_cell,
     "addressing": addressing,
     "hops": hops,
+    "hop-windows": hop_windows,
     "operations": operations,
     "controls": controls,
     "hop-controls": hop_controls,
