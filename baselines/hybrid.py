@@ -18,6 +18,8 @@ MIXERS: dict[str, str] = {
     "linear": "baselines.hebbian:LinearAttention",
     "classic": "baselines.classic:ClassicFastWeights",
     "titans": "baselines.neural_memory:NeuralMemory",
+    "product2": "baselines.delta_product:DeltaProduct",
+    "product4": "baselines.delta_product:DeltaProduct4",
 }
 """Fast-weight mixers by their word in a layout; "attn" is the word of attention."""
 
