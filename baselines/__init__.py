@@ -24,6 +24,10 @@ MODELS: dict[str, str] = {
     "auto-compressor": "baselines.memory_tokens:AutoCompressor",
     "gist": "baselines.memory_tokens:Gist",
     "equilibrium": "baselines.equilibrium:Equilibrium",
+    "self-modifying": "baselines.self_modifying:SelfModifying",
+    "fid": "baselines.fusion:FiD",
+    "fid-asleep": "baselines.fusion:FiDAsleep",
+    "anticipated": "baselines.fusion:Anticipated",
 }
 
 ENTRY_POINTS = "sleepbench.models"

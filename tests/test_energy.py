@@ -7,7 +7,7 @@ import torch
 
 from benchmark import rows
 from benchmark.cells.suites import suite
-from benchmark.run import energy, trainer
+from benchmark.run import energy
 from benchmark.run.energy import Meter, of_processors
 from benchmark.run.trainer import Trainer
 
@@ -34,38 +34,41 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_packages_are_added_and_start_again_from_0(machine: Path) -> None:
     meter = Meter(CPU)
     put(machine, **{"0": 15, "1": 995})
-    assert meter.since() == pytest.approx(10)
+    assert meter.total() == pytest.approx(10)
     put(machine, **{"0": 15, "1": 2})
-    assert meter.since() == pytest.approx(7)
-    assert meter.since() == 0
+    assert meter.total() == pytest.approx(17)
+    assert meter.total() == pytest.approx(17)
+    put(machine, **{"0": 500, "1": 2})
+    meter.start()  # what was before does not count
+    assert meter.total() == pytest.approx(17)
 
 
 def test_what_cannot_be_read_is_no_energy(machine: Path, tmp_path: Path) -> None:
     meter = Meter(CPU)
     (machine / "intel-rapl:1" / "energy_uj").write_text("")
-    assert meter.since() is None
+    assert meter.total() is None
     put(machine, **{"1": 2})
-    assert meter.since() is None, "a part was missed"
-    assert meter.since() == 0
+    assert meter.total() is None, "a part was missed"
+    assert meter.saved() == {}
     assert of_processors(tmp_path / "nothing") is None
-    assert Meter(torch.device("meta")).since() is None
+    assert Meter(torch.device("meta")).total() is None
     if not torch.cuda.is_available():
         assert energy.of_gpu(torch.device("cuda")) is None
 
 
 def trained(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int, joules: list[float | None]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int, looks: list[float | None]
 ) -> list[rows.Row]:
-    """The rows of a cell of which each look at the meter tells the next of `joules`, and then the last for ever."""
+    """The rows of a cell whose counter says, look by look, that so many joules more were taken, and then 1 for ever."""
+    stands = 0.0
 
-    class Fake:
-        def __init__(self, device: torch.device) -> None:
-            pass
+    def counter() -> energy.Reading | None:
+        nonlocal stands
+        more = looks.pop(0) if looks else 1.0
+        stands += more or 0.0
+        return None if more is None else {"package": (stands, 1e9)}
 
-        def since(self) -> float | None:
-            return joules.pop(0) if len(joules) > 1 else joules[0]
-
-    monkeypatch.setattr(trainer, "Meter", Fake)
+    monkeypatch.setattr(energy, "of_processors", lambda: counter)
     (cell,) = suite("quick", "tiny").narrowed(rollout_steps=[0], sleep_passes=[1]).cells()
     cell = cell.with_settings({"tokens": 4 * 9 * 8, "batch": 8, "evaluations": 4, "test_examples": 8})
     folder.mkdir(exist_ok=True)
@@ -75,18 +78,18 @@ def trained(
 
 
 def test_rows_have_the_energy_of_all_attempts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = trained(tmp_path, monkeypatch, 2, [100.0, 1.0])  # what was before the run does not count
-    both = trained(tmp_path, monkeypatch, 9, [100.0, 2.0])
+    first = trained(tmp_path, monkeypatch, 2, [100.0, 100.0])  # when it is made and when it begins: neither counts
+    both = trained(tmp_path, monkeypatch, 9, [100.0, 100.0])
     assert len(both) == 4 and both[:2] == first
-    spent = [row["energy_j"] for row in both]
     # A look for the rows and one for the checkpoint of every test.
-    assert spent == [1.0, 3.0, 6.0, 10.0]
-    assert trained(tmp_path / "other", monkeypatch, 9, [0.0, 1.0, None, 1.0])[-1]["energy_j"] is None
+    assert [row["energy_j"] for row in both] == [1.0, 3.0, 5.0, 7.0]
+    lost = trained(tmp_path / "other", monkeypatch, 9, [1.0, 1.0, 1.0, None])
+    assert [row["energy_j"] for row in lost] == [1.0, None, None, None]
 
 
 def test_an_attempt_that_was_not_measured_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained(tmp_path, monkeypatch, 2, [None])
-    assert [row["energy_j"] for row in trained(tmp_path, monkeypatch, 9, [1.0])] == [None] * 4
+    trained(tmp_path, monkeypatch, 2, [None] * 20)
+    assert [row["energy_j"] for row in trained(tmp_path, monkeypatch, 9, [])] == [None] * 4
 
 
 def test_the_column_is_in_every_table() -> None:

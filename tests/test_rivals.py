@@ -180,7 +180,7 @@ def test_a_small_sleep_is_matched_by_fewer_windows_than_there_are() -> None:
         ({"sleep_passes": 3}, "in-rule", "no update rule makes 3 steps per token"),
         ({"layout": "attn linear"}, "in-rule", "layout 'attn linear' has no gdn"),
         ({"strings": 4, "eviction": "sliding"}, "bigger-window", "under sliding eviction has no window to make longer"),
-        ({"strings": 4, "layout": "gdn gdn"}, "bigger-window", "layout 'gdn gdn' under hard eviction"),
+        ({"strings": 4, "layout": "gdn gdn"}, "bigger-window", "'gdn gdn' under hard eviction"),
     ],
 )
 def test_what_a_newer_rival_needs_is_said(settings: dict[str, Any], name: str, reason: str) -> None:

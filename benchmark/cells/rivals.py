@@ -104,12 +104,11 @@ def excluded(sleep: Cell, by: str = "train_flops") -> dict[str, str]:
 
 
 def _excluded_in_rule(sleep: Cell, by: str) -> dict[str, str]:
-    passes, words = sleep.training.sleep_passes, _hybrid(sleep).layout.split()
-    word = f"product{passes}"
-    if word not in MIXERS:
+    passes, layout = sleep.training.sleep_passes, _hybrid(sleep).layout
+    if f"product{passes}" not in MIXERS:
         return {"in-rule": f"no update rule makes {passes} steps per token"}
-    if "gdn" not in words:
-        return {"in-rule": f"layout {' '.join(words)!r} has no gdn, the rule of which {word} makes several steps"}
+    if "gdn" not in layout.split():
+        return {"in-rule": f"layout {layout!r} has no gdn, the rule that could make {passes} steps per token"}
     if by == "sleep_flops" and abs(off := _off(_in_rule(sleep, by), sleep, by)) > TOLERANCE:
         return {"in-rule": f"{off:+.1%} sleep FLOPs: the rule is a small part of what a pass runs"}
     return {}
@@ -118,8 +117,7 @@ def _excluded_in_rule(sleep: Cell, by: str) -> dict[str, str]:
 def _excluded_bigger_window(sleep: Cell, by: str) -> dict[str, str]:
     model, windows = _hybrid(sleep), _read_windows(sleep)
     if model.eviction != "hard" or "attn" not in model.layout.split():
-        why = f"layout {model.layout!r} under {model.eviction} eviction has no window to make longer"
-        return {"bigger-window": why}
+        return {"bigger-window": f"{model.layout!r} under {model.eviction} eviction has no window to make longer"}
     if windows < 2:
         return {"bigger-window": "the text that is read is one window already"}
     if by == "sleep_flops" and abs(off := _off(_bigger_window(sleep, by), sleep, by)) > TOLERANCE:
@@ -248,13 +246,11 @@ def _wake_loop(sleep: Cell, by: str) -> Cell:
 
 
 def _in_rule(sleep: Cell, by: str) -> Cell:
-    words = _hybrid(sleep).layout.split()
-    steps = f"product{sleep.training.sleep_passes}"
+    steps, words = f"product{sleep.training.sleep_passes}", _hybrid(sleep).layout.split()
     return _variation(sleep, sleep_passes=1, layout=" ".join(steps if word == "gdn" else word for word in words))
 
 
 def _bigger_window(sleep: Cell, by: str) -> Cell:
-    """Of the numbers of windows that may be read as one, the one whose cost is nearest."""
     target = _per_sequence(sleep, by)
     sizes = [_variation(sleep, sleep_passes=1, evict_every=every) for every in range(2, _read_windows(sleep) + 1)]
     return min(sizes, key=lambda cell: abs(_per_sequence(cell, by) - target))

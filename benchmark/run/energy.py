@@ -15,18 +15,30 @@ RAPL = Path("/sys/class/powercap")
 
 
 class Meter:
-    """Joules that a device takes, from call to call."""
+    """Joules that a device has taken for a cell, over all attempts at it."""
 
     def __init__(self, device: torch.device) -> None:
         self.counter = of_gpu(device) if device.type == "cuda" else of_processors() if device.type == "cpu" else None
+        self.joules: float | None = 0.0
+        self.start()
+
+    def start(self) -> None:
+        """Count from now on."""
         self.last = self.counter() if self.counter else None
 
-    def since(self) -> float | None:
-        """Joules since the last call, or since it was made; None where nothing measures them, or no longer does."""
-        before, self.last = self.last, self.counter() if self.counter else None
-        if before is None or self.last is None or self.last.keys() != before.keys():
-            return None
-        return sum(_risen(before[name], self.last[name]) for name in before)
+    def total(self) -> float | None:
+        """Joules so far; None once some of them were not measured."""
+        before = self.last
+        self.start()
+        if self.joules is None or before is None or self.last is None or self.last.keys() != before.keys():
+            self.joules = None
+        else:
+            self.joules += sum(_risen(before[name], self.last[name]) for name in before)
+        return self.joules
+
+    def saved(self) -> dict[str, float]:
+        """What a checkpoint keeps of it; nothing where nothing is measured."""
+        return {} if (joules := self.total()) is None else {"energy_j": joules}
 
 
 Reading = dict[str, tuple[float, float]]

@@ -96,7 +96,6 @@ class Trainer:
         self.tests = [HeldOut(task, cell.training.test_examples, cell.training.test_split) for task in tests]
         self.step = 0
         self.wall_s, self.clock = 0.0, time.perf_counter()
-        self.energy_j: float | None = 0.0  # None once some of it was not measured
         self.meter = Meter(self.device)
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)  # since the last row
         self.facts = cell_facts(cell, device=self.device.type, context=context or {}) | {
@@ -116,7 +115,7 @@ class Trainer:
         evaluation_steps = set(self.cell.evaluation_steps)
         saved = reported = self.clock = time.perf_counter()
         reported_step = self.step
-        self.meter.since()
+        self.meter.start()
         for batch in self.batches(self.step):
             self.loss_sum += self.train_step(batch)
             self.step += 1
@@ -150,14 +149,8 @@ class Trainer:
             if not math.isfinite(loss):
                 reason = f"the {name} loss became {loss} by step {self.step}"
                 return [failure_row(self.facts, Status.DIVERGED, reason, step=self.step, wall_s=self.elapsed())]
-        spent = {"wall_s": self.elapsed(), "energy_j": self.energy()}
+        spent = {"wall_s": self.elapsed(), "energy_j": self.meter.total()}
         return [row | spent for row in scores]
-
-    def energy(self) -> float | None:
-        """Joules of this and all earlier attempts so far; None unless all were measured."""
-        new = self.meter.since()
-        self.energy_j = None if new is None or self.energy_j is None else self.energy_j + new
-        return self.energy_j
 
     def elapsed(self) -> float:
         """Seconds of this and all earlier attempts so far."""
@@ -267,9 +260,8 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
+            **self.meter.saved(),
         }
-        if (energy := self.energy()) is not None:
-            state["energy_j"] = energy
         if self.micro_batches > 1:
             state["micro_batches"] = self.micro_batches
         if self.device.type == "cuda":
@@ -291,7 +283,7 @@ class Trainer:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.wall_s, self.loss_sum = state["step"], state["wall_s"], state["loss_sum"]
-            self.energy_j = state.get("energy_j")
+            self.meter.joules = state.get("energy_j")
             self.micro_batches = max(self.micro_batches, state.get("micro_batches", 1))
             if "random" in state:  # in older checkpoints it is not
                 torch.set_rng_state(state["random"].cpu())
