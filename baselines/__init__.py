@@ -28,6 +28,7 @@ MODELS: dict[str, str] = {
     "fid": "baselines.fusion:FiD",
     "fid-asleep": "baselines.fusion:FiDAsleep",
     "anticipated": "baselines.fusion:Anticipated",
+    "subtask-tree": "baselines.subtask_tree:SubtaskTree",
 }
 
 ENTRY_POINTS = "sleepbench.models"

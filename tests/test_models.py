@@ -16,6 +16,7 @@ from baselines.fusion import FiD, Fusion
 from baselines.hybrid import Hybrid
 from baselines.memory_tokens import AutoCompressor, Gist
 from baselines.presets import FullCache
+from baselines.subtask_tree import SubtaskTree
 
 # --- calls and what they return ---
 
@@ -119,6 +120,8 @@ def test_what_survives_is_of_the_declared_and_a_bounded_size(config: ModelConfig
             assert held(state) == batch * declared[-1]
         if isinstance(config, FullCache):  # keys and values of width 16 in 4 blocks, for every token
             assert declared == [number * WINDOW * 4 * 2 * 16 * 4 for number in range(1, 9)]
+        elif isinstance(config, SubtaskTree):  # a conclusion for every open subtask
+            assert declared == [number.bit_count() * declared[0] for number in range(1, 9)]
         elif isinstance(config, AutoCompressor | Gist | Fusion):  # as many vectors, or keys and values, of every window
             assert declared == [number * declared[0] for number in range(1, 9)]
         else:
