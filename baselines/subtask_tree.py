@@ -16,9 +16,9 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from baselines.attention_stack import AttentionStack, StackNetwork
+from baselines.attention_stack import AttentionStack
 from baselines.base import State
-from baselines.memory_tokens import Gist, GistAttention, MemoryTokens
+from baselines.memory_tokens import Gist, GistAttention, MemoryNetwork, MemoryTokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class SubtaskTree(MemoryTokens):
     """
 
     name: ClassVar[str] = "subtask-tree"
-    network: ClassVar[type[StackNetwork]] = TreeAttention
+    network: ClassVar[type[MemoryNetwork]] = TreeAttention
     kept: ClassVar[str] = "none"
 
     branch: int = 2
