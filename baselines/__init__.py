@@ -24,6 +24,11 @@ MODELS: dict[str, str] = {
     "auto-compressor": "baselines.memory_tokens:AutoCompressor",
     "gist": "baselines.memory_tokens:Gist",
     "equilibrium": "baselines.equilibrium:Equilibrium",
+    "self-modifying": "baselines.self_modifying:SelfModifying",
+    "fid": "baselines.fusion:FiD",
+    "fid-asleep": "baselines.fusion:FiDAsleep",
+    "anticipated": "baselines.fusion:Anticipated",
+    "subtask-tree": "baselines.subtask_tree:SubtaskTree",
 }
 
 ENTRY_POINTS = "sleepbench.models"

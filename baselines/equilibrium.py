@@ -60,6 +60,8 @@ class Equilibrium(Hybrid):
             raise ValueError(
                 "backprop_passes: of an equilibrium sleep gradient and attached say how far gradients go back"
             )
+        if self.evict_every > 1:
+            raise ValueError("evict_every: an equilibrium sleep evicts every window; leave it at 1")
         loops = {"loop": "all", "reembed": False, "reset_state": False, "reread": False}
         if other := [name for name, value in loops.items() if getattr(self, name) != value]:
             raise ValueError(

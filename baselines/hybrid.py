@@ -18,6 +18,8 @@ MIXERS: dict[str, str] = {
     "linear": "baselines.hebbian:LinearAttention",
     "classic": "baselines.classic:ClassicFastWeights",
     "titans": "baselines.neural_memory:NeuralMemory",
+    "product2": "baselines.delta_product:DeltaProduct",
+    "product4": "baselines.delta_product:DeltaProduct4",
 }
 """Fast-weight mixers by their word in a layout; "attn" is the word of attention."""
 
@@ -51,6 +53,9 @@ class Hybrid(ModelConfig):
             addressing would pass for depth.
         eviction: What happens to keys and values at a window's end: "hard" drops them all, "sliding" keeps those of the
             last L - 1 tokens, "none" keeps every one.
+        evict_every: Windows between evictions: keys and values stay until so many windows have been read, and then all
+            go, so that attention sees a window as much longer while the text and its cut stay as they are. The last go
+            before a prediction, however many there are.
         loop: The blocks that further passes run over: "all", or the "middle" half.
         reembed: Start every pass from the features that entered the loop instead of those of the pass before.
         reset_state: Start every pass from the fast weights before the sleep instead of those of the pass before.
@@ -78,6 +83,7 @@ class Hybrid(ModelConfig):
     reread: bool = False
     wake_passes: int = 1
     backprop_passes: int = field(default=0, metadata={"later": True})
+    evict_every: int = field(default=1, metadata={"later": True})
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be built."""
@@ -117,6 +123,13 @@ class Hybrid(ModelConfig):
             raise ValueError(f"wake_passes = {self.wake_passes}: at least 1 is needed")
         if self.backprop_passes < 0:
             raise ValueError(f"backprop_passes = {self.backprop_passes}: at least 1 is needed, or 0 for all")
+        if self.evict_every < 1:
+            raise ValueError(f"evict_every = {self.evict_every}: at least 1 is needed")
+        if self.evict_every > 1 and (self.eviction != "hard" or "attn" not in words or self.reread):
+            raise ValueError(
+                f"evict_every = {self.evict_every} says when attention under eviction 'hard' forgets; given eviction "
+                f"{self.eviction!r}, layout {self.layout!r}, reread {self.reread}"
+            )
         if self.reembed and self.wake_passes > 1:
             raise ValueError(
                 f"reembed with wake_passes = {self.wake_passes}: every pass of a prediction would repeat the first, so "
@@ -142,7 +155,7 @@ class Hybrid(ModelConfig):
 
     def attention(self, window: int) -> WindowAttention:
         """The attention mixer of every "attn" block."""
-        keep = {"hard": 0, "sliding": window - 1, "none": None}[self.eviction]
+        keep = {"hard": 0, "sliding": window - 1, "none": None}[self.eviction if self.evict_every == 1 else "none"]
         return WindowAttention(self.d_model, self.heads, keep=keep)
 
     def build(self, *, vocab_size: int, window: int, seq_len: int) -> Sleeper:

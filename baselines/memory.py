@@ -1,6 +1,7 @@
 """The fast-weight mixer: projections, gates and normalisation around one update rule, whichever it is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -23,12 +24,14 @@ class FastWeightMixer(nn.Module, ABC):
 
     rule: ClassVar[Rule]
     gate_count: ClassVar[int]
+    steps: ClassVar[int] = 1
+    """J: how many keys and values a token has, which the rule takes one after the other."""
 
     def __init__(self, d_model: int, heads: int, *, state_size: int | None = None) -> None:
         super().__init__()
         self.heads, self.state_size = heads, state_size or d_model // heads
         width = heads * self.state_size
-        self.qkv = linear(d_model, 3 * width)
+        self.qkv = linear(d_model, (1 + 2 * self.steps) * width)
         self.convolution = self.make_convolution(d_model, width)
         self.gates = linear(d_model, self.gate_count * heads) if self.gate_count else None
         self.output_gate = linear(d_model, width)
@@ -37,12 +40,12 @@ class FastWeightMixer(nn.Module, ABC):
 
     def make_convolution(self, d_model: int, width: int) -> nn.Module:
         """The layer that `convolve` runs over the projections; here one kernel over q, k and v alike."""
-        return ShortConvolution(3 * width, CONVOLUTION_WIDTH)
+        return ShortConvolution((1 + 2 * self.steps) * width, CONVOLUTION_WIDTH)
 
     def convolve(self, qkv: Tensor, x: Tensor) -> Tensor:
-        """Short convolution and SiLU of the projections [B, T, 3 H K] of tokens x [B, T, D].
+        """Short convolution and SiLU of the projections [B, T, (1 + 2 J) H K] of tokens x [B, T, D]: q, k, v, k, v, ...
 
-        Where nothing is read x has projections to k and v alone, [B, T, 2 H K]: the last channels of the layer.
+        Where nothing is read x has projections to k and v alone, [B, T, 2 J H K]: the last channels of the layer.
         """
         mixed: Tensor = functional.silu(self.convolution(qkv))
         return mixed
@@ -58,8 +61,8 @@ class FastWeightMixer(nn.Module, ABC):
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Map tokens [B, T, D] and the state to the same shapes."""
-        q, k, v = split_heads(self.convolve(self.qkv(x), x), self.heads)
-        mixed, state = self.updated(x, q, k, v, state)
+        q, *kv = split_heads(self.convolve(self.qkv(x), x), self.heads, parts=1 + 2 * self.steps)
+        mixed, state = self.updated(x, q, interleaved(kv[0::2]), interleaved(kv[1::2]), state)
         mixed = self.norm(mixed).transpose(1, 2).flatten(-2) * functional.silu(self.output_gate(x))
         return self.out(mixed), state
 
@@ -67,11 +70,11 @@ class FastWeightMixer(nn.Module, ABC):
         """The state after tokens [B, T, D], as `forward` leaves it, where nobody reads the outputs."""
         width = self.heads * self.state_size
         kv = functional.linear(x, self.qkv.weight[width:])
-        k, v = split_heads(self.convolve(kv, x), self.heads, parts=2)
-        return self.updated(x, k[:, :, :0], k, v, state)[1]
+        parts = split_heads(self.convolve(kv, x), self.heads, parts=2 * self.steps)
+        return self.updated(x, parts[0][:, :, :0], interleaved(parts[0::2]), interleaved(parts[1::2]), state)[1]
 
     def updated(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs [B, H, Q, V] and the new state of tokens x [B, T, D] with keys and values [B, H, T, K = V].
+        """Outputs [B, H, Q, V] and the new state of tokens x [B, T, D] with keys and values [B, H, J T, K = V].
 
         Queries are one per token, or none at all: [B, H, Q, K] with Q = T or 0.
         """
@@ -95,6 +98,11 @@ class ForgettingMixer(FastWeightMixer):
     def log_decay(self, step: Tensor) -> Tensor:
         """Logarithm of the decay [B, H, T], at most 0, from a projection of the same shape."""
         return -self.log_rate.exp()[:, None] * functional.softplus(step + self.step_bias[:, None])
+
+
+def interleaved(parts: Sequence[Tensor]) -> Tensor:
+    """One sequence [B, H, J T, ...] of J of them [B, H, T, ...]: all steps of a token, then those of the next."""
+    return parts[0] if len(parts) == 1 else torch.stack(tuple(parts), dim=3).flatten(2, 3)
 
 
 def unit_length(x: Tensor) -> Tensor:

@@ -19,104 +19,38 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from baselines.base import ModelConfig, State, check_passes
-from baselines.hybrid import Hybrid
-from baselines.sleeper import Sleeper
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryState(State):
-    """A state that holds vectors."""
-
-    memory: Tensor | None = None
-    """[B, M, D]"""
-
-    @property
-    def vectors(self) -> Tensor:
-        """The memory, where a model has one."""
-        assert self.memory is not None
-        return self.memory
+from baselines.attention_stack import AttentionStack, MemoryState, StackNetwork
+from baselines.base import State, check_passes
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryTokens(ModelConfig):
-    """Settings of a network that remembers by tokens; those of its blocks are the hybrid's.
+class MemoryTokens(AttentionStack):
+    """Settings of a network that remembers by tokens.
 
     Attributes:
-        blocks: Attention blocks.
-        d_model: Width D.
-        heads: Heads of every mixer; must divide `d_model`.
-        mlp_ratio: Hidden width of the MLP over D, rounded to whole units.
-        window_embedding: Add a learned embedding of the window's index to its tokens.
         memory_tokens: Vectors m that a window writes; 0: as many numbers, after all windows, as the fast weights of a
             hybrid of these sizes have, of which every other block is Gated DeltaNet.
     """
 
-    version: ClassVar[int] = 1
     network: ClassVar[type["MemoryNetwork"]]
-    """What it builds."""
-    kept: ClassVar[str] = "hard"
-    """The eviction of its attention."""
 
-    blocks: int = 4
-    d_model: int = 256
-    heads: int = 4
-    mlp_ratio: float = 4
-    window_embedding: bool = True
     memory_tokens: int = 0
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be built."""
-        if self.blocks < 1:
-            raise ValueError(f"blocks = {self.blocks}: at least 1 is needed")
+        super().__post_init__()
         if self.memory_tokens < 0:
             raise ValueError(f"memory_tokens = {self.memory_tokens}: at least 1 is needed, or 0 for as many as match")
-        object.__setattr__(self, "mlp_ratio", self.body.mlp_ratio)  # 2.0 and 2 are one setting and must give one id
-
-    @property
-    def body(self) -> Hybrid:
-        """The hybrid whose blocks, tables and head it has."""
-        return Hybrid(
-            layout=" ".join(["attn"] * self.blocks),
-            d_model=self.d_model,
-            heads=self.heads,
-            mlp_ratio=self.mlp_ratio,
-            window_embedding=self.window_embedding,
-            eviction=self.kept,
-        )
 
     def count(self, windows: int) -> int:
         """Vectors that a window writes, where `windows` of them are slept on."""
         return self.memory_tokens or max(1, self.numbers // self.d_model)
 
-    @property
-    def numbers(self) -> int:
-        """The numbers of the fast weights that are matched: D / heads squared for each head of every other block."""
-        return max(1, self.blocks // 2) * self.d_model * (self.d_model // self.heads)
 
-    def build(self, *, vocab_size: int, window: int, seq_len: int) -> "MemoryNetwork":
-        """The model for sequences of `seq_len` tokens read in windows of `window`."""
-        windows = -(-seq_len // window)
-        network = self.network(self.body, vocab_size=vocab_size, window=window, windows=windows)
-        network.begin(self.count(max(1, windows - 1)))
-        return network
-
-
-class MemoryNetwork(Sleeper):
+class MemoryNetwork(StackNetwork):
     """The blocks, and the learned vectors that stand where a window writes."""
-
-    def begin(self, count: int) -> None:
-        """Draw `count` vectors [count, D], on the scale of the embeddings of tokens."""
-        self.first = nn.Parameter(torch.randn(count, self.config.d_model))
-
-    def features(self, *parts: Tensor) -> Tensor:
-        """One pass of the blocks over parts [B, T, D] in a row: features of all but the first part."""
-        h = torch.cat(parts, dim=1)
-        for block in self.stack:
-            h, _ = block(h, None)
-        return h[:, parts[0].shape[1] :]
 
 
 class RecurrentMemory(MemoryNetwork):

@@ -87,14 +87,19 @@ class Sleeper(Model):
             tokens, passes = tokens.repeat(1, passes), 1
         before = self.unpacked(state, len(tokens))
         _, held = self.loop(self.embed(tokens, state.windows), before, passes, output=False)
-        return self.packed(held, state.windows + 1)
+        after = self.packed(held, state.windows + 1)
+        every = self.config.evict_every
+        return after.evicted() if every > 1 and after.windows % every == 0 else after
 
     def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Predict over tokens [B, P]: logits [B, P, V] and the state after them."""
+        late = self.config.evict_every > 1  # what has not been evicted so far goes now
+        state = state.evicted() if late else state
         embedded, before = self.embed(tokens, state.windows), self.unpacked(state, len(tokens))
         # A pass that read what the pass before wrote would hear, at every token, of all later ones: of answers.
         h, held = self.loop(embedded, before, self.wake_passes, reset=True)
-        return self.logits(h), self.packed(held, state.windows + 1)
+        after = self.packed(held, state.windows + 1)
+        return self.logits(h), after.evicted() if late else after
 
     def logits(self, h: Tensor) -> Tensor:
         """Features [B, T, D] after the last block, normed and mapped to logits [B, T, V]."""

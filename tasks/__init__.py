@@ -13,6 +13,7 @@ TASKS: dict[str, str] = {
     "rule110": "tasks.rule110:Rule110",
     "recall": "tasks.recall:Recall",
     "retention": "tasks.retention:Retention",
+    "interference": "tasks.interference:Interference",
     "depo": "tasks.depo:Depo",
     "gsm_infinite": "tasks.gsm_infinite.task:GSMInfinite",
     "gsm_compact": "tasks.gsm_infinite.compact:GSMCompact",

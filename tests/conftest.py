@@ -22,6 +22,7 @@ WINDOW, VOCABULARY = 6, 7
 
 # Sizes under the names that models give them: a new model is tested without an entry here.
 SMALL = {"d_model": 16, "heads": 2, "mlp_ratio": 2, "top_k": 4, "store_tokens": 16, "memory_tokens": 4}
+SMALL |= {"probes": 4, "queries_asleep": 4}
 BLOCKS = 4
 """Of its own layout a model keeps as many words: enough to loop the middle half."""
 

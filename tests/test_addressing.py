@@ -26,6 +26,7 @@ GOLDEN = {
     ("rule110", 2): "1b08ca2e6b4aeec9",
     ("recall", 1): "6284f5ea14986241",
     ("retention", 1): "8159a1dd510512f8",
+    ("interference", 1): "cf9be836aaee7f29",
     ("depo", 1): "70b45d095f0ce82b",
     ("gsm_infinite", 2): "8cab7135ab2e3f71",
     ("gsm_compact", 1): "fce590530cfa7da0",

@@ -41,6 +41,7 @@ DEFAULTS: dict[type, dict[str, Any]] = {
         "reread": False,
         "wake_passes": 1,
         "backprop_passes": 0,
+        "evict_every": 1,
     },
     Training: {
         "batch": 256,
@@ -78,6 +79,7 @@ OTHERS: dict[type, dict[str, Any]] = {
         "reread": True,
         "wake_passes": 2,
         "backprop_passes": 1,
+        "evict_every": 2,
     },
     Training: {
         "tokens": 2_000_000,

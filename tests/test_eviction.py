@@ -8,6 +8,7 @@ from conftest import VOCABULARY, WINDOW, Build, differ, other, remembers, same, 
 from torch import Tensor, nn
 
 from baselines.base import Model, ModelConfig, State
+from baselines.fusion import FiD
 from baselines.hybrid import Hybrid
 from baselines.sleeper import Sleeper
 
@@ -132,7 +133,8 @@ def test_gradients_reach_evicted_tokens_by_the_state_alone(
         assert table.grad is not None
         reached = table.grad.any(dim=1)
         assert reached[seen].all()
-        assert (reached[evicted] == (remembers(model) and not detached)).all()
+        cut = detached and not isinstance(config, FiD)  # which keeps text, and embeds it when it is asked
+        assert (reached[evicted] == (remembers(model) and not cut)).all()
 
 
 def test_detaching_keeps_the_values(config: ModelConfig, build: Build) -> None:
@@ -141,5 +143,5 @@ def test_detaching_keeps_the_values(config: ModelConfig, build: Build) -> None:
     cut = state.detach()
     assert same(cut, state)
     assert cut.windows == state.windows == 1
-    assert all(t.requires_grad for t in state.tensors().values())
+    assert all(t.requires_grad for t in state.tensors().values() if t.is_floating_point())
     assert not any(t.requires_grad for t in cut.tensors().values())

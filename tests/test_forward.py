@@ -156,7 +156,7 @@ def test_bf16_is_near_fp32_and_keeps_the_state_whole(config: ModelConfig, build:
         token_losses(logits, batch.targets).mean().backward()
         grads = [p.grad for p in model.parameters() if p.grad is not None]
         results[precision] = (logits, torch.cat([g.flatten() for g in grads]))
-        assert all(t.dtype == torch.float32 for t in state.tensors().values())
+        assert all(t.dtype == torch.float32 for t in state.tensors().values() if t.is_floating_point())
         assert {g.dtype for g in grads} == {torch.float32}
     (logits, grad), (rough, rough_grad) = results["fp32"], results["bf16"]
     if isinstance(model, Sleeper):

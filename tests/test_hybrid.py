@@ -359,3 +359,40 @@ def test_its_memory_does_not_grow_with_passes(build: Build) -> None:
 
     assert saved(1, 8) == saved(1, 3)
     assert saved(0, 8) > 2 * saved(0, 3)
+
+
+# --- eviction after several windows ---
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+@pytest.mark.parametrize("layout", ["attn gdn", "attn gdn attn gdn"])
+def test_windows_are_read_together_until_all_are_evicted(build: Build, layout: str, passes: int) -> None:
+    """As by the model that never evicts, whose keys and values go by hand after every second window."""
+    config = replace(TINY, layout=layout)
+    model, whole = build(replace(config, evict_every=2)), build(replace(config, eviction="none"))
+    state, by_hand = model.start(3), whole.start(3)
+    *read, asked = tokens(3, 4 * WINDOW).split(WINDOW, dim=1)
+    for number, window in enumerate(read):
+        state, by_hand = model.sleep(window, state, passes), whole.sleep(window, by_hand, passes)
+        by_hand = by_hand.evicted() if number == 1 else by_hand
+        assert same(state, by_hand)
+        assert bool(state.cache) is (number != 1)
+    logits, last = model.wake(asked, state)
+    assert torch.equal(logits, whole.wake(asked, by_hand.evicted())[0])
+    assert not last.cache
+    assert not torch.equal(logits, live(build(config), tokens(3, 4 * WINDOW), passes)[0])
+
+
+def test_what_is_read_together_is_evicted_like_anything_else(build: Build) -> None:
+    """Of attention alone a prediction hears nothing, neither of whole groups of windows nor of one that was begun."""
+    model = build(replace(TINY, layout="attn attn", evict_every=2))
+    inputs = tokens(1, 4 * WINDOW)
+    changed = inputs.clone()
+    changed[:, : 3 * WINDOW] = (inputs[:, : 3 * WINDOW] + 1) % VOCABULARY
+    assert torch.equal(live(model, inputs, 1)[0], live(model, changed, 1)[0])
+
+
+@pytest.mark.parametrize("settings", [{"evict_every": 0}, {"eviction": "sliding"}, {"layout": "gdn"}, {"reread": True}])
+def test_longer_windows_that_cannot_be_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="evict_every"):
+        replace(TINY, **{"evict_every": 2, **settings})

@@ -489,7 +489,7 @@ def test_killed_workers_and_ctrl_c_cost_nothing(alone: Path) -> None:
         assert comparable(folder.rows) == comparable(CellFolder(here).rows)
         assert folder.outcomes == CellFolder(here).outcomes
         uninterrupted = checkpoint.load(here / "checkpoint.safetensors", torch.device("cpu"))
-        same_bits(state | {"wall_s": 0}, uninterrupted | {"wall_s": 0})
+        same_bits(state | {"wall_s": 0, "energy_j": 0}, uninterrupted | {"wall_s": 0, "energy_j": 0})
 
 
 @pytest.mark.long

@@ -49,6 +49,7 @@ def result(folder: Path) -> Result:
     """What a cell left behind: its rows but for wall times, and its checkpoint."""
     state = checkpoint.load(folder / "checkpoint.safetensors", torch.device("cpu"))
     del state["wall_s"]
+    state.pop("energy_j", None)
     return comparable(rows.read(folder / "rows.jsonl")), state
 
 

@@ -37,6 +37,8 @@ OWN = {
     "reembed": {"reembed"},
     "reset-state": {"reset_state"},
     "wake-loop": {"sleep_passes", "wake_passes"},
+    "in-rule": {"sleep_passes", "layout"},
+    "bigger-window": {"sleep_passes", "evict_every"},
 }
 
 everywhere = pytest.mark.parametrize("base", BASES)
@@ -91,8 +93,9 @@ def test_a_rival_differs_in_what_its_name_says(base: str, by: str) -> None:
 def test_every_rival_is_there_or_has_a_reason_not_to_be(base: str, by: str) -> None:
     cells, reasons = rivals(base, by), excluded(BASES[base], by)
     assert [*cells] == ["sleep", "plain", *(name for name in RIVALS if name not in reasons)]
-    expected = {"train_flops": set(), "sleep_flops": {"longer", "wake-loop", "reread", "reembed"}, "tokens": {"longer"}}
-    assert set(reasons) == expected[by]
+    unfit = {"longer", "wake-loop", "reread", "reembed", "in-rule"}
+    expected = {"train_flops": set(), "sleep_flops": unfit, "tokens": {"longer"}}
+    assert set(reasons) == expected[by] | {"bigger-window"}, "all of these read one window"
     assert all(cell.variant == name for name, cell in cells.items())
     assert len({cell.id for cell in cells.values()}) == len(cells)
     assert cells["sleep"].id == BASES[base].id
@@ -104,6 +107,7 @@ def test_every_rival_is_there_or_has_a_reason_not_to_be(base: str, by: str) -> N
 def test_parameters_are_those_of_the_structure(base: str) -> None:
     cells, passes = rivals(base), BASES[base].training.sleep_passes
     parameters = {name: cost(cell).parameters for name, cell in cells.items()}
+    assert cells["in-rule"].axes["layout"] == BASES[base].axes["layout"].replace("gdn", f"product{passes}")
     for name in ("plain", "longer", "reread", "reembed", "reset-state", "wake-loop"):
         assert parameters[name] == parameters["sleep"]
     assert parameters["deeper"] == parameters["sleep"] + (passes - 1) * block_parameters(BASES[base])
@@ -145,12 +149,50 @@ def test_what_rereading_and_reembedding_leave_out_is_said() -> None:
         assert off in excluded(BASES["rule110-4"], "sleep_flops")[name]
 
 
+@pytest.mark.parametrize("by", MATCHES)
+def test_a_bigger_window_reads_the_same_text(by: str) -> None:
+    """Up to all of it at once, which costs no more than attention over it: the rest of the budget buys tokens."""
+    cell = TINY.with_settings({"strings": 4})
+    if by == "sleep_flops":
+        assert "at the nearest of 2 to 4 windows read as one" in excluded(cell, by)["bigger-window"]
+        return
+    (rival,) = matched(cell, by, only=["bigger-window"]).values()
+    assert rival.axes["evict_every"] == 4
+    assert rival.task == cell.task
+    assert paid(rival, by) == pytest.approx(paid(cell, by), rel=0.05)
+    plain = cell.with_settings({"sleep_passes": 1})
+    assert cost(plain).sleep_flops < cost(rival).sleep_flops < cost(cell).sleep_flops
+    assert cost(rival).state_bytes == cost(plain).state_bytes  # nothing of it is there when the answer is
+
+
+def test_a_small_sleep_is_matched_by_fewer_windows_than_there_are() -> None:
+    """Where attention over all costs more than the sleep does: here the MLP of a block is small beside it."""
+    cell = automaton("tiny").with_settings({"strings": 8, "d_model": 4, "mlp_ratio": 0.5, "sleep_passes": 2})
+    cells = {every: cell.with_settings({"sleep_passes": 1, "evict_every": every}) for every in range(2, 9)}
+    flops = {every: abs(cost(rival).train_flops - cost(cell).train_flops) for every, rival in cells.items()}
+    chosen = RIVALS["bigger-window"](cell, "train_flops").axes["evict_every"]
+    assert flops[chosen] == min(flops.values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "reason"),
+    [
+        ({"sleep_passes": 3}, "in-rule", "no update rule makes 3 steps per token"),
+        ({"layout": "attn linear"}, "in-rule", "layout 'attn linear' has no gdn"),
+        ({"strings": 4, "eviction": "sliding"}, "bigger-window", "under sliding eviction has no window to make longer"),
+        ({"strings": 4, "layout": "gdn gdn"}, "bigger-window", "'gdn gdn' under hard eviction"),
+    ],
+)
+def test_what_a_newer_rival_needs_is_said(settings: dict[str, Any], name: str, reason: str) -> None:
+    assert reason in excluded(TINY.with_settings(settings))[name]
+
+
 def test_only_the_looped_blocks_are_repeated() -> None:
     cell = TINY.with_settings({"layout": "attn gdn attn gdn", "loop": "middle", "sleep_passes": 3})
     deeper = RIVALS["deeper"](cell, "train_flops")
     assert deeper.axes["layout"] == "attn gdn attn gdn attn gdn attn gdn"
     assert cost(deeper).sleep_flops == cost(cell).sleep_flops
-    assert excluded(cell).keys() == {"reread"} and "'middle'" in excluded(cell)["reread"]
+    assert excluded(cell).keys() == {"reread", "in-rule", "bigger-window"} and "'middle'" in excluded(cell)["reread"]
 
 
 def test_every_rival_takes_a_training_step(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from baselines.layers import ShortConvolution
 from baselines.memory import FastWeightMixer
 
 WORDS = pytest.mark.parametrize("word", MIXERS)
-BY_HAND = ("linear", "gated", "delta", "gdn", "jet", "classic", "titans")
+BY_HAND = ("linear", "gated", "delta", "gdn", "jet", "classic", "titans", "product2", "product4")
 """The words whose rule `Plain` writes out once more; of every other the token loop is the only oracle."""
 WIDTH, HEADS, SIZE = 12, 2, 4
 
@@ -51,12 +51,12 @@ class Plain:
         w, outputs = self.weights, []
         matrices = [state[..., head, :, :] for head in range(HEADS)]
         for t in range(len(x)):
-            qkv = self.convolved(x, t).view(3, HEADS, SIZE)
+            qkv = self.convolved(x, t).view(-1, HEADS, SIZE)
             gates = (w["gates.weight"] @ x[t]).view(-1, HEADS) if "gates.weight" in w else torch.zeros(0, HEADS)
             heads = []
             for head in range(HEADS):
-                q, k, v = qkv[:, head]
-                answer, matrices[head] = self.rule(unit(q), unit(k), v, gates[:, head], head, matrices[head])
+                q, k, v, *more = qkv[:, head]
+                answer, matrices[head] = self.rule(unit(q), unit(k), v, gates[:, head], head, matrices[head], *more)
                 heads.append(answer / (answer.square().mean() + torch.finfo(x.dtype).eps).sqrt() * w["norm.weight"])
             outputs.append(w["out.weight"] @ (torch.cat(heads) * silu(w["output_gate.weight"] @ x[t])))
         return torch.stack(outputs), torch.stack(matrices, dim=-3)
@@ -71,7 +71,9 @@ class Plain:
             taps = torch.cat((fixed, taps + made.view(taps.shape)), dim=1)
         return silu(sum(taps[j] * (w["qkv.weight"] @ x[t - j]) for j in range(len(taps)) if j <= t))
 
-    def rule(self, q: Tensor, k: Tensor, v: Tensor, gates: Tensor, head: int, s: Tensor) -> tuple[Tensor, Tensor]:
+    def rule(
+        self, q: Tensor, k: Tensor, v: Tensor, gates: Tensor, head: int, s: Tensor, *more: Tensor
+    ) -> tuple[Tensor, Tensor]:
         w, eye = self.weights, torch.eye(SIZE, dtype=q.dtype)
         if "step_bias" in w:
             a = (-w["log_rate"][head].exp() * (1 + (gates[0] + w["step_bias"][head]).exp()).log()).exp()
@@ -84,6 +86,11 @@ class Plain:
                 s = (eye - gates[0].sigmoid() * torch.outer(k, k)) @ s + gates[0].sigmoid() * torch.outer(k, v)
             case "gdn" | "jet":
                 s = a * (eye - gates[1].sigmoid() * torch.outer(k, k)) @ s + gates[1].sigmoid() * torch.outer(k, v)
+            case "product2" | "product4":
+                s = a * s
+                keys, values = [k, *map(unit, more[0::2])], [v, *more[1::2]]
+                for k, v, gate in zip(keys, values, gates[1:], strict=True):
+                    s = (eye - 2 * gate.sigmoid() * torch.outer(k, k)) @ s + 2 * gate.sigmoid() * torch.outer(k, v)
             case "titans":
                 fast, momentum = s
                 keep = gates[1].sigmoid()

@@ -9,9 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from baselines.hybrid import Hybrid
+import numpy as np
+
+from baselines.hybrid import MIXERS, Hybrid
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost
+from benchmark.forward import split_windows
 from tasks.base import nearest
 
 TOLERANCE = 0.05
@@ -34,6 +37,10 @@ def matched(sleep: Cell, by: str = "train_flops", *, only: Sequence[str] | None 
     - "reset-state": every pass starts from the fast weights of before, so features recur and fast weights do not.
     - "wake-loop": N = 1 in sleep, and N passes in every prediction. It breaks the latency constraint, which
       is what sleep is for: a rival in accuracy, not in use.
+
+    - "in-rule": N = 1, and N delta steps per token inside the update rule, with keys and values of their own.
+    - "bigger-window": N = 1, and eviction after every so many windows of an unchanged text: as many as bring it nearest
+      to the cost of the sleep model, or all of them. It sees more at once, which no other rival does.
 
     Sizes that are free, those of "wider" and "bigger-state", are brought as near as they come to the cost of the sleep
     model per sequence. Rivals are tested with the passes they were trained with.
@@ -85,6 +92,7 @@ def excluded(sleep: Cell, by: str = "train_flops") -> dict[str, str]:
         reasons["wake-loop"] = "it consolidates in one pass; its loops are in the prediction"
         if abs(off := _off(_reembed(sleep, by), sleep, by)) > TOLERANCE:
             reasons["reembed"] = f"{off:+.1%} sleep FLOPs: no pass goes on from another, so none computes an output"
+    reasons |= _excluded_in_rule(sleep, by) | _excluded_bigger_window(sleep, by)
     if model.loop != "all":
         reasons["reread"] = f"reading copies as tokens runs every block over them; the sleep model loops {model.loop!r}"
     elif by == "sleep_flops" and abs(off := _off(_reread(sleep, by), sleep, by)) > TOLERANCE:
@@ -93,6 +101,28 @@ def excluded(sleep: Cell, by: str = "train_flops") -> dict[str, str]:
             "grow with the square of N, and no size is free, for it keeps the parameters of the sleep model"
         )
     return reasons
+
+
+def _excluded_in_rule(sleep: Cell, by: str) -> dict[str, str]:
+    passes, layout = sleep.training.sleep_passes, _hybrid(sleep).layout
+    if f"product{passes}" not in MIXERS:
+        return {"in-rule": f"no update rule makes {passes} steps per token"}
+    if "gdn" not in layout.split():
+        return {"in-rule": f"layout {layout!r} has no gdn, the rule that could make {passes} steps per token"}
+    if by == "sleep_flops" and abs(off := _off(_in_rule(sleep, by), sleep, by)) > TOLERANCE:
+        return {"in-rule": f"{off:+.1%} sleep FLOPs: the rule is a small part of what a pass runs"}
+    return {}
+
+
+def _excluded_bigger_window(sleep: Cell, by: str) -> dict[str, str]:
+    model, windows = _hybrid(sleep), _read_windows(sleep)
+    if model.eviction != "hard" or "attn" not in model.layout.split():
+        return {"bigger-window": f"{model.layout!r} under {model.eviction} eviction has no window to make longer"}
+    if windows < 2:
+        return {"bigger-window": "the text that is read is one window already"}
+    if by == "sleep_flops" and abs(off := _off(_bigger_window(sleep, by), sleep, by)) > TOLERANCE:
+        return {"bigger-window": f"{off:+.1%} sleep FLOPs at the nearest of 2 to {windows} windows read as one"}
+    return {}
 
 
 def _check(sleep: Cell, by: str) -> Hybrid:
@@ -215,6 +245,22 @@ def _wake_loop(sleep: Cell, by: str) -> Cell:
     return _variation(sleep, sleep_passes=1, wake_passes=sleep.training.sleep_passes)
 
 
+def _in_rule(sleep: Cell, by: str) -> Cell:
+    steps, words = f"product{sleep.training.sleep_passes}", _hybrid(sleep).layout.split()
+    return _variation(sleep, sleep_passes=1, layout=" ".join(steps if word == "gdn" else word for word in words))
+
+
+def _bigger_window(sleep: Cell, by: str) -> Cell:
+    target = _per_sequence(sleep, by)
+    sizes = [_variation(sleep, sleep_passes=1, evict_every=every) for every in range(2, _read_windows(sleep) + 1)]
+    return min(sizes, key=lambda cell: abs(_per_sequence(cell, by) - target))
+
+
+def _read_windows(cell: Cell) -> int:
+    """Windows of an example that are slept on."""
+    return sum(not asked for *_, asked in split_windows(cell.task.episodes("train", np.arange(1))))
+
+
 def _per_sequence(cell: Cell, by: str) -> int:
     """The cost that free sizes are chosen by: of sleeping, or of training, on one sequence."""
     return cost(cell).sleep_flops if by == "sleep_flops" else cost(cell).train_flops
@@ -248,5 +294,7 @@ RIVALS: dict[str, Callable[[Cell, str], Cell]] = {
     "reembed": _reembed,
     "reset-state": _reset_state,
     "wake-loop": _wake_loop,
+    "in-rule": _in_rule,
+    "bigger-window": _bigger_window,
 }
 """Every rival by name: its structure from the sleep cell and what is matched; `matched` sets the budget."""

@@ -12,6 +12,7 @@ from benchmark.cells.grids import Grid, Plan
 from benchmark.cells.rivals import matched
 from benchmark.cells.scales import automaton, cycle, problems, remembering, seeds, storage
 from tasks.base import Task, nearest
+from tasks.interference import Interference
 from tasks.recall import Recall
 
 SCALES = ("tiny", "cpu", "gpu", "paper")
@@ -189,6 +190,16 @@ def retention(scale: str) -> Grid:
     return _by_rule(base, scale, ("gdn", "delta", "linear"))
 
 
+def interference(scale: str) -> Grid:
+    """Two kinds of facts in alternate windows: under the same keys, and under keys of their own, x N."""
+    tokens = {"tiny": 50_000, "cpu": 2_000_000, "gpu": 50_000_000, "paper": 200_000_000}[scale]
+    base = replace(remembering(scale), task=Interference(pairs=2 if scale == "tiny" else 4, window_tokens=4))
+    return Grid(
+        base=base.with_settings({"tokens": tokens}),
+        axes={"seed": seeds(scale), "shared_keys": (False, True), "sleep_passes": (1, 2)},
+    )
+
+
 def gate(scale: str) -> Plan:
     """Curves of a few seconds, for `bench check`: rollout at N = 1 and 2, no memory, the first steps of recall.
 
@@ -230,6 +241,7 @@ SUITES: dict[str, Callable[[str], Grid | Plan]] = {
     "sliding": sliding,
     "test-passes": test_passes,
     "retention": retention,
+    "interference": interference,
     "no-gain": no_gain,
     "gate": gate,
 }

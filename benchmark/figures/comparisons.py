@@ -18,6 +18,8 @@ RULES = {
     "jet": "Jet",
     "classic": "classic fast weights",
     "titans": "neural memory (Titans)",
+    "product2": "Gated DeltaProduct, 2 steps",
+    "product4": "Gated DeltaProduct, 4 steps",
 }
 """Update rules by their word in a layout."""
 

@@ -25,6 +25,8 @@ LOOKS: dict[str, Look] = {
     "reembed": Look(color="#5C6F7B", marker="h", dashes=DOT, width=1),
     "reset-state": Look(color="#B891B9", marker="<", dashes=SHORT, width=1),
     "wake-loop": Look(color="#A34A4A", marker=">", dashes=LONG, width=1),
+    "in-rule": Look(color="#6B7FA8", marker="p", dashes=DOT, width=1),
+    "bigger-window": Look(color="#8C8C4A", marker="*", dashes=LONG, width=1),
 }
 """The rivals, quieter than sleep; sleep and the plain model look as their N does everywhere."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmark.rows.text import Table
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 STAMPED = 7
 """The first version whose lines have a check (`benchmark.rows.stamps`)."""
@@ -125,6 +125,11 @@ COLUMNS: dict[str, Column] = {
     "shortcut_name": Column(kind="str", about="what the task calls that predictor, or null"),
     "lift": Column(kind="float", about="(exact_match - chance) / (1 - chance): 0 is guessing, 1 is perfect"),
     "wall_s": Column(kind="float", about="seconds of training and testing up to here, over all restarts"),
+    "energy_j": Column(
+        kind="float",
+        about="joules that the device took in that time, with all that ran on it beside (NVML of a GPU, RAPL of "
+        "processors); null where the machine does not measure it, and in older rows",
+    ),
     "device": Column(kind="str", about="device type"),
     "processor": Column(
         kind="str",
@@ -153,7 +158,7 @@ COLUMNS: dict[str, Column] = {
 
 LATER = (
     *("variant", "cache_bytes", "shortcut", "shortcut_name", "processor", "audit", "backend", "micro_batches"),
-    "source",
+    *("source", "energy_j"),
 )
 """Columns that versions before this one did not have: null in their rows."""
 
@@ -169,7 +174,7 @@ TESTED = ("step", "tokens_seen", "tested_passes", "axis", "difficulty", "exact_m
 IDENTITY = ("commit", "source")
 """Columns that tell which code a row comes from."""
 
-WALL_COLUMNS = ("wall_s",)
+WALL_COLUMNS = ("wall_s", "energy_j")
 """Columns that differ between two runs of the same cell on the same machine; every other is bit-for-bit equal."""
 
 

@@ -25,6 +25,7 @@ from benchmark.run import checkpoint
 from benchmark.run.backends import native
 from benchmark.run.device_batches import device_batches
 from benchmark.run.device_optimizer import DeviceMuonAdamW
+from benchmark.run.energy import Meter
 from benchmark.run.evaluate import TEST_BATCH, HeldOut, evaluate
 from benchmark.run.optimizer import MuonAdamW
 from benchmark.run.recomputation import fit, free_room
@@ -95,6 +96,7 @@ class Trainer:
         self.tests = [HeldOut(task, cell.training.test_examples, cell.training.test_split) for task in tests]
         self.step = 0
         self.wall_s, self.clock = 0.0, time.perf_counter()
+        self.meter = Meter(self.device)
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)  # since the last row
         self.facts = cell_facts(cell, device=self.device.type, context=context or {}) | {
             "backend": self.backend,
@@ -113,6 +115,7 @@ class Trainer:
         evaluation_steps = set(self.cell.evaluation_steps)
         saved = reported = self.clock = time.perf_counter()
         reported_step = self.step
+        self.meter.start()
         for batch in self.batches(self.step):
             self.loss_sum += self.train_step(batch)
             self.step += 1
@@ -146,7 +149,8 @@ class Trainer:
             if not math.isfinite(loss):
                 reason = f"the {name} loss became {loss} by step {self.step}"
                 return [failure_row(self.facts, Status.DIVERGED, reason, step=self.step, wall_s=self.elapsed())]
-        return [row | {"wall_s": self.elapsed()} for row in scores]
+        spent = {"wall_s": self.elapsed(), "energy_j": self.meter.total()}
+        return [row | spent for row in scores]
 
     def elapsed(self) -> float:
         """Seconds of this and all earlier attempts so far."""
@@ -256,6 +260,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
+            **self.meter.saved(),
         }
         if self.micro_batches > 1:
             state["micro_batches"] = self.micro_batches
@@ -278,6 +283,7 @@ class Trainer:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.wall_s, self.loss_sum = state["step"], state["wall_s"], state["loss_sum"]
+            self.meter.joules = state.get("energy_j")
             self.micro_batches = max(self.micro_batches, state.get("micro_batches", 1))
             if "random" in state:  # in older checkpoints it is not
                 torch.set_rng_state(state["random"].cpu())
