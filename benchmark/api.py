@@ -31,6 +31,7 @@ from benchmark.measure.audit.admission import audited
 from benchmark.rows import outcomes
 from benchmark.run.board import Board
 from benchmark.run.executors import executor as executor_named
+from benchmark.run.tracking import Tracker
 from tasks.base import Task, nearest
 
 Source: TypeAlias = pl.DataFrame | Path | str
@@ -62,6 +63,7 @@ class Suite:
         cell_timeout: float | None = None,
         address: str | None = None,
         gpu_share: float | None = None,
+        track: str | None = None,
         audit: bool = True,
         progress: bool = True,
     ) -> pl.DataFrame:
@@ -82,6 +84,7 @@ class Suite:
             cell_timeout: Seconds after which a cell counts as hanging; by default it depends on its steps.
             address: Of executor "ray": "HOST:PORT" of a cluster that this machine is in; by default this machine alone.
             gpu_share: Of executor "ray": the part of a GPU for each cell; by default what its memory needs.
+            track: "trackio" or "wandb": send live curves there, from a thread that nothing waits for.
             audit: Refuse a model from outside that reads what it must not.
             progress: Tell on stderr how it goes, in a table that is drawn over on a terminal, in lines elsewhere.
 
@@ -95,6 +98,7 @@ class Suite:
                 f"{request.model or request.task} is of this process alone: executor {executor!r} cannot load it "
                 "elsewhere; leave executor out, or put the class into a module"
             )
+        tracker = Tracker(track) if track is not None else None
         trains = executor_named(
             executor or ("serial" if here else "local"),
             device=device,
@@ -110,7 +114,7 @@ class Suite:
         console = terminal(stderr=True)
         console.quiet = not progress
         board = Board(request.title, self.cells, console=console)
-        states = live.train(board, folder, executor=trains, context=context, command=request.command)
+        states = live.train(board, folder, executor=trains, context=context, command=request.command, tracker=tracker)
         for line in live.failures(self.cells, states):
             console.print(line, soft_wrap=True)
         return rows.read_table(folder)

@@ -20,7 +20,7 @@ APART = {
     "benchmark/cells": ("dictionary", "grids", "request", "rivals", "scales", "source", "suites", "words"),
     "benchmark/run": (
         *("executors", "board", "cell_folder", "checkpoint", "code", "damage", "estimate", "folder", "reference"),
-        *("standing", "sweep", "upkeep", "weights", "work", "worker"),
+        *("standing", "sweep", "tracking", "upkeep", "weights", "work", "worker"),
     ),
 }
 """What of `SOURCES` chooses, moves, keeps or shows cells, and computes nothing of them. A new file counts."""

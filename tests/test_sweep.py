@@ -310,7 +310,7 @@ def test_a_cell_of_other_code_is_named_and_the_others_go_on(tmp_path: Path) -> N
         assert sweep.run([other], folder, Serial())[other.id] == ("ok", None)
     folder.of(other).finished.write_text("")  # a disk that was full
     with pytest.raises(ValueError, match=r"finished\.json: not JSON"):
-        folder.cells()
+        SweepFolder(tmp_path).cells()
     with pytest.raises(rows.DamagedFileError, match=r"finished\.json: not JSON .*\n  set aside as "):
         folder.held([other]).__enter__()
     assert SweepFolder(tmp_path).of(other).state.status == "interrupted"  # its checkpoint is there

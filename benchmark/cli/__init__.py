@@ -117,6 +117,9 @@ def run(
         str,
         typer.Option(metavar="WHEN", help="Compute activations again to save memory: auto (on a GPU), never, always."),
     ] = "auto",
+    track: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Send live curves to trackio or wandb, which must be installed.")
+    ] = None,
     seeds: Seeds = None,
     sleep_passes: Passes = None,
     rollout_steps: Rollouts = None,
@@ -138,7 +141,9 @@ def run(
     from benchmark.cli import live
     from benchmark.measure.audit.admission import audited
     from benchmark.run import executors
+    from benchmark.run.tracking import Tracker
 
+    tracker = Tracker(track) if track is not None else None
     trains = executors.executor(
         executor,
         device=device,
@@ -163,6 +168,7 @@ def run(
         executor=trains,
         context=context,
         command=shlex.join(["bench", *sys.argv[1:]]),
+        tracker=tracker,
     )
     written = figures.draw(table := rows.read_table(folder), folder / "figures")
     console = terminal()

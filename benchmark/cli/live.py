@@ -1,6 +1,8 @@
 """A sweep watched from a terminal: the live table, what an interrupted or failed one says."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from benchmark.cli.console import terminal
 from benchmark.cli.signals import exit_code, stopping
 from benchmark.run import sweep
 from benchmark.run.board import Board
-from benchmark.run.executors import Executor
+from benchmark.run.executors import Event, Executor
 from benchmark.run.folder import State, SweepFolder
+from benchmark.run.tracking import Tracker
 
 
 def run(title: str, cells: Sequence[Cell], folder: Path, **how: Any) -> dict[str, State]:
@@ -34,11 +37,34 @@ def run(title: str, cells: Sequence[Cell], folder: Path, **how: Any) -> dict[str
     return states
 
 
-def train(board: Board, folder: Path, *, executor: Executor, context: rows.Row, command: str) -> dict[str, State]:
+def train(
+    board: Board, folder: Path, *, executor: Executor, context: rows.Row, command: str, tracker: Tracker | None = None
+) -> dict[str, State]:
     """Train the cells of a board in a folder, those that are not done, drawing how it goes; their states by id.
 
     Interrupted, it lets the cells that run save and raises KeyboardInterrupt.
     """
+    with ExitStack() as stack:
+        hearers: list[Callable[[Event], None]] = [board.on_event]
+        if tracker:
+            hearers.append(stack.enter_context(tracker.following(board.cells, folder.name, partial(_warn, board))))
+
+        def tell(event: Event) -> None:
+            for hear in hearers:
+                hear(event)
+
+        return _train(board, folder, executor=executor, context=context, command=command, on_event=tell)
+
+
+def _train(
+    board: Board,
+    folder: Path,
+    *,
+    executor: Executor,
+    context: rows.Row,
+    command: str,
+    on_event: Callable[[Event], None],
+) -> dict[str, State]:
     place = SweepFolder(folder)
     with stopping(executor), place.held(board.cells, context):
         for cell in board.cells:
@@ -52,7 +78,7 @@ def train(board: Board, folder: Path, *, executor: Executor, context: rows.Row, 
                     executor,
                     context=context,
                     command=command,
-                    on_event=board.on_event,
+                    on_event=on_event,
                     on_stop=board.stop,
                 )
         finally:
@@ -62,7 +88,11 @@ def train(board: Board, folder: Path, *, executor: Executor, context: rows.Row, 
 def _say(remarks: Sequence[str], board: Board) -> None:
     """Print what a folder has to say of damage."""
     for remark in remarks:
-        board.console.print(remark, style="red", soft_wrap=True, highlight=False)
+        _warn(board, remark)
+
+
+def _warn(board: Board, text: str) -> None:
+    board.console.print(text, style="red", soft_wrap=True, highlight=False)
 
 
 def failures(cells: Sequence[Cell], states: dict[str, State]) -> list[str]:

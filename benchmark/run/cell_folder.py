@@ -70,7 +70,7 @@ class CellFolder:
 
     def changed(self) -> None:
         """Forget what was read: a worker has written since."""
-        for name in ("rows", "outcomes"):
+        for name in ("rows", "outcomes", "_end", "state"):
             self.__dict__.pop(name, None)
 
     @contextmanager
@@ -127,8 +127,9 @@ class CellFolder:
         Raises:
             DamagedFileError: the file that says so is not what was written.
         """
-        return State(*said[:2]) if (said := self._end()) else None
+        return State(*said[:2]) if (said := self._end) else None
 
+    @cached_property
     def _end(self) -> tuple[Status, str | None, dict[str, Seal]] | None:
         """How it ended, and the seals of its `logs`, by name; older code wrote none."""
         if not self.finished.exists():
@@ -149,7 +150,7 @@ class CellFolder:
         Raises:
             DamagedFileError: lines are missing, or there are more.
         """
-        if not (end := self._end()):
+        if not (end := self._end):
             return
         status, _, seals = end
         if path.stem in seals:
@@ -159,7 +160,7 @@ class CellFolder:
             if last["status"] != status or (status == Status.OK and last["tokens_seen"] < last.get("tokens", 0)):
                 raise DamagedFileError(f"{path} does not have the last rows of a cell that ended {status}")
 
-    @property
+    @cached_property
     def state(self) -> State:
         """OK, a failure, INTERRUPTED or WAITING, and why.
 
@@ -182,7 +183,9 @@ class CellFolder:
         sweeps += [asked] if asked not in sweeps else []
         self.path.mkdir(parents=True, exist_ok=True)
         plan = cell.as_json() | {"sweeps": sweeps, "steps": cell.steps, "axis": cell.task.axis}
-        rows.write_atomically(self.plan, stamps.stamped(plan, indent=1))
+        text = stamps.stamped(plan, indent=1)
+        if not (self.plan.is_file() and self.plan.read_bytes() == text):  # writing waits for the disk
+            rows.write_atomically(self.plan, text)
 
     @property
     def sweeps(self) -> list[Row]:
@@ -206,6 +209,7 @@ class CellFolder:
         """Write down that the cell is done, however it ended, and what its files then are."""
         end = {"status": status, "reason": reason} | {path.stem: rows.seal(path) for path in self.logs}
         rows.write_atomically(self.finished, stamps.stamped(end))
+        self.changed()
 
     def add(self, row: Row) -> None:
         """Append a row."""

@@ -120,6 +120,7 @@ class SweepFolder:
                 lock.truncate(0)
                 lock.write(str(os.getpid()))
                 lock.flush()
+            self._known.clear()  # what was read before may have changed until now
             yield
 
     def set_damaged_aside(self) -> None:

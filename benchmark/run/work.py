@@ -20,7 +20,7 @@ class Work:
         self._kinds = {cell.id: (cell.task, cell.model, cell.training.sleep_passes) for cell in cells}
         self._reads = {cell.id: float(cell.training.tokens * (1 + cell.training.sleep_passes)) for cell in cells}
         self._flops_per_read: dict[object, float] = {}
-        self._size = dict(self._reads)
+        self._sizes: dict[str, float] | None = None
         self._before, self._begun = dict(self.share), time.monotonic()
 
     def begin(self) -> None:
@@ -36,10 +36,17 @@ class Work:
         kind = self._kinds[cell.id]
         if kind in self._flops_per_read:
             return
-        known = self._flops_per_read
-        known[kind] = flops / self._reads[cell.id]
-        usual = sum(known.values()) / len(known)
-        self._size = {id_: reads * known.get(self._kinds[id_], usual) for id_, reads in self._reads.items()}
+        self._flops_per_read[kind] = flops / self._reads[cell.id]
+        self._sizes = None  # made when asked for: a sweep may have as many kinds as cells
+
+    @property
+    def _size(self) -> dict[str, float]:
+        """The work of each cell, by id."""
+        if self._sizes is None:
+            known = self._flops_per_read
+            usual = sum(known.values()) / len(known) if known else 1.0
+            self._sizes = {id_: reads * known.get(self._kinds[id_], usual) for id_, reads in self._reads.items()}
+        return self._sizes
 
     def eta_s(self) -> float | None:
         """Seconds to the end at the pace so far; None while that is unknown."""
