@@ -3,24 +3,36 @@
 A model is built from a frozen config by `build(vocab_size, window, seq_len)`. What it remembers of a window is in the
 `State` that goes in and comes out of every call: modules hold parameters and nothing else, so evicting is dropping.
 
+A model may ask for two keywords more, and is given them only if it does. With `reports` it takes `report=`, a
+`baselines.report.Report` or None, in `sleep` and `wake`, and adds losses and measures of its own to it. With
+`uses_notes` it takes `notes=`: tokens [B, M] of the window by the kind of note, such as "workings", or None. Notes are
+what a teacher writes beside a text (`tasks.base.Task.notes`); they are given in training alone.
+
 Shapes: B batch, T sequence, L window, P prediction window, V vocabulary, H heads, K/V key/value size, D width,
 N passes.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from baselines.report import Report
 from baselines.tables import maps
+
+Notes: TypeAlias = Mapping[str, Tensor]
+"""Tokens [B, M] that a teacher gives with a window, by kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
     """All that survives a window. A model of another kind may subclass it and add fields; `tensors` finds them.
+
+    `evicted` drops `cache` alone: under hard eviction any other field is a road. Every field has a default, or `start`
+    makes it; tensors of whole numbers are as good as others.
 
     Attributes:
         fast_weights: One tensor per fast-weight block, the batch first, in the order of the blocks: a matrix per head
@@ -83,7 +95,14 @@ class Model(nn.Module, ABC):
     """A language model that reads windows, sleeps before each is evicted, and predicts without sleeping again.
 
     A prediction is a single pass, unless `wake_passes` says otherwise.
+
+    Attributes:
+        reports: Whether `sleep` and `wake` take `report=`.
+        uses_notes: The kinds of notes that `sleep` and `wake` take by `notes=`; empty: they do not take the keyword.
     """
+
+    reports: ClassVar[bool] = False
+    uses_notes: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def start(self, batch: int) -> State:
@@ -109,8 +128,17 @@ class Model(nn.Module, ABC):
 
     @property
     def wake_passes(self) -> int:
-        """How often a prediction runs the network. The latency constraint is 1; a model that breaks it says so here."""
+        """How often a prediction runs the network, in sequence; above the constraint, 1, a model says so here."""
         return 1
+
+    def keywords(self, report: Report | None, notes: Notes | None) -> dict[str, Any]:
+        """Of the two keywords those that `sleep` and `wake` take, where there is anything to give."""
+        given: dict[str, Any] = {}
+        if self.reports and report is not None:
+            given["report"] = report
+        if self.uses_notes and notes:
+            given["notes"] = {kind: tokens for kind, tokens in notes.items() if kind in self.uses_notes}
+        return given
 
     def matrices(self) -> list[Tensor]:
         """Weights of the linear maps between features, which Muon trains; AdamW trains every other parameter.

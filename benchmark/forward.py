@@ -1,6 +1,6 @@
 """The paper's algorithm over one batch: consolidate windows without targets, predict those with targets in one pass."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Self, TypeAlias
@@ -10,10 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from baselines.base import Model
-from tasks.base import IGNORE, Episode
+from baselines.report import Report
+from tasks.base import IGNORE, NOTES, Episode, Task, Tokens
 
 Windows: TypeAlias = tuple[tuple[int, int, bool], ...]
 """(start, stop, predicted) of each window of a sequence, in order."""
+
+
+Note: TypeAlias = tuple[int, str, Tokens]
+"""Index of the window, kind, tokens [B, M]."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,31 +29,58 @@ class Batch:
         inputs: Token ids [B, T].
         targets: Targets of the predicted windows only, side by side [B, P].
         windows: How the sequence is cut, and which parts are predicted.
+        notes: What a teacher gives: (index of the window, kind, tokens [B, M]); empty in tests.
     """
 
     inputs: Tensor
     targets: Tensor
     windows: Windows
+    notes: tuple[tuple[int, str, Tensor], ...] = ()
 
     @classmethod
-    def of(cls, episode: Episode, device: torch.device) -> Self:
-        """Move an episode to a device, through pinned memory if that is a GPU."""
+    def of(cls, episode: Episode, device: torch.device, notes: Iterable[Note] = ()) -> Self:
+        """Move an episode, and notes on it, to a device, through pinned memory if that is a GPU."""
         windows = split_windows(episode)
         predicted = [slice(start, stop) for start, stop, asked in windows if asked]
         targets = np.concatenate([episode.targets[:, part] for part in predicted], axis=1)
-        inputs, wanted = torch.from_numpy(episode.inputs), torch.from_numpy(targets)
-        if device.type == "cuda":
-            inputs, wanted = inputs.pin_memory(), wanted.pin_memory()
+
+        def moved(array: Tokens) -> Tensor:
+            tokens = torch.from_numpy(array)
+            return (tokens.pin_memory() if device.type == "cuda" else tokens).to(device, non_blocking=True)
+
         return cls(
-            inputs=inputs.to(device, non_blocking=True), targets=wanted.to(device, non_blocking=True), windows=windows
+            inputs=moved(episode.inputs),
+            targets=moved(targets),
+            windows=windows,
+            notes=tuple((number, kind, moved(tokens)) for number, kind, tokens in notes),
         )
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Inputs, targets and the tokens of every note."""
+        return (self.inputs, self.targets, *(tokens for *_, tokens in self.notes))
+
+    def with_tensors(self, *tensors: Tensor) -> Self:
+        """The same cut of others, in the order of `tensors`."""
+        inputs, targets, *given = tensors
+        notes = tuple((number, kind, tokens) for (number, kind, _), tokens in zip(self.notes, given, strict=True))
+        return replace(self, inputs=inputs, targets=targets, notes=notes)
+
+    def notes_on(self, number: int) -> dict[str, Tensor]:
+        """The notes on a window, by kind."""
+        return {kind: tokens for at, kind, tokens in self.notes if at == number}
 
     def parts(self, count: int) -> list[Self]:
         """Its sequences in so many parts, or as many as there are."""
         if count == 1:
             return [self]
-        pairs = zip(self.inputs.chunk(count), self.targets.chunk(count), strict=True)
-        return [replace(self, inputs=inputs, targets=targets) for inputs, targets in pairs]
+        chunks = zip(*(tensor.chunk(count) for tensor in self.tensors()), strict=True)
+        return [self.with_tensors(*tensors) for tensors in chunks]
+
+
+def notes_of(task: Task, model: Model, episode: Episode) -> list[Note]:
+    """The notes of a task on an episode that a model uses, in a fixed order."""
+    kinds = [kind for kind in NOTES if kind in model.uses_notes]
+    return [(number, kind, tokens) for kind in kinds for number, tokens in sorted(task.notes(kind, episode).items())]
 
 
 def split_windows(episode: Episode) -> Windows:
@@ -61,22 +93,24 @@ def split_windows(episode: Episode) -> Windows:
     return asked
 
 
-def predict(model: Model, batch: Batch, passes: int, *, hard: bool = False) -> Tensor:
+def predict(model: Model, batch: Batch, passes: int, *, hard: bool = False, report: Report | None = None) -> Tensor:
     """Logits [B, P, V] of the predicted windows, side by side, after sleeping `passes` times over each other window.
 
-    With `hard`, keys and values are dropped after every window, whatever the model's own eviction is.
+    With `hard`, keys and values are dropped after every window, whatever the model's own eviction is. `report` takes
+    what the model says beside.
     """
     state, logits = model.start(len(batch.inputs)), []
-    for start, stop, asked in batch.windows:
+    for number, (start, stop, asked) in enumerate(batch.windows):
         tokens = batch.inputs[:, start:stop]
+        keywords = model.keywords(report, batch.notes_on(number))
         if asked:
-            output, state = model.wake(tokens, state)
+            output, state = model.wake(tokens, state, **keywords)
             if output.shape[:-1] != tokens.shape:  # another shape may fit the targets all the same, and be scored
                 given, returned = list(tokens.shape), list(output.shape)
                 raise ValueError(f"the model must return logits [B, P, V] of tokens {given}; returned {returned}")
             logits.append(output)
         else:
-            state = model.sleep(tokens, state, passes)
+            state = model.sleep(tokens, state, passes, **keywords)
         state = state.evicted() if hard else state
     return logits[0] if len(logits) == 1 else torch.cat(logits, dim=1)
 

@@ -27,6 +27,8 @@ Tokens = NDArray[np.int64]
 _LINE = 100  # characters of a line of a drawn window
 IGNORE = -100  # a target without loss; the value torch's cross-entropy ignores by default
 SPLITS = tuple(rng.CLASSES)
+NOTES = ("workings", "questions")
+"""Kinds of notes: how the answers are worked out, and questions that might be asked."""
 
 
 def changed(settings: object) -> dict[str, Any]:
@@ -175,6 +177,20 @@ class Task(ABC):
         Probes of fast weights (`bench probe`) look for it: what was stored, and what follows after each step.
         """
         return ()
+
+    def notes(self, kind: str, episode: Episode) -> Mapping[int, Tokens]:
+        """What a teacher would write beside the windows of an episode, for models that learn from it.
+
+        Tokens [B, M] by the index of the window, from 0: of a window that is read, what follows from it; of one that is
+        predicted, what leads to its answers. Nothing unless a task says so. Given in training alone, never in a test.
+
+        Args:
+            kind: One of `NOTES`.
+            episode: Examples of this task; equal examples have equal notes.
+        """
+        if kind not in NOTES:
+            raise ValueError(nearest(kind, NOTES, kind="kind of notes"))
+        return {}
 
     def word(self, token: int) -> str:
         """How a token is drawn for a human."""

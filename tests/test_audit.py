@@ -20,6 +20,7 @@ from benchmark.cli.audit import named
 from benchmark.measure.audit import audit
 from benchmark.measure.audit.findings import Audit
 from benchmark.measure.audit.holdings import World, differing
+from benchmark.measure.audit.tracing import equal
 
 SIZES: dict[str, Any] = {"layout": "attn gdn attn gdn", "d_model": 8, "heads": 2, "mlp_ratio": 1}
 ALL = (1, 2, 3)
@@ -528,7 +529,107 @@ class NoEmbedding(Plain):
 def test_without_an_embedding_the_gradient_is_not_asked() -> None:
     found = audited(Planted(kind=NoEmbedding))
     assert found.passed
-    assert found.gradient == "not asked: no nn.Embedding runs in a sleep"
+    assert found.gradient == "not asked: no nn.Embedding runs in a sleep, nor over evicted tokens awake"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passages(State):
+    """Windows as they were read."""
+
+    passages: tuple[Tensor, ...] = ()
+
+
+class Reader(Plain):
+    """Keeps the tokens of the last two windows as they are, and embeds them when it is asked."""
+
+    hears = 2
+
+    def start(self, batch: int) -> State:
+        return Passages()
+
+    def sleep(self, tokens: Tensor, state: State, passes: int) -> State:
+        assert isinstance(state, Passages)
+        return Passages(passages=(*state.passages, tokens)[-2:])
+
+    def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        assert isinstance(state, Passages)
+        read = self.embedding(torch.cat((tokens, *state.passages), dim=1))
+        question, passages = read.split([tokens.shape[1], read.shape[1] - tokens.shape[1]], dim=1)
+        if self.hears == 1:
+            passages = passages.detach()
+        logits: Tensor = self.head(torch.tanh(self.body(question) + passages.mean(1, keepdim=True)))
+        return logits, state
+
+
+class ReaderWithoutGradient(Reader):
+    hears = 1
+
+
+@pytest.mark.parametrize(("kind", "felt"), [(Reader, (2, 3)), (ReaderWithoutGradient, ())])
+def test_tokens_embedded_awake_have_their_windows(kind: type[Model], felt: tuple[int, ...]) -> None:
+    """A passage and the question share one call of the embedding; only the passage's places are of evicted windows."""
+    found = audited(Planted(kind=kind))
+    assert found.passed, found.leaks
+    assert found.reaches == {1: (2, 3)}
+    assert found.gradient == {1: felt}
+
+
+# --- numbers that are none ---
+
+
+class Overflowing(Plain):
+    """Grows without bound over windows."""
+
+    def sleep(self, tokens: Tensor, state: State, passes: int) -> State:
+        (memory,) = super().sleep(tokens, state, passes).fast_weights
+        return State(fast_weights=(memory.abs().mul(1e200) * (1 + state.fast_weights[0].abs()),), windows=1)
+
+
+class NotANumber(Plain):
+    def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        logits, state = super().wake(tokens, state)
+        return logits.log(), state
+
+
+class RulesOut(Plain):
+    def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        logits, state = super().wake(tokens, state)
+        return torch.cat((torch.full_like(logits[..., :1], -torch.inf), logits[..., 1:]), dim=-1), state
+
+
+@pytest.mark.parametrize(
+    ("kind", "places"),
+    [
+        (Overflowing, ["fast_weights[0] after window 2 at N = 1"]),
+        (NotANumber, ["the answer at N = 1"]),
+        (RulesOut, []),
+    ],
+)
+def test_numbers_that_are_none_are_a_finding_of_their_own(kind: type[Model], places: list[str]) -> None:
+    found = audited(Planted(kind=kind))
+    assert (found.not_finite, found.passed) == (places, not places)
+    assert not found.leaks
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ([torch.nan, 1], [torch.nan, 1], True),
+        ([torch.nan, 1], [0.0, 1], False),
+        ([torch.inf, 1], [torch.finfo(torch.float32).max, 1], False),
+        ([torch.inf, 1], [torch.inf, 1], True),
+    ],
+)
+def test_what_is_no_number_equals_no_number(one: list[float], other: list[float], alike: bool) -> None:
+    assert equal(torch.tensor(one), torch.tensor(other)) is alike
+
+
+def test_an_overflow_ends_the_command_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "load", lambda name: lambda: Planted(kind=Overflowing))
+    done = bench("audit", "planted", "--window", "4", "--windows", "2", "--sleep-passes", "1")
+    assert done.code == 1
+    assert done.out.startswith("planted OVERFLOWS")
+    assert "fast_weights[0] after window 2 at N = 1" in done.out
 
 
 # --- the world around a model ---

@@ -58,6 +58,7 @@ DEFAULTS: dict[type, dict[str, Any]] = {
         "evaluations": 20,
         "test_examples": 2048,
         "test_split": "test",
+        "sleep_passes_drawn": (),
     },
 }
 
@@ -97,6 +98,7 @@ OTHERS: dict[type, dict[str, Any]] = {
         "evaluations": 10,
         "test_examples": 1024,
         "test_split": "validation",
+        "sleep_passes_drawn": (1, 2, 2),
     },
 }
 CHANGES = [(kind, name) for kind, others in OTHERS.items() for name in others]

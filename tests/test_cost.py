@@ -11,7 +11,7 @@ from baselines.attention_stack import AttentionStack
 from baselines.base import ModelConfig
 from baselines.fusion import Anticipated, FiD, Fusion
 from baselines.hybrid import Hybrid
-from baselines.memory_tokens import AutoCompressor, Gist
+from baselines.memory_tokens import RMT, AutoCompressor, Gist
 from baselines.self_modifying import SelfModifying
 from baselines.subtask_tree import SubtaskTree
 from benchmark.cells.cell import Cell, Training
@@ -225,3 +225,16 @@ def test_the_cache_that_the_state_replaces_by_hand(config: Hybrid, blocks: int) 
 def test_on_hops_the_state_is_larger_than_the_cache_it_replaces() -> None:
     hops = suite("hops", "cpu").cells()[0]
     assert (cost(hops).state_bytes, cost(hops).cache_bytes) == (8192, 7168)
+
+
+def test_memory_read_beside_the_question_breaks_the_latency_constraint() -> None:
+    """Its prediction is one pass, over many more tokens than are predicted."""
+    counted = cost(cell(RMT(blocks=2, d_model=16, heads=2, memory_tokens=32)))
+    assert counted.wake_passes == 1
+    assert counted.breaks_latency.startswith("a prediction takes")
+    assert counted.latency_facts == {"wake_ratio": round(counted.wake_ratio, 3)}
+    assert counted.wake_ratio > 32 / TASK.strings
+    for settings in ({}, {"state_size": 64}, {"layout": "attn attn", "eviction": "none"}):
+        lawful = cost(cell(replace(HYBRID, d_model=32, **settings)))
+        assert (lawful.breaks_latency, lawful.latency_facts) == ("", {})
+    assert cost(cell(replace(HYBRID, wake_passes=2))).breaks_latency == "2 passes per prediction"

@@ -6,14 +6,17 @@ of the model included.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self, TypeVar
+
+import numpy as np
 
 import baselines
 import tasks
 from baselines.base import ModelConfig
-from benchmark.rows import COLUMNS
+from benchmark.rows import COLUMNS, REPORT
+from tasks import rng
 from tasks.base import Task, changed, check_whole, nearest
 from tasks.values import LARGEST, kinds_of, parse
 
@@ -40,6 +43,8 @@ class Training:
         tokens: Training budget in tokens of input, all windows counted once whatever N; rounded up to whole steps.
         batch: Sequences per step.
         sleep_passes: N, passes over each window before it is evicted; 1 is the plain hybrid.
+        sleep_passes_drawn: Values of N, of which every step of training draws one for its whole batch; one that is
+            named twice is drawn twice as often, and FLOPs are the mean. `sleep_passes` is then the N of tests alone.
         hard_share: Share of the steps, from the first, in which only the fast-weight layers learn, under hard eviction:
             the first stage of the paper's two-stage recipe for sliding windows. The second trains everything. FLOPs are
             counted as if all steps did.
@@ -71,13 +76,20 @@ class Training:
     evaluations: int = 20
     test_examples: int = 2048
     test_split: str = "test"
+    sleep_passes_drawn: tuple[int, ...] = field(default=(), metadata={"later": True})
+
+    @property
+    def most_passes(self) -> int:
+        """The largest N of a step of training."""
+        return max(self.sleep_passes_drawn, default=self.sleep_passes)
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be trained."""
         for name, most in MOST.items():
             check_whole(name, getattr(self, name), 1, most=most)
-        for passes in self.test_passes:
-            check_whole("test_passes", passes, 1, most=MOST["sleep_passes"])
+        for name in ("test_passes", "sleep_passes_drawn"):
+            for passes in getattr(self, name):
+                check_whole(name, passes, 1, most=MOST["sleep_passes"])
         for difficulty in self.test_at:
             check_whole("test_at", difficulty, 0)
         check_whole("warmup_steps", self.warmup_steps, 0, most=MOST["tokens"])
@@ -116,7 +128,9 @@ class Cell:
                 if isinstance(part, int) and abs(part) > LARGEST:
                     raise ValueError(f"{name}: the largest whole number that rows hold is {LARGEST}; given {part}")
         names = [f.name for part in self.parts() for f in fields(part)]
-        if doubled := sorted({n for n in names if names.count(n) > 1 or n in COLUMNS or n in RESERVED}):
+        if doubled := sorted(
+            {n for n in names if names.count(n) > 1 or n in COLUMNS or n in RESERVED or n.startswith(REPORT)}
+        ):
             raise ValueError(
                 f"settings of task {self.task.name!r}, model {self.model.name!r} and training must have names of "
                 f"their own, none of them a column of rows or tables; rename {', '.join(doubled)}"
@@ -132,6 +146,13 @@ class Cell:
     def steps(self) -> int:
         """Optimizer steps: the token budget in whole batches."""
         return -(-self.training.tokens // (self.training.batch * self.task.seq_len))
+
+    def passes_at(self, step: int) -> int:
+        """N of a training step, from 0: a function of the seed and the step alone, so that a cell may be resumed."""
+        if not (drawn := self.training.sleep_passes_drawn):
+            return self.training.sleep_passes
+        word = rng.words(rng.stream("passes", self.seed), np.array([step]), 1)
+        return drawn[int(rng.integers(word, len(drawn))[0, 0])]
 
     @property
     def evaluation_steps(self) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """What a cell costs: FLOPs counted by torch's own counter, parameters, bytes of state and of what it replaces."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -10,9 +10,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.attention import WindowAttention
 from baselines.base import Model, ModelConfig, State
+from baselines.report import Report
 from baselines.sleeper import Sleeper
 from benchmark.cells.cell import Cell
 from benchmark.forward import Batch, Windows, evaluating, predict, split_windows, token_losses
+from tasks.base import NOTES, Task
+
+MOST_WAKE = 1.5
+"""Times the FLOPs of a plain pass that a prediction may take within the latency constraint."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,13 +29,16 @@ class Cost:
 
     Attributes:
         parameters: Trained parameters.
-        train_flops: Forward and backward of one sequence, at the trained N.
-        sleep_flops: Forward of consolidating all windows of one sequence, at the trained N.
+        train_flops: Forward and backward of one sequence, at the trained N; the mean over N where steps draw it.
+        sleep_flops: Forward of consolidating all windows of one sequence, the same way.
         wake_flops: Forward of all predicted windows of one sequence; the same for every N.
         state_bytes: State kept per sequence between windows.
         cache_bytes: What that state replaces: keys and values, in every attention block, of all windows of one sequence
             that are consolidated rather than predicted, as a cache that keeps them to the end would take. 0 without
             attention; None for a model whose attention is not this project's.
+        wake_passes: How often a prediction runs the network, one run after the other, as the model says.
+        plain_wake_flops: What one plain pass over the predicted tokens would take: every weight that maps features, and
+            the output layer, once for each token; fast weights are weights too, each read and written once.
     """
 
     parameters: int
@@ -39,34 +47,78 @@ class Cost:
     wake_flops: int
     state_bytes: int
     cache_bytes: int | None
+    wake_passes: int
+    plain_wake_flops: int
+
+    @property
+    def wake_ratio(self) -> float:
+        """How many times the FLOPs of one plain pass a prediction takes."""
+        return self.wake_flops / self.plain_wake_flops if self.plain_wake_flops else 1.0
+
+    @property
+    def breaks_latency(self) -> str:
+        """Why predictions take longer than one pass of the network over their tokens; empty if they do not."""
+        if self.wake_passes > 1:
+            return f"{self.wake_passes} passes per prediction"
+        if self.wake_ratio > MOST_WAKE:
+            return f"a prediction takes {self.wake_ratio:.3g} times the FLOPs of one plain pass over its tokens"
+        return ""
+
+    @property
+    def latency_facts(self) -> dict[str, float]:
+        """What rows say of a broken constraint, under the names of settings that other models have or would have."""
+        if self.wake_passes > 1:
+            return {"wake_passes": self.wake_passes}
+        return {"wake_ratio": round(self.wake_ratio, 3)} if self.breaks_latency else {}
 
 
 def cost(cell: Cell) -> Cost:
     """Count the cost of a cell by running one sequence on the CPU; leaves torch's random state as it was."""
     task = cell.task
     windows = split_windows(task.episodes("train", np.arange(1)))
-    passes = cell.training.sleep_passes
-    return count(cell.model, vocab_size=task.vocab_size, window=task.window, windows=windows, passes=passes)
+    notes = _sizes_of_notes(task)
+    each = [
+        _cost(cell.model, task.vocab_size, task.window, windows, passes, notes)
+        for passes in cell.training.sleep_passes_drawn or (cell.training.sleep_passes,)
+    ]
+    means = {name: round(sum(getattr(c, name) for c in each) / len(each)) for name in ("train_flops", "sleep_flops")}
+    return replace(each[0], **means)
 
 
 def count(config: ModelConfig, *, vocab_size: int, window: int, windows: Windows, passes: int) -> Cost:
     """Count the cost of a model on one sequence, cut into `windows` of `window` tokens, at N = `passes`."""
-    return _cost(config, vocab_size, window, windows, passes)
+    return _cost(config, vocab_size, window, windows, passes, ())
 
 
 @lru_cache(maxsize=256)
-def _cost(config: ModelConfig, vocab_size: int, window: int, windows: Windows, passes: int) -> Cost:
+def _sizes_of_notes(task: Task) -> tuple[tuple[int, str, int], ...]:
+    """Window, kind and length of every note that a task can give."""
+    episode = task.episodes("train", np.arange(1))
+    return tuple((at, kind, t.shape[1]) for kind in NOTES for at, t in sorted(task.notes(kind, episode).items()))
+
+
+@lru_cache(maxsize=256)
+def _cost(
+    config: ModelConfig,
+    vocab_size: int,
+    window: int,
+    windows: Windows,
+    passes: int,
+    notes: tuple[tuple[int, str, int], ...],
+) -> Cost:
     """The same, of all that the count depends on: seeds and difficulties share it."""
     seq_len = windows[-1][1]
     predicted = sum(stop - start for start, stop, predicts in windows if predicts)
     tokens, targets = (torch.zeros(1, length, dtype=torch.int64) for length in (seq_len, predicted))
-    batch = Batch(inputs=tokens, targets=targets, windows=windows)
+    given = tuple((at, kind, torch.zeros(1, length, dtype=torch.int64)) for at, kind, length in notes)
+    batch = Batch(inputs=tokens, targets=targets, windows=windows, notes=given)
     with torch.random.fork_rng(devices=[]):  # a model may draw in its passes too
         model = config.build(vocab_size=vocab_size, window=window, seq_len=seq_len)
         # The counter knows plain products but not the CPU's fused attention, so attention runs as plain products here.
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as train:
-            losses = token_losses(predict(model, batch, passes), batch.targets)
-            losses.sum().backward()  # type: ignore[no-untyped-call]
+            report = Report()
+            loss = token_losses(predict(model, batch, passes, report=report), batch.targets).sum()
+            (loss if report.loss is None else loss + report.loss).backward()  # type: ignore[no-untyped-call]
         sleep_flops, wake_flops, state = forward_flops(model, windows, passes)
     evicted = sum(stop - start for start, stop, predicts in windows if not predicts)
     return Cost(
@@ -76,7 +128,21 @@ def _cost(config: ModelConfig, vocab_size: int, window: int, windows: Windows, p
         wake_flops=wake_flops,
         state_bytes=model.state_bytes(state),
         cache_bytes=kv_bytes(model, evicted),
+        wake_passes=model.wake_passes,
+        plain_wake_flops=2 * predicted * (plain_weights(model, vocab_size) + 2 * sum(map(_size, state.fast_weights))),
     )
+
+
+def _size(t: torch.Tensor) -> int:
+    """Numbers of a tensor for one sequence."""
+    return t[0].numel()
+
+
+def plain_weights(model: Model, vocab_size: int) -> int:
+    """Numbers in the matrices that one pass of a network multiplies each token with, the output layer included."""
+    maps = sum(weight.numel() for weight in model.matrices())
+    heads = [weight.numel() for weight in model.parameters() if weight.dim() == 2 and vocab_size in weight.shape]
+    return maps + max(heads, default=0)
 
 
 def test_flops(cell: Cell, count: Cost) -> float:

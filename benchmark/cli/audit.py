@@ -61,6 +61,10 @@ def _print(found: "Audit") -> None:
             say(f"{found.model} {what}", "red")
         for leak in leaks:
             say(f"  {leak.path}: {leak.reason}", "red")
+    if found.not_finite:
+        say(f"{found.model} OVERFLOWS: a number is infinite or none, so nothing can be compared there", "red")
+        for where in found.not_finite:
+            say(f"  {where}", "red")
     if found.roads:
         title = f"the state, and which of {found.windows} evicted windows it carries"
         console.print(table_of(["tensor", "N", "bytes", "hears_of", "reaches_the_answer"], _lines(found), title=title))

@@ -163,5 +163,5 @@ def _sentence(text: str) -> str:
 
 
 def _warning(row: Row) -> str:
-    more = row["wake_passes"]
-    return f" Breaks the latency constraint: {more} passes per prediction." if more > 1 else ""
+    why = row["breaks_latency"]
+    return f" Breaks the latency constraint: {why}." if why else ""

@@ -42,7 +42,7 @@ _COSTS_NOTE = (
     "State: bytes per sequence between windows; cache, if it is counted: those of the keys and values it replaces. "
     "Time: of training and its tests. "
 )
-_LOOPS_NOTE = "†: loops at prediction time, which breaks the latency constraint. "
+_LOOPS_NOTE = "†: runs more than one plain pass at prediction time, which breaks the latency constraint. "
 
 
 def rivals_by_flops(study: Study) -> Figure | None:
@@ -190,11 +190,16 @@ def _variants(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
     for part in scores.filter(pl.col("variant").is_not_null()).partition_by("variant", maintain_order=True):
         passes = values(part["n"])
         for n in passes:
-            loops = "wake_passes" in part.columns and (part["wake_passes"].max() or 1) > 1  # type: ignore[operator]
-            name = part["variant"][0] + (f", N = {n}" if len(passes) > 1 else "") + (LOOPS if loops else "")
+            name = part["variant"][0] + (f", N = {n}" if len(passes) > 1 else "") + (LOOPS if _late(part) else "")
             variants[name] = part.filter(pl.col("n") == n)
     order = [PLAIN, *LOOKS]
     return dict(sorted(variants.items(), key=lambda item: (_is_sleep(item[0]), _rank(item[0], order), item[0])))
+
+
+def _late(part: pl.DataFrame) -> bool:
+    """Whether rows say that a prediction is more than a plain pass: runs in sequence, or FLOPs of several."""
+    found = [part[name].max() or 1 for name in ("wake_passes", "wake_ratio") if name in part.columns]
+    return any(more > 1 for more in found)  # type: ignore[operator]
 
 
 def _rank(name: str, order: Sequence[str]) -> int:

@@ -235,7 +235,7 @@ def alike(study: Study, other: Study, gain: Gain, but: Sequence[str]) -> bool:
     if not theirs["test_passes"].is_null().all():
         return False
     one, two = ours.row(0, named=True), theirs.row(0, named=True)
-    return all(one[c] == two[c] for c in ours.columns if c not in apart)
+    return all(one[c] == two[c] for c in ours.columns if c not in apart and not c.startswith(rows.REPORT))
 
 
 def _smaller(passes: Iterable[int], gain: Gain) -> list[int]:

@@ -52,8 +52,8 @@ def reading(rows: Sequence[Row]) -> list[str]:
     ]
     if "step_tokens" in row:
         lines.append(f"Training: {training(row)}. One parallel pass: {throughput(row, 'parallel'):,.0f} tokens/s.")
-    if (more := row["wake_passes"]) > 1:
-        lines.append(f"This model breaks the latency constraint: a prediction runs the network {more} times, not once.")
+    if why := row["breaks_latency"]:
+        lines.append(f"This model breaks the latency constraint: {why}.")
     return lines
 
 

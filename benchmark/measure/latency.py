@@ -59,6 +59,8 @@ class Counts:
     those kept, and go at its end. None for a model whose attention is not this project's."""
     wake_passes: int
     """How often a prediction runs the network; above 1 breaks the latency constraint."""
+    breaks_latency: str
+    """Why predictions take longer than one plain pass over their tokens; empty if they do not."""
 
 
 def sequence(window: int) -> Windows:
@@ -95,6 +97,7 @@ def counts(config: ModelConfig, *, window: int, passes: int) -> Counts:
         other_state_bytes=model.state_bytes(state) - fast_weights - cache,
         window_kv_bytes=kv_bytes(model, _read_at_once(model, window, passes)),
         wake_passes=model.wake_passes,
+        breaks_latency=found.breaks_latency,
     )
 
 

@@ -14,12 +14,14 @@ from benchmark.rows.schema import (
     COLUMNS,
     IDENTITY,
     LATER,
+    REPORT,
     SCHEMA_VERSION,
     WALL_COLUMNS,
     Column,
     Row,
     Status,
     dictionary,
+    is_setting,
 )
 from benchmark.rows.stamps import Seal
 from benchmark.rows.tables import read_table, read_tables, table, tables_in, together, write_table
@@ -28,6 +30,7 @@ __all__ = [
     "COLUMNS",
     "IDENTITY",
     "LATER",
+    "REPORT",
     "SCHEMA_VERSION",
     "WALL_COLUMNS",
     "Column",
@@ -39,6 +42,7 @@ __all__ = [
     "append",
     "dictionary",
     "fitted",
+    "is_setting",
     "named",
     "read",
     "read_frame",

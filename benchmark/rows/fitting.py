@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.rows.files import DamagedFileError, OtherCodeError
-from benchmark.rows.schema import COLUMNS, COUNTED, LATER, NAMED, SCHEMA_VERSION, TESTED, Status
+from benchmark.rows.schema import COLUMNS, COUNTED, LATER, NAMED, REPORT, SCHEMA_VERSION, TESTED, Status, is_setting
 
 if TYPE_CHECKING:
     import polars as pl
@@ -145,7 +145,9 @@ def _check_settings(frame: "pl.DataFrame") -> None:
     """
     import polars as pl
 
-    others = [name for name in frame.columns if name not in COLUMNS]
+    if texts := [name for name in frame.columns if name.startswith(REPORT) and not frame.schema[name].is_numeric()]:
+        raise ValueError(f"not a table of rows: {', '.join(texts)} must hold numbers")
+    others = [name for name in frame.columns if is_setting(name)]
     for name in others:
         inner = frame.schema[name]
         while isinstance(inner, pl.List):

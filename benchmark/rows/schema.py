@@ -156,6 +156,9 @@ COLUMNS: dict[str, Column] = {
 }
 """Columns of every task and model, in order. The settings of task, model and training follow, one column each."""
 
+REPORT = "report_"
+"""How columns begin that hold what a model reports of a test (`baselines.report`): the mean over its examples."""
+
 LATER = (
     *("variant", "cache_bytes", "shortcut", "shortcut_name", "processor", "audit", "backend", "micro_batches"),
     *("source", "energy_j"),
@@ -176,6 +179,11 @@ IDENTITY = ("commit", "source")
 
 WALL_COLUMNS = ("wall_s", "energy_j")
 """Columns that differ between two runs of the same cell on the same machine; every other is bit-for-bit equal."""
+
+
+def is_setting(column: str) -> bool:
+    """Whether a column holds a setting of cells: it is neither one of every row nor what a model reports."""
+    return column not in COLUMNS and not column.startswith(REPORT)
 
 
 def dictionary(columns: Mapping[str, Column] = COLUMNS) -> str:

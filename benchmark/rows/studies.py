@@ -158,7 +158,7 @@ def _prepared(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _settings(frame: pl.DataFrame) -> list[str]:
     """The settings of task, model and training, but N."""
-    return [c for c in frame.columns if c not in rows.COLUMNS and c not in ("sleep_passes", "test_passes")]
+    return [c for c in frame.columns if rows.is_setting(c) and c not in ("sleep_passes", "test_passes")]
 
 
 def _telling(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.rows.files import DamagedFileError, OtherCodeError
-from benchmark.rows.schema import COLUMNS, COUNTED, NAMED, SCHEMA_VERSION, STAMPED, TESTED, Row, Status
+from benchmark.rows.schema import COLUMNS, COUNTED, NAMED, REPORT, SCHEMA_VERSION, STAMPED, TESTED, Row, Status
 
 LARGEST = 2**63 - 1
 """The largest whole number that a table holds."""
@@ -85,6 +85,9 @@ def _check_values(before: Row, row: Row) -> None:
         if name in COLUMNS:
             if not _is(value, COLUMNS[name].kind):
                 raise ValueError(f"{name} is {_shown(value)}, not of type {COLUMNS[name].kind}")
+        elif name.startswith(REPORT):
+            if not _is(value, "float"):
+                raise ValueError(f"{name} is {_shown(value)}, not a number")
         elif not _is_setting(value):
             raise ValueError(f"{name} is {_shown(value)}, which is no value of a setting")
         elif name in before:

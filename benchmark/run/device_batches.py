@@ -7,23 +7,29 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 
+from baselines.base import Model
 from benchmark.cells.cell import Cell
-from benchmark.forward import Batch, split_windows
+from benchmark.forward import Batch, notes_of, split_windows
 
 
-def device_batches(cell: Cell, device: torch.device, steps: Sequence[int]) -> Iterator[Batch]:
-    """The batches of steps: made on the device if the task can, else by a background thread, the next one meanwhile."""
-    there = tensor_maker(cell, device)
-    return map(there, steps) if there else made_ahead(maker(cell, device), steps)
+def device_batches(
+    cell: Cell, device: torch.device, steps: Sequence[int], model: Model | None = None
+) -> Iterator[Batch]:
+    """The batches of steps: made on the device if the task can, else by a background thread, the next one meanwhile.
+
+    With the notes that `model` uses, which no task makes on a device.
+    """
+    there = None if model and model.uses_notes else tensor_maker(cell, device)
+    return map(there, steps) if there else made_ahead(maker(cell, device, model), steps)
 
 
-def maker(cell: Cell, device: torch.device) -> Callable[[int], Batch]:
+def maker(cell: Cell, device: torch.device, model: Model | None = None) -> Callable[[int], Batch]:
     """What makes the batch of a step from numpy arrays."""
     size = cell.training.batch
 
     def make(step: int) -> Batch:
         episode = cell.task.episodes("train", np.arange(step * size, (step + 1) * size), seed=cell.seed)
-        return Batch.of(episode, device)
+        return Batch.of(episode, device, notes_of(cell.task, model, episode) if model else ())
 
     return make
 

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from baselines.base import Model
+from baselines.report import Report
 from benchmark.forward import Batch, autocast, evaluating, predict, split_windows, token_losses
 from benchmark.rows.scores import Score
 from tasks.base import IGNORE, Episode, Task
@@ -52,16 +53,26 @@ class HeldOut:
 
 
 @torch.no_grad()
-def evaluate(model: Model, held_out: HeldOut, *, passes: int, device: torch.device, precision: str) -> list[Score]:
-    """Score held-out examples, predicting each answer in a single pass."""
-    parts = []
+def evaluate(
+    model: Model,
+    held_out: HeldOut,
+    *,
+    passes: int,
+    device: torch.device,
+    precision: str,
+    reported: dict[str, float] | None = None,
+) -> list[Score]:
+    """Score held-out examples, predicting without notes; `reported` takes the means of what the model says."""
+    parts, report = [], Report()
     for episode in held_out.episodes():
         batch = Batch.of(episode, device)
         with evaluating(model), autocast(device, precision):
-            logits = predict(model, batch, passes)
+            logits = predict(model, batch, passes, report=report)
         losses = token_losses(logits, batch.targets).double().cpu().numpy()
         right = (logits.argmax(-1) == batch.targets).cpu().numpy()
         parts.append((_predicted(episode, episode.difficulty), _predicted(episode, episode.answer), losses, right))
+    if reported is not None:
+        reported |= {name: mean for name, (mean, _) in report.means().items()}
     difficulty, answer, losses, right = (np.concatenate(part) for part in zip(*parts, strict=True))
     return list(_scores(difficulty, answer, losses, right, joint=held_out.task.joint))
 

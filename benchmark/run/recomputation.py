@@ -42,10 +42,11 @@ def recompute(model: Model, on: bool = True) -> None:
             module.__dict__[name] = partial(_again, getattr(module, name), draws)
 
 
-def _again(call: Callable[..., Any], draws: bool, *args: Any) -> Any:
-    if not torch.is_grad_enabled():
-        return call(*args)
-    return checkpoint(call, *args, use_reentrant=False, preserve_rng_state=draws)
+def _again(call: Callable[..., Any], draws: bool, *args: Any, **keywords: Any) -> Any:
+    # What a model reports, and losses of its own, must not be added a second time: such a call keeps what it computed.
+    if not torch.is_grad_enabled() or keywords.get("report") is not None:
+        return call(*args, **keywords)
+    return checkpoint(call, *args, use_reentrant=False, preserve_rng_state=draws, **keywords)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

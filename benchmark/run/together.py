@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from benchmark.forward import Batch
+from baselines.base import Model
+from benchmark.forward import Batch, notes_of
 from tasks.base import Episode, Task
 
 MOST_TOGETHER = 32
@@ -25,14 +26,19 @@ def together(task: Task, size: int) -> int:
     return max(1, min(MOST_TOGETHER, TOGETHER_BYTES // of_batch))
 
 
-def batches(task: Task, size: int, steps: Sequence[int], *, seed: int) -> Iterator[Batch]:
-    """The batches of the training steps `steps`, consecutive ones, of `size` examples each, on the CPU."""
+def batches(task: Task, size: int, steps: Sequence[int], *, seed: int, model: Model | None = None) -> Iterator[Batch]:
+    """The batches of the training steps `steps`, consecutive ones, of `size` examples each, on the CPU.
+
+    With the notes that `model` uses.
+    """
     device, count = torch.device("cpu"), together(task, size)
     for first in range(0, len(steps), count):
         some = steps[first : first + count]
         episode = task.episodes("train", np.arange(some[0] * size, (some[-1] + 1) * size), seed=seed)
+        notes = notes_of(task, model, episode) if model else []
         for number in range(len(some)):
-            yield Batch.of(_part(episode, slice(number * size, (number + 1) * size)), device)
+            rows = slice(number * size, (number + 1) * size)
+            yield Batch.of(_part(episode, rows), device, ((at, kind, tokens[rows]) for at, kind, tokens in notes))
 
 
 def _part(episode: Episode, rows: slice) -> Episode:

@@ -5,20 +5,21 @@ the batch of step s is a pure function of s, and only a model that draws, such a
 So a resumed cell gives the rows of an uninterrupted one, bit for bit on a CPU.
 """
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 
 from baselines.base import Model
+from baselines.report import Report
 from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost
-from benchmark.cells.facts import best_shortcut, cell_facts, failure_row
+from benchmark.cells.facts import cell_facts, failure_row
 from benchmark.forward import Batch, Windows, autocast, predict, token_losses
 from benchmark.rows import Status, outcomes
 from benchmark.run import checkpoint
@@ -26,9 +27,10 @@ from benchmark.run.backends import native
 from benchmark.run.device_batches import device_batches
 from benchmark.run.device_optimizer import DeviceMuonAdamW
 from benchmark.run.energy import Meter
-from benchmark.run.evaluate import TEST_BATCH, HeldOut, evaluate
+from benchmark.run.evaluate import TEST_BATCH, HeldOut
 from benchmark.run.optimizer import MuonAdamW
 from benchmark.run.recomputation import fit, free_room
+from benchmark.run.scoring import scored
 from benchmark.run.step_graph import CudaRecorder, StepGraph
 from benchmark.run.together import batches
 from tasks.base import IGNORE
@@ -37,6 +39,9 @@ CHECKPOINT_EVERY_S = 20.0
 """Most training time that a kill can cost, in seconds."""
 
 REPORT_EVERY_S = 0.5
+
+Stage: TypeAlias = tuple[Windows, tuple[tuple[int, str], ...], bool, int]
+"""What of a step is decided in Python: windows, windows and kinds of notes, whether eviction is hard, N."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +106,7 @@ class Trainer:
         self.facts = cell_facts(cell, device=self.device.type, context=context or {}) | {
             "backend": self.backend,
             "micro_batches": micro_batches,
+            **self.cost.latency_facts,
         }
         self.micro_batches = max(micro_batches, fit(self, checkpointing, free_room(self.device)))
 
@@ -172,75 +178,57 @@ class Trainer:
         if isinstance(self.optimizer, DeviceMuonAdamW):
             self.optimizer.set(self.step)
             step = self.graph or self.device_step
-            return step((batch.windows, hard), batch.inputs, batch.targets)
-        loss = self.accumulated(batch, hard=hard)
+            notes = tuple((number, kind) for number, kind, _ in batch.notes)
+            return step((batch.windows, notes, hard, self.cell.passes_at(self.step)), *batch.tensors())
+        loss = self.accumulated(batch, hard=hard, passes=self.cell.passes_at(self.step))
         self.optimizer.step(self.step)
         return loss
 
-    def device_step(self, stage: tuple[Windows, bool], inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def device_step(self, stage: Stage, *tensors: torch.Tensor) -> torch.Tensor:
         """What of a step runs on the device, without a word to the host; the loss."""
-        windows, hard = stage
-        loss = self.accumulated(Batch(inputs=inputs, targets=targets, windows=windows), hard=hard)
+        windows, notes, hard, passes = stage
+        inputs, targets, *tokens = tensors
+        noted = tuple((*at, note) for at, note in zip(notes, tokens, strict=True))
+        batch = Batch(inputs=inputs, targets=targets, windows=windows, notes=noted)
+        loss = self.accumulated(batch, hard=hard, passes=passes)
         assert isinstance(self.optimizer, DeviceMuonAdamW)
         self.optimizer.take()
         return loss
 
-    def accumulated(self, batch: Batch, *, hard: bool) -> torch.Tensor:
+    def accumulated(self, batch: Batch, *, hard: bool, passes: int) -> torch.Tensor:
         """Make the gradients of a batch, in parts if it is taken in parts; the loss."""
         count = (batch.targets != IGNORE).sum()
-        losses = [self.gradients(part, count, hard=hard) for part in batch.parts(self.micro_batches)]
+        losses = [self.gradients(part, count, hard=hard, passes=passes) for part in batch.parts(self.micro_batches)]
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
-    def gradients(self, part: Batch, count: torch.Tensor, *, hard: bool = False) -> torch.Tensor:
-        """Add the gradients of some sequences of a batch of `count` targets; their share of the loss."""
-        with autocast(self.device, self.cell.training.precision):
-            logits = predict(self.model, part, self.cell.training.sleep_passes, hard=hard)
+    def gradients(
+        self, part: Batch, count: torch.Tensor, *, hard: bool = False, passes: int | None = None
+    ) -> torch.Tensor:
+        """Add the gradients of some sequences of a batch of `count` targets; their share of the loss of the targets.
+
+        What the model adds to the loss joins the gradients alone, so that losses of different models are of one kind.
+        """
+        training, report = self.cell.training, Report()
+        with autocast(self.device, training.precision):
+            logits = predict(self.model, part, passes or training.most_passes, hard=hard, report=report)
         if logits.shape[-1] != self.cell.task.vocab_size:
             raise ValueError(f"the model must give {self.cell.task.vocab_size} logits, not {logits.shape[-1]}")
         loss = token_losses(logits, part.targets).sum() / count
-        loss.backward()  # type: ignore[no-untyped-call]
+        own = report.loss
+        total = loss if own is None else loss + own * (len(part.inputs) / training.batch)
+        total.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def batches(self, first: int) -> Iterator[Batch]:
         """The batches of steps `first` to the end."""
         cell, steps = self.cell, range(first, self.cell.steps)
         if self.device.type == "cpu":
-            return batches(cell.task, cell.training.batch, steps, seed=cell.seed)
-        return device_batches(cell, self.device, steps)
+            return batches(cell.task, cell.training.batch, steps, seed=cell.seed, model=self.model)
+        return device_batches(cell, self.device, steps, self.model)
 
     def test(self, train_loss: float) -> Iterator[rows.Row]:
         """Rows of the held-out scores at the present step; outcomes that are to be kept go to `new_outcomes`."""
-        training, self.new_outcomes = self.cell.training, []
-        for passes, held_out in itertools.product(training.test_passes or (training.sleep_passes,), self.tests):
-            tested = held_out.task
-            scores = evaluate(self.model, held_out, passes=passes, device=self.device, precision=training.precision)
-            if self.step in outcomes.tests_kept(self.cell.evaluation_steps):
-                self.new_outcomes += outcomes.lines(self.cell.id, self.step, passes, scores)
-            for score in scores:
-                chance = tested.chance(score.difficulty, score.answer)
-                name, shortcut = best_shortcut(tested, score.difficulty, score.answer)
-                yield (
-                    self.facts
-                    | score.columns
-                    | {
-                        "step": self.step,
-                        "tokens_seen": self.step * self.tokens_per_step,
-                        "train_flops": float(self.step * training.batch * self.cost.train_flops),
-                        "sleep_flops": float(self.cost.sleep_flops),
-                        "wake_flops": float(self.cost.wake_flops),
-                        "state_bytes": self.cost.state_bytes,
-                        "cache_bytes": self.cost.cache_bytes,
-                        "parameters": self.cost.parameters,
-                        "split": training.test_split,
-                        "tested_passes": passes,
-                        "train_loss": train_loss,
-                        "chance": chance,
-                        **tested.floors(score.difficulty, score.answer),
-                        "shortcut": shortcut,
-                        "shortcut_name": name,
-                        "lift": (score.exact_match - chance) / (1 - chance),
-                    }
-                )
+        return scored(self, self.tests, train_loss)
 
     def append(self, path: Path, new: list[rows.Row]) -> None:
         """Append to a file of this cell.

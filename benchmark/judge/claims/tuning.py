@@ -28,7 +28,7 @@ def best_value(frame: pl.DataFrame, study: Study, n: int, setting: str) -> float
         setting: A column of rows.
     """
     first = study.final.filter(pl.col("n") == n).row(0, named=True)
-    settings = [c for c in frame.columns if c not in (*rows.COLUMNS, *_FREE, *RATES, setting, study.axis)]
+    settings = [c for c in frame.columns if rows.is_setting(c) and c not in (*_FREE, *RATES, setting, study.axis)]
     settings = [c for c in settings if frame[c].dtype != pl.List and c in study.final.columns]
     tried = frame.filter(
         *(pl.col(column) == first[column] for column in _SAME),

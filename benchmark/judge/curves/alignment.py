@@ -136,7 +136,7 @@ def remarks(frame: pl.DataFrame, reference: pl.DataFrame) -> list[str]:
 
 
 def _side(frame: pl.DataFrame) -> _Side:
-    shared = [c for c in frame.columns if c not in rows.COLUMNS]
+    shared = [c for c in frame.columns if rows.is_setting(c)]
     side = _Side({}, defaultdict(lambda: defaultdict(list)), defaultdict(list), defaultdict(list), {})
     ids: dict[tuple[str, int], str] = {}
     broken = set(frame.filter(pl.col("status") != Status.OK)["cell_id"])

@@ -71,6 +71,9 @@ def _windows(task: Task) -> int:
 def _reason(model: Model, one: Tensor, other: Tensor, question: Tensor, vocabulary: int, passes: int) -> str:
     """Why a model must not train; empty if it may."""
     state = _slept(model, one, passes)
+    for path, t in state.tensors().items():
+        if not bool(t.isfinite().all()):
+            return f"{path} of its state overflows under random weights, so nothing can be compared"
 
     def wake(tokens: Tensor) -> Tensor:
         return model.wake(tokens, copy.deepcopy(state))[0]

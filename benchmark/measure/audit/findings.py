@@ -40,7 +40,9 @@ class Audit:
     windows: int
     """Evicted windows."""
     leaks: list[Leak] = field(default_factory=list)
-    """Undeclared roads; a model passes if there is none."""
+    """Undeclared roads; a model with any fails."""
+    not_finite: list[str] = field(default_factory=list)
+    """Where numbers overflow or are none, in words; a comparison of those shows nothing, so there a model fails."""
     roads: list[Road] = field(default_factory=list)
     """Declared ones, every tensor of the state for every N."""
     reaches: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -56,7 +58,7 @@ class Audit:
     @property
     def passed(self) -> bool:
         """Whether evicted tokens reach the answer through the declared state only, and later ones not at all."""
-        return not self.leaks
+        return not (self.leaks or self.not_finite)
 
     @property
     def of_evicted(self) -> list[Leak]:
@@ -77,6 +79,11 @@ class Audit:
         """Note a leak, once per path and question."""
         if (path, later) not in [(leak.path, leak.later) for leak in self.leaks]:
             self.leaks.append(Leak(path=path, reason=reason, later=later))
+
+    def overflow(self, where: str) -> None:
+        """Note numbers that are not finite, once per place."""
+        if where not in self.not_finite:
+            self.not_finite.append(where)
 
     def note(self, text: str) -> None:
         """Note what is no failure, once."""

@@ -13,8 +13,10 @@ Call = tuple[str, list[Tensor], list[Tensor]]
 
 
 def equal(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors are the same bit for bit, not-a-number included."""
-    return torch.equal(one, other) or (one.shape == other.shape and torch.equal(one.nan_to_num(), other.nan_to_num()))
+    """Whether two tensors have the same numbers, not-a-number in the same places included."""
+    return torch.equal(one, other) or (
+        one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())
+    )
 
 
 def all_equal(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:

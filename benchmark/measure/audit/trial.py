@@ -1,16 +1,14 @@
 """One trial of an audit: a network, two sequences that differ in evicted windows, and all that could carry it."""
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.base import Model, State
 from benchmark.measure.audit.causality import backward_road
 from benchmark.measure.audit.findings import Audit, Road
+from benchmark.measure.audit.gradients import Embedded, any_in, embedded, felt, of_windows
 from benchmark.measure.audit.holdings import World, differing
 from benchmark.measure.audit.tracing import BATCH, Call, all_equal, equal, traced
 
@@ -39,12 +37,14 @@ class Trial:
             self.answer = self.woken(self.states[-1])
         self.found.wake_passes = self.model.wake_passes
         self.found.state_bytes = tuple(self.model.state_bytes(state) for state in self.states)
+        if not self.finite():
+            return
         self.declared = self.declared_tensors(self.states[-1])
 
         self.world.rewind()
-        states = self.slept(self.b)
+        self.of_b = self.slept(self.b)[-1]
         heard = differing(held, self.world.held())
-        undeclared = self.undeclared_fields(states[-1])
+        undeclared = self.undeclared_fields(self.of_b)
         if not equal(self.woken(self.carried(self.states[-1])), self.answer):
             for path in heard or ([] if undeclared else [ELSEWHERE]):
                 self.found.leak(path, "evicted tokens change it, and the same state then gives another answer")
@@ -55,6 +55,21 @@ class Trial:
         self.later_tokens()
         self.gradients()
         self.every_road()
+
+    def finite(self) -> bool:
+        """Whether all states and the answer are numbers; where not, nothing can be compared, and that is said.
+
+        A logit of minus infinity is an answer as good as any: it rules a token out.
+        """
+        for number, state in enumerate(self.states[1:], start=1):
+            for path, t in state.tensors().items():
+                if not bool(t.isfinite().all()):
+                    self.found.overflow(f"{path} after window {number} at N = {self.passes}")
+                    return False
+        if bool((self.answer.isnan() | self.answer.isposinf()).any()):
+            self.found.overflow(f"the answer at N = {self.passes}")
+            return False
+        return True
 
     # --- running the network ---
 
@@ -74,6 +89,13 @@ class Trial:
         """The state after one window [B, L]."""
         torch.default_generator.manual_seed(self.seed)  # dropout, if there is any, is the same in every run
         return self.model.sleep(tokens, state, self.passes)
+
+    def with_other(self, number: int) -> State:
+        """The state after A with another window `number`, from 1, that of B."""
+        state = self.carried(self.states[number - 1])
+        for tokens in (self.b[:, number - 1], *self.a[:, number:].unbind(1)):
+            state = self.sleep(tokens, state)
+        return state
 
     def woken(self, state: State, question: Tensor | None = None) -> Tensor:
         """The answer: logits [B, L, V]."""
@@ -181,32 +203,49 @@ class Trial:
             return
         self.world.rewind()
         try:
-            with torch.enable_grad(), embedded(self.model) as leaves:
-                counts, state = [], self.model.start(BATCH)
+            with torch.enable_grad(), embedded(self.model) as asleep:
+                counts, state = [0], self.model.start(BATCH)
                 for tokens in self.a.unbind(1):
                     state = self.sleep(tokens, state)
-                    counts.append(len(leaves))
-            if not leaves:
-                self.found.gradient = "not asked: no nn.Embedding runs in a sleep"
+                    counts.append(len(asleep))
+            kept = self.embedded_awake()
+            if not asleep and not kept:
+                self.found.gradient = "not asked: no nn.Embedding runs in a sleep, nor over evicted tokens awake"
                 return
             with torch.enable_grad():
-                reached, past = (self._gradient(s, leaves, counts) for s in (state, state.detach()))
+                with embedded(self.model) as awake:
+                    answer = self.woken(state)
+                marks = felt(answer, asleep.leaves + awake.leaves, self.seed)
+                past = of_windows(felt(self.woken(state.detach()), asleep.leaves, self.seed), counts)
         except (RuntimeError, TypeError) as error:
             self.found.gradient = f"not asked: {str(error).partition(chr(10))[0]}"
             return
+        reached = {*of_windows(marks[: len(asleep)], counts)}
+        for number, places in kept.items():
+            pairs = zip(marks[len(asleep) :], places, strict=True)
+            reached |= {number} if any_in([mark & place for mark, place in pairs]) else set()
         self.found.gradient[self.passes] = tuple(sorted({*self.found.gradient.get(self.passes, ()), *reached}))
         if past and not self.found.of_evicted:
             self.found.leak(ELSEWHERE, f"with the state cut, the answer has a gradient by tokens of windows {past}")
 
-    def _gradient(self, state: State, leaves: list[Tensor], counts: list[int]) -> list[int]:
-        """Windows with a gradient that is not zero."""
-        answer = self.woken(state)
-        torch.default_generator.manual_seed(self.seed)
-        total = (answer * torch.randn_like(answer)).sum()
-        gradients = torch.autograd.grad(total, leaves, allow_unused=True, retain_graph=True)
-        starts = [0, *counts]
-        parts = [gradients[start:stop] for start, stop in zip(starts, counts, strict=False)]
-        return [w for w, part in enumerate(parts, start=1) if any(g is not None and bool(g.any()) for g in part)]
+    def embedded_awake(self) -> dict[int, list[Tensor]]:
+        """The places where evicted tokens are embedded awake, a mask for each call; by window, and only where any is.
+
+        Raises:
+            RuntimeError: what is embedded there, and in what order, depends on the tokens.
+        """
+        mine = self.calls_awake(self.states[-1])
+        if not any_in(mine.changed(self.calls_awake(self.of_b))):  # nearly always: then no window is asked for
+            return {}
+        each = range(1, self.found.windows + 1)
+        places = {number: mine.changed(self.calls_awake(self.with_other(number))) for number in each}
+        return {number: places for number, places in places.items() if any_in(places)}
+
+    def calls_awake(self, state: State) -> Embedded:
+        """What embeddings are given in a prediction."""
+        with embedded(self.model) as calls:
+            self.woken(self.carried(state))
+        return calls
 
     # --- the declared roads ---
 
@@ -222,9 +261,7 @@ class Trial:
         for number in range(1, self.found.windows + 1):
             if number in whole and all(number in reached for reached in reaches.values()):
                 continue  # another seed has shown all there is
-            theirs = self.carried(self.states[number - 1])
-            for tokens in (self.b[:, number - 1], *self.a[:, number:].unbind(1)):
-                theirs = self.sleep(tokens, theirs)
+            theirs = self.with_other(number)
             if self.differs(theirs):
                 whole.add(number)
             for path, t in theirs.tensors().items():
@@ -255,20 +292,3 @@ class Trial:
 def size(t: Tensor) -> int:
     """Bytes of a tensor."""
     return t.numel() * t.element_size()
-
-
-@contextmanager
-def embedded(model: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect the outputs of every `nn.Embedding`, cut from its table, as leaves to differentiate by."""
-    leaves: list[Tensor] = []
-
-    def cut(_: nn.Module, __: Any, output: Tensor) -> Tensor:
-        leaves.append(output.detach().requires_grad_())
-        return leaves[-1]
-
-    hooks = [m.register_forward_hook(cut) for m in model.modules() if isinstance(m, nn.Embedding)]
-    try:
-        yield leaves
-    finally:
-        for hook in hooks:
-            hook.remove()

@@ -1,0 +1,57 @@
+"""The rows of a test: what every row of the cell says, scores, costs and floors, and what the model reports."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from benchmark import rows
+from benchmark.cells.facts import best_shortcut
+from benchmark.rows import outcomes
+from benchmark.run.evaluate import HeldOut, evaluate
+
+if TYPE_CHECKING:
+    from benchmark.run.trainer import Trainer
+
+
+def scored(trainer: "Trainer", tests: Sequence[HeldOut], train_loss: float) -> Iterator[rows.Row]:
+    """Rows of the held-out scores at the present step; outcomes that are to be kept go to `trainer.new_outcomes`."""
+    cell, cost = trainer.cell, trainer.cost
+    training, trainer.new_outcomes = cell.training, []
+    for passes, held_out in itertools.product(training.test_passes or (training.sleep_passes,), tests):
+        tested, reported = held_out.task, dict[str, float]()
+        scores = evaluate(
+            trainer.model,
+            held_out,
+            passes=passes,
+            device=trainer.device,
+            precision=training.precision,
+            reported=reported,
+        )
+        if trainer.step in outcomes.tests_kept(cell.evaluation_steps):
+            trainer.new_outcomes += outcomes.lines(cell.id, trainer.step, passes, scores)
+        for score in scores:
+            chance = tested.chance(score.difficulty, score.answer)
+            name, shortcut = best_shortcut(tested, score.difficulty, score.answer)
+            yield (
+                trainer.facts
+                | score.columns
+                | {
+                    "step": trainer.step,
+                    "tokens_seen": trainer.step * trainer.tokens_per_step,
+                    "train_flops": float(trainer.step * training.batch * cost.train_flops),
+                    "sleep_flops": float(cost.sleep_flops),
+                    "wake_flops": float(cost.wake_flops),
+                    "state_bytes": cost.state_bytes,
+                    "cache_bytes": cost.cache_bytes,
+                    "parameters": cost.parameters,
+                    "split": training.test_split,
+                    "tested_passes": passes,
+                    "train_loss": train_loss,
+                    "chance": chance,
+                    **tested.floors(score.difficulty, score.answer),
+                    "shortcut": shortcut,
+                    "shortcut_name": name,
+                    "lift": (score.exact_match - chance) / (1 - chance),
+                    **{rows.REPORT + name: value for name, value in reported.items()},
+                }
+            )
