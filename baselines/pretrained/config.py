@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from baselines.addresses import FOLDER
 from baselines.base import ModelConfig
 from baselines.hybrid import EVICTIONS, LOOPS, MIXERS, fast_weight_mixer
 
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
 
 SCHEME = "hf:"
 TRAINED = ("all", "memory")
-
-RELATIVE_TO = "SLEEPBENCH_FOLDER"
-"""Environment variable: where a relative folder is looked for; unset, in the current one (`baselines.addresses`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +60,9 @@ class Pretrained(ModelConfig):
                 raise ValueError(f"{name} = {getattr(self, name)}: at least 1 is needed")
 
     @property
-    def tokenizer(self) -> str:
-        """The folder whose tokenizer.json makes the tokens that the decoder knows."""
-        return self.folder
+    def tokenizer(self) -> str | None:
+        """The folder whose tokenizer.json makes the tokens that the decoder knows; None if it has none."""
+        return self.folder if self.folder and (place(self.folder) / "tokenizer.json").is_file() else None
 
     def build(self, *, vocab_size: int, window: int, seq_len: int) -> "Decoder":
         """The decoder with the weights of its folder, and inserted layers drawn anew.
@@ -116,12 +114,12 @@ class Pretrained(ModelConfig):
 
 
 def place(folder: str) -> Path:
-    """Where a checkpoint folder is.
+    """Where a checkpoint folder is; a relative one is in the user's folder.
 
     Raises:
         ValueError: it is not there, or holds no config.json.
     """
-    path = Path(os.environ.get(RELATIVE_TO) or Path.cwd()) / Path(folder).expanduser()
+    path = Path(os.environ.get(FOLDER) or Path.cwd()) / Path(folder).expanduser()
     if not (path / "config.json").is_file():
         raise ValueError(f"no checkpoint at {path}: a folder with config.json, as save_pretrained() writes, is needed")
     return path
