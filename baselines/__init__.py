@@ -31,6 +31,9 @@ MODELS: dict[str, str] = {
     "subtask-tree": "baselines.subtask_tree:SubtaskTree",
 }
 
+PRETRAINED = "hf"
+"""Name of a decoder of transformers, which needs a checkpoint folder and so is no line of `MODELS`."""
+
 ENTRY_POINTS = "sleepbench.models"
 
 
@@ -57,7 +60,8 @@ def load(name: str, *, imports: bool = True) -> "type[ModelConfig]":
 
     Args:
         name: A name of `available()`, or "package.module:attribute" (`baselines.addresses`): a `ModelConfig` class, or
-            a function `factory(*, vocab_size, window, seq_len)` that returns a `baselines.base.Model`.
+            a function `factory(*, vocab_size, window, seq_len)` that returns a `baselines.base.Model`; or "hf:FOLDER"
+            for a checkpoint folder of transformers, whose cells call it "hf" (`baselines.pretrained.config`).
         imports: Whether the module of "package.module:attribute" is imported, which runs its code; without, it must
             have been before. For names that come from files.
 
@@ -68,6 +72,11 @@ def load(name: str, *, imports: bool = True) -> "type[ModelConfig]":
     from baselines.addresses import checked, given, imported
     from baselines.base import ModelConfig
 
+    if name == PRETRAINED or name.startswith(f"{PRETRAINED}:"):
+        from baselines.pretrained.config import Pretrained
+        from baselines.pretrained.config import given as checkpoint
+
+        return Pretrained if name == PRETRAINED else checkpoint(name)
     if ":" in name:
         module = name.partition(":")[0]
         if not imports and module not in sys.modules:
@@ -77,7 +86,9 @@ def load(name: str, *, imports: bool = True) -> "type[ModelConfig]":
     if name not in models:
         close = difflib.get_close_matches(name, models, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"unknown model {name!r}; valid: {', '.join(models)}, or package.module:attribute{hint}")
+        raise ValueError(
+            f"unknown model {name!r}; valid: {', '.join(models)}, package.module:attribute, or hf:FOLDER{hint}"
+        )
     module, _, attribute = models[name].partition(":")
     model = getattr(imported(module, f"model {name!r}"), attribute, None)
     if not (isinstance(model, type) and issubclass(model, ModelConfig)):

@@ -36,9 +36,11 @@ def changed(settings: object) -> dict[str, Any]:
 
     What settings are known by, in streams of examples and in ids of cells, is made of these alone: a new option then
     leaves everything that does not use it as it was, committed results included. Changing a default changes what the
-    same name means, and asks for a new version.
+    same name means, and asks for a new version. A field that says where something lies (metadata "place") is left out
+    too: beside it stands a digest of what lies there.
     """
-    return {f.name: value for f in fields(settings) if (value := getattr(settings, f.name)) != f.default}  # type: ignore[arg-type]
+    named = [f for f in fields(settings) if not f.metadata.get("place")]  # type: ignore[arg-type]
+    return {f.name: value for f in named if (value := getattr(settings, f.name)) != f.default}
 
 
 def strongest(shares: Mapping[str, float]) -> tuple[str, float] | None:

@@ -14,7 +14,7 @@ from tasks.base import Task, strongest
 
 def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
     """The columns that every row of a cell shares; `context` adds suite, scale and commit."""
-    unused = {f.name for part in cell.parts() for f in fields(part) if f.metadata.get("later") and _unused(part, f)}
+    unused = {f.name for part in cell.parts() for f in fields(part) if _unused(part, f)}
     settings = {k: list(v) if isinstance(v, tuple) else v for k, v in cell.axes.items() if k not in unused}
     return {
         "schema_version": rows.SCHEMA_VERSION,
@@ -40,8 +40,13 @@ def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
 
 
 def _unused(part: Any, field: Field[Any]) -> bool:
-    """Whether a setting that rows of before do not have is at its default: rows without it are then alike."""
-    return bool(getattr(part, field.name) == field.default)
+    """Whether rows leave a setting out: a place on one machine, or one that older rows lack and that is at its default.
+
+    Rows with and without the latter are then alike.
+    """
+    return bool(
+        field.metadata.get("place") or (field.metadata.get("later") and getattr(part, field.name) == field.default)
+    )
 
 
 def _processor(device: str) -> str | None:

@@ -79,7 +79,7 @@ class Request:
         bases = [replace(base, model=kind()) for base in plan.bases] if kind else plan.bases
         changes = dict(parse_setting(text, *bases) for text in self.settings)
         if kind:
-            plan = plan.with_model(kind, changes)
+            plan = _spoken(plan.with_model(kind, changes))
             for base in plan.bases:
                 attempt(base.model, vocab_size=base.task.vocab_size, window=base.task.window, seq_len=base.task.seq_len)
         elif changes:
@@ -124,6 +124,13 @@ class Request:
         words += ["--tune"] * self.tune + (["--rates", str(self.rates)] if self.rates is not None else [])
         words += [word for text in self.axes for word in ("--axis", text)]
         return shlex.join(words + [word for text in self.settings for word in ("--set", text)])
+
+
+def _spoken(plan: Plan) -> Plan:
+    """The plan with its texts cut by the tokenizer of its model, where a task reads texts and the model brings one."""
+    folder: str | None = getattr(plan.bases[0].model, "tokenizer", None)
+    cut = any("tokenizer" in base.axes and not base.axes["tokenizer"] for base in plan.bases)
+    return plan.with_settings({"tokenizer": folder}) if folder and cut else plan
 
 
 def _axis(text: str, bases: Sequence[Cell]) -> tuple[str, tuple[Any, ...]]:

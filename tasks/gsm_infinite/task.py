@@ -10,7 +10,7 @@ Source: arXiv 2605.26099, Figures 4 and 5; the sizes are the paper's.
 
 import re
 import textwrap
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any, ClassVar
 
@@ -21,16 +21,18 @@ from tasks import rng
 from tasks.base import IGNORE, Episode, Tokens, check_whole
 from tasks.gsm_infinite.graphs import COUNT, PRODUCT, RATE, TOTAL, Graphs
 from tasks.gsm_infinite.operations import DETERMINANT, CountedTask, floors_of, words_of
+from tasks.gsm_infinite.pieces import PieceTokenizer, digest, pieces
 from tasks.gsm_infinite.problem import Problem
 from tasks.gsm_infinite.problems import Problems, prompt
 from tasks.gsm_infinite.themes import THEMES
 from tasks.gsm_infinite.tokenizer import WordTokenizer
 
-PAD = 0  # then the tokenizer's ids, one higher
+PAD = 0  # then the word tokenizer's ids, one higher; of a tokenizer of pieces its own first, and ids as they are
 
 _ANSWER = " Answer:"
 _LENGTHS = 4  # different lengths that problems are filled up to
 _LINE = 100  # characters of a drawn line
+_JOINTS = 4
 _SAMPLE = 2048  # training problems that floors are measured on
 
 
@@ -50,6 +52,9 @@ class GSMInfinite(CountedTask):
         least_words: A problem is filled up to one of four lengths from here to `most_words`.
         window_tokens: L.
         question_first: The question stands before the sentences, as in the paper; else behind them.
+        tokenizer: Folder whose tokenizer.json cuts the texts, as a pretrained decoder knows them; empty: a token per
+            word. No part of an example's address, which knows the content.
+        tokenizer_sha256: Digest of that file; another is refused. Empty takes what is there.
     """
 
     name: ClassVar[str] = "gsm_infinite"
@@ -59,10 +64,14 @@ class GSMInfinite(CountedTask):
     most_words: int = 3300
     least_words: int = 2100
     window_tokens: int = 2000
+    tokenizer: str = field(default="", metadata={"place": True})
+    tokenizer_sha256: str = field(default="", metadata={"later": True})
 
     def __post_init__(self) -> None:
         """Refuse what does not fit or cannot be made."""
         super().__post_init__()
+        if self.tokenizer and not self.tokenizer_sha256:
+            object.__setattr__(self, "tokenizer_sha256", digest(self.tokenizer))
         # A core problem of 24 sentences has up to about 900 tokens.
         check_whole("least_words", self.least_words, 1000, why="what the longest problems need without filler")
         check_whole("most_words", self.most_words, self.least_words, why="least_words")
@@ -80,19 +89,35 @@ class GSMInfinite(CountedTask):
 
     def _problems(self, operations: int, tokens: int | None = None) -> Problems:
         """The generator of texts of up to `tokens`, with "Answer:" and answer; of the same without filler: None."""
-        budget = None if tokens is None else tokens - 1 - self._most_answer
+        budget = None
+        if tokens is not None:
+            after = len(self._tokens.encode(_ANSWER)) + self._most_answer - 1
+            # Pieces at the joints of a text depend on what stands there.
+            budget = tokens - after - (_JOINTS if self.tokenizer else 0)
         theme = Problems.theme if self.subset == "symbolic" else self.theme  # symbolic ones leave the default
         return Problems(subset=self.subset, mode=self.mode, theme=theme, operations=operations, token_budget=budget)
 
     @property
     def _most_answer(self) -> int:
-        """Most tokens of an answer: names have seven, and a comma between two."""
+        """Most tokens of an answer: names have seven, and a comma between two; a piece has at least a character."""
+        if self.tokenizer:
+            return len(", V000000") * self.most_operations if self.subset == "symbolic" else len(" 1000")
         return 8 * self.most_operations - 1 if self.subset == "symbolic" else 1
 
     @property
     def vocab_size(self) -> int:
-        """Padding, then the words, numbers and marks of all themes."""
-        return 1 + _tokenizer().vocab_size
+        """Padding, then the words, numbers and marks of all themes; or all pieces of the tokenizer."""
+        return self._tokens.vocab_size + self._first
+
+    @property
+    def _tokens(self) -> WordTokenizer | PieceTokenizer:
+        """What cuts texts into tokens."""
+        return pieces(self.tokenizer, self.tokenizer_sha256) if self.tokenizer else _tokenizer()
+
+    @property
+    def _first(self) -> int:
+        """The token of the tokenizer's id 0."""
+        return 0 if self.tokenizer else PAD + 1
 
     @property
     def window(self) -> int:
@@ -114,7 +139,7 @@ class GSMInfinite(CountedTask):
 
     def word(self, token: int) -> str:
         """The token's word; an underscore for padding."""
-        return "_" if token == PAD else repr(_tokenizer().vocabulary[token - 1]).strip("'\"")
+        return "_" if token == PAD else self._tokens.word(token - self._first)
 
     def texts(self, split: str, indices: Tokens, key: np.uint64) -> list[Problem]:
         """The problems `indices` [B] of a valid split as text, from the stream `key`."""
@@ -125,7 +150,7 @@ class GSMInfinite(CountedTask):
         problems: list[Problem | None] = [None] * len(indices)
         for of, tokens in sorted({*zip(operations.tolist(), length.tolist(), strict=True)}):
             rows = np.flatnonzero((operations == of) & (length == tokens))
-            part = self._problems(of, tokens).problems(split, indices[rows], int(key), _tokenizer())
+            part = self._problems(of, tokens).problems(split, indices[rows], int(key), self._tokens)
             for row, problem in zip(rows, part, strict=True):
                 problems[row] = problem
         return [problem for problem in problems if problem is not None]
@@ -141,8 +166,8 @@ class GSMInfinite(CountedTask):
         targets = np.full_like(inputs, IGNORE)
         answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
         for b, problem in enumerate(problems):
-            asked = np.array(_tokenizer().encode(_said(problem))) + 1
-            read = np.array(_tokenizer().encode(self.prompt(problem))) + 1
+            asked = np.array(self._tokens.encode(f" {_said(problem)}")) + self._first
+            read = np.array(self._tokens.encode(self.prompt(problem))) + self._first
             text = np.concatenate([read, asked[:-1]])
             inputs[b, self.seq_len - len(text) :] = text
             targets[b, -len(asked) :] = asked
@@ -176,7 +201,7 @@ class GSMInfinite(CountedTask):
         (core,) = self._problems(problem.operations).problems(split, [index], int(self.key(split, seed)))
         lines = [
             f"{self.name} version {self.version}: {settings}",
-            f"{split} example {index}, seed {seed}: {len(_tokenizer().encode(self.prompt(problem)))} tokens in windows "
+            f"{split} example {index}, seed {seed}: {len(self._tokens.encode(self.prompt(problem)))} tokens in windows "
             f"of {self.window}, chance {self.chance(problem.operations):.3g} at {self.axis} {problem.operations}",
             "",
             *textwrap.wrap(f"question  {problem.question}", _LINE, subsequent_indent=" " * 10),

@@ -69,6 +69,10 @@ class WordTokenizer:
         """
         return list(chain.from_iterable(map(self._chunks.__getitem__, text.split(" "))))
 
+    def word(self, token: int) -> str:
+        """A token as a reader sees it."""
+        return repr(self.vocabulary[token]).strip("'\"")
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids: the one that was encoded, if it was a problem, a question or a solution."""
         text = " ".join([self.vocabulary[i] for i in ids]).replace(" _", "")

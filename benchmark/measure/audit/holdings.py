@@ -157,7 +157,7 @@ class World:
             held += [vars(value)[shelf] for shelf in SHELVES] if isinstance(value, nn.Module) else []
             held.append(vars(value))
         for name in _slots(value):
-            yield functools.partial(setattr, value, name, getattr(value, name))
+            yield functools.partial(_reset, value, name, getattr(value, name))
         for part in held:
             yield from self._rewind(part, seen)
 
@@ -189,6 +189,12 @@ def _rename(space: Any, before: dict[str, Any]) -> None:
     for name, value in before.items():
         if name not in now or now[name] is not value:
             setattr(space, name, value)
+
+
+def _reset(value: Any, name: str, before: Any) -> None:
+    """Put an attribute back if it is another: an object may refuse to have it set."""
+    if getattr(value, name, _reset) is not before:
+        setattr(value, name, before)
 
 
 def _slots(value: Any) -> list[str]:
