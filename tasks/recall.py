@@ -53,11 +53,12 @@ class Recall(Task):
 
     def __post_init__(self) -> None:
         """Refuse what does not fit, or leaves nothing to hold out."""
-        check_whole("keys", self.keys, 1)
+        check_whole("keys", self.keys, 1, most=2**12)
         check_whole("values", self.values, 2, why="a single value asks nothing")
+        check_whole("values", self.values, 2, most=2**12)
         check_whole("pairs", self.pairs, 1, self.keys, "keys of an example are distinct")
         check_whole("queries", self.queries, 1, self.pairs, "queried keys are distinct")
-        check_whole("window_tokens", self.window_tokens, 2)
+        check_whole("window_tokens", self.window_tokens, 2, most=2**20)
         if self.window_tokens % 2:
             raise ValueError(f"window_tokens must be even (no pair is cut); given {self.window_tokens}")
         if 2 * self.queries - 1 > self.window:

@@ -52,7 +52,7 @@ class Retention(Recall):
     def __post_init__(self) -> None:
         """Refuse what does not fit, or leaves nothing to hold out."""
         super().__post_init__()
-        check_whole("windows_after", self.windows_after, 0)
+        check_whole("windows_after", self.windows_after, 0, most=2**12)
         if self.window != 2 * self.pairs:
             raise ValueError(
                 f"window_tokens must be 2 * pairs = {2 * self.pairs} (the facts that matter fill the first window, and "

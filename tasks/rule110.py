@@ -80,7 +80,7 @@ class Rule110(Task):
             )
         if self.asked not in ASKED:
             raise ValueError(nearest(self.asked, ASKED, kind="value of asked"))
-        check_whole("window_tokens", self.window_tokens, 0)
+        check_whole("window_tokens", self.window_tokens, 0, most=2**20)
         if self.cells > self.window:
             raise ValueError(f"a string of {self.cells} cells does not fit in a window of {self.window} tokens")
         if self.window % self.cells:

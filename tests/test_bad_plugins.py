@@ -215,6 +215,19 @@ def test_a_reference_of_crashed_cells_checks_nothing() -> None:
         ("run", "quick", "--set", "evaluations=1e12"),
         ("run", "quick", "--set", "test_passes=1,9999999"),
         ("run", "quick", "--set", "state_size=1e9"),
+        *(
+            ("run", "quick", "--task", task, "--set", f"{name}={value}")
+            for task, name in (
+                *(
+                    ("recall", "keys"),
+                    ("recall", "values"),
+                    ("recall", "window_tokens"),
+                    ("retention", "windows_after"),
+                ),
+                *(("rule110", "window_tokens"), ("depo", "max_hops"), ("depo", "window_tokens")),
+            )
+            for value in (2 * 10**6, 2**63 - 1)
+        ),
         ("show", "quick", "--sleep-passes", "1000000"),
         ("cost", "hybrid", "--windows", str(2**63)),
         ("cost", "hybrid", "--sleep-passes", "1000000"),

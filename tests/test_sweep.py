@@ -1,5 +1,6 @@
 """Cells in processes of their own: how they start, stop, fail and are recorded, while the sweep goes on."""
 
+import errno
 import fcntl
 import json
 import os
@@ -399,3 +400,20 @@ def test_outside_a_repository_there_is_no_commit(tmp_path: Path, monkeypatch: py
         assert environment.commit() is None
     finally:
         environment.commit.cache_clear()
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = fcntl.flock
+
+    def refuse(file: Any, how: int) -> None:
+        if Path(file.name).is_relative_to(refused):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        usual(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    refused, folder = tmp_path, SweepFolder(tmp_path)
+    with pytest.raises(OSError, match=re.escape(str(tmp_path / "lock"))):
+        folder.held([small()]).__enter__()
+    refused = tmp_path / "cells"
+    with folder.held([small()]), pytest.raises(OSError, match=re.escape(str(folder.of(small()).path / "lock"))):
+        sweep.run([small()], folder, Serial())

@@ -83,7 +83,8 @@ class CellFolder:
         with path.open("a") as lock:
             while True:
                 try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    with rows.named(path):
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     if time.monotonic() < deadline:
                         time.sleep(0.02)

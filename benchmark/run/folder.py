@@ -110,7 +110,8 @@ class SweepFolder:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from error
         with lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with rows.named(self.path / "lock"):  # where a file system has no locks
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.seek(0)
                 raise FolderInUseError(

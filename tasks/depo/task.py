@@ -71,7 +71,7 @@ class Depo(Task):
     def __post_init__(self) -> None:
         """Refuse what does not fit, cannot be named, or asks nothing."""
         check_whole("nodes", self.nodes, 3)
-        check_whole("max_hops", self.max_hops, 1)
+        check_whole("max_hops", self.max_hops, 1, most=2**12)
         check_whole("questions", self.questions, 1)
         check_whole("letters", self.letters, 1)
         if self.distribution not in DISTRIBUTIONS:
@@ -96,7 +96,7 @@ class Depo(Task):
                 raise ValueError(
                     f"too few cycles to hold some out: {n} of {words} names make {many}; at least {_FEWEST} needed"
                 )
-        check_whole("window_tokens", self.window_tokens, 1)
+        check_whole("window_tokens", self.window_tokens, 1, most=2**20)
         if self.questions * self.coded.question_tokens > self.window:
             raise ValueError(
                 f"{self.questions} questions take up to {self.questions * self.coded.question_tokens} tokens and must "

@@ -163,7 +163,8 @@ def hold(folder: Path) -> TextIO | None:
     """The lock of a cell's folder, until it is closed; None while another process has it."""
     lock = (folder / LOCK).open("w")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with rows.named(folder / LOCK):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
         return None
