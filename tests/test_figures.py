@@ -20,9 +20,9 @@ from harness import ROOT, bench
 from matplotlib.figure import Figure
 
 from benchmark import rows
-from benchmark.figures import FIGURES, LONGEST_NAME, Entry, draw, drawn, file_name, marks, panels, stale, style
+from benchmark.figures import FIGURES, LONGEST_NAME, Entry, draw, drawn, file_name, maps, marks, panels, stale, style
 from benchmark.judge.learning_curve import tokens_to
-from benchmark.rows.studies import Study, studies
+from benchmark.rows.studies import Study, compared, studies
 
 CHANCE = {0: 0.5, 2: 0.53125, 4: 0.535156, 6: 0.539, 8: 0.54056, 10: 0.5443}
 EVALUATIONS = 20
@@ -433,6 +433,23 @@ def test_passes_of_the_test_that_differ_from_training_are_apart() -> None:
     trained = cell_rows(4, 2, 0, test_passes=[1, 2])
     tested = [row | {"tested_passes": 1} for row in trained]
     assert [study.name for study in studies(table([trained + tested]))] == ["", "test passes 1"]
+
+
+def test_a_training_that_draws_its_passes_has_a_row_of_its_own() -> None:
+    """Beside one of the same nominal N; every N that it has met counts as trained."""
+
+    def tested(**settings: Any) -> list[rows.Row]:
+        trained = cell_rows(4, 2, 0, test_passes=[1, 2], **settings)
+        return trained + [row | {"tested_passes": 1} for row in trained]
+
+    fixed, drawn = tested(), tested(sleep_passes_drawn=[1, 2, 3])
+    drawn = [row | {"cell_id": "drawn"} for row in drawn]
+    (study,) = compared(rows.table(fixed + drawn), ("test_passes", "sleep_passes_drawn"))
+    figure = maps.trained_by_tested(study)
+    assert figure is not None
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["N = 2", "N of 1–3"]
+    assert len([p for p in figure.axes[0].patches if p.get_fill() is False]) == 3
+    assert "trained with N of 1–3: " in maps.trained_by_tested_words(study)
 
 
 def test_a_budget_that_follows_difficulty_is_said_not_split() -> None:

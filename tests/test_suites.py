@@ -257,7 +257,7 @@ def test_retention_is_tested_far_beyond_training(scale: str) -> None:
         assert not cell.axes["window_embedding"], "there is no index beyond the windows of training"
 
 
-@pytest.mark.parametrize("name", ["sliding", "retention", "test-passes", "rules", "controls"])
+@pytest.mark.parametrize("name", ["sliding", "retention", "test-passes", "any-n", "rules", "controls"])
 def test_new_suites_train_and_test_as_told(name: str, tmp_path: Path) -> None:
     # Budgets of rivals are matched in whole steps: one step cannot be.
     plan = suite(name, "tiny").with_settings({"tokens": 30_000 if name == "controls" else 1, "test_examples": 16})

@@ -134,6 +134,17 @@ def test_passes(scale: str) -> Grid:
     )
 
 
+def any_n(scale: str) -> Plan:
+    """Whether one model trained with a random N serves every N of the test, against models trained with each N."""
+    each = (1, 2) if scale == "tiny" else (1, 2, 4, 8)
+    most = 3 if scale == "tiny" else 8
+    fixed = test_passes(scale)
+    base = fixed.base.with_settings({"test_passes": tuple(range(1, most + 1)), "sleep_passes": each[-1]})
+    drawn = base.with_settings({"sleep_passes_drawn": tuple(range(1, most + 1))})
+    axes = {"seed": seeds(scale)}
+    return Plan((Grid(base=base, axes=axes | {"sleep_passes": each}), Grid(base=drawn, axes=axes)))
+
+
 def controls(scale: str) -> Grid:
     """Sleep against every rival of the same training compute: deeper, wider, longer trained, looped elsewhere."""
     depth = {"tiny": 2, "cpu": 6, "gpu": 8, "paper": 16}[scale]
@@ -240,6 +251,7 @@ SUITES: dict[str, Callable[[str], Grid | Plan]] = {
     "rules": rules,
     "sliding": sliding,
     "test-passes": test_passes,
+    "any-n": any_n,
     "retention": retention,
     "interference": interference,
     "no-gain": no_gain,

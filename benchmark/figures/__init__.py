@@ -55,7 +55,7 @@ FIGURES: dict[str, Entry] = {
         Entry(comparisons.rules, comparisons.rules_words, by=("layout",)),
         Entry(comparisons.evictions, comparisons.evictions_words, by=("eviction", "hard_share")),
         Entry(rates.accuracy_by_rate, rates.accuracy_by_rate_words, by=("variant", "muon_lr", "adam_lr")),
-        Entry(maps.trained_by_tested, maps.trained_by_tested_words, by=("test_passes",)),
+        Entry(maps.trained_by_tested, maps.trained_by_tested_words, by=("test_passes", "sleep_passes_drawn")),
         Entry(comparisons.retention, comparisons.retention_words, by=("layout", "windows_after")),
         Entry(curves.no_gain, curves.no_gain_words, by=("task",)),
         Entry(curves.accuracy_by_depth, curves.accuracy_by_depth_words),

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from benchmark.figures import floors, marks, panels, style, words
-from benchmark.rows.studies import Study, values
+from benchmark.rows.studies import DRAWN, Study, values
 
 GOOD = 0.9
 """Exact match that counts as solved in the words about a map."""
@@ -74,8 +74,9 @@ def trained_by_tested(study: Study) -> Figure | None:
     last = study.final.filter(pl.col("answer").is_null())
     if not last.height or study.scores["test_passes"].is_null().all():
         return None
-    test_levels, passes, depths = values(study.scores["tested_passes"]), study.passes, values(last["depth"])
-    seeds = max(last.group_by("n", "tested_passes", "depth").agg(pl.col("cell_id").n_unique())["cell_id"].to_list())
+    test_levels, trainings, depths = values(study.scores["tested_passes"]), _trainings(study), values(last["depth"])
+    counts = last.group_by("n", DRAWN, "tested_passes", "depth").agg(pl.col("cell_id").n_unique())
+    seeds = max(counts["cell_id"].to_list())
     figure, pairs = panels.over(
         study,
         depths,
@@ -83,37 +84,63 @@ def trained_by_tested(study: Study) -> Figure | None:
         note=f"{SHADE}Outlined: tested as trained. {'Small: lowest to highest seed. ' if seeds != 1 else ''}",
         x="N of the test",
         y="trained with",
-        size=(0.68 * len(test_levels) + 0.9, 0.5 * len(passes) + 0.7),
+        size=(0.68 * len(test_levels) + 0.9, 0.5 * len(trainings) + 0.7),
         columns=min(len(depths), 2),
     )
     for ax, depth in pairs:
         for i, test in enumerate(test_levels):
-            for j, n in enumerate(passes):
-                percents = marks.percent(study.whole(last, n, depth).filter(pl.col("tested_passes") == test))
+            for j, (n, drawn) in enumerate(trainings):
+                so = pl.col(DRAWN).eq_missing(pl.lit(drawn))
+                percents = marks.percent(study.whole(last, n, depth).filter(so, pl.col("tested_passes") == test))
                 at_test = (pl.col("tested_passes") == test) | pl.col("tested_passes").is_null()
-                why = why_missing(study, (pl.col("n") == n) & at_test, depth)
+                why = why_missing(study, (pl.col("n") == n) & so & at_test, depth)
                 marks.tile(ax, (i, j), percents, chance=study.chance(depth), seeds=seeds, missing=why)
-        for n in set(test_levels) & set(passes):
-            corner = (test_levels.index(n) - 0.47, passes.index(n) - 0.47)
+        own = [(n, j) for j, training in enumerate(trainings) for n in _trained_with(*training) if n in test_levels]
+        for n, j in own:
+            corner = (test_levels.index(n) - 0.47, j - 0.47)
             ax.add_patch(Rectangle(corner, 0.94, 0.94, fill=False, edgecolor=style.INK, linewidth=1.4, zorder=4))
         style.name_panel(ax, study.label(depth), [])
         floor = study.shortcut(depth)
         beside = f", {floor[0]} {floor[1]:.1f} %" if floor else ""
         ax.set_title(f"chance {study.chance(depth):.1f} %{beside}", loc="right", size=6.8, color=style.GREY)
-        marks.grid_of_tiles(ax, [str(n) for n in test_levels], [f"N = {n}" for n in passes])
+        marks.grid_of_tiles(ax, [str(n) for n in test_levels], [_in_words(*training) for training in trainings])
     return figure
+
+
+def _trainings(study: Study) -> list[tuple[int, str | None]]:
+    """N, and what it was drawn from, of every kind of training; those that draw last."""
+    both = pl.concat([frame.select("n", DRAWN) for frame in (study.scores, study.failed)]).unique()
+    return sorted(both.rows(), key=lambda training: (training[1] is not None, training))
+
+
+def _trained_with(n: int, drawn: str | None) -> list[int]:
+    """Every N that a kind of training has met."""
+    return sorted({*map(int, drawn.split())}) if drawn else [n]
+
+
+def _in_words(n: int, drawn: str | None) -> str:
+    """A kind of training, such as "N = 4" or "N of 1–8"."""
+    met = _trained_with(n, drawn)
+    if not drawn:
+        return f"N = {n}"
+    whole = len(met) > 2 and met == list(range(met[0], met[-1] + 1))
+    return f"N of {met[0]}–{met[-1]}" if whole else f"N of {', '.join(map(str, met))}"
 
 
 def trained_by_tested_words(study: Study) -> str:
     """What each N gets as it was trained, and at best otherwise."""
     parts = []
-    for n, of_n in words.split(words.means(words.last(study), "n", "tested_passes"), "n"):
-        own = of_n.filter(pl.col("tested_passes") == n)["exact_match"].to_list()
-        other = of_n.filter(pl.col("tested_passes") != n).sort("exact_match", descending=True, maintain_order=True)
-        scores = [f"{100 * own[0]:.1f} % tested so"] if own else []
+    for n, drawn in _trainings(study):
+        so = pl.col(DRAWN).eq_missing(pl.lit(drawn))
+        of_n = words.means(words.last(study).filter((pl.col("n") == n) & so), "n", "tested_passes")
+        met = pl.col("tested_passes").is_in(_trained_with(n, drawn))
+        own = of_n.filter(met)["exact_match"].to_list()
+        other = of_n.filter(~met).sort("exact_match", descending=True, maintain_order=True)
+        span = "–".join(f"{100 * score:.1f}" for score in dict.fromkeys([min(own), max(own)])) if own else ""
+        scores = [f"{span} % tested so"] if own else []
         scores += [
             f"at best {100 * s:.1f} % tested otherwise (N = {t})"
             for t, s in other[:1].select("tested_passes", "exact_match").iter_rows()
         ]
-        parts.append(f"trained with N = {n}: {', '.join(scores)}")
+        parts.append(f"trained with {_in_words(n, drawn)}: {', '.join(scores)}")
     return f"Map of exact match by the N of training and of the test: {'; '.join(parts)}."

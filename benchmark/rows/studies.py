@@ -25,6 +25,9 @@ RATES = ("muon_lr", "adam_lr")
 """Learning rates, which each N may have of its own."""
 """Columns whose values share a comparison only if it tells them apart."""
 
+DRAWN = "sleep_passes_drawn"
+"""The setting by which steps of training draw their N; a column of every study, null where they do not."""
+
 SYMBOLS = {"rollout_steps": "t", "hops": "k"}
 MOST_NAMED = 4  # tasks or models named in a note
 
@@ -136,6 +139,8 @@ def compared(frame: pl.DataFrame, by: Sequence[str]) -> list[Study]:
 def _prepared(frame: pl.DataFrame) -> pl.DataFrame:
     """The rows with `n`, `depth` and `test_passes`: the N of the test where it is not the trained one; sorted."""
     axes = [a for a in frame["axis"].unique(maintain_order=True) if a in frame.columns]
+    if DRAWN not in frame.columns:
+        frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(DRAWN))
     lists = [c for c in _settings(frame) if frame[c].dtype == pl.List]
     trained = pl.col("sleep_passes" if "sleep_passes" in frame.columns else "tested_passes")
     frame = frame.with_columns(
