@@ -143,6 +143,16 @@ def test_the_middle_half_looped_is_a_library_model_of_repeated_layers(folder: Fo
     close(ours, theirs)
 
 
+@on_transformers
+@pytest.mark.parametrize("kind", ["llama", "nemotron_h"])
+def test_logits_are_in_full_precision_whatever_the_layers_run_in(folder: Folder, kind: str) -> None:
+    model = awake(build(folder(kind), **JET))
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        logits, _ = model.wake(tokens(L), model.sleep(tokens(L), model.start(2), 2))
+    assert logits.dtype == torch.float32
+    assert len(logits.unique()) > 0.99 * logits.numel()
+
+
 # What goes from window to window
 
 

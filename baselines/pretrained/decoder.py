@@ -120,7 +120,9 @@ class Decoder(Model):
     def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, DecoderState]:
         """Predict over tokens [B, P]: logits [B, P, V] and the state after them."""
         h, state = self._run(tokens, state, 1, output=True)
-        logits: Tensor = self.parts.head(self.parts.norm(h))
+        # In full precision: bf16 logits tie, and the first of two equals would always win.
+        with torch.autocast(h.device.type, enabled=False):
+            logits: Tensor = self.parts.head(self.parts.norm(h.to(self.lm.dtype)))
         return logits[..., : self.vocab_size], state
 
     def memory(self) -> list[nn.Parameter]:
