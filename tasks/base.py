@@ -221,13 +221,19 @@ class Task(ABC):
         check_whole("seed", seed, 0)
         return rng.stream(self.name, self.version, changed(self), seed, split)
 
+    @property
+    def settings_in_words(self) -> str:
+        """Every setting and its value, but those that came later and are not used."""
+        named = [f.name for f in fields(self) if not f.metadata or f.name in changed(self)]
+        return ", ".join(f"{name}={getattr(self, name)}" for name in named)
+
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
         """One example drawn for a human: its windows, and under a predicted window its targets."""
         check_whole("index", index, 0)
         episode = self.episodes(split, [index], seed)
         inputs, targets, hardest = episode.inputs[0], episode.targets[0], int(episode.difficulty.max())
         lines = [
-            f"{self.name} version {self.version}: {', '.join(f'{k}={v}' for k, v in asdict(self).items())}",
+            f"{self.name} version {self.version}: {self.settings_in_words}",
             f"{split} example {index}, seed {seed}: {self.seq_len} tokens in windows of {self.window}, "
             f"chance {self.chance(hardest):.3g} at {self.axis} {hardest}",
             *self._held_out_line(episode, hardest),

@@ -167,8 +167,11 @@ def test_a_config_class_that_lacks_something(home: Path, body: str, said: str) -
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("hybird", r"unknown model 'hybird'; valid: hybrid, .*package.module:attribute; did you mean 'hybrid'\?"),
-        ("OWN.build", r"unknown model '\w+.build'; valid: .*, or package.module:attribute$"),
+        (
+            "hybird",
+            r"unknown model 'hybird'; valid: hybrid, .* or hf:FOLDER; did you mean 'hybrid'\?",
+        ),
+        ("OWN.build", r"unknown model '\w+.build'; valid: .*, package.module:attribute, or hf:FOLDER$"),
         ("no_such_module:build", "cannot import no_such_module: No module named 'no_such_module'$"),
         ("OWN.py:build", "a module is written without .py$"),
         ("own/model.py:build", "a path is package.module:attribute, with dots and no folders"),

@@ -117,7 +117,7 @@ def compared(frame: pl.DataFrame, by: Sequence[str]) -> list[Study]:
     A suite in which anything else varies is left out, because a mean would hide it; so is one of several variants if
     "variant" is not in `by`, and so are tests at another N than the trained one if "test_passes" is not.
     """
-    if any(c not in frame.columns for c in by):
+    if any(c not in frame.columns for c in by if c != DRAWN):
         return []
     frame, settings = _prepared(frame), _settings(frame)
     if "test_passes" not in by:

@@ -52,13 +52,16 @@ def _one(suite: str, **asked: Any) -> Study:
     return Study(requests=(Request(suite=suite, **asked),))
 
 
+BEFORE = ("longer", "deeper", "wider", "bigger-state", "reread", "reembed", "reset-state", "wake-loop")
+"""The rivals that there were when they were trained."""
+
 STUDIES: dict[str, Study] = {
     "rollouts-cpu": _one("rollouts"),
     "passes-cpu": _one("passes"),
     "addressing-cpu": _one("addressing"),
     "hops-cpu": _one("hops"),
     "operations-cpu": _one("operations"),
-    "controls-cpu": _one("controls"),
+    "controls-cpu": _one("controls", variants=("sleep", "plain", *BEFORE)),
     "hop-controls-cpu": _one("hop-controls"),
     "rules-cpu": _one("rules"),
     "sliding-cpu": _one("sliding"),

@@ -10,7 +10,7 @@ Source: arXiv 2605.26099, Figures 4 and 5; the sizes are the paper's.
 
 import re
 import textwrap
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar
 
@@ -197,7 +197,7 @@ class GSMInfinite(CountedTask):
         """One example drawn for a human: the question, the sentences without filler, the worked solution."""
         check_whole("index", index, 0)
         (problem,) = self.texts(split, np.array([index]), self.key(split, seed))
-        settings = ", ".join(f"{name}={value}" for name, value in asdict(self).items())
+        settings = self.settings_in_words
         (core,) = self._problems(problem.operations).problems(split, [index], int(self.key(split, seed)))
         lines = [
             f"{self.name} version {self.version}: {settings}",
