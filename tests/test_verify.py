@@ -194,6 +194,12 @@ def test_nothing_is_concluded_against_an_n_that_was_not_tuned() -> None:
     assert share.said == "not reproduced"  # of the same; a share of the budget tells which is better
 
 
+def test_validation_rows_judge_nothing() -> None:
+    """Of trials of rates there may be more and newer ones than of what they were made for."""
+    trials = planted(flat(n1=0.7, n2=0.9, n4=0.9), **GOOD | RATE | {"split": "validation"})
+    assert not any(judged.has_rows for judged in judge(rows.table(trials)))
+
+
 def test_a_gain_over_an_n_that_was_not_tuned_has_a_reservation() -> None:
     better = planted(SLEEPS, **GOOD | RATE)
     assert said("two-beats-one", better).said == "reproduced; equal FLOPs not settled; N = 1 tried at one muon lr"

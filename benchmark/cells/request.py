@@ -10,6 +10,7 @@ from typing import Any, get_origin
 import baselines
 import tasks
 from baselines.addresses import attempt
+from benchmark import environment
 from benchmark.cells.cell import Cell, kind_of, parse_setting
 from benchmark.cells.grids import Plan
 from benchmark.cells.suites import suite
@@ -121,7 +122,10 @@ class Request:
         }
         for option, chosen in lists.items():
             words += [option, ",".join(map(str, chosen))] if chosen is not None else []
-        words += ["--tune"] * self.tune + (["--rates", str(self.rates)] if self.rates is not None else [])
+        words += ["--tune"] * self.tune
+        if self.rates is not None:
+            here = self.rates.is_relative_to(environment.ROOT)
+            words += ["--rates", str(self.rates.relative_to(environment.ROOT) if here else self.rates)]
         words += [word for text in self.axes for word in ("--axis", text)]
         return shlex.join(words + [word for text in self.settings for word in ("--set", text)])
 

@@ -6,7 +6,7 @@ settings, tasks or models that have changed since are not taken for those of tod
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,8 @@ def _one(suite: str, **asked: Any) -> Study:
     return Study(requests=(Request(suite=suite, **asked),))
 
 
+_PASSES = Request(suite="passes", rollout_steps=(4, 5, 6, 7, 8), sleep_passes=(1, 2, 3, 4), settings=("tokens=20M",))
+
 BEFORE = ("longer", "deeper", "wider", "bigger-state", "reread", "reembed", "reset-state", "wake-loop")
 """The rivals that there were when they were trained."""
 
@@ -96,6 +98,8 @@ STUDIES: dict[str, Study] = {
         seeds=(0, 1, 2),
         settings=("layout=attn attn", "tokens=500000"),
     ),
+    # The second edition: every arm at rates that were chosen alike (results/README.md).
+    "passes-tuning-cpu": Study(requests=(replace(_PASSES, rollout_steps=(7,), tune=True),), backend="native"),
     # What `make gate` checks small new cells against; more seeds see smaller regressions.
     "gate-tiny": _one("gate", scale="tiny", seeds=tuple(range(16))),
 }

@@ -104,8 +104,9 @@ class Judgement:
 def judge(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome] | None = None) -> list[Judgement]:
     """Every claim of the paper judged by a table of rows, in the order of the claims.
 
-    A failed cell judges nothing; a claim without rows is "not enough evidence". Differences whose runs have `outcomes`
-    count what examples add by these, others as `benchmark.judge.statistics.paired` assumes.
+    A failed cell judges nothing, nor do tests on validation examples; a claim without rows is "not enough evidence".
+    Differences whose runs have `outcomes` count what examples add by these, others as
+    `benchmark.judge.statistics.paired` assumes.
     """
     frame = frame.unique(_KEYS, keep="first", maintain_order=True)
     claims = paper.claims()
@@ -139,7 +140,9 @@ def _best_finding(
     conditions = {"suite": claim.suite} | dict(claim.where)
     if any(column not in frame.columns for column in conditions):
         return None, None, 0, f"{NO_ROWS} {claim.suite}"
-    at = frame.filter(*(pl.col(column) == value for column, value in conditions.items()))
+    chosen_by = [c for c in ("split", "test_split") if c in frame.columns]  # of a failed cell the second alone
+    held_out = [pl.col(c).fill_null("test") != "validation" for c in chosen_by]
+    at = frame.filter(*held_out, *(pl.col(column) == value for column, value in conditions.items()))
     if not at.height:
         which = ", ".join(f"{k} {v}" for k, v in claim.where.items())
         return None, None, 0, f"{NO_ROWS} {claim.suite}{f' with {which}' if which else ''}"
