@@ -9,12 +9,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+import torch
 from harness import bench, comparable, small
 from planted import flat, planted
 
 from benchmark import rows
 from benchmark.rows import schema
-from benchmark.run import cell_folder, sweep
+from benchmark.run import cell_folder, checkpoint, sweep
 from benchmark.run.executors.serial import Serial
 from benchmark.run.folder import CellFolder, SweepFolder
 from benchmark.run.trainer import Trainer
@@ -196,6 +197,27 @@ def test_the_next_run_makes_it_whole(
     assert rows.read_table(run(out).path).drop(rows.WALL_COLUMNS, rows.IDENTITY).equals(whole)
 
 
+FORGED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no network": lambda state: state.pop("model"),
+    "a network of nothing": lambda state: state["model"].clear(),
+    "a network of another width": lambda state: state["model"].update({n: v[:1] for n, v in state["model"].items()}),
+    "no optimizer": lambda state: state["optimizer"].clear(),
+    "a step in words": lambda state: state.update(step="seven"),
+}
+"""Checkpoints whose digest is right and which no cell of this code wrote: only the network tells."""
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_a_whole_checkpoint_that_does_not_fit_is_set_aside(whole: pl.DataFrame, out: Path, kind: str) -> None:
+    path = SweepFolder(out).of(INTERRUPTED).checkpoint
+    contents, facts = checkpoint.load(path, torch.device("cpu")), checkpoint.verify(path)
+    FORGED[kind](contents)
+    checkpoint.save(path, contents, **facts)
+    table = rows.read_table(run(out).path)
+    assert table.drop(rows.WALL_COLUMNS, rows.IDENTITY).equals(whole), "it was trained from its start"
+    assert path.with_name(f"{path.name}.damaged-1").exists()
+
+
 def test_no_bit_of_a_finished_cell_flips_unseen(out: Path) -> None:
     """Of its rows and of what says that it is finished, one bit of every seventh byte."""
     of_cell = SweepFolder(out).of(FINISHED).path
@@ -368,6 +390,19 @@ def test_a_column_that_is_not_what_rows_have_is_named(
         assert rows.read_table(path)[name].null_count() == theirs.height
         return
     with pytest.raises(rows.DamagedFileError, match=rf"{path} is not a table of rows: .*\b{name}\b"):
+        rows.read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("sleep_passes", "one"), ("tokens", 0.5), ("rollout_steps", "1"), ("eviction", 0), ("hard_share", "")],
+)
+def test_a_setting_that_readers_know_by_name_and_is_of_another_type_is_named(
+    theirs: pl.DataFrame, tmp_path: Path, name: str, value: object
+) -> None:
+    path = tmp_path / "rows.parquet"
+    theirs.with_columns(pl.lit(value).alias(name)).write_parquet(path)
+    with pytest.raises(rows.DamagedFileError, match=rf"not a table of rows: column {name} is of "):
         rows.read_table(path)
 
 

@@ -495,13 +495,15 @@ def test_killed_workers_and_ctrl_c_cost_nothing(alone: Path) -> None:
 @pytest.mark.long
 @on_ray
 def test_a_killed_driver_costs_nothing(alone: Path) -> None:
-    """The command is killed while it trains; whatever it left, the sweep ends elsewhere with the same rows."""
+    """The command is killed while it trains, its worker stopped: none is left; the sweep ends elsewhere, the same."""
     command = ["run", "quick", "--scale", "tiny", "--seeds", "0", "--sleep-passes", "1", "--rollout-steps", "0"]
     command += ["--executor", "ray", "--set", "evaluations=40", "--out", "out"]
     process = start(*command, cwd=alone)
     try:
         wait(lambda: list(alone.glob("out/cells/*/checkpoint.safetensors")) or process.poll() is not None)
         assert process.poll() is None
+        for pid in attempts():
+            os.kill(pid, signal.SIGSTOP)
     finally:
         process.kill()
         told = process.communicate()

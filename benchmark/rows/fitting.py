@@ -38,7 +38,7 @@ def fitted(frame: "pl.DataFrame", path: Path) -> "pl.DataFrame":
             raise ValueError(f"not a table of rows: it lacks {', '.join(missing)}")
         _check_known(frame)
         _check_filled(frame)
-        frame = _typed(frame, _counted(frame))
+        frame = _typed(frame, _read_by_name(frame))
         _check_settings(frame)
     except OtherCodeError as error:
         raise OtherCodeError(f"{path} {error}") from error
@@ -129,12 +129,13 @@ def _check_filled(frame: "pl.DataFrame") -> None:
         raise ValueError(f"not a table of rows: {', '.join(small)} below 1 in some")
 
 
-def _counted(frame: "pl.DataFrame") -> dict[str, Any]:
-    """Settings that every reader counts with, and their type: N, the budget, and whatever is a difficulty."""
+def _read_by_name(frame: "pl.DataFrame") -> dict[str, Any]:
+    """Settings that readers know by name, and their type: N, the budget, eviction, and whatever is a difficulty."""
     import polars as pl
 
     axes = set(frame["axis"].drop_nulls()) & set(frame.columns) - COLUMNS.keys()
-    return dict.fromkeys(sorted({"sleep_passes", "tokens", *axes} & set(frame.columns)), pl.Int64)
+    kinds = dict.fromkeys(sorted({"sleep_passes", "tokens", *axes}), pl.Int64)
+    return kinds | {"eviction": pl.String, "hard_share": pl.Float64}
 
 
 def _check_settings(frame: "pl.DataFrame") -> None:

@@ -6,16 +6,31 @@ It is a safetensors file, which other programs read: the tensors, and among its 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from benchmark.rows import DamagedFileError, read_plain, write_atomically
+from benchmark.rows.text import said
 from benchmark.run import tensors
 
 FORMAT = "sleepbench checkpoint 3"
+_TYPES = {"model": dict, "optimizer": list, "step": int, "wall_s": float, "loss_sum": torch.Tensor}
+"""What training goes on from."""
 _UNKNOWN = "0" * 64
 """What stands for the digest while it is made, as it stands in what it is made of."""
+
+
+class UnfitCheckpointError(DamagedFileError):
+    """A checkpoint that is whole and does not go with its cell."""
+
+
+class Loadable(Protocol):
+    """Whatever goes on from its own `state_dict()`."""
+
+    def load_state_dict(self, states: list[dict[str, object]], /) -> None:
+        """Take over what a checkpoint holds of it."""
 
 
 def save(path: Path, contents: dict[str, Any], **facts: Any) -> None:
@@ -58,8 +73,33 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
         )
     except (KeyError, ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} is no checkpoint of this suite: {error}") from error
-    if not isinstance(contents, dict) or not {"cell_id", "model"} <= contents.keys():
+    if not isinstance(contents, dict) or "cell_id" not in contents:
         raise DamagedFileError(f"{path} is no checkpoint of this suite")
+    return contents
+
+
+def restore(
+    path: Path, cell_id: str, model: nn.Module, optimizer: Loadable | None = None, *, device: torch.device
+) -> dict[str, Any]:
+    """Load a cell's checkpoint into its network and, to go on training, its optimizer; all that the file holds.
+
+    Raises:
+        UnfitCheckpointError: it is another cell's, or its values do not go with the network. The network may hold some.
+        DamagedFileError: as `load`.
+    """
+    contents = load(path, device)
+    if contents["cell_id"] != cell_id:
+        raise UnfitCheckpointError(f"{path} belongs to cell {contents['cell_id']}, not {cell_id}")
+    try:
+        model.load_state_dict(contents["model"])
+        if optimizer is not None:
+            for name, kind in _TYPES.items():
+                if not isinstance(contents[name], kind):
+                    raise TypeError(f"{name} is of type {type(contents[name]).__name__}, not {kind.__name__}")
+            optimizer.load_state_dict(contents["optimizer"])
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else said(error)
+        raise UnfitCheckpointError(f"{path} does not hold the network of cell {cell_id}: {why}") from error
     return contents
 
 

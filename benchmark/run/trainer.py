@@ -263,13 +263,9 @@ class Trainer:
             DamagedFileError: checkpoint, rows or outcomes are not what was written, or belong to another cell.
         """
         if self.checkpoint_path.exists():
-            state = checkpoint.load(self.checkpoint_path, self.device)
-            if state["cell_id"] != self.cell.id:
-                raise rows.DamagedFileError(
-                    f"{self.checkpoint_path} belongs to cell {state['cell_id']}, not {self.cell.id}"
-                )
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            state = checkpoint.restore(
+                self.checkpoint_path, self.cell.id, self.model, self.optimizer, device=self.device
+            )
             self.step, self.wall_s, self.loss_sum = state["step"], state["wall_s"], state["loss_sum"]
             self.meter.joules = state.get("energy_j")
             self.micro_batches = max(self.micro_batches, state.get("micro_batches", 1))

@@ -22,7 +22,7 @@ from benchmark.cells.cost import work_of
 from benchmark.cells.facts import cell_facts, failure_row
 from benchmark.rows import Status
 from benchmark.rows.text import said, tail
-from benchmark.run import code
+from benchmark.run import checkpoint, code
 from benchmark.run.executors.base import Job
 from benchmark.run.folder import CellFolder, State
 from benchmark.run.trainer import Progress, Trainer
@@ -130,6 +130,10 @@ def _attempt(job: Job, stop: Callable[[], bool], send: Callable[..., None], *, m
         )
         send(event="counted", **work_of(job.cell, trainer.cost))
         status = trainer.run(report=report, stop=stop)
+    except checkpoint.UnfitCheckpointError as error:  # whole, so that nobody saw it before the network was there
+        aside = rows.set_aside(CellFolder(job.folder).checkpoint)
+        send(event="note", text=f"{error}\n  set aside as {aside}")
+        return _attempt(job, stop, send, micro_batches=micro_batches)
     except BaseException as error:  # a model may raise what it likes
         print(tail(traceback.format_exc(), MOST_LOGGED), file=sys.stderr, flush=True)
         status = Status.OUT_OF_MEMORY if _out_of_memory(error) else Status.CRASHED

@@ -123,6 +123,8 @@ def _send(study: Study, kind: str, driver: Fork) -> bool:
     elif whom == "all":
         pids = [driver.pid, *study.random.sample(sorted(there), len(there))]
     elif whom == "stopped":
+        # A worker of Ray that has no cell is Ray's alone: while it is stopped, nothing of the sweep's can end it.
+        workers = [pid for pid in workers if there[pid] != "ray::IDLE"]
         for pid in workers:
             _kill(pid, signal.SIGSTOP)
         pids = [driver.pid] if workers else []

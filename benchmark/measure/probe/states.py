@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from baselines.base import Model
-from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.forward import Windows, autocast, split_windows
 from benchmark.run import checkpoint
@@ -91,14 +90,7 @@ def network(cell: Cell, folder: Path | None = None) -> Model:
         task = cell.task
         model = cell.model.build(vocab_size=task.vocab_size, window=task.window, seq_len=task.seq_len).eval()
     if folder is not None:
-        path = folder / "checkpoint.safetensors"
-        state = checkpoint.load(path, torch.device("cpu"))
-        if state["cell_id"] != cell.id:
-            raise rows.DamagedFileError(f"{path} belongs to cell {state['cell_id']}, not {cell.id}")
-        try:
-            model.load_state_dict(state["model"])
-        except (RuntimeError, TypeError) as error:
-            raise rows.DamagedFileError(f"{path} does not hold the network of cell {cell.id}: {error}") from error
+        checkpoint.restore(folder / "checkpoint.safetensors", cell.id, model, device=torch.device("cpu"))
     return model
 
 

@@ -26,6 +26,7 @@ from benchmark.rows import Status
 from benchmark.rows.text import said
 from benchmark.run import worker
 from benchmark.run.executors.base import Job
+from benchmark.run.executors.guard import end_with_parent
 
 LOG, LOCK = "log.txt", "lock"
 
@@ -73,6 +74,7 @@ def attempt(job: dict[str, Any], files: dict[str, bytes], control: Any, *, in_pa
     stop = _stop(control)
     if stop.is_set():
         return
+    end_with_parent()  # Ray's raylet asks its workers to end, which one that is stopped does not hear
     # In Ray's own folder, which it clears when a killed worker cannot.
     folder = Path(tempfile.mkdtemp(prefix="cell-", dir=Path.cwd()))
     messages = queue.Queue[Message | None](UNHEARD)

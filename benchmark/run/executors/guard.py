@@ -34,12 +34,11 @@ def main() -> int:
     told_to_end: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: told_to_end.append(number))
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    prctl = ctypes.CDLL(None).prctl if _LINUX else lambda *_: None
-    prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     worker = os.fork()
     if not worker:
         os.setpgid(0, 0)
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # should this process be killed, the worker is too
+        end_with_parent()  # should this process be killed, the worker is too
         with contextlib.suppress(OSError):  # where memory runs out, the system ends the worker rather than the sweep
             Path("/proc/self/oom_score_adj").write_text("500")
         os.execv(command[0], command)
@@ -63,6 +62,16 @@ def main() -> int:
     killed = end_all(worker)
     status = killed if code is None else code
     return 128 - status if status < 0 else status
+
+
+def end_with_parent() -> None:
+    """Let the system kill this process when its parent ends, even while it is stopped (on Linux)."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _LINUX:
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def reaped(worker: int) -> int | None:
