@@ -96,6 +96,19 @@ def controls(*, seeds: int = 3, **more: Any) -> list[Cell]:
     return cells
 
 
+ROADS = {"sleep": "hybrid", "plain": "hybrid", "full-cache": "full-cache", "fid": "fid", "gist": "gist"}
+
+
+def roads() -> list[Cell]:
+    """Sleep and other models at its FLOPs; fid encodes anew whatever it read, full-cache keeps the most."""
+    cells = []
+    for i, (variant, model) in enumerate(ROADS.items()):
+        costs = {"wake_flops": 1e5 * (1 + 9 * (variant == "fid")), "wake_ratio": 9.8 if variant == "fid" else None}
+        costs |= {"state_bytes": 65_536 if variant == "full-cache" else 2048 - 100 * i, "tokens": 10**6 * (1 + i)}
+        cells += [cell("roads", 1 + (not i), seed, variant=variant, model=model, **costs) for seed in range(3)]
+    return cells
+
+
 def rules() -> list[Cell]:
     every = [(mixer, n, seed) for mixer in MIXERS for n in (1, 2) for seed in range(3)]
     return [cell("rules", n, seed, layout=f"attn {mixer}") for mixer, n, seed in every]
@@ -143,6 +156,7 @@ def no_gain() -> list[Cell]:
 
 SUITES: dict[str, tuple[Callable[[], list[Cell]], set[str]]] = {
     "controls": (controls, {"rivals_by_flops", "rivals_by_tokens", "rivals_final"}),
+    "roads": (roads, {"rivals_by_flops", "rivals_by_tokens", "rivals_final", "roads"}),
     "rules": (rules, {"rules"}),
     "sliding": (sliding, {"evictions"}),
     "test-passes": (passes_tested, {"trained_by_tested"}),
@@ -289,6 +303,26 @@ def test_rivals_are_sorted_by_mean_and_show_what_they_cost() -> None:
     assert not {"cache", "time"} & set(told.splitlines())  # these rows count neither
     counted = texts(drawn("rivals_final", controls(cache_bytes=1792, wall_s=63.0)))
     assert {"cache", "1,792", "time", "63 s"} <= set(counted.splitlines())
+
+
+def test_roads_stand_where_they_are_right_and_what_they_take_and_keep() -> None:
+    cells = roads()
+    (ax,) = drawn("roads", cells).axes
+    wanted, at = means(cells, "variant"), {}
+    for points in ax.collections:
+        ((x, y),) = points.get_offsets().tolist()
+        name = next(name for name in ROADS if wanted[name] == pytest.approx(y))
+        at[name] = x, points.get_sizes()[0], len(points.get_facecolors())
+    assert at.keys() == ROADS.keys()
+    assert {name: x for name, (x, *_) in at.items()} == {name: 1e6 if name == "fid" else 1e5 for name in ROADS}
+    assert max(at, key=lambda name: at[name][1]) == "full-cache", "what keeps the most is the largest"
+    assert [name for name, (*_, filled) in at.items() if not filled] == ["fid"], "what is late is hollow"
+    names = [text.get_text() for text in sorted(ax.texts, key=lambda text: text.xyann[1])]
+    assert names == [f"{name}{' †' * (name == 'fid')}" for name in sorted(ROADS, key=lambda name: wanted[name])]
+
+
+def test_rivals_of_one_model_are_no_roads() -> None:
+    assert FIGURES["roads"].draw(compared(table(controls(wake_flops=1e5)), ("variant",))[0]) is None
 
 
 def test_rivals_that_failed_are_unfinished_or_have_fewer_seeds_are_said() -> None:

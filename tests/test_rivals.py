@@ -12,7 +12,8 @@ from baselines.hybrid import Hybrid
 from baselines.sleeper import Sleeper
 from benchmark.cells.cell import Cell, Training
 from benchmark.cells.cost import cost
-from benchmark.cells.rivals import MATCHES, RIVALS, excluded, matched
+from benchmark.cells.matching import MATCHES
+from benchmark.cells.rivals import RIVALS, excluded, matched
 from benchmark.cells.scales import automaton, cycle
 from benchmark.run.trainer import Trainer
 from tasks.rule110 import Rule110

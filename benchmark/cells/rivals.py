@@ -4,7 +4,6 @@ The paper compares sleep with its own N = 1 alone, which costs about N times les
 sleep model and differs from it in the one thing that its name says.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,13 +13,9 @@ import numpy as np
 from baselines.hybrid import MIXERS, Hybrid
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost
+from benchmark.cells.matching import MATCHES, TOLERANCE, budgeted, check_match, excess, sizes_by_nearness
 from benchmark.forward import split_windows
 from tasks.base import nearest
-
-TOLERANCE = 0.05
-"""Largest relative difference that still counts as a match."""
-
-MATCHES = ("train_flops", "sleep_flops", "tokens")
 
 
 def matched(sleep: Cell, by: str = "train_flops", *, only: Sequence[str] | None = None) -> dict[str, Cell]:
@@ -72,8 +67,8 @@ def _variant(name: str, sleep: Cell, by: str) -> Cell:
     if name == "plain":
         return _plain(sleep, by)
     cell = RIVALS[name](sleep, by)
-    cell = _budgeted(cell, sleep) if by == "train_flops" else cell
-    _check_match(name, cell, sleep, by)
+    cell = budgeted(cell, sleep) if by == "train_flops" else cell
+    check_match(name, cell, sleep, by)
     return cell
 
 
@@ -90,12 +85,12 @@ def excluded(sleep: Cell, by: str = "train_flops") -> dict[str, str]:
     if by == "sleep_flops":
         reasons["longer"] = "more tokens change how often it consolidates, not what that costs per sequence"
         reasons["wake-loop"] = "it consolidates in one pass; its loops are in the prediction"
-        if abs(off := _off(_reembed(sleep, by), sleep, by)) > TOLERANCE:
+        if abs(off := excess(_reembed(sleep, by), sleep, by)) > TOLERANCE:
             reasons["reembed"] = f"{off:+.1%} sleep FLOPs: no pass goes on from another, so none computes an output"
     reasons |= _excluded_in_rule(sleep, by) | _excluded_bigger_window(sleep, by)
     if model.loop != "all":
         reasons["reread"] = f"reading copies as tokens runs every block over them; the sleep model loops {model.loop!r}"
-    elif by == "sleep_flops" and abs(off := _off(_reread(sleep, by), sleep, by)) > TOLERANCE:
+    elif by == "sleep_flops" and abs(off := excess(_reread(sleep, by), sleep, by)) > TOLERANCE:
         reasons["reread"] = (
             f"{off:+.1%} sleep FLOPs: its one pass computes no output of the last block, while pairs of tokens in it "
             "grow with the square of N, and no size is free, for it keeps the parameters of the sleep model"
@@ -109,7 +104,7 @@ def _excluded_in_rule(sleep: Cell, by: str) -> dict[str, str]:
         return {"in-rule": f"no update rule makes {passes} steps per token"}
     if "gdn" not in layout.split():
         return {"in-rule": f"layout {layout!r} has no gdn, the rule that could make {passes} steps per token"}
-    if by == "sleep_flops" and abs(off := _off(_in_rule(sleep, by), sleep, by)) > TOLERANCE:
+    if by == "sleep_flops" and abs(off := excess(_in_rule(sleep, by), sleep, by)) > TOLERANCE:
         return {"in-rule": f"{off:+.1%} sleep FLOPs: the rule is a small part of what a pass runs"}
     return {}
 
@@ -120,7 +115,7 @@ def _excluded_bigger_window(sleep: Cell, by: str) -> dict[str, str]:
         return {"bigger-window": f"{model.layout!r} under {model.eviction} eviction has no window to make longer"}
     if windows < 2:
         return {"bigger-window": "the text that is read is one window already"}
-    if by == "sleep_flops" and abs(off := _off(_bigger_window(sleep, by), sleep, by)) > TOLERANCE:
+    if by == "sleep_flops" and abs(off := excess(_bigger_window(sleep, by), sleep, by)) > TOLERANCE:
         return {"bigger-window": f"{off:+.1%} sleep FLOPs at the nearest of 2 to {windows} windows read as one"}
     return {}
 
@@ -154,34 +149,6 @@ def _hybrid(cell: Cell) -> Hybrid:
     return cell.model
 
 
-def _measured(cell: Cell, by: str) -> int:
-    """What is to be equal: FLOPs of the whole training, forward FLOPs of one sequence's sleep, or tokens."""
-    sequences = cell.steps * cell.training.batch
-    if by == "tokens":
-        return sequences * cell.task.seq_len
-    return cost(cell).sleep_flops if by == "sleep_flops" else sequences * cost(cell).train_flops
-
-
-def _off(cell: Cell, sleep: Cell, by: str) -> float:
-    """By how much a cell costs more than the sleep model, relative to it."""
-    return _measured(cell, by) / _measured(sleep, by) - 1
-
-
-def _check_match(name: str, cell: Cell, sleep: Cell, by: str) -> None:
-    if abs(off := _off(cell, sleep, by)) > TOLERANCE:
-        raise ValueError(
-            f"{name} cannot be matched by {by}: {_measured(cell, by):,} against {_measured(sleep, by):,} of the sleep "
-            f"model is {off:+.1%}, beyond {TOLERANCE:.0%}"
-            + (f"; its budget is {cell.steps} whole steps, and more tokens give finer ones" if cell.steps < 20 else "")
-        )
-
-
-def _budgeted(cell: Cell, sleep: Cell) -> Cell:
-    """The cell with the tokens on which its training costs as much as that of the sleep model."""
-    steps = max(1, round(sleep.steps * cost(sleep).train_flops / cost(cell).train_flops))
-    return cell.with_settings({"tokens": steps * cell.training.batch * cell.task.seq_len})
-
-
 def _variation(sleep: Cell, **settings: Any) -> Cell:
     return sleep.with_settings({"test_passes": (), **settings})
 
@@ -211,7 +178,7 @@ def _wider(sleep: Cell, by: str) -> Cell:
         per_ratio = _per_sequence(of(units, model.mlp_ratio + 1), by) - _per_sequence(of(units), by)
         return round(model.mlp_ratio + missing / per_ratio, 3)
 
-    for units in _sizes_by_nearness("wider", lambda units: _per_sequence(of(units), by), model.d_model // unit, target):
+    for units in sizes_by_nearness("wider", lambda units: _per_sequence(of(units), by), model.d_model // unit, target):
         if fitted(units) >= model.mlp_ratio / 2:  # with a thinner MLP it would be another network
             return of(units, fitted(units))
     return of(model.d_model // unit + 1)
@@ -226,7 +193,7 @@ def _bigger_state(sleep: Cell, by: str) -> Cell:
         return _variation(sleep, sleep_passes=1, state_size=size)
 
     start = model.state_size or model.d_model // model.heads
-    return of(_sizes_by_nearness("bigger-state", lambda size: _per_sequence(of(size), by), start, target)[0])
+    return of(sizes_by_nearness("bigger-state", lambda size: _per_sequence(of(size), by), start, target)[0])
 
 
 def _reread(sleep: Cell, by: str) -> Cell:
@@ -264,25 +231,6 @@ def _read_windows(cell: Cell) -> int:
 def _per_sequence(cell: Cell, by: str) -> int:
     """The cost that free sizes are chosen by: of sleeping, or of training, on one sequence."""
     return cost(cell).sleep_flops if by == "sleep_flops" else cost(cell).train_flops
-
-
-def _sizes_by_nearness(name: str, flops: Callable[[int], int], start: int, target: int) -> list[int]:
-    """The neighbours above `start` between whose rising `flops` the target lies, the nearer first; one if it is below.
-
-    Counting a large network takes seconds, so sizes are guessed by the power law through the bracket's ends.
-    """
-    low, high = start, None
-    while high is None or high > low + 1:
-        exponent = 1.0 if high is None else math.log(high / low) / math.log(flops(high) / flops(low))
-        guess = max(low + 1, int(low * (target / flops(low)) ** exponent))
-        guess = guess if high is None else min(guess, high - 1)
-        if flops(guess) <= flops(low):
-            raise ValueError(
-                f"{name}: going from {low} to {guess} leaves the cost at {flops(low):,} FLOPs per sequence, so no size "
-                f"reaches the {target:,} of the sleep model"
-            )
-        low, high = (guess, high) if flops(guess) <= target else (low, guess)
-    return sorted((size for size in (low, high) if size > start), key=lambda size: abs(flops(size) - target))
 
 
 RIVALS: dict[str, Callable[[Cell, str], Cell]] = {

@@ -10,6 +10,7 @@ from dataclasses import replace
 from benchmark.cells.cell import Cell
 from benchmark.cells.grids import Grid, Plan
 from benchmark.cells.rivals import matched
+from benchmark.cells.roads import roads as every_road
 from benchmark.cells.scales import automaton, cycle, problems, remembering, seeds, storage
 from tasks.base import Task, nearest
 from tasks.interference import Interference
@@ -165,6 +166,13 @@ def hop_controls(scale: str) -> Grid:
     )
 
 
+def roads(scale: str) -> Plan:
+    """Every road to deep answers about evicted context, at the training compute of sleep: rollouts, and hops."""
+    return Plan(
+        tuple(replace(grid, variants=every_road, chosen=None) for grid in (controls(scale), hop_controls(scale)))
+    )
+
+
 def rules(scale: str) -> Grid:
     """Update rules of the fast weights x N."""
     depth = {"tiny": 2, "cpu": 6, "gpu": 8, "paper": 16}[scale]
@@ -248,6 +256,7 @@ SUITES: dict[str, Callable[[str], Grid | Plan]] = {
     "operations": operations,
     "controls": controls,
     "hop-controls": hop_controls,
+    "roads": roads,
     "rules": rules,
     "sliding": sliding,
     "test-passes": test_passes,

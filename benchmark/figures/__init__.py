@@ -17,7 +17,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from benchmark import rows
-from benchmark.figures import comparisons, curves, finals, gains, maps, rates, rivals, style
+from benchmark.figures import comparisons, curves, finals, gains, maps, rates, rivals, roads, style
 from benchmark.rows.studies import Study, compared, studies
 
 LONGEST_NAME = 160
@@ -52,6 +52,7 @@ FIGURES: dict[str, Entry] = {
         Entry(rivals.rivals_by_flops, rivals.rivals_words, by=("variant",)),
         Entry(rivals.rivals_by_tokens, rivals.rivals_words, by=("variant",)),
         Entry(rivals.rivals_final, rivals.rivals_words, by=("variant",)),
+        Entry(roads.roads, roads.roads_words, by=("variant",)),
         Entry(comparisons.rules, comparisons.rules_words, by=("layout",)),
         Entry(comparisons.evictions, comparisons.evictions_words, by=("eviction", "hard_share")),
         Entry(rates.accuracy_by_rate, rates.accuracy_by_rate_words, by=("variant", "muon_lr", "adam_lr")),

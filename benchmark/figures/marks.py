@@ -62,17 +62,23 @@ def _factor(column: str) -> int:
     return 1 if column == "loss" else 100
 
 
+def apart(heights: Sequence[float], limits: tuple[float, float], gap: float) -> list[float]:
+    """Heights, which rise, moved as little as makes them at least `gap` apart and keeps them within the limits."""
+    low, high = limits
+    moved = list(heights)
+    moved[-1] = min(moved[-1], high - gap / 2)
+    for i in range(len(moved) - 2, -1, -1):  # from the top down, then back up from the axis
+        moved[i] = min(moved[i], moved[i + 1] - gap)
+    moved[0] = max(moved[0], low + gap / 2)
+    for i in range(1, len(moved)):
+        moved[i] = max(moved[i], moved[i - 1] + gap)
+    return moved
+
+
 def label_ends(ax: Axes, ends: Sequence[tuple[str, float, Look]], *, gap: float) -> None:
     """Write each label beside the right end of its curve (label, height, look), at least `gap` apart."""
     ordered = sorted(ends, key=lambda end: end[1])
-    heights = [height for _, height, _ in ordered]
-    low, high = ax.get_ylim()
-    heights[-1] = min(heights[-1], high - gap / 2)
-    for i in range(len(heights) - 2, -1, -1):  # from the top down, then back up from the axis
-        heights[i] = min(heights[i], heights[i + 1] - gap)
-    heights[0] = max(heights[0], low + gap / 2)
-    for i in range(1, len(heights)):
-        heights[i] = max(heights[i], heights[i - 1] + gap)
+    heights = apart([height for _, height, _ in ordered], ax.get_ylim(), gap)
     across = ax.get_yaxis_transform()
     for (label, _, look), height in zip(ordered, heights, strict=True):
         ax.plot(1.045, height, color=look.color, marker=look.marker, markersize=4, transform=across, clip_on=False)

@@ -37,7 +37,7 @@ OTHERS = tuple(
 _COSTS = {"parameters": 58, "state": 36, "cache": 36, "train FLOPs": 54, "time": 40}
 """Columns of costs and their widths, in points."""
 
-LOOPS = " †"
+LATE = " †"
 _COSTS_NOTE = (
     "State: bytes per sequence between windows; cache, if it is counted: those of the keys and values it replaces. "
     "Time: of training and its tests. "
@@ -109,7 +109,7 @@ def rivals_final(study: Study) -> Figure | None:
         note=f"{ranges}{_COSTS_NOTE}{_loops_note(every)}{floors.note(study, depths, 'Thin dashes')}",
         x="exact match (%)",
         y="",
-        size=((5.6 if len(depths) == 1 else 1.6 + 2.2 / len(depths)), 0.2 * len(names) + 0.75),
+        size=((5.6 if len(depths) == 1 else 0.9 + 5 / len(depths)), 0.2 * len(names) + 0.75),
         columns=len(depths),
     )
     for ax, depth in pairs:
@@ -190,13 +190,13 @@ def _variants(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
     for part in scores.filter(pl.col("variant").is_not_null()).partition_by("variant", maintain_order=True):
         passes = values(part["n"])
         for n in passes:
-            name = part["variant"][0] + (f", N = {n}" if len(passes) > 1 else "") + (LOOPS if _late(part) else "")
+            name = part["variant"][0] + (f", N = {n}" if len(passes) > 1 else "") + (LATE if late(part) else "")
             variants[name] = part.filter(pl.col("n") == n)
     order = [PLAIN, *LOOKS]
     return dict(sorted(variants.items(), key=lambda item: (_is_sleep(item[0]), _rank(item[0], order), item[0])))
 
 
-def _late(part: pl.DataFrame) -> bool:
+def late(part: pl.DataFrame) -> bool:
     """Whether rows say that a prediction is more than a plain pass: runs in sequence, or FLOPs of several."""
     found = [part[name].max() or 1 for name in ("wake_passes", "wake_ratio") if name in part.columns]
     return any(more > 1 for more in found)  # type: ignore[operator]
@@ -222,7 +222,7 @@ def _looks(variants: dict[str, pl.DataFrame]) -> dict[str, Look]:
 
 def _base(name: str) -> str:
     """A variant without its N and its mark."""
-    return name.removesuffix(LOOPS).partition(", N = ")[0]
+    return name.removesuffix(LATE).partition(", N = ")[0]
 
 
 def _is_sleep(name: str) -> bool:
@@ -230,4 +230,4 @@ def _is_sleep(name: str) -> bool:
 
 
 def _loops_note(names: dict[str, pl.DataFrame]) -> str:
-    return _LOOPS_NOTE if any(name.endswith(LOOPS) for name in names) else ""
+    return _LOOPS_NOTE if any(name.endswith(LATE) for name in names) else ""

@@ -1,0 +1,67 @@
+"""Roads to deep answers about evicted context: sleep and every other system of the suite, at the same training compute.
+
+A road is a model of `baselines.MODELS` at the width, the heads and as many blocks as the sleep model, or one of its
+rivals. Each is trained until it has spent the FLOPs of sleep: what it keeps of a window, what a prediction takes and
+how often it is right can then be read side by side.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import baselines
+from benchmark.cells.cell import Cell
+from benchmark.cells.matching import budgeted, check_match
+from benchmark.cells.rivals import matched
+from tasks.base import nearest
+
+RIVALS = ("sleep", "plain", "deeper", "wake-loop")
+"""Roads that are settings of the hybrid, as `rivals.matched` makes them."""
+
+PASSES = ("sliding", "equilibrium", "self-modifying")
+"""Models whose N passes are what they do with a window; the others read it once, as they were published."""
+
+MODELS = (
+    *PASSES,
+    *("ssm", "full-cache", "retrieval", "rmt", "gist", "auto-compressor"),
+    *("fid", "fid-asleep", "anticipated", "subtask-tree"),
+)
+"""Roads that are models of their own."""
+
+
+def roads(sleep: Cell, *, only: Sequence[str] | None = None) -> dict[str, Cell]:
+    """The cells of every road from a sleep model, by variant; task, batch and rates stay as they are.
+
+    Args:
+        sleep: A cell of a `Hybrid` that sleeps, N = `sleep_passes` > 1.
+        only: These roads alone, in this order. None: all.
+
+    Raises:
+        ValueError: a road that is unknown, or as `rivals.matched`.
+    """
+    names = (*RIVALS, *MODELS) if only is None else tuple(only)
+    for name in names:
+        if name not in (*RIVALS, *MODELS):
+            raise ValueError(nearest(name, (*RIVALS, *MODELS), kind="road"))
+    rivals = matched(sleep, only=[name for name in names if name in RIVALS])
+    return {name: rivals[name] if name in rivals else _of_model(name, sleep) for name in names}
+
+
+def _of_model(name: str, sleep: Cell) -> Cell:
+    """Another model of the sizes of the sleep model, on the tokens that cost as much to train."""
+    kind = baselines.load(name)
+    own = {field.name for field in fields(kind)}
+    sizes: dict[str, Any] = {
+        size: sleep.axes[size] for size in ("d_model", "heads", "mlp_ratio", "window_embedding") if size in own
+    }
+    layout = str(sleep.axes["layout"]).split()
+    if "blocks" in own:
+        sizes["blocks"] = len(layout)
+    else:
+        words = sorted(set(kind().layout.split()))  # type: ignore[attr-defined]
+        sizes["layout"] = " ".join(words * len(layout) if len(words) == 1 else layout)
+    passes = sleep.training.sleep_passes if name in PASSES else 1
+    road = replace(sleep, model=replace(kind(), **sizes), variant=name)
+    road = budgeted(road.with_settings({"sleep_passes": passes, "test_passes": ()}), sleep)
+    check_match(name, road, sleep)
+    return road
