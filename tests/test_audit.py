@@ -743,6 +743,7 @@ def test_a_leak_ends_the_command_with_1(monkeypatch: pytest.MonkeyPatch) -> None
         (["hybird"], "did you mean 'hybrid'"),
         (["hybrid", "--set", "widht=4"], "unknown setting 'widht'"),
         (["hybrid", "--windows", "0"], "windows must be a whole number >= 1; given 0"),
+        (["baselines.hybrid:Hybrid", "--windows", "0"], "bench: windows must be a whole number >= 1; given 0"),
         (["hybrid", "--sleep-passes", "0"], "sleep passes N must be a whole number >= 1; given 0"),
         (["sliding", "--window", "1"], "keeps none"),
     ],

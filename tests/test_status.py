@@ -142,6 +142,16 @@ def test_status_imports_nothing_that_a_folder_names(tmp_path: Path) -> None:
     assert "theirs" not in sys.modules
 
 
+@pytest.mark.parametrize("seal", ["", [], 3, [1], {"lines": 1}])
+def test_a_seal_that_is_none_is_named(folder: SweepFolder, seal: object) -> None:
+    place = folder.of(small(seed=3))
+    place.path.mkdir(parents=True, exist_ok=True)
+    place.plan.write_text(json.dumps(small(seed=3).as_json() | {"steps": 1, "axis": "rollout_steps"}))
+    place.finished.write_text(json.dumps({"status": "ok", "reason": None, "rows": seal}))
+    done = bench("status", folder.path)
+    assert done.code == 0 and "is no seal" in done.out and "Traceback" not in done.err
+
+
 def test_what_cannot_be_read_is_named(folder: SweepFolder) -> None:
     damaged = folder.of(small(seed=3))
     damaged.rows_file.write_bytes(b"{}\n")

@@ -26,8 +26,8 @@ def audit_(
     from benchmark.measure.audit import audit
     from tasks.base import check_whole
 
-    for option, value in (("--window", window), ("--windows", windows), ("--sleep-passes", sleep_passes)):
-        check_whole(option, max(1, value), 1, most=1024)  # what is below, the audit refuses
+    for name, value in (("window", window), ("windows", windows), ("sleep passes N", sleep_passes)):
+        check_whole(name, value, 1, most=1024)
     config = baselines.load(model)()
     if settings:
         config = replace(config, **dict(parse_setting(text, config) for text in settings))

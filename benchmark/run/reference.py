@@ -54,6 +54,8 @@ def _one(suite: str, **asked: Any) -> Study:
 
 _PASSES = Request(suite="passes", rollout_steps=(4, 5, 6, 7, 8), sleep_passes=(1, 2, 3, 4), settings=("tokens=20M",))
 
+_HOPS = Request(suite="hops", sleep_passes=(1, 2, 4), settings=("tokens=20M",))
+
 BEFORE = ("longer", "deeper", "wider", "bigger-state", "reread", "reembed", "reset-state", "wake-loop")
 """The rivals that there were when they were trained."""
 
@@ -100,6 +102,7 @@ STUDIES: dict[str, Study] = {
     ),
     # The second edition: every arm at rates that were chosen alike (results/README.md).
     "passes-tuning-cpu": Study(requests=(replace(_PASSES, rollout_steps=(7,), tune=True),), backend="native"),
+    "hops-tuning-cpu": Study(requests=(replace(_HOPS, tune=True),), backend="native"),
     # What `make gate` checks small new cells against; more seeds see smaller regressions.
     "gate-tiny": _one("gate", scale="tiny", seeds=tuple(range(16))),
 }

@@ -76,7 +76,7 @@ class SweepStanding:
                     there = _names(path)
                     if "cell.json" in there:
                         self.cells.append(_standing(path, there, running=held is not None))
-                except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
                     self.unreadable.append(f"{error}" if isinstance(error, _DamageError) else f"{path}: {error!r}")
         if not self.cells:
             why = "\n".join(self.unreadable) or "`bench run` makes them"
@@ -228,7 +228,7 @@ def _check(cell: Described, steps: Any, tests: Sequence[Row]) -> None:
 def _state(path: str, there: Set[str], last: Row | None, *, running: bool) -> tuple[Status, str | None, float | None]:
     if "finished.json" in there:
         end = _json(finished := f"{path}/finished.json")
-        if "rows" in end and end["rows"][1] != (last or {}).get(stamps.NAME):
+        if "rows" in end and stamps.Seal.of(end["rows"]).check != (last or {}).get(stamps.NAME):
             raise _DamageError(f"{path}/rows.jsonl does not end with the line that finished.json knows of")
         return Status(end["status"]), end["reason"], os.stat(finished).st_mtime  # noqa: PTH116
     if running and _held(f"{path}/lock") is not None:
