@@ -35,11 +35,12 @@ def exits_(
     for study in dict.fromkeys(line["study"] for line in found):
         console.print(table_of(columns, [_cells(line) for line in found if line["study"] == study], title=study))
     console.print(
-        "Accuracy, and the N that it takes, mean over examples. Best N: one for all. Oracle: the smallest N that is "
-        "right, known in advance. Of guesses: what it gets of a model that guesses afresh at every N; above them: how "
-        "far from there to 100 % it goes. Where answers are few, the oracle is mostly luck. Stays right: the smallest "
-        "N that is right and so is every larger one; it is as accurate as the largest N, and what exit rules could "
-        "save. Both are bounds of rules that give an example one N, not of those that halt window by window.",
+        "Accuracy in %, and the N that it takes, mean over examples. Best N: one for all. Oracle: the smallest N that "
+        "is right, known in advance. Of guesses: what it gets of a model that guesses afresh at every N; above them: "
+        "how much of the way from there to 100 % it goes. Where answers are few, the oracle is mostly luck. Stays "
+        "right: the mean of the smallest N from which on it is right up to the best N, with the accuracy of the best "
+        "N: what exit rules could save. Where none is right the smallest N counts. These are bounds of rules that give "
+        "an example one N, not of those that halt window by window.",
         soft_wrap=True,
     )
 
@@ -47,9 +48,7 @@ def exits_(
 def _cells(line: dict[str, Any]) -> list[Any]:
     """A bound as it stands in the table."""
     trained = "of " + ", ".join(line["drawn"].split()) if line["drawn"] else str(line["n"])
-    shares = {name: f"{100 * line[name]:.1f} %" for name in ("chance", "guessing", "above_guessing")}
-    bests = [f"{100 * line[name]:.1f} % at {line[f'{name}_passes']:.2f}" for name in ("fixed", "oracle", "stays")]
-    return [
-        line["at"], trained, line["seeds"], shares["chance"], bests[0],
-        bests[1], shares["guessing"], shares["above_guessing"], bests[2],
-    ]  # fmt: skip
+    shares = [f"{100 * line[name]:.1f}" for name in ("chance", "guessing", "above_guessing")]
+    bests = [f"{100 * line[name]:.1f} at {line[f'{name}_passes']:.3g}" for name in ("fixed", "oracle")]
+    stays = f"{line['stays_passes']:.3g}"
+    return [line["at"], trained, line["seeds"], shares[0], *bests, *shares[1:], stays]

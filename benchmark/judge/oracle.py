@@ -5,9 +5,9 @@ advance would be right wherever any N is right, with the fewest passes that this
 one N, for all of its windows, does better on these examples. A rule that halts window by window is not bounded by it.
 
 Guessing flatters such an oracle, since it has a guess at every N: with one binary answer and eight N that guess afresh
-it is right in 99.6 % of examples and knows nothing. So two more are told: what an oracle of guesses gets, and the bound
-of examples that are right at an N and stay right at every larger one, whose accuracy is that of the largest N, so that
-many guesses are worth no more than one.
+it is right in 99.6 % of examples and knows nothing. So two more are told: what an oracle of guesses gets, and how many
+passes it takes until an example is right and stays right, up to the best single N: an oracle of that has the accuracy
+of the best N, so that many guesses are worth no more than one, and what it saves are passes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,10 +34,9 @@ class Bound:
     """The accuracy of the smallest N that is right, where one is."""
     oracle_passes: float
     """Its mean N; an example that no N has right takes the smallest."""
-    stays: float
-    """The share that is right at some N and at every larger one: the accuracy of the largest N."""
     stays_passes: float
-    """The mean of the smallest such N; an example without one takes the smallest N."""
+    """The mean of the smallest N from which on it is right at every N up to the best, which has the same accuracy; an
+    example that the best N has wrong takes the smallest N."""
 
 
 def bound(right: NDArray[np.bool_], passes: Sequence[int]) -> Bound:
@@ -49,15 +48,14 @@ def bound(right: NDArray[np.bool_], passes: Sequence[int]) -> Bound:
     """
     counts = np.asarray(passes)
     fixed = right.mean(axis=1)
-    stays = np.logical_and.accumulate(right[::-1], axis=0)[::-1]
     best = int(fixed.argmax())
+    stays = np.logical_and.accumulate(right[best::-1], axis=0)[::-1]
     # Of an example that is never right argmax is 0, which stands for the smallest N.
     return Bound(
         fixed=float(fixed[best]),
         fixed_passes=float(counts[best]),
         oracle=float(right.any(axis=0).mean()),
         oracle_passes=float(counts[right.argmax(axis=0)].mean()),
-        stays=float(stays[-1].mean()),
         stays_passes=float(counts[stays.argmax(axis=0)].mean()),
     )
 
