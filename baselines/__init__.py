@@ -24,6 +24,8 @@ MODELS: dict[str, str] = {
     "auto-compressor": "baselines.memory_tokens:AutoCompressor",
     "gist": "baselines.memory_tokens:Gist",
     "equilibrium": "baselines.equilibrium:Equilibrium",
+    "early-exit": "baselines.early_exit:EarlyExit",
+    "act": "baselines.act:ACT",
     "self-modifying": "baselines.self_modifying:SelfModifying",
     "fid": "baselines.fusion:FiD",
     "fid-asleep": "baselines.fusion:FiDAsleep",

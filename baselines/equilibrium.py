@@ -62,11 +62,7 @@ class Equilibrium(Hybrid):
             )
         if self.evict_every > 1:
             raise ValueError("evict_every: an equilibrium sleep evicts every window; leave it at 1")
-        loops = {"loop": "all", "reembed": False, "reset_state": False, "reread": False}
-        if other := [name for name, value in loops.items() if getattr(self, name) != value]:
-            raise ValueError(
-                f"{' and '.join(other)}: an equilibrium sleep is a loop of its own; leave them as they are"
-            )
+        self.refuse_other_loops("an equilibrium sleep")
 
     def build(self, *, vocab_size: int, window: int, seq_len: int) -> "EquilibriumSleeper":
         """The model for sequences of `seq_len` tokens read in windows of `window`."""

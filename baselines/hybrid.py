@@ -136,6 +136,17 @@ class Hybrid(ModelConfig):
                 "one of them must be off"
             )
 
+    def refuse_other_loops(self, sleep: str) -> None:
+        """Refuse settings of the hybrid's own loop, for a model whose `sleep`, in words, is another.
+
+        Raises:
+            ValueError: one of them is set.
+        """
+        own = {"loop": "all", "reembed": False, "reset_state": False, "reread": False}
+        own |= {"backprop_passes": 0, "evict_every": 1}
+        if other := [name for name, value in own.items() if getattr(self, name) != value]:
+            raise ValueError(f"{' and '.join(other)}: {sleep} is a loop of its own; leave them as they are")
+
     @property
     def revision(self) -> int:
         """One more than the version where predictions loop: until they were made causal, those gave other numbers."""

@@ -13,28 +13,34 @@ cells have to be kept, whatever t is:
 
     c2 y1 c0     predicted: targets y1 at c2, y2 at c0
 
+With `rollout_steps_drawn` every string draws a t of its own, and a token before its cells tells it, since a sleep that
+did not know t would have to prepare for every t, and no string would need more of it than another:
+
+    t2 0 1 1 0   string 1, of which a cell after 2 steps is asked; a window is a token longer
+
 What fixes an answer is held out (`tasks.rule110_views`), so different t read different strings. Packed strings are
 integers whose highest bit (of `cells`) is the first, leftmost cell.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from tasks import rng, rule110_views
 from tasks.automaton import evolve as evolve
 from tasks.automaton import first_cell_ones as first_cell_ones
-from tasks.automaton import seen_cells, unpack
-from tasks.base import IGNORE, Episode, Task, Tokens, check_whole, nearest
+from tasks.automaton import seen_cells
+from tasks.base import Episode, Task, Tokens, check_whole, nearest
 from tasks.memories import Memory, rollouts
+from tasks.rule110_episodes import QUERY as QUERY
+from tasks.rule110_episodes import drawn_rollouts, episodes
 from tasks.rule110_views import split_of as split_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-QUERY = 2  # the token that opens the prediction window; 0 and 1 are cells, those from 3 on name a cell
 ASKED = ("first", "any")
 
 
@@ -53,6 +59,9 @@ class Rule110(Task):
         boundary: "periodic": the string is a ring.
         window_tokens: L in whole strings; 0 for one string.
         asked: "first": always the first cell, as in the paper; "any": one drawn for each string, told after eviction.
+        rollout_steps_drawn: Values of t, of which each string draws one, told before its cells; one that is named twice
+            is drawn twice as often. `rollout_steps` is then the largest t that there is a token for. At each t an
+            example is right when all of its strings of that t are.
     """
 
     name: ClassVar[str] = "rule110"
@@ -67,12 +76,16 @@ class Rule110(Task):
     boundary: str = "periodic"
     window_tokens: int = 0
     asked: str = "first"
+    rollout_steps_drawn: tuple[int, ...] = field(default=(), metadata={"later": True})
 
     def __post_init__(self) -> None:
         """Refuse what has no exact chance, does not fit, or is trivial."""
         check_whole("cells", self.cells, 3, 24, "chance is exact by enumeration of all strings")
         check_whole("strings", self.strings, 1, self.cells, "their labels must fit in one window")
         check_whole("rollout_steps", self.rollout_steps, 0, most=256)
+        for steps in self.rollout_steps_drawn:
+            why = "rollout_steps is the largest t that has a token"
+            check_whole("rollout_steps_drawn", steps, 0, self.rollout_steps, why)
         if self.boundary != "periodic":
             raise ValueError(
                 f"boundary must be 'periodic'; given {self.boundary!r} (with a fixed-zero edge the first "
@@ -81,14 +94,14 @@ class Rule110(Task):
         if self.asked not in ASKED:
             raise ValueError(nearest(self.asked, ASKED, kind="value of asked"))
         check_whole("window_tokens", self.window_tokens, 0, most=2**20)
-        if self.cells > self.window:
-            raise ValueError(f"a string of {self.cells} cells does not fit in a window of {self.window} tokens")
-        if self.window % self.cells:
+        string = f"a string of {self.cells} cells" + " and a token for t" * self.told
+        if self.string_tokens > self.window:
+            raise ValueError(f"{string} does not fit in a window of {self.window} tokens")
+        if self.window % self.string_tokens:
             raise ValueError(
-                f"a window of {self.window} tokens cuts a string of {self.cells} cells; "
-                f"allowed: multiples of {self.cells}"
+                f"a window of {self.window} tokens cuts {string}; allowed: multiples of {self.string_tokens}"
             )
-        if self.strings * self.cells % self.window:
+        if self._read % self.window:
             raise ValueError(
                 f"{self.strings} strings of {self.cells} cells do not fill whole windows of {self.window} tokens: "
                 "the labels would share a window with a string"
@@ -102,18 +115,33 @@ class Rule110(Task):
 
     @property
     def vocab_size(self) -> int:
-        """Two cell values and the query token; with `asked` = "any" also the name of every cell."""
+        """Two cell values, the query token; the name of every cell, where any is asked; every t, where it is told."""
+        return self.first_t + self.told * (self.rollout_steps + 1)
+
+    @property
+    def first_t(self) -> int:
+        """The token of t = 0, where t is told."""
         return 3 + self.cells * (self.asked == "any")
+
+    @property
+    def told(self) -> int:
+        """Tokens that tell t, of each string."""
+        return int(bool(self.rollout_steps_drawn))
+
+    @property
+    def string_tokens(self) -> int:
+        """Tokens of each string."""
+        return self.told + self.cells
 
     @property
     def window(self) -> int:
         """L: `window_tokens`, or one string."""
-        return self.window_tokens or self.cells
+        return self.window_tokens or self.string_tokens
 
     @property
     def _read(self) -> int:
         """Tokens of the strings."""
-        return self.strings * self.cells
+        return self.strings * self.string_tokens
 
     @property
     def _asking(self) -> int:
@@ -131,12 +159,21 @@ class Rule110(Task):
         return self.strings
 
     @property
+    def levels(self) -> tuple[int, ...]:
+        """t, or every one that is drawn."""
+        return tuple(sorted({*self.rollout_steps_drawn})) or (self.rollout_steps,)
+
+    @property
     def landmarks(self) -> tuple[int, ...]:
-        """No step, and the doublings up to the paper's deepest."""
-        return 0, 1, 2, 4, 8, 16, 32
+        """No step, and the doublings up to the paper's deepest; or every t that is drawn."""
+        return self.levels if self.told else (0, 1, 2, 4, 8, 16, 32)
+
+    def at(self, level: int) -> Self:
+        """See `Task.at`; where t is told, in the same tokens."""
+        return replace(self, rollout_steps_drawn=(level,)) if self.told else super().at(level)
 
     def chance(self, difficulty: int, answer: int | None = None) -> float:
-        """Best constant guess after `difficulty` steps: max(p, 1 - p) per string, its power for all.
+        """Best constant guess after `difficulty` steps: max(p, 1 - p) per string, its power for all; see `together`.
 
         p is the share of cells that are 1 over all strings, which is exactly how often examples have a 1 for an answer
         where light cones are held out; over the whole strings of one split it differs by sampling (below 0.001 for 24
@@ -145,7 +182,17 @@ class Rule110(Task):
         self.check_answer(answer)
         p = first_cell_ones(self.cells, difficulty) / (1 << self.cells)
         one = max(p, 1 - p)
-        return one if answer is not None else float(one**self.strings)
+        return one if answer is not None else self.together(one, difficulty)
+
+    def together(self, one: float, difficulty: int) -> float:
+        """How often all strings of an example are right if `one` is how often each is, independently.
+
+        Where t is drawn, all of those of this t, in examples that have one: a binomial number of strings.
+        """
+        share = self.rollout_steps_drawn.count(difficulty) / len(self.rollout_steps_drawn) if self.told else 0
+        other = 1 - (share or 1)  # of a t that is not drawn what a task of it alone would say
+        none = float(other**self.strings)
+        return float(((other + (1 - other) * one) ** self.strings - none) / (1 - none))
 
     def shortcuts(self, difficulty: int) -> dict[str, float]:
         """`cells_w`: the best predictor that sees only the w cells around each asked one, exact over all strings.
@@ -154,7 +201,8 @@ class Rule110(Task):
 
         `table`: one of the light cones met in training, right where all of them can be met: where none is held out.
         """
-        scores = {f"cells_{w}": float(p**self.strings) for w, p in seen_cells(self.cells, difficulty).items()}
+        shares = seen_cells(self.cells, difficulty)
+        scores = {f"cells_{w}": self.together(p, difficulty) for w, p in shares.items()}
         return scores if self.held_out(difficulty) else scores | {"table": 1.0}
 
     def held_out(self, difficulty: int) -> str:
@@ -166,60 +214,42 @@ class Rule110(Task):
 
     def determinants(self, episode: Episode) -> rng.Words:
         """Hashes [B, strings] of t and of the cells around the asked one that fix it."""
-        return rule110_views.codes(self._rings(episode.inputs), self.cells, self.rollout_steps, owned=False)
+        rings, steps = self._rings(episode.inputs), self.steps_of(episode.inputs)
+        return rule110_views.each(steps, lambda t, at: rule110_views.codes(rings[at], self.cells, t, owned=False))
 
     def memories(self, episode: Episode) -> tuple[Memory, ...]:
         """Every cell of each string, and where that is what is asked the first one by itself, after 0..t steps."""
-        strings = episode.inputs[:, : self._read].reshape(-1, self.strings, self.cells)
+        strings = self.cells_of(episode.inputs)
         chances = [self.chance(step, 0) for step in range(self.rollout_steps + 1)]
         return rollouts(strings, chances, first=self.asked == "first")
 
     def word(self, token: int) -> str:
-        """The query token is a question mark; c0, c1, ... name cells."""
+        """The query token is a question mark; c0, c1, ... name cells, and t0, t1, ... tell t."""
         if token <= QUERY:
             return "?" if token == QUERY else str(token)
-        return f"c{token - 1 - QUERY}"
+        return f"c{token - 1 - QUERY}" if token < self.first_t else f"t{token - self.first_t}"
 
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
         """Examples `indices` [B]: inputs [B, T] = the strings, then what asks for cells and all labels but the last."""
-        words = rng.words(key, indices, 4 * self.strings).reshape(len(indices), self.strings, 4)
-        rings = rule110_views.draw(words[..., :3], split, self.cells, self.rollout_steps)  # [B, strings]
-        labels = (evolve(rings, self.cells, self.rollout_steps) >> np.uint64(self.cells - 1)).astype(np.int64)
-        inputs = np.empty((len(indices), self.seq_len), dtype=np.int64)
-        asking = inputs[:, self._read :]
-        if self.asked == "any":
-            cells = rng.integers(words[..., 3], self.cells)
-            rings_at, places = rule110_views.turned(rings, -cells, self.cells), slice(None, None, 2)
-            asking[:, ::2] = 1 + QUERY + cells
-            asking[:, 1::2] = labels[:, :-1]
-        else:
-            rings_at, places = rings, slice(None)
-            asking[:, 0], asking[:, 1:] = QUERY, labels[:, :-1]
-        inputs[:, : self._read] = unpack(rings_at, self.cells).reshape(len(indices), self._read)
-        targets = np.full_like(inputs, IGNORE)
-        answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
-        targets[:, self._read :][:, places] = labels
-        answer[:, self._read :][:, places] = np.arange(self.strings)
-        difficulty[:, self._read :][:, places] = self.rollout_steps
-        return Episode(
-            inputs=inputs,
-            targets=targets,
-            window=self.window,
-            difficulty=difficulty,
-            answer=answer,
-            content=rule110_views.codes(rings, self.cells, self.rollout_steps, owned=True),
-        )
+        return episodes(self, split, indices, key)
 
-    def tensors(self, split: str, indices: "Tensor", seed: int = 0) -> "tuple[Tensor, Tensor]":
-        """See `Task.tensors`."""
+    def tensors(self, split: str, indices: "Tensor", seed: int = 0) -> "tuple[Tensor, Tensor] | None":
+        """See `Task.tensors`; none where strings draw a t."""
         from tasks.rule110_tensors import examples
 
-        return examples(self, split, indices, seed)
+        return None if self.told else examples(self, split, indices, seed)
+
+    def cells_of(self, inputs: Tokens) -> Tokens:
+        """The cells [B, strings, cells] of tokens [B, T]."""
+        return inputs[:, : self._read].reshape(-1, self.strings, self.string_tokens)[..., self.told :]
+
+    def steps_of(self, inputs: Tokens) -> int | Tokens:
+        """t, of each string [B, strings] where it is told."""
+        return inputs[:, : self._read : self.string_tokens] - self.first_t if self.told else self.rollout_steps
 
     def _rings(self, inputs: Tokens) -> rng.Words:
         """The packed strings [B, strings] of tokens [B, T], each read from its asked cell on."""
-        cells = inputs[:, : self._read].reshape(-1, self.strings, self.cells)
-        strings = (cells @ (1 << np.arange(self.cells)[::-1])).astype(np.uint64)
+        strings = (self.cells_of(inputs) @ (1 << np.arange(self.cells)[::-1])).astype(np.uint64)
         if self.asked == "first":
             return strings
         return rule110_views.turned(strings, inputs[:, self._read :: 2] - 1 - QUERY, self.cells)
@@ -227,19 +257,7 @@ class Rule110(Task):
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
         """One example drawn for a human: its windows, then the roll-outs of its strings side by side."""
         lines = [super().example(index, split, seed), ""]
-        tokens = self.episodes(split, [index], seed).inputs[0]
-        states = tokens[: self._read].reshape(self.strings, self.cells) @ (1 << np.arange(self.cells)[::-1])
-        width = len(str(self.rollout_steps))
-        for step in range(self.rollout_steps + 1):
-            rows = unpack(states, self.cells)
-            art = "  ".join("".join(".#"[cell] for cell in row) for row in rows)
-            lines.append(f"step {step:<{width}}  {art}")
-            states = evolve(states, self.cells, 1)
-        if self.asked == "any":
-            asked = tokens[self._read :: 2] - 1 - QUERY
-            marks = "  ".join(f"{'^':>{cell + 1}}".ljust(self.cells) for cell in asked)
-            lines.append(f"{'asked':<{7 + width}}{marks}".rstrip())
-        return "\n".join(lines)
+        return "\n".join([*lines, *drawn_rollouts(self, self.episodes(split, [index], seed).inputs)])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ strings are read here from the asked cell on, as a ring, packed as in `tasks.aut
   and whole rings are held out as if they mattered.
 """
 
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,6 +61,16 @@ def turned(states: rng.Words, by: int | NDArray[np.int64], cells: int) -> rng.Wo
     left = np.asarray(by % cells).astype(np.uint64)
     mask = np.uint64((1 << cells) - 1)
     return (states << left | states >> np.uint64(cells) - left) & mask
+
+
+def each(steps: int | NDArray[np.int64], make: Callable[[int, Any], rng.Words]) -> rng.Words:
+    """What `make(t, at)` gives of the rings at an index, for those of every t; all at once where t is one number."""
+    if not isinstance(steps, np.ndarray):
+        return make(steps, ...)
+    made = np.empty(steps.shape, dtype=np.uint64)
+    for t in np.unique(steps).tolist():
+        made[steps == t] = make(t, steps == t)
+    return made
 
 
 def codes(rings: rng.Words, cells: int, steps: int, *, owned: bool) -> rng.Words:

@@ -25,6 +25,7 @@ DEFAULTS: dict[type, dict[str, Any]] = {
         "boundary": "periodic",
         "window_tokens": 0,
         "asked": "first",
+        "rollout_steps_drawn": (),
     },
     Recall: {"pairs": 8, "keys": 16, "values": 16, "queries": 4, "window_tokens": 8},
     Hybrid: {
@@ -64,7 +65,14 @@ DEFAULTS: dict[type, dict[str, Any]] = {
 
 # Another value of every setting that has one.
 OTHERS: dict[type, dict[str, Any]] = {
-    Rule110: {"cells": 12, "strings": 2, "rollout_steps": 5, "window_tokens": 48, "asked": "any"},
+    Rule110: {
+        "cells": 12,
+        "strings": 2,
+        "rollout_steps": 5,
+        "window_tokens": 48,
+        "asked": "any",
+        "rollout_steps_drawn": (0, 2),
+    },
     Recall: {"pairs": 6, "keys": 20, "values": 17, "queries": 3, "window_tokens": 16},
     Hybrid: {
         "layout": "gdn",

@@ -14,6 +14,7 @@ from benchmark.cli import (
     check_model,
     cost,
     evaluate,
+    exits,
     listing,
     probe,
     profile,
@@ -206,6 +207,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify.verify_,
     "check": check.check_,
     "seeds": seeds.seeds_,
+    "exits": exits.exits_,
     "report": report.report_,
 }
 """Every command by its name, in the order in which help lists them."""

@@ -155,20 +155,24 @@ def _on(cell: "Cell", name: str | None, settings: Sequence[str]) -> "Cell":
 
 
 def _scores(model: "Model", cell: "Cell", passes: int, examples: int, split: str) -> list[dict[str, Any]]:
-    """A line per difficulty, of whole examples.
+    """A line per difficulty, of whole examples, with what the model reports of the whole test.
 
     Raises:
         ValueError: the network cannot read sequences of this task.
     """
     import torch
 
+    from benchmark import rows
     from benchmark.run.evaluate import HeldOut, evaluate
 
     how: dict[str, Any] = {"passes": passes, "device": torch.device("cpu"), "precision": cell.training.precision}
     tests = [cell.task.at(level) for level in cell.training.test_at] or [cell.task]
     try:
-        held_out = [HeldOut(task, examples, split) for task in tests]
-        scores = [(each.task, score) for each in held_out for score in evaluate(model, each, **how)]
+        scores = []
+        for task in tests:
+            reported: dict[str, float] = {}
+            found = evaluate(model, HeldOut(task, examples, split), reported=reported, **how)
+            scores += [(task, score, reported) for score in found]
     except (IndexError, RuntimeError) as error:
         raise ValueError(f"the network does not run on this task, {cell.task.name!r}: {error}") from error
     return [
@@ -181,6 +185,7 @@ def _scores(model: "Model", cell: "Cell", passes: int, examples: int, split: str
             "token_accuracy": score.token_accuracy,
             "loss": score.loss,
         }
-        for task, score in scores
+        | {rows.REPORT + name: value for name, value in reported.items()}
+        for task, score, reported in scores
         if score.answer is None
     ]

@@ -23,6 +23,7 @@ EXAMPLES = {
     "check": "bench check new/rows.parquet --against results/reference/passes-cpu --markdown check.md",
     "check-model": "bench check-model own:build --task recall",
     "seeds": "bench seeds results/runs/passes-cpu",
+    "exits": "bench exits results/runs/any-n-cpu",
     "report": "bench report results/runs/passes-cpu --out report.html",
 }
 """Command -> one line that runs it."""
