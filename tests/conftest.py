@@ -84,6 +84,12 @@ def workers_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands draw no figures: for tests that look at none, as a sweep's figures are seconds."""
+    monkeypatch.setattr("benchmark.figures.draw", lambda frame, folder: [])
+
+
+@pytest.fixture
 def build() -> Build:
     """Make a small model for windows of 6 tokens out of 7 kinds, 4 unless told, with every weight away from 0.
 

@@ -156,7 +156,7 @@ class Own(Model):
 
 
 def test_a_factory_that_reads_ahead_is_refused_before_it_trains(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers_here: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers_here: None, undrawn: None
 ) -> None:
     """Exit code 2 and nothing written; with --no-audit it trains, and its rows say so."""
     import polars as pl

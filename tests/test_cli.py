@@ -91,6 +91,7 @@ def test_a_run_writes_rows_figures_and_where_they_come_from(quick: tuple[Path, D
     assert drawn == {".png", ".svg"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_finished_is_not_run_again(quick: tuple[Path, Done]) -> None:
     folder, _ = quick
 
@@ -233,7 +234,7 @@ def test_a_cell_of_several_difficulties_is_shown_at_each(
 # Cells that fail
 
 
-@pytest.mark.usefixtures("workers_here")
+@pytest.mark.usefixtures("workers_here", "undrawn")
 def test_a_diverging_cell_is_a_row_and_not_run_again(tmp_path: Path) -> None:
     command = ["run", *TINY, "--set", "muon_lr=1e9", "--set", "adam_lr=1e9", "--rollout-steps", "0"]
     command += ["--sleep-passes", "2", "--out", str(tmp_path)]
@@ -258,7 +259,9 @@ def test_a_diverging_cell_is_a_row_and_not_run_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("workers_here")
-def test_damage_is_set_aside_named_and_trained_again(quick: tuple[Path, Done], tmp_path: Path) -> None:
+def test_damage_is_set_aside_named_and_trained_again(
+    quick: tuple[Path, Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And, since the other run had two jobs, rows do not depend on their number."""
     planned = cells(rollout_steps=[0])
     context = {"suite": "quick", "scale": "tiny", "commit": environment.commit()}
@@ -296,6 +299,7 @@ def test_damage_is_set_aside_named_and_trained_again(quick: tuple[Path, Done], t
     assert "line 1: not JSON" in told.err
     assert "The same command again trains the affected cells from their start." in told.err
 
+    monkeypatch.setattr("benchmark.figures.draw", lambda frame, folder: [])  # which are looked at elsewhere
     done = bench(*command)
     assert (done.code, done.err) == (0, "")
     whole = rows.read_table(quick[0]).filter(pl.col("rollout_steps") == 0)

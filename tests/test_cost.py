@@ -1,12 +1,16 @@
 """Costs: torch's counter against a count by hand, and how they grow with the number of passes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+import benchmark.cells.cost
 from baselines.attention_stack import AttentionStack
 from baselines.base import ModelConfig
 from baselines.fusion import Anticipated, FiD, Fusion
@@ -16,6 +20,7 @@ from baselines.self_modifying import SelfModifying
 from baselines.subtask_tree import SubtaskTree
 from benchmark.cells.cell import Cell, Training
 from benchmark.cells.cost import _cost, cost
+from benchmark.cells.flops import FlopCounter
 from benchmark.cells.suites import suite
 from tasks.rule110 import Rule110
 
@@ -182,13 +187,31 @@ def test_counts_are_whole_numbers(registered: ModelConfig) -> None:
     assert all(count > 0 for name, count in counted.items() if name not in free)
 
 
-def test_randomness_is_left_alone(registered: ModelConfig) -> None:
-    counted = cost(cell(registered, 1, SHORT))
-    _cost.cache_clear()
+@contextmanager
+def compared() -> Iterator[FlopCounter]:
+    """A counter inside torch's own, which is asked for the same number at the end."""
+    with FlopCounterMode(display=False) as torchs, FlopCounter() as counter:
+        yield counter
+    assert counter.flops == torchs.get_total_flops()
+
+
+def test_a_count_is_that_of_torchs_counter_and_leaves_randomness_alone(
+    config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = cost(cell(config, 1, SHORT))
+    monkeypatch.setattr(benchmark.cells.cost, "_cost", _cost.__wrapped__)  # which remembers nothing
+    monkeypatch.setattr(benchmark.cells.cost, "FlopCounter", compared)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    assert cost(cell(registered, 1, SHORT)) == counted  # nor does the count depend on it
+    assert cost(cell(config, 1, SHORT)) == counted  # nor does the count depend on it
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_operations_made_of_others_are_counted_without_autograd_too() -> None:
+    inputs, weight = torch.ones(2, 3), torch.ones(4, 3)
+    with torch.inference_mode(), FlopCounter() as counter:
+        assert nn.functional.linear(inputs, weight).shape == (2, 4)
+    assert counter.flops == 2 * 2 * 3 * 4
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 5])

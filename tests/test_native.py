@@ -340,6 +340,7 @@ def test_two_threads_are_not_in_each_others_way() -> None:
             assert torch.equal(found, alone[turn % 2])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_takes_a_backend(tmp_path: Path) -> None:
     tiny = ("run", "quick", "--scale", "tiny", "--rollout-steps", "0", "--sleep-passes", "1", "--set", "tokens=2000")
     done = bench(*tiny, "--executor", "serial", "--backend", "auto", "--out", tmp_path / "run")

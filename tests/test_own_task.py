@@ -79,6 +79,7 @@ def test_a_module_that_raises_is_told_with_its_line(own: str, tmp_path: Path) ->
     assert "ValueError: math domain error" in done.err and "importlib" not in done.err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_it_trains_in_a_real_worker_and_its_rows_are_read(own: str, tmp_path: Path) -> None:
     path = f"{own}:Parity"
     settings = ["--set", "tokens=1k", "--set", "batch=32", "--set", "test_examples=64", "--sleep-passes", 1]

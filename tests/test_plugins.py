@@ -544,7 +544,7 @@ def test_a_suite_with_another_task() -> None:
     assert all(not c.training.test_at for c in suite("retention", "tiny").with_task(tasks.load("depo")).cells())
 
 
-@pytest.mark.usefixtures("workers_here")
+@pytest.mark.usefixtures("workers_here", "undrawn")
 def test_the_command_trains_another_task(tmp_path: Path) -> None:
     changes = ["--set", "tokens=2000", "--set", "pairs=5", "--sleep-passes", "1"]
     done = bench("run", "passes", "--scale", "tiny", "--task", "recall", *changes, "--out", tmp_path, "--jobs", 1)

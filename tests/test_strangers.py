@@ -96,7 +96,7 @@ def test_looking_imports_nothing(folder: Path, tmp_path: Path, command: str) -> 
         assert "'stranger:Task' is code of the module stranger, imported only if you trust it: --trust" in done.err
 
 
-@pytest.mark.usefixtures("workers_here")
+@pytest.mark.usefixtures("workers_here", "undrawn")
 def test_a_run_imports_only_what_it_is_asked_for(folder: Path, tmp_path: Path) -> None:
     small_run = ["--set", "tokens=80", "--set", "evaluations=1", "--set", "test_examples=8", "--set", "batch=4"]
     done = bench(

@@ -1,4 +1,4 @@
-"""What a cell costs: FLOPs counted by torch's own counter, parameters, bytes of state and of what it replaces."""
+"""What a cell costs: FLOPs counted by torch's own formulas, parameters, bytes of state and of what it replaces."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -6,13 +6,13 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.attention import WindowAttention
 from baselines.base import Model, ModelConfig, State
 from baselines.report import Report
 from baselines.sleeper import Sleeper
 from benchmark.cells.cell import Cell
+from benchmark.cells.flops import FlopCounter
 from benchmark.forward import Batch, Windows, evaluating, predict, split_windows, token_losses
 from tasks.base import NOTES, Task
 
@@ -115,7 +115,7 @@ def _cost(
     with torch.random.fork_rng(devices=[]):  # a model may draw in its passes too
         model = config.build(vocab_size=vocab_size, window=window, seq_len=seq_len)
         # The counter knows plain products but not the CPU's fused attention, so attention runs as plain products here.
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as train:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounter() as train:
             report = Report()
             loss = token_losses(predict(model, batch, passes, report=report), batch.targets).sum()
             (loss if report.loss is None else loss + report.loss).backward()  # type: ignore[no-untyped-call]
@@ -123,7 +123,7 @@ def _cost(
     evicted = sum(stop - start for start, stop, predicts in windows if not predicts)
     return Cost(
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        train_flops=train.get_total_flops(),
+        train_flops=train.flops,
         sleep_flops=sleep_flops,
         wake_flops=wake_flops,
         state_bytes=model.state_bytes(state),
@@ -178,10 +178,10 @@ def forward_flops(model: Model, windows: Windows, passes: int) -> tuple[int, int
         state = model.start(1)
         for start, stop, predicts in windows:
             tokens = torch.zeros(1, stop - start, dtype=torch.int64)
-            with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as forward:
+            with sdpa_kernel(SDPBackend.MATH), FlopCounter() as forward:
                 state = model.wake(tokens, state)[1] if predicts else model.sleep(tokens, state, passes)
             if predicts:
-                wake_flops += forward.get_total_flops()
+                wake_flops += forward.flops
             else:
-                sleep_flops += forward.get_total_flops()
+                sleep_flops += forward.flops
     return sleep_flops, wake_flops, state
