@@ -243,7 +243,7 @@ def table(folder: Path) -> pl.DataFrame:
     return rows.read_table(folder).drop(*rows.WALL_COLUMNS, *rows.IDENTITY)
 
 
-@pytest.mark.usefixtures("workers_here")  # but for those that are begun to be stopped
+@pytest.mark.usefixtures("workers_here", "undrawn")  # but for those that are begun to be stopped
 def test_interrupted_and_killed_and_run_again(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     command = [*RUN, "--jobs", "1", "--out", broken]

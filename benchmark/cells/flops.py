@@ -1,7 +1,7 @@
 """FLOPs of what is run, counted operation by operation: torch's formulas, without its count for each module.
 
 torch's own `FlopCounterMode` follows every module forward and backward and asks each operation anew whether it is made
-of others; small cells are then counted four times as slowly as this does, to the same numbers.
+of others. It comes to the same numbers and takes two to three times as long for the cells of this suite.
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ from torch.utils.flop_counter import flop_registry
 
 @cache
 def _composed(func: Any) -> bool:
-    """Whether torch runs an operation as several others; under autograd only those arrive here, else it does too."""
+    """Whether an operation has no formula and torch runs it as several others, each of which may have one."""
     whole = func.overloadpacket in flop_registry
     return not whole and func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
 
