@@ -40,7 +40,7 @@ def cost_(
         if model is not None or settings:
             raise ValueError("--table counts every model with its default settings: give neither MODEL nor --set")
         with bar("counting", len(models()) + len(rules())) as advance:
-            tables = [markdown(models(), advance), markdown(rules(), advance)]
+            tables = [markdown(models(), advance, constraints=True), markdown(rules(), advance)]
         typer.echo("\n\n".join(tables))
         return
     if model is None:

@@ -24,17 +24,32 @@ def rules() -> dict[str, ModelConfig]:
     return {word: Hybrid(layout=f"attn {word} attn {word}") for word in MIXERS}
 
 
-def markdown(configs: Mapping[str, ModelConfig], advance: Callable[[int], None] = lambda _: None) -> str:
-    """What models cost, each under a name, as a Markdown table: counted, not timed; `advance` hears of each."""
+def markdown(
+    configs: Mapping[str, ModelConfig], advance: Callable[[int], None] = lambda _: None, *, constraints: bool = False
+) -> str:
+    """What models cost, each under a name, as a Markdown table: counted, not timed.
+
+    Args:
+        configs: The models.
+        advance: Hears of each.
+        constraints: Whether to say, too, if a prediction keeps the latency of one plain pass, and else what it takes;
+            and if what is kept grows with the context.
+    """
     first, last = PASSES
     heads = ["model", "parameters", f"FLOPs per token: sleep, N = {first}", f"sleep, N = {last}", "wake"]
-    heads += ["bytes kept: fast weights, vectors", "keys and values"]
+    heads += ["bytes kept: fast weights, vectors", "keys and values", *["latency", "grows"] * constraints]
     lines = []
     for name, config in configs.items():
-        one, slept = counts(config, window=WINDOW, passes=first), sequence(WINDOW)[:CONTEXT]
-        more = forward_flops(built(config, WINDOW), slept, last)[0] / (CONTEXT * WINDOW)
+        one, model, slept = (
+            counts(config, window=WINDOW, passes=first),
+            built(config, WINDOW),
+            sequence(WINDOW)[:CONTEXT],
+        )
+        more = forward_flops(model, slept, last)[0] / (CONTEXT * WINDOW)
         flops = map(amount, (one.sleep_flops_per_token, more, one.wake_flops_per_token))
         sizes = map(size, (one.fast_weight_bytes + one.other_state_bytes, one.kv_bytes))
-        lines.append([f"`{name}`", amount(one.parameters), *flops, *sizes])
+        kept = [model.state_bytes(forward_flops(model, slept[:windows], 1)[2]) for windows in (CONTEXT // 2, CONTEXT)]
+        says = [one.breaks_latency or "kept", "yes" if kept[1] > kept[0] else "no"] if constraints else []
+        lines.append([f"`{name}`", amount(one.parameters), *flops, *sizes, *says])
         advance(1)
-    return Table(heads, lines, sides=["---", *["---:"] * 6]).markdown()
+    return Table(heads, lines, sides=["---", *["---:"] * 6, *["---"] * (len(heads) - 7)]).markdown()
