@@ -76,7 +76,7 @@ def cost(cell: Cell) -> Cost:
     """Count the cost of a cell by running one sequence on the CPU; leaves torch's random state as it was."""
     task = cell.task
     windows = split_windows(task.episodes("train", np.arange(1)))
-    notes = _sizes_of_notes(task)
+    notes = _sizes_of_notes(task, cell.model)
     each = [
         _cost(cell.model, task.vocab_size, task.window, windows, passes, notes)
         for passes in cell.training.sleep_passes_drawn or (cell.training.sleep_passes,)
@@ -91,10 +91,19 @@ def count(config: ModelConfig, *, vocab_size: int, window: int, windows: Windows
 
 
 @lru_cache(maxsize=256)
-def _sizes_of_notes(task: Task) -> tuple[tuple[int, str, int], ...]:
-    """Window, kind and length of every note that a task can give."""
+def _sizes_of_notes(task: Task, config: ModelConfig) -> tuple[tuple[int, str, int], ...]:
+    """Window, kind and length of every note of a task that a model uses."""
+    kinds = _notes_used(config, task.vocab_size, task.window, task.seq_len)
     episode = task.episodes("train", np.arange(1))
-    return tuple((at, kind, t.shape[1]) for kind in NOTES for at, t in sorted(task.notes(kind, episode).items()))
+    return tuple((at, kind, t.shape[1]) for kind in kinds for at, t in sorted(task.notes(kind, episode).items()))
+
+
+@lru_cache(maxsize=256)
+def _notes_used(config: ModelConfig, vocab_size: int, window: int, seq_len: int) -> tuple[str, ...]:
+    """Kinds of notes that a model uses."""
+    with torch.random.fork_rng(devices=[]):
+        model = config.build(vocab_size=vocab_size, window=window, seq_len=seq_len)
+    return tuple(kind for kind in NOTES if kind in model.uses_notes)
 
 
 @lru_cache(maxsize=256)
