@@ -106,7 +106,7 @@ class Thinker(Sleeper):
         if workings is not None:
             thoughts = self.embed(workings, number)
         elif self.config.thought == "pause" or not count:
-            thoughts = h[:, :, :0] if not count else self.pause.expand(*h.shape[:2], -1, -1)
+            thoughts = self.pause.expand(*h.shape[:2], -1, -1) if count else h[:, :, :0]
         else:
             return self.generate(h, before, number)
         h, held = self.loop(torch.cat((h, thoughts), dim=2).flatten(1, 2), before, 1, output=output)
@@ -130,7 +130,7 @@ class Thinker(Sleeper):
 
     def workings(self, notes: Notes | None, batch: int, groups: int) -> Tensor | None:
         """The thoughts [B, G, M] that a teacher gives for each of G groups; None without."""
-        if not notes or "workings" not in notes:
+        if not notes or not self.config.thoughts:
             return None
         given = notes["workings"]
         if given.shape[1] % groups:
@@ -141,7 +141,7 @@ class Thinker(Sleeper):
 
     def learn(self, report: Report | None, h: Tensor, workings: Tensor | None) -> None:
         """Report how far what follows from features [B, G, T + M, D] is from the thoughts that were given [B, G, M]."""
-        if report is None or workings is None or not workings.numel():
+        if report is None or workings is None:
             return
         logits = self.logits(h[:, :, -1 - workings.shape[-1] : -1])
         losses = functional.cross_entropy(logits.flatten(0, 2), workings.flatten(), reduction="none")

@@ -216,6 +216,7 @@ def test_of_longer_workings_the_beginning_is_thought_and_of_shorter_ones_the_end
     assert model.workings(notes, 2, 1).tolist() == [[[0, 1, 2]]] * 2
     assert model.workings(notes, 2, 4).tolist() == [[[0, 1, 1], [2, 3, 3], [4, 5, 5], [6, 7, 7]]] * 2
     assert model.workings({}, 2, 4) is None
+    assert built(build, ChainOfThought(**SIZES, thoughts=0)).workings(notes, 2, 1) is None
     with pytest.raises(ValueError, match="workings of 8 tokens are not as many for each of 3"):
         model.workings(notes, 2, 3)
 
