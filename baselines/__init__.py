@@ -23,6 +23,8 @@ MODELS: dict[str, str] = {
     "rmt": "baselines.memory_tokens:RMT",
     "auto-compressor": "baselines.memory_tokens:AutoCompressor",
     "gist": "baselines.memory_tokens:Gist",
+    "cot": "baselines.chain_of_thought:ChainOfThought",
+    "cot-asleep": "baselines.chain_of_thought:ChainOfThoughtAsleep",
     "equilibrium": "baselines.equilibrium:Equilibrium",
     "early-exit": "baselines.early_exit:EarlyExit",
     "act": "baselines.act:ACT",

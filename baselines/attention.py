@@ -39,14 +39,33 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Map [B, T, D] and kept keys and values [B, 2, H, C, D / H] to the same, C grown and cut to `keep`."""
-        q, k, v = split_heads(self.qkv(x), self.heads)
-        # Under autocast the projection is bf16: too coarse for angles, and the norm would leave its fused form.
-        precise = self.q_norm.weight.dtype
-        q, k = self.q_norm(q.to(precise)), self.k_norm(k.to(precise))
-        mixed, kept = self.attend(q, k, v, kept)
+        mixed, kept = self.attend(*self.projected(x), kept)
         output: Tensor = self.out(mixed.transpose(1, 2).flatten(-2))
         # A slice would hold on to the memory of what it was cut from, evicted tokens included.
         return output, None if kept is None else kept.contiguous()
+
+    def projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Normalised queries and keys, and values, each [B, H, T, D / H], of tokens [B, T, D]."""
+        q, k, v = split_heads(self.qkv(x), self.heads)
+        # Under autocast the projection is bf16: too coarse for angles, and the norm would leave its fused form.
+        precise = self.q_norm.weight.dtype
+        return self.q_norm(q.to(precise)), self.k_norm(k.to(precise)), v
+
+    def resumed(self, x: Tensor, kept: Tensor | None, past: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
+        """`forward` over tokens [B, T, D] that follow others in one pass over one window, under hard eviction.
+
+        `past` holds the keys and values of those [B, 2, H, C, D / H]; None before the first token. The third result is
+        that of whoever comes next.
+        """
+        q, k, v = self.projected(x)
+        seen = torch.stack((k, v.to(k.dtype)), dim=1)
+        seen = seen if past is None else torch.cat((past, seen), dim=-2)
+        before, length = seen.shape[-2] - q.shape[-2], q.shape[-2]
+        mask = visible(length, before, None, q.device) if before and length > 1 else None  # the last token sees all
+        q, k, v = turned(q, before).to(v.dtype), turned(seen[:, 0], 0).to(v.dtype), seen[:, 1].to(v.dtype)
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=not before)
+        output: Tensor = self.out(mixed.transpose(1, 2).flatten(-2))
+        return output, kept, seen
 
     def write(self, x: Tensor, kept: Tensor | None) -> Tensor | None:
         """What is kept after tokens [B, T, D], as `forward` leaves it, where nobody reads the outputs."""

@@ -61,7 +61,24 @@ class FastWeightMixer(nn.Module, ABC):
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Map tokens [B, T, D] and the state to the same shapes."""
-        q, *kv = split_heads(self.convolve(self.qkv(x), x), self.heads, parts=1 + 2 * self.steps)
+        return self.mixed(x, self.convolve(self.qkv(x), x), state)
+
+    def resumed(self, x: Tensor, state: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """`forward` over tokens [B, T, D] that follow others in one pass over one window.
+
+        `past` is what the convolution needs of those, their last projections; None before the first token. The third
+        result is that of whoever comes next.
+        """
+        qkv = self.qkv(x)
+        qkv = qkv if past is None else torch.cat((past, qkv), dim=1)
+        before = qkv.shape[1] - x.shape[1]
+        # Kernels that are made of tokens are asked for at new ones alone, so that zeros do for those before.
+        convolved = self.convolve(qkv, functional.pad(x, (0, 0, before, 0)))[:, before:]
+        return *self.mixed(x, convolved, state), qkv[:, 1 - CONVOLUTION_WIDTH :]
+
+    def mixed(self, x: Tensor, convolved: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs [B, T, D] and the new state of tokens x [B, T, D] whose projections went through `convolve`."""
+        q, *kv = split_heads(convolved, self.heads, parts=1 + 2 * self.steps)
         mixed, state = self.updated(x, q, interleaved(kv[0::2]), interleaved(kv[1::2]), state)
         mixed = self.norm(mixed).transpose(1, 2).flatten(-2) * functional.silu(self.output_gate(x))
         return self.out(mixed), state

@@ -47,6 +47,14 @@ class Block(nn.Module):
         h = h + mixed
         return h + self.mlp(self.mlp_norm(h)), state
 
+    def resumed(
+        self, h: Tensor, state: Tensor | None, past: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """`forward` over tokens that follow others in one pass over one window, of which the mixer needs `past`."""
+        mixed, state, past = self.mixer.resumed(self.mixer_norm(h), state, past)  # type: ignore[arg-type]
+        h = h + mixed
+        return h + self.mlp(self.mlp_norm(h)), state, past
+
 
 class Sleeper(Model):
     """A stack of blocks, some or all of which may be looped over each window before it goes."""

@@ -31,7 +31,7 @@ import numpy as np
 from tasks import rng, rule110_views
 from tasks.automaton import evolve as evolve
 from tasks.automaton import first_cell_ones as first_cell_ones
-from tasks.automaton import seen_cells
+from tasks.automaton import seen_cells, unpack
 from tasks.base import Episode, Task, Tokens, check_whole, nearest
 from tasks.memories import Memory, rollouts
 from tasks.rule110_episodes import QUERY as QUERY
@@ -223,6 +223,25 @@ class Rule110(Task):
         chances = [self.chance(step, 0) for step in range(self.rollout_steps + 1)]
         return rollouts(strings, chances, first=self.asked == "first")
 
+    def notes(self, kind: str, episode: Episode) -> Mapping[int, Tokens]:
+        """Workings: of a window that is read its rows after 1..t steps, t L tokens; of the prediction the light cones.
+
+        The cone of a first cell has its row after s steps as far as t - s cells to both sides, once round at most. Of
+        cells that are told only then, `asked` = "any", a prediction has none; nor has anything where strings draw a t.
+        """
+        if super().notes(kind, episode) or kind != "workings" or not self.rollout_steps or self.told:
+            return {}
+        strings = self._packed(episode.inputs)
+        rows = [evolve(strings, self.cells, step) for step in range(1, self.rollout_steps + 1)]
+        rows = [unpack(row, self.cells).astype(np.int64) for row in rows]  # [B, strings, cells] each
+        windows = np.stack([row.reshape(len(row), -1, self.window) for row in rows], axis=2)  # [B, W, t, L]
+        noted = {number: of.reshape(len(of), -1) for number, of in enumerate(windows.swapaxes(0, 1))}
+        if self.asked == "first":
+            sides = [min(left, self.cells // 2) for left in reversed(range(self.rollout_steps))]
+            cones = [row[..., np.arange(-s, s + 1)[: self.cells]] for row, s in zip(rows, sides, strict=True)]
+            noted[len(noted)] = np.concatenate(cones, axis=2).reshape(len(strings), -1)
+        return noted
+
     def word(self, token: int) -> str:
         """The query token is a question mark; c0, c1, ... name cells, and t0, t1, ... tell t."""
         if token <= QUERY:
@@ -247,9 +266,13 @@ class Rule110(Task):
         """t, of each string [B, strings] where it is told."""
         return inputs[:, : self._read : self.string_tokens] - self.first_t if self.told else self.rollout_steps
 
+    def _packed(self, inputs: Tokens) -> rng.Words:
+        """The packed strings [B, strings] of tokens [B, T]."""
+        return (self.cells_of(inputs) @ (1 << np.arange(self.cells)[::-1])).astype(np.uint64)
+
     def _rings(self, inputs: Tokens) -> rng.Words:
         """The packed strings [B, strings] of tokens [B, T], each read from its asked cell on."""
-        strings = (self.cells_of(inputs) @ (1 << np.arange(self.cells)[::-1])).astype(np.uint64)
+        strings = self._packed(inputs)
         if self.asked == "first":
             return strings
         return rule110_views.turned(strings, inputs[:, self._read :: 2] - 1 - QUERY, self.cells)

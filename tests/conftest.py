@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import baselines
 from baselines.base import Model, ModelConfig, State
+from baselines.chain_of_thought import KINDS
 from baselines.hybrid import MIXERS, Hybrid
 from benchmark.run.executors import EXECUTORS
 
@@ -22,12 +23,15 @@ WINDOW, VOCABULARY = 6, 7
 
 # Sizes under the names that models give them: a new model is tested without an entry here.
 SMALL = {"d_model": 16, "heads": 2, "mlp_ratio": 2, "top_k": 4, "store_tokens": 16, "memory_tokens": 4}
-SMALL |= {"probes": 4, "queries_asleep": 4}
+SMALL |= {"probes": 4, "queries_asleep": 4, "thoughts": 3}
 BLOCKS = 4
 """Of its own layout a model keeps as many words: enough to loop the middle half."""
 
 OF_A_MODEL = ("gdn", "jet")
 """Update rules that a registered model has; the others are tested in the place of the hybrid's."""
+
+THOUGHTS = [f"{name}/{thought}" for name in ("cot", "cot-asleep") for thought in KINDS[1:]]
+"""Models that think, with thoughts of each kind but the first, which is the default."""
 
 Build = Callable[..., Model]
 
@@ -36,15 +40,17 @@ def small_config(name: str) -> ModelConfig:
     """A model of the registry, or the hybrid with another update rule, with small settings."""
     if name in MIXERS and name not in OF_A_MODEL:
         return Hybrid(layout=f"attn {name} attn {name}", d_model=16, heads=2, mlp_ratio=2)
+    name, _, thought = name.partition("/")
     kind = baselines.load(name)
     settings: dict[str, Any] = {field.name: SMALL[field.name] for field in fields(kind) if field.name in SMALL}
+    settings |= {"thought": thought} if thought else {}
     layout = getattr(kind, "layout", None)
     if isinstance(layout, str):
         settings["layout"] = " ".join(layout.split()[:BLOCKS])
     return kind(**settings)
 
 
-@pytest.fixture(params=[*baselines.available(), *(word for word in MIXERS if word not in OF_A_MODEL)])
+@pytest.fixture(params=[*baselines.available(), *THOUGHTS, *(word for word in MIXERS if word not in OF_A_MODEL)])
 def config(request: pytest.FixtureRequest) -> ModelConfig:
     """Every model there is, plug-ins included, and every update rule in turn, with small settings."""
     return small_config(request.param)

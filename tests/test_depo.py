@@ -106,6 +106,40 @@ def test_any_configuration_is_refused_with_a_reason_or_solved(
     check(task, "validation", 3)
 
 
+@every_size
+def test_workings_are_walks_along_the_edges_so_far(config: dict[str, Any]) -> None:
+    task = Depo(**config)
+    episode, codec = task.episodes("train", range(20)), task.coded
+    notes = task.notes("workings", episode)
+    read = -(-task.nodes * codec.edge_tokens // task.window) * task.window
+    assert [*notes] == list(range(read // task.window))
+    for (number, noted), b in itertools.product(notes.items(), range(20)):
+        text = episode.inputs[b, : (number + 1) * task.window]
+        complete = (
+            int(((text >= codec.first_last) & (text < codec.first_hop)).sum()) // 2 * 2
+        )  # a window may cut a name
+        names = read_words(codec, episode.inputs[b, :read])[:complete]
+        after = dict(zip(names[::2], names[1::2], strict=True))
+        tables = noted[b].reshape(-1, read)
+        assert len(tables) == int(math.log2(task.max_hops))
+        for doubling, table in enumerate(tables, start=1):
+            expected = []
+            for start in names[::2]:
+                node: Any = start
+                for _ in range(2**doubling):
+                    node = after.get(node)
+                expected += [start, node] if node else []
+            assert read_words(codec, table) == expected
+            assert not expected or table[-1] != PAD
+            if task.codec == "arrows":
+                assert sum(table == codec.vocab_size - 1) == len(expected) // 2, "a comma behind every pair"
+
+
+def test_one_hop_needs_no_workings() -> None:
+    task = Depo(max_hops=1)
+    assert not task.notes("workings", task.episodes("train", range(1)))
+
+
 def test_paper_sizes() -> None:
     task = Depo()
     assert (task.seq_len, task.window, task.levels) == (360, 75, (1, 2, 4, 8, 16))

@@ -146,9 +146,9 @@ def test_the_verdicts_are_those_of_the_rows() -> None:
     assert (ROOT / "results" / "verdicts.md").read_text(encoding="utf-8").endswith(f"\n\n{claims.markdown(judged)}\n")
 
 
-@pytest.mark.parametrize("name", ["hybrid", "transformer", "ssm"])
+@pytest.mark.parametrize("name", ["hybrid", "transformer", "gist", "cot"])
 def test_a_page_has_the_counted_cost_of_models(name: str) -> None:
-    (line,) = cost_counts.markdown({name: cost_counts.models()[name]}).splitlines()[2:]
+    (line,) = cost_counts.markdown({name: cost_counts.models()[name]}, constraints=True).splitlines()[2:]
     counted = line.removeprefix(f"| `{name}` ")
     assert re.search(rf"^\| `{name}` \|.*{re.escape(counted)}$", EVERYTHING, re.MULTILINE), line
 

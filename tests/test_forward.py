@@ -146,7 +146,9 @@ def test_bf16_is_near_fp32_and_keeps_the_state_whole(config: ModelConfig, build:
     inputs = torch.randint(7, (4, 24), generator=torch.Generator().manual_seed(0))
     targets = np.full((4, 24), NO)
     targets[:, 18:] = inputs[:, :6]
-    batch = Batch.of(episode(targets.tolist(), 6, inputs=inputs.tolist()), CPU)
+    # Rounded, a model that thinks in text of its own would choose other words.
+    notes = [(number, "workings", inputs[:, :18].numpy()) for number in range(4)]
+    batch = Batch.of(episode(targets.tolist(), 6, inputs=inputs.tolist()), CPU, notes)
     results = {}
     for precision in ("fp32", "bf16"):
         model.zero_grad()

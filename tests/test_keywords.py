@@ -22,6 +22,7 @@ from benchmark.run.evaluate import HeldOut, evaluate
 from benchmark.run.together import batches
 from benchmark.run.trainer import Trainer
 from tasks.base import Episode, Tokens
+from tasks.recall import Recall
 from tasks.rule110 import Rule110
 
 SIZES: dict[str, Any] = {"layout": "attn gdn", "d_model": 8, "heads": 2, "mlp_ratio": 1}
@@ -146,7 +147,7 @@ def test_parts_of_a_batch_have_the_gradients_of_the_whole(tmp_path: Path) -> Non
 
 def test_a_plain_model_trains_the_same_bits_beside_a_task_with_notes(tmp_path: Path) -> None:
     """And one that reports nothing that has a weight is the plain model, bit for bit."""
-    silent = replace(CELL, task=Rule110(cells=8, strings=2, rollout_steps=1))
+    silent = replace(CELL, task=Recall(pairs=3, keys=6, values=4, queries=2, window_tokens=6))
     plain = replace(PLAIN, task=silent.task)
     one, two = trained(silent, tmp_path / "a"), trained(plain, tmp_path / "b")
     assert [row["loss"] for row in one] == [row["loss"] for row in two]
@@ -164,7 +165,7 @@ def test_a_kind_of_notes_is_one_of_those_there_are() -> None:
     episode = TASK.episodes("train", np.arange(1))
     with pytest.raises(ValueError, match="kind of notes"):
         TASK.notes("working", episode)
-    assert notes_of(Rule110(), built(CELL), Rule110().episodes("train", np.arange(1))) == []
+    assert notes_of(Recall(), built(CELL), Recall().episodes("train", np.arange(1))) == []
 
 
 # --- N drawn per step ---

@@ -222,6 +222,45 @@ def test_any_cell_is_asked_as_often_and_no_first_one_is_named() -> None:
     assert abs(np.corrcoef(named.T)[0, 1]) < 0.06
 
 
+@pytest.mark.parametrize(
+    "task",
+    [
+        Rule110(),
+        Rule110(cells=8, strings=4, rollout_steps=6, window_tokens=16),
+        Rule110(cells=7, strings=2, rollout_steps=5),
+        Rule110(cells=6, strings=2, rollout_steps=1, asked="any"),
+    ],
+    ids=str,
+)
+def test_workings_are_rows_and_the_cones_of_first_cells(task: Rule110) -> None:
+    episode = task.episodes("train", np.arange(5))
+    notes, steps, read = task.notes("workings", episode), range(1, task.rollout_steps + 1), task.strings * task.cells
+    assert [*notes] == list(range(read // task.window + (task.asked == "first")))
+    for b, row in enumerate(episode.inputs.tolist()):
+        strings = [row[start : start + task.cells] for start in range(0, read, task.cells)]
+        rolled = [[slow_evolve(string, step) for string in strings] for step in steps]
+        per = task.window // task.cells
+        for number in range(read // task.window):
+            expected = [cell for of in rolled for string in of[number * per : (number + 1) * per] for cell in string]
+            assert notes[number][b].tolist() == expected
+        if task.asked == "any":
+            continue
+        cones = notes[read // task.window][b].reshape(task.strings, -1)
+        for number, (cone, label) in enumerate(zip(cones.tolist(), episode.targets[b, read:], strict=True)):
+            assert cone[-1] == label
+            for step in steps:
+                width = min(task.cells, 2 * (task.rollout_steps - step) + 1)
+                part, cone = cone[:width], cone[width:]
+                assert part == [rolled[step - 1][number][i - width // 2] for i in range(width)]
+            assert not cone
+
+
+def test_without_a_step_there_are_no_workings() -> None:
+    task = Rule110(rollout_steps=0)
+    assert not task.notes("workings", task.episodes("train", np.arange(1)))
+    assert not Rule110().notes("questions", Rule110().episodes("train", np.arange(1)))
+
+
 # --- what is held out ---
 
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 from harness import small
 
+from baselines.chain_of_thought import ChainOfThoughtAsleep
+from benchmark.cells.cell import Cell
 from benchmark.measure import hours
 from benchmark.measure.step_cost import REPLAYED_S, StepCost, _step_cost, step_cost
 from benchmark.run import estimate
@@ -21,14 +23,18 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 CELL = small(sleep_passes=2)
 
 
-def test_shapes_alone_count_as_much_as_numbers(tmp_path: Path) -> None:
-    trainer = Trainer(CELL, tmp_path)
-    trainer.optimizer = DeviceMuonAdamW(trainer.model, CELL.training)
+THINKING = replace(CELL, model=ChainOfThoughtAsleep(layout="attn gdn", d_model=16, heads=2, mlp_ratio=2))
+
+
+@pytest.mark.parametrize("cell", [CELL, THINKING], ids=["plain", "given thoughts"])
+def test_shapes_alone_count_as_much_as_numbers(cell: Cell, tmp_path: Path) -> None:
+    trainer = Trainer(cell, tmp_path)
+    trainer.optimizer = DeviceMuonAdamW(trainer.model, cell.training)
     batch = next(trainer.batches(0))
     trainer.train_step(batch)
     with StepCounter() as counter:
         trainer.train_step(batch)
-    found = step_cost(CELL)
+    found = step_cost(cell)
     assert found.kernels == pytest.approx(counter.kernels, rel=0.05)
     assert found.bytes_moved == pytest.approx(counter.bytes_moved, rel=0.05)
     assert found.flops == pytest.approx(counter.flops, rel=0.01)

@@ -32,6 +32,7 @@ def test_every_suite_has_different_cells_at_every_scale(name: str, scale: str) -
         "hop-controls": {"depo"},
         "operations": {"gsm_infinite" if scale == "paper" else "gsm_compact"},
         "no-gain": {"rule110", "recall", "depo"},
+        "roads": {"rule110", "depo"},
         "gate": {"rule110", "recall"},
         "retention": {"retention"},
         "interference": {"interference"},

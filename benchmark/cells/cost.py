@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from benchmark.cells.cell import Cell
 from benchmark.cells.flops import FlopCounter
 from benchmark.forward import Batch, Windows, evaluating, predict, split_windows, token_losses
 from tasks.base import NOTES, Task
+
+Notes: TypeAlias = tuple[tuple[int, str, int], ...]
+"""Window, kind and length of each note."""
 
 MOST_WAKE = 1.5
 """Times the FLOPs of a plain pass that a prediction may take within the latency constraint."""
@@ -76,7 +80,7 @@ def cost(cell: Cell) -> Cost:
     """Count the cost of a cell by running one sequence on the CPU; leaves torch's random state as it was."""
     task = cell.task
     windows = split_windows(task.episodes("train", np.arange(1)))
-    notes = _sizes_of_notes(task)
+    notes = sizes_of_notes(task, cell.model)
     each = [
         _cost(cell.model, task.vocab_size, task.window, windows, passes, notes)
         for passes in cell.training.sleep_passes_drawn or (cell.training.sleep_passes,)
@@ -91,10 +95,24 @@ def count(config: ModelConfig, *, vocab_size: int, window: int, windows: Windows
 
 
 @lru_cache(maxsize=256)
-def _sizes_of_notes(task: Task) -> tuple[tuple[int, str, int], ...]:
-    """Window, kind and length of every note that a task can give."""
+def sizes_of_notes(task: Task, config: ModelConfig) -> Notes:
+    """Every note of a task that a model uses."""
+    kinds = _notes_used(config, task.vocab_size, task.window, task.seq_len)
     episode = task.episodes("train", np.arange(1))
-    return tuple((at, kind, t.shape[1]) for kind in NOTES for at, t in sorted(task.notes(kind, episode).items()))
+    return tuple((at, kind, t.shape[1]) for kind in kinds for at, t in sorted(task.notes(kind, episode).items()))
+
+
+def blank(notes: Notes, batch: int) -> tuple[tuple[int, str, torch.Tensor], ...]:
+    """Notes of these sizes for a batch, of zeros."""
+    return tuple((at, kind, torch.zeros(batch, length, dtype=torch.int64)) for at, kind, length in notes)
+
+
+@lru_cache(maxsize=256)
+def _notes_used(config: ModelConfig, vocab_size: int, window: int, seq_len: int) -> tuple[str, ...]:
+    """Kinds of notes that a model uses."""
+    with torch.random.fork_rng(devices=[]):
+        model = config.build(vocab_size=vocab_size, window=window, seq_len=seq_len)
+    return tuple(kind for kind in NOTES if kind in model.uses_notes)
 
 
 @lru_cache(maxsize=256)
@@ -104,14 +122,13 @@ def _cost(
     window: int,
     windows: Windows,
     passes: int,
-    notes: tuple[tuple[int, str, int], ...],
+    notes: Notes,
 ) -> Cost:
     """The same, of all that the count depends on: seeds and difficulties share it."""
     seq_len = windows[-1][1]
     predicted = sum(stop - start for start, stop, predicts in windows if predicts)
     tokens, targets = (torch.zeros(1, length, dtype=torch.int64) for length in (seq_len, predicted))
-    given = tuple((at, kind, torch.zeros(1, length, dtype=torch.int64)) for at, kind, length in notes)
-    batch = Batch(inputs=tokens, targets=targets, windows=windows, notes=given)
+    batch = Batch(inputs=tokens, targets=targets, windows=windows, notes=blank(notes, 1))
     with torch.random.fork_rng(devices=[]):  # a model may draw in its passes too
         model = config.build(vocab_size=vocab_size, window=window, seq_len=seq_len)
         # The counter knows plain products but not the CPU's fused attention, so attention runs as plain products here.

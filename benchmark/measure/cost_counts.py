@@ -32,8 +32,8 @@ def markdown(
     Args:
         configs: The models.
         advance: Hears of each.
-        constraints: Whether to say, too, if a prediction keeps the latency of one plain pass, and else what it takes;
-            and if what is kept grows with the context.
+        constraints: Whether to say, too, if a prediction keeps the latency of one plain pass, and if what is kept grows
+            with the context.
     """
     first, last = PASSES
     heads = ["model", "parameters", f"FLOPs per token: sleep, N = {first}", f"sleep, N = {last}", "wake"]
@@ -49,7 +49,7 @@ def markdown(
         flops = map(amount, (one.sleep_flops_per_token, more, one.wake_flops_per_token))
         sizes = map(size, (one.fast_weight_bytes + one.other_state_bytes, one.kv_bytes))
         kept = [model.state_bytes(forward_flops(model, slept[:windows], 1)[2]) for windows in (CONTEXT // 2, CONTEXT)]
-        says = [one.breaks_latency or "kept", "yes" if kept[1] > kept[0] else "no"] if constraints else []
+        says = ["broken" if one.breaks_latency else "kept", "yes" if kept[1] > kept[0] else "no"] if constraints else []
         lines.append([f"`{name}`", amount(one.parameters), *flops, *sizes, *says])
         advance(1)
     return Table(heads, lines, sides=["---", *["---:"] * 6, *["---"] * (len(heads) - 7)]).markdown()

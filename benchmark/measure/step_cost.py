@@ -16,7 +16,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from baselines.attention import rotary
 from baselines.base import ModelConfig
+from baselines.report import Report
 from benchmark.cells.cell import Cell, Training
+from benchmark.cells.cost import Notes, blank, sizes_of_notes
 from benchmark.forward import Batch, Windows, autocast, predict, split_windows, token_losses
 from benchmark.run.device_optimizer import DeviceMuonAdamW
 from benchmark.run.recomputation import ROOM, Memory, step_memory
@@ -82,7 +84,7 @@ def step_cost(cell: Cell) -> StepCost:
     task = cell.task
     windows = split_windows(task.episodes("train", np.arange(1)))
     training = replace(cell.training, tokens=1, test_passes=(), test_at=())
-    return _step_cost(cell.model, training, windows, task.vocab_size, task.window)
+    return _step_cost(cell.model, training, windows, task.vocab_size, task.window, sizes_of_notes(task, cell.model))
 
 
 @contextmanager
@@ -97,20 +99,23 @@ def _shapes_alone() -> Iterator[None]:
 
 
 @lru_cache(maxsize=256)
-def _step_cost(model_config: ModelConfig, training: Training, windows: Windows, vocab: int, window: int) -> StepCost:
+def _step_cost(
+    model_config: ModelConfig, training: Training, windows: Windows, vocab: int, window: int, notes: Notes
+) -> StepCost:
     predicted = sum(stop - start for start, stop, asked in windows if asked)
     length = windows[-1][1]
     with torch.random.fork_rng(devices=[]), _shapes_alone():
         model = model_config.build(vocab_size=vocab, window=window, seq_len=length)
         optimizer = DeviceMuonAdamW(model, training)
         tokens, targets = (torch.zeros(training.batch, n, dtype=torch.int64) for n in (length, predicted))
-        batch = Batch(inputs=tokens, targets=targets, windows=windows)
+        batch = Batch(inputs=tokens, targets=targets, windows=windows, notes=blank(notes, training.batch))
 
         def gradients(part: Batch) -> None:
+            report = Report()
             with autocast(torch.device("cpu"), training.precision):
-                logits = predict(model, part, training.sleep_passes)
+                logits = predict(model, part, training.sleep_passes, report=report)
             loss = token_losses(logits, part.targets).sum() / (part.targets != IGNORE).sum()
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss if report.loss is None else loss + report.loss).backward()  # type: ignore[no-untyped-call]
 
         memory = step_memory(model, batch, training.batch, gradients)
         with StepCounter() as counter:

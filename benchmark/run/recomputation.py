@@ -7,7 +7,7 @@ each window is run again, with all its passes.
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from baselines.base import Model
 from baselines.sleeper import Sleeper
-from benchmark.forward import Batch
+from benchmark.forward import Batch, notes_of
 from benchmark.run.step_count import StepCounter
 
 if TYPE_CHECKING:
@@ -92,9 +92,8 @@ def step_memory(model: Model, batch: Batch, most: int, gradients: Callable[[Batc
     """
 
     def peak(count: int) -> int:
-        inputs, targets = (tokens[:1].expand(count, -1) for tokens in (batch.inputs, batch.targets))
         with StepCounter() as counter:
-            gradients(replace(batch, inputs=inputs, targets=targets))
+            gradients(batch.with_tensors(*(tokens[:1].expand(count, -1) for tokens in batch.tensors())))
         model.zero_grad(set_to_none=True)
         return int(counter.peak_bytes)
 
@@ -124,7 +123,8 @@ def fit(trainer: "Trainer", checkpointing: str, room: int | None) -> int:
     again, parts = checkpointing == "always", 1
     if checkpointing == "auto" and room is not None:
         cell, one = trainer.cell, torch.ones((), device=trainer.device)
-        given = Batch.of(cell.task.episodes("train", np.arange(1), seed=cell.seed), trainer.device)
+        episode = cell.task.episodes("train", np.arange(1), seed=cell.seed)
+        given = Batch.of(episode, trainer.device, notes_of(cell.task, trainer.model, episode))
         with torch.random.fork_rng():  # a model may draw
             memory = step_memory(trainer.model, given, cell.training.batch, lambda part: trainer.gradients(part, one))
         again, parts = memory.plan(cell.training.batch, room)

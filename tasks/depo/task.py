@@ -12,6 +12,7 @@ of its own. Answers count one by one: what a model does is its accuracy at each 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
@@ -23,7 +24,7 @@ from tasks.base import IGNORE, Episode, Task, Tokens, check_whole, nearest
 from tasks.depo import splits
 from tasks.depo.codec import PAD, Codec
 from tasks.depo.cycles import CycleSampler, blocks
-from tasks.depo.paths import nodes_after_hops, path_hashes
+from tasks.depo.paths import nodes_after_hops, path_hashes, tables_of_hops
 from tasks.memories import MOST_NAMES, Memory
 from tasks.ragged import ABSENT, at, distinct, halves, packed, shuffled
 
@@ -214,6 +215,16 @@ class Depo(Task):
             return ()
         chances = [self.chance(k) for k in range(1, self.max_hops + 1)]
         return nodes_after_hops(episode.inputs[:, : self._read], self.coded, chances)
+
+    def notes(self, kind: str, episode: Episode) -> Mapping[int, Tokens]:
+        """Workings: of each window that is read the hops that follow from all edges so far; nothing at K = 1.
+
+        A table for every power of two from 2 up to K, as many tokens as all edges take and laid out as those are: the
+        nodes of the edges in their order, each with the node so many hops on, where the edges reach that far.
+        """
+        if super().notes(kind, episode) or kind != "workings" or self.max_hops < 2:
+            return {}
+        return tables_of_hops(episode.inputs[:, : self._read], self.window, self.coded)
 
     def word(self, token: int) -> str:
         """A letter of a name (with a dash behind it if more follow), k=3, a sign, or an underscore for padding."""
