@@ -18,7 +18,7 @@ from tasks.gsm_infinite.task import GSMInfinite
 from tasks.rule110 import Rule110
 
 # Matching rivals counts FLOPs, which takes a minute or so at the larger sizes: `controls` is tried at one of them.
-SLOW = {("controls", "paper"), ("hop-controls", "gpu"), ("hop-controls", "paper")}
+SLOW = {("controls", "paper"), *((name, scale) for name in ("hop-controls", "roads") for scale in ("gpu", "paper"))}
 EVERY = [(name, scale) for name in SUITES for scale in SCALES if (name, scale) not in SLOW]
 
 
