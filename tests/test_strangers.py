@@ -53,6 +53,7 @@ LOOKS: dict[str, list[str]] = {
     "check": ["OUT", "--against", "OUT"],
     "seeds": ["OUT"],
     "report": ["OUT", "--out", "page.html"],
+    "exits": ["OUT"],
     "probe": ["OUT"],
     "evaluate": ["CELL"],
     "retry": ["OUT", "--status", "ok"],
