@@ -24,13 +24,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.base import Notes, State, check_passes
-from baselines.hybrid import Hybrid
+from baselines.hybrid import OWN_LOOP, Hybrid
 from baselines.report import Report
 from baselines.sleeper import Sleeper
 
 KINDS = ("text", "latent", "pause")
-PLAIN = {"eviction": "hard", "loop": "all", "reembed": False, "reset_state": False, "reread": False}
-PLAIN |= {"backprop_passes": 0, "evict_every": 1}
+PLAIN = {"eviction": "hard"} | OWN_LOOP
 """Settings of the hybrid that leave it as it is: a pass over all blocks, after which the window goes."""
 
 

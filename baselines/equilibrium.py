@@ -60,8 +60,6 @@ class Equilibrium(Hybrid):
             raise ValueError(
                 "backprop_passes: of an equilibrium sleep gradient and attached say how far gradients go back"
             )
-        if self.evict_every > 1:
-            raise ValueError("evict_every: an equilibrium sleep evicts every window; leave it at 1")
         self.refuse_other_loops("an equilibrium sleep")
 
     def build(self, *, vocab_size: int, window: int, seq_len: int) -> "EquilibriumSleeper":

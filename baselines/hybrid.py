@@ -38,6 +38,17 @@ EVICTIONS = ("hard", "sliding", "none")
 LOOPS = ("all", "middle")
 
 
+OWN_LOOP = {
+    "loop": "all",
+    "reembed": False,
+    "reset_state": False,
+    "reread": False,
+    "backprop_passes": 0,
+    "evict_every": 1,
+}
+"""Settings that change what a sleep loops over or how, at the values that leave it as the paper has it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hybrid(ModelConfig):
     """Settings of the hybrid; the defaults are the paper's automaton model.
@@ -142,9 +153,7 @@ class Hybrid(ModelConfig):
         Raises:
             ValueError: one of them is set.
         """
-        own = {"loop": "all", "reembed": False, "reset_state": False, "reread": False}
-        own |= {"backprop_passes": 0, "evict_every": 1}
-        if other := [name for name, value in own.items() if getattr(self, name) != value]:
+        if other := [name for name, value in OWN_LOOP.items() if getattr(self, name) != value]:
             raise ValueError(f"{' and '.join(other)}: {sleep} is a loop of its own; leave them as they are")
 
     @property

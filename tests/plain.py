@@ -9,9 +9,19 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.sleeper import Sleeper
+
+
+def assert_same_function(model: nn.Module, ours: Tensor, theirs: Tensor) -> None:
+    """Logits, and the gradient of every parameter through them, are those of a definition; no gradient is all zeros."""
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
+    mix = torch.randn(ours.shape, dtype=ours.dtype, generator=torch.Generator().manual_seed(0))
+    grads = [torch.autograd.grad((mix * logits).sum(), [*model.parameters()]) for logits in (ours, theirs)]
+    for (name, _), one, other in zip(model.named_parameters(), *grads, strict=True):
+        assert other.abs().max() > 1e-9, f"no gradient reaches {name}"
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-9, msg=lambda m, name=name: f"{name}: {m}")
 
 
 @dataclass

@@ -218,6 +218,17 @@ def test_a_whole_checkpoint_that_does_not_fit_is_set_aside(whole: pl.DataFrame, 
     assert path.with_name(f"{path.name}.damaged-1").exists()
 
 
+def test_memory_that_does_not_suffice_says_nothing_of_a_checkpoint(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: object, state: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    path = SweepFolder(out).of(INTERRUPTED).checkpoint
+    model = torch.nn.Linear(1, 1)
+    monkeypatch.setattr(torch.nn.Linear, "load_state_dict", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        checkpoint.restore(path, INTERRUPTED.id, model, device=torch.device("cpu"))
+
+
 def test_no_bit_of_a_finished_cell_flips_unseen(out: Path) -> None:
     """Of its rows and of what says that it is finished, one bit of every seventh byte."""
     of_cell = SweepFolder(out).of(FINISHED).path

@@ -12,8 +12,8 @@ from benchmark.rows.studies import Study, values
 from benchmark.rows.text import amount
 
 _NOTE = (
-    "Mark: mean over seeds, its area the bytes kept between windows, keys and values included. Hollow: takes more than "
-    "one plain pass at prediction time, which breaks the latency constraint. "
+    "Mark: mean over seeds, its area the logarithm of the bytes kept between windows, keys and values included. "
+    "Hollow: takes more than one plain pass at prediction time, which breaks the latency constraint. "
 )
 _AREAS = (14.0, 160.0)
 """Of the fewest and the most bytes, in square points."""
@@ -65,7 +65,7 @@ def _ends(study: Study) -> pl.DataFrame:
             bytes=pl.col("state_bytes").fill_null(0),
             late=pl.Series([late(whole[i]) for i in range(whole.height)], dtype=pl.Boolean),
         )
-        .group_by("variant", "model", "depth", maintain_order=True)
+        .group_by("variant", "model", "n", "depth", maintain_order=True)
         .agg(pl.col("exact_match", "wake_flops", "bytes").mean(), pl.col("late").any())
         .sort("depth", "wake_flops", "variant")
     )
@@ -89,10 +89,8 @@ def _marks(ax: Axes, ends: pl.DataFrame, kept: list[float]) -> None:
     heights = marks.apart([100 * score for score in ends["exact_match"]], (low, high), (high - low) * _GAP)
     for row, height in zip(ends.iter_rows(named=True), heights, strict=True):
         asleep = row["variant"] == SLEEP
-        color, at = (
-            style.by_passes([2])[2].color if asleep else style.INK,
-            (row["wake_flops"], 100 * row["exact_match"]),
-        )
+        color = style.by_passes([row["n"]])[row["n"]].color if asleep else style.INK
+        at = (row["wake_flops"], 100 * row["exact_match"])
         face = "none" if row["late"] else color
         ax.scatter(*at, s=_area(row["bytes"], kept), facecolors=face, edgecolors=color, alpha=0.7, zorder=3 + asleep)
         ax.annotate(

@@ -97,6 +97,8 @@ def restore(
                 if not isinstance(contents[name], kind):
                     raise TypeError(f"{name} is of type {type(contents[name]).__name__}, not {kind.__name__}")
             optimizer.load_state_dict(contents["optimizer"])
+    except torch.OutOfMemoryError:  # a RuntimeError too, and no word about the file
+        raise
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         why = f"it lacks {error}" if isinstance(error, KeyError) else said(error)
         raise UnfitCheckpointError(f"{path} does not hold the network of cell {cell_id}: {why}") from error

@@ -56,16 +56,12 @@ _PASSES = Request(suite="passes", rollout_steps=(4, 5, 6, 7, 8), sleep_passes=(1
 
 _HOPS = Request(suite="hops", sleep_passes=(1, 2, 4), settings=("tokens=20M",))
 
-_RATES = environment.REFERENCE
+_TUNED = replace(_PASSES, seeds=(0, 1, 2), rates=environment.REFERENCE / "passes-tuning-cpu")
 
-# N = 1 and 2 to the FLOPs of N = 4 at the two deepest t.
-_LONGER = ((1, "110M", (7, 8), (0, 1, 2)), (2, "44.5M", (8,), (0, 1, 2)), (2, "44.5M", (7,), (0, 1)))
-
-
-def _longer(n: int, tokens: str, depths: tuple[int, ...], seeds: tuple[int, ...]) -> Request:
-    longer = replace(_PASSES, rollout_steps=depths, sleep_passes=(n,), seeds=seeds, settings=(f"tokens={tokens}",))
-    return replace(longer, rates=_RATES / "passes-tuning-cpu")
-
+_LONG_1 = replace(_TUNED, rollout_steps=(7, 8), sleep_passes=(1,), settings=("tokens=110M",))
+"""N = 1 to the FLOPs of N = 4 at the two deepest t."""
+_LONG_2 = replace(_TUNED, rollout_steps=(8,), sleep_passes=(2,), settings=("tokens=44.5M",))
+"""N = 2 to the same."""
 
 BEFORE = ("longer", "deeper", "wider", "bigger-state", "reread", "reembed", "reset-state", "wake-loop")
 """The rivals that there were when they were trained."""
@@ -114,11 +110,13 @@ STUDIES: dict[str, Study] = {
     # The second edition: every arm at rates that were chosen alike (results/README.md).
     "passes-tuning-cpu": Study(requests=(replace(_PASSES, rollout_steps=(7,), tune=True),), backend="native"),
     "hops-tuning-cpu": Study(requests=(replace(_HOPS, tune=True),), backend="native"),
-    "passes-tuned-cpu": Study(
-        requests=(replace(_PASSES, seeds=(0, 1, 2), rates=_RATES / "passes-tuning-cpu"),), backend="native"
+    "passes-tuned-cpu": Study(requests=(_TUNED,), backend="native"),
+    "passes-tuned-long-cpu": Study(
+        requests=(_LONG_1, _LONG_2, replace(_LONG_2, rollout_steps=(7,), seeds=(0, 1))), backend="native"
     ),
-    "passes-tuned-long-cpu": Study(requests=tuple(_longer(*each) for each in _LONGER), backend="native"),
-    "hops-tuned-cpu": Study(requests=(replace(_HOPS, rates=_RATES / "hops-tuning-cpu"),), backend="native"),
+    "hops-tuned-cpu": Study(
+        requests=(replace(_HOPS, rates=environment.REFERENCE / "hops-tuning-cpu"),), backend="native"
+    ),
     # What `make gate` checks small new cells against; more seeds see smaller regressions.
     "gate-tiny": _one("gate", scale="tiny", seeds=tuple(range(16))),
 }

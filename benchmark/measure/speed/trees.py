@@ -48,7 +48,7 @@ def extracted(commit: str, root: Path) -> Iterator[Path]:
         if done.returncode:
             raise ValueError(f"{why}: {done.stderr.decode(errors='replace').strip()}")
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as files:
-            if hasattr(tarfile, "data_filter"):  # Python 3.11.4
+            if hasattr(tarfile, "data_filter"):  # from Python 3.11.4 on
                 files.extraction_filter = tarfile.data_filter
             files.extractall(folder)
         yield Path(folder)
