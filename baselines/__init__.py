@@ -28,6 +28,7 @@ MODELS: dict[str, str] = {
     "equilibrium": "baselines.equilibrium:Equilibrium",
     "early-exit": "baselines.early_exit:EarlyExit",
     "act": "baselines.act:ACT",
+    "pondernet": "baselines.pondernet:PonderNet",
     "self-modifying": "baselines.self_modifying:SelfModifying",
     "fid": "baselines.fusion:FiD",
     "fid-asleep": "baselines.fusion:FiDAsleep",
