@@ -51,6 +51,13 @@ def successors(names: Tokens, coded: Codec) -> Tokens:
     return np.ascontiguousarray(after[:, :-1])  # the last column is of edges that short cycles do not have
 
 
+def questions_in(tokens: Tokens, coded: Codec, most: int) -> tuple[Tokens, Tokens]:
+    """The k and the starts [B, most] of questions with their answers [B, P], in order, then ABSENT."""
+    names, hops = names_in(tokens, coded)[:, ::2], tokens - coded.first_hop + 1
+    k = packed(hops, (hops > 0) & (hops <= coded.most_hops), most, ABSENT)
+    return k, packed(names, names != ABSENT, most, ABSENT)
+
+
 def path_hashes(read: Tokens, asked: Tokens, coded: Codec, questions: int) -> rng.Words:
     """Hashes [B, questions] of k and the names along the path that fixes each answer; 0 where there is no question.
 
@@ -63,9 +70,7 @@ def path_hashes(read: Tokens, asked: Tokens, coded: Codec, questions: int) -> rn
     names = names_in(read, coded)
     after = successors(names, coded)
     n = np.count_nonzero(names[:, ::2] != ABSENT, axis=1)[:, None]
-    starts = names_in(asked, coded)[:, ::2]
-    hops = asked - coded.first_hop + 1
-    k = packed(hops, (hops > 0) & (hops <= coded.most_hops), starts.shape[1], ABSENT)
+    k, starts = questions_in(asked, coded, questions)
     edges, node = k % n, starts
     back = n - edges < edges
     fixed = np.where((k < n) & ~back, k, k << 32 | n).astype(np.uint64)
@@ -73,9 +78,7 @@ def path_hashes(read: Tokens, asked: Tokens, coded: Codec, questions: int) -> rn
         along = np.where(back, (edges <= step) & (step <= n), step <= edges)
         fixed = np.where(along, rng.mix(fixed) + node.astype(np.uint64), fixed)
         node = at(after, node)
-    hashes = np.zeros((len(names), questions), dtype=np.uint64)
-    hashes[:, : starts.shape[1]] = np.where(starts == ABSENT, np.uint64(0), rng.mix(fixed))
-    return hashes
+    return np.where(starts == ABSENT, np.uint64(0), rng.mix(fixed))
 
 
 def tables_of_hops(tokens: Tokens, window: int, coded: Codec) -> dict[int, Tokens]:
