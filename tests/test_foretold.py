@@ -126,7 +126,7 @@ def test_notes_memories_and_what_fixes_answers_are_of_the_edges_alone(task: Fore
     for one, other in zip(task.memories(episode), as_depo.memories(task, plain), strict=True):
         np.testing.assert_array_equal(one.values, other.values)
     notes = task.notes("workings", episode)
-    assert [*notes] == list(range(task._read // task.window))
+    assert [*notes] == list(range(task._read // task.window + 1))
     last = notes[task._read // task.window - 1]
     for row, noted in zip(episode.inputs, last, strict=True):
         after = parts(task, row)[0]

@@ -81,30 +81,6 @@ def path_hashes(read: Tokens, asked: Tokens, coded: Codec, questions: int) -> rn
     return np.where(starts == ABSENT, np.uint64(0), rng.mix(fixed))
 
 
-def tables_of_hops(tokens: Tokens, window: int, coded: Codec) -> dict[int, Tokens]:
-    """The node 2, 4, 8, ... up to K hops after the source of each edge, by window: a table each, side by side.
-
-    A table has R tokens and is written as the edges are, in their order, without those whose end is not known yet.
-
-    Args:
-        tokens: [B, R] as they were read: padding, then the edges in any order.
-        window: L; a window may end within an edge.
-        coded: How names are written.
-    """
-    noted = {}
-    for number in range(tokens.shape[1] // window):
-        names = names_in(tokens[:, : (number + 1) * window], coded)
-        names = names[:, : names.shape[1] // 2 * 2]
-        starts, hop, tables = names[:, ::2], successors(names, coded), []
-        for _ in range(coded.most_hops.bit_length() - 1):
-            hop = at(hop, hop)
-            end = at(hop, starts)
-            slots = coded.edges(np.where(end == ABSENT, ABSENT, starts), end)
-            tables.append(packed(slots, slots != ABSENT, tokens.shape[1], PAD, right=True))
-        noted[number] = np.concatenate(tables, axis=1)
-    return noted
-
-
 def nodes_after_hops(tokens: Tokens, coded: Codec, chances: Sequence[float]) -> tuple[Memory, ...]:
     """The node k' hops after each name, k' = 1, 2, ..., where the name is one of the cycle.
 

@@ -21,10 +21,10 @@ import numpy as np
 
 from tasks import rng
 from tasks.base import IGNORE, Episode, Task, Tokens, check_whole, nearest
-from tasks.depo import splits
+from tasks.depo import notes, splits
 from tasks.depo.codec import PAD, Codec
 from tasks.depo.cycles import CycleSampler, blocks, sizes_of_cycles
-from tasks.depo.paths import nodes_after_hops, path_hashes, tables_of_hops
+from tasks.depo.paths import nodes_after_hops, path_hashes
 from tasks.memories import MOST_NAMES, Memory
 from tasks.ragged import ABSENT, at, distinct, halves, packed, shuffled
 
@@ -221,14 +221,16 @@ class Depo(Task):
         return nodes_after_hops(self.edges_of(episode.inputs), self.coded, chances)
 
     def notes(self, kind: str, episode: Episode) -> Mapping[int, Tokens]:
-        """Workings: of each window that is read the hops that follow from all edges so far; nothing at K = 1.
+        """Of each window that is read what follows from the edges so far; of the prediction the walks to its answers.
 
-        A table for every power of two from 2 up to K, as many tokens as all edges take and laid out as those are: the
-        nodes of the edges in their order, each with the node so many hops on, where the edges reach that far.
+        Workings are tables of the nodes 2, 4, ... up to K hops on; at K = 1 there are none. Questions are all that
+        training might ask, with their answers, whatever the episode asks.
         """
-        if super().notes(kind, episode) or kind != "workings" or self.max_hops < 2:
-            return {}
-        return tables_of_hops(self.edges_of(episode.inputs), self.window, self.coded)
+        edges, asked = self.edges_of(episode.inputs), episode.inputs[:, self._read :]
+        if super().notes(kind, episode) or kind == "questions":
+            hops = self.train_hops or range(1, self.max_hops + 1)
+            return notes.questions_about(edges, self.window, self.coded, hops, self.nodes)
+        return notes.workings(edges, asked, episode.answer[:, self._read :] >= 0, self.window, self.coded)
 
     def word(self, token: int) -> str:
         """A letter of a name (with a dash behind it if more follow), k=3, a sign, or an underscore for padding."""
