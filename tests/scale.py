@@ -78,7 +78,7 @@ def sweep(count: int, folder: Path) -> None:
 
 
 COLUMNS = ("cells", "sweep, s", "ms a cell", "again, s", "status, s", "table, s", "memory, MiB")
-PARTS = ("sweep", "again", "status", "table")
+PARTS = ("the sweep", "the same again", "bench status", "bench table")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +128,14 @@ def measure(count: int, folder: Path) -> Measured:
 
 def draw(measured: list[Measured], file: Path) -> None:
     """The cost of a cell in each part against the number of cells: flat, where nothing is read or planned twice."""
-    figure, axes = plt.subplots(figsize=(4.8, 3.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
     for part, name in enumerate(PARTS):
         line = [(one.cells, 1e3 * one.cpu[part] / one.cells) for one in measured]
         axes.plot(*zip(*line, strict=True), marker="o", label=name)
-    axes.set(xscale="log", yscale="log", xlabel="cells of a sweep", ylabel="CPU ms a cell")
-    axes.legend(title="of", loc="upper right")
+    axes.set(xscale="log", yscale="log", xlabel="cells of a sweep", ylabel="CPU milliseconds a cell")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,g}")
+    figure.legend(loc="outside right center", frameon=False)
     axes.grid(alpha=0.3)
     figure.savefig(file, dpi=150)
 
