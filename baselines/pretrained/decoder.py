@@ -32,7 +32,7 @@ class DecoderState(State):
     read: int = 0
 
 
-class Inserted(nn.Module):
+class InsertedLayer(nn.Module):
     """A fast-weight layer between two layers: h + mixer(norm(h)). A new mixer ends in zeros, so it is the identity."""
 
     def __init__(self, mixer: FastWeightMixer, d_model: int) -> None:
@@ -47,7 +47,7 @@ class Inserted(nn.Module):
 
 
 @dataclass
-class _Held:
+class _Holdings:
     """What every layer holds while a window is read."""
 
     fast: dict[int, Tensor | None]
@@ -88,9 +88,9 @@ class Decoder(Model):
         self.lm, self.vocab_size, self.window, self.eviction, self.carried = lm, vocab_size, window, eviction, carried
         self.parts = anatomy(lm)
         self.kinds, layers = self.parts.kinds, len(self.parts.layers)
-        self.looped = range(layers) if loop == "all" else range(layers // 4, layers // 4 + layers // 2)
+        self.loop_range = range(layers) if loop == "all" else range(layers // 4, layers // 4 + layers // 2)
         width = lm.get_input_embeddings().weight.shape[1]
-        self.inserted = nn.ModuleDict({str(i): Inserted(mixer, width) for i, mixer in (inserted or {}).items()})
+        self.inserted = nn.ModuleDict({str(i): InsertedLayer(mixer, width) for i, mixer in (inserted or {}).items()})
         if trained == "memory":
             self._freeze()
 
@@ -161,7 +161,7 @@ class Decoder(Model):
         """
         read, length = getattr(state, "read", 0), tokens.shape[1]
         h: Tensor = self.parts.embedding(tokens)
-        held = self._unpacked(state)
+        held = self._unpack(state)
         positions = torch.arange(read, read + length, device=tokens.device)[None]
         past = max((kept.shape[-2] for kept in held.kept.values() if kept is not None), default=0)
         reach = self.window - 1 if self.eviction == "sliding" and not own else None
@@ -171,17 +171,17 @@ class Decoder(Model):
             "position_embeddings": None if self.parts.rotary is None else self.parts.rotary(h, positions),
             "use_cache": True,
         }
-        last = len(self.kinds) - 1 if output else max(self._holding, default=-1)
+        last = len(self.kinds) - 1 if output else max(self._memory_layers, default=-1)
         for section in self._sections(passes, last):
             for i in section:
                 h = self._layer(i, h, given, held)
                 if str(i) in self.inserted and not own:
                     h, held.inserted[i] = self.inserted[str(i)](h, held.inserted[i])
-        return h, self._packed(held, state.windows + 1, read + length)
+        return h, self._pack(held, state.windows + 1, read + length)
 
     def _sections(self, passes: int, last: int) -> list[range]:
         """The layers in the order in which they are run, up to layer `last` of the last pass."""
-        looped = self.looped
+        looped = self.loop_range
         if last < looped.start:
             return [range(last + 1)]
         if last < looped.stop:
@@ -189,12 +189,12 @@ class Decoder(Model):
         return [range(looped.start), *[looped] * passes, range(looped.stop, last + 1)]
 
     @property
-    def _holding(self) -> list[int]:
+    def _memory_layers(self) -> list[int]:
         """The layers behind which something outlives the window."""
         keeps = {"memory": True, "attention": self.eviction != "hard", "none": False}
         return [i for i, kind in enumerate(self.kinds) if keeps[kind] or (self.carried and str(i) in self.inserted)]
 
-    def _layer(self, i: int, h: Tensor, given: dict[str, Any], held: _Held) -> Tensor:
+    def _layer(self, i: int, h: Tensor, given: dict[str, Any], held: _Holdings) -> Tensor:
         """Features after layer i; what it holds is changed in `held`."""
         kind, own = self.kinds[i], None
         if kind == "memory":
@@ -215,10 +215,10 @@ class Decoder(Model):
         features: Tensor = result[0] if isinstance(result, tuple) else result
         return features
 
-    def _unpacked(self, state: State) -> _Held:
+    def _unpack(self, state: State) -> _Holdings:
         """What each layer holds, from the state; what is not there is None."""
         fast_weights, cache, tails = iter(state.fast_weights), iter(state.cache), iter(getattr(state, "tails", ()))
-        held = _Held({}, {}, {}, {}, {}, {})
+        held = _Holdings({}, {}, {}, {}, {}, {})
         for i, kind in enumerate(self.kinds):
             if kind == "memory":
                 held.fast[i], held.tails[i] = next(fast_weights, None), next(tails, None)
@@ -228,7 +228,7 @@ class Decoder(Model):
                 held.inserted[i] = next(fast_weights, None) if self.carried else None
         return held
 
-    def _packed(self, held: _Held, windows: int, read: int) -> DecoderState:
+    def _pack(self, held: _Holdings, windows: int, read: int) -> DecoderState:
         """The state from what each layer holds."""
         carried = held.inserted if self.carried else {}
         fast = (by.get(i) for i in range(len(self.kinds)) for by in (held.fast, carried))

@@ -17,7 +17,7 @@ import tasks
 from baselines.base import ModelConfig
 from benchmark.rows import COLUMNS, REPORT
 from tasks import rng
-from tasks.base import Task, changed, check_whole, nearest
+from tasks.base import Task, check_whole, nearest, non_defaults
 from tasks.values import LARGEST, kinds_of, parse
 
 MOST = {"tokens": 10**15, "batch": 10**6, "sleep_passes": 1024, "evaluations": 10**6, "test_examples": 10**8}
@@ -214,15 +214,15 @@ class Cell:
     def id(self) -> str:
         """Twelve hex digits of the hash of the canonical settings.
 
-        Settings at their default are left out (`tasks.base.changed` says why); a test holds ids still.
+        Settings at their default are left out (`tasks.base.non_defaults` says why); a test holds ids still.
 
         Raises:
             ValueError: a plug-in has a setting, a name or a version that JSON has no form for.
         """
         canonical = {
-            "task": [self.task.name, self.task.version, changed(self.task)],
-            "model": [self.model.name, self.model.revision, changed(self.model)],
-            "training": changed(self.training),
+            "task": [self.task.name, self.task.version, non_defaults(self.task)],
+            "model": [self.model.name, self.model.revision, non_defaults(self.model)],
+            "training": non_defaults(self.training),
             "seed": self.seed,
         }
         try:

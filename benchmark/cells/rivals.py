@@ -159,7 +159,7 @@ def _plain(sleep: Cell, by: str) -> Cell:
 
 def _deeper(sleep: Cell, by: str) -> Cell:
     model = _hybrid(sleep)
-    words, looped = model.layout.split(), model.looped
+    words, looped = model.layout.split(), model.loop_range
     copies = words[looped.start : looped.stop] * sleep.training.sleep_passes
     layout = " ".join(words[: looped.start] + copies + words[looped.stop :])
     return _variation(sleep, sleep_passes=1, layout=layout)

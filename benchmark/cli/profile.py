@@ -87,7 +87,7 @@ def _work(cells: "Sequence[Cell]", given: list[str] | None) -> "Iterator[tuple[C
     Raises:
         ValueError: an unknown backend.
     """
-    from baselines.native.block import unsupported
+    from baselines.native.block import obstacle
     from tasks.base import nearest
 
     known, reasons = ("torch", "native"), set[str]()
@@ -99,7 +99,7 @@ def _work(cells: "Sequence[Cell]", given: list[str] | None) -> "Iterator[tuple[C
         if not given:
             task = cell.task
             model = cell.model.build(vocab_size=task.vocab_size, window=task.window, seq_len=task.seq_len)
-            if reason := unsupported(model):
+            if reason := obstacle(model):
                 reasons.add(reason)
                 chosen = ["torch"]
         yield from ((cell, name) for name in chosen)

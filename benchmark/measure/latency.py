@@ -23,7 +23,7 @@ from baselines.sleeper import Sleeper
 from benchmark.cells.cost import count, forward_flops, kv_bytes
 from benchmark.forward import Windows
 from benchmark.measure.cost_tables import CONTEXT, TIMED, Row
-from tasks.base import changed, check_whole, nearest
+from tasks.base import check_whole, nearest, non_defaults
 
 VOCABULARY = 64
 WARM_UP = 2
@@ -166,7 +166,7 @@ def steps(windows: Sequence[int], passes: Sequence[int], repeats: int) -> int:
 
 def describe(config: ModelConfig, window: int, passes: int) -> Row:
     """What a row is of: the model, its settings that are not the default, N and L."""
-    settings = " ".join(f"{name}={value!r}" for name, value in changed(config).items())
+    settings = " ".join(f"{name}={value!r}" for name, value in non_defaults(config).items())
     return {"model": config.name, "settings": settings, "sleep_passes": passes, "window": window}
 
 

@@ -11,9 +11,9 @@ def native(model: Model, *, must: bool) -> bool:
     Raises:
         ValueError: they must and cannot; the message says why.
     """
-    from baselines.native.block import attach, unsupported
+    from baselines.native.block import attach, obstacle
 
-    if not must and (reason := unsupported(model)):
+    if not must and (reason := obstacle(model)):
         print(f"blocks run in torch: {reason}", file=sys.stderr)
         return False
     attach(model)
