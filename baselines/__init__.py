@@ -96,8 +96,7 @@ def load(name: str, *, imports: bool = True) -> "type[ModelConfig]":
     model = getattr(load_module(module, f"model {name!r}"), attribute, None)
     if not (isinstance(model, type) and issubclass(model, ModelConfig)):
         raise ValueError(f"model {name!r}: {models[name]} is not a subclass of baselines.base.ModelConfig")
-    if (
-        models.get(valid_config(model, f"model {name!r}").name) != models[name]
-    ):  # nobody's name, or that of another model
+    # A plug-in may bear nobody's name, or that of another model.
+    if models.get(valid_config(model, f"model {name!r}").name) != models[name]:
         raise ValueError(f"model {name!r}: {models[name]} calls itself {model.name!r}; its name must be {name!r}")
     return model

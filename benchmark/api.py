@@ -187,7 +187,7 @@ def read(source: Source | Sequence[Source]) -> pl.DataFrame:
         return source
     if isinstance(source, Path | str):
         return rows.read_tables([Path(source)])
-    return rows.together([read(each) for each in source])
+    return rows.concatenate([read(each) for each in source])
 
 
 def draw(source: Source, figure: str = "accuracy_by_passes") -> Figure:

@@ -69,7 +69,7 @@ def trained(
         return None if more is None else {"package": (stands, 1e9)}
 
     monkeypatch.setattr(energy, "of_processors", lambda: counter)
-    (cell,) = suite("quick", "tiny").narrowed(rollout_steps=[0], sleep_passes=[1]).cells()
+    (cell,) = suite("quick", "tiny").narrow(rollout_steps=[0], sleep_passes=[1]).cells()
     cell = cell.with_settings({"tokens": 4 * 9 * 8, "batch": 8, "evaluations": 4, "test_examples": 8})
     folder.mkdir(exist_ok=True)
     attempt = Trainer(cell, folder)

@@ -321,10 +321,10 @@ def test_docstrings_are_read_over_lines_classes_and_sections() -> None:
             batch: Its own.
         """
 
-    told = dictionary.documented(Derived)
+    told = dictionary.documentation(Derived)
     assert (told["batch"], told["tokens"]) == ("Its own.", "Two lines of text: with a colon.")
     assert told["clip"] == "Largest gradient norm."
-    assert dictionary.documented(type("Bare", (), {"__dataclass_fields__": {}})) == {}
+    assert dictionary.documentation(type("Bare", (), {"__dataclass_fields__": {}})) == {}
 
 
 @pytest.mark.parametrize("command", ["figures", "table", "verify", "report"])

@@ -69,13 +69,13 @@ def prepare_process() -> None:
 
 def of_others(error: Exception) -> str:
     """What to say of an error that modules named by the user may have made by what they return; empty without any."""
-    from benchmark.rows.text import said
+    from benchmark.rows.text import error_line
 
     places = [sys.modules.get(f"{package}.addresses") for package in ("tasks", "baselines")]
     if not (names := sorted(name for place in places if place for name in place.FOREIGN)):
         return ""
     where = "".join(traceback.format_tb(error.__traceback__)[-3:]).rstrip()
-    return f"{said(error)}\nPerhaps {' and '.join(names)} returned what is not allowed; it ended here:\n{where}"
+    return f"{error_line(error)}\nPerhaps {' and '.join(names)} returned what is not allowed; it ended here:\n{where}"
 
 
 def warn_of_mixture(rows: Iterable[Mapping[str, Any]]) -> None:

@@ -97,7 +97,7 @@ def _warn(board: Board, text: str) -> None:
 
 def failures(cells: Sequence[Cell], states: dict[str, State]) -> list[str]:
     """A line for every cell that did not end well."""
-    varying = words.varying(cells)
+    varying = words.distinctions(cells)
     return [
         f"{states[cell.id].status}: {words.label(cell, varying)}: {states[cell.id].reason}"
         for cell in cells

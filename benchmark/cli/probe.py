@@ -78,14 +78,14 @@ def run(
     import torch
 
     from benchmark import environment
-    from benchmark.cells.words import label, varying
+    from benchmark.cells.words import distinctions, label
     from benchmark.figures import probe_figure
     from benchmark.measure import probe
     from benchmark.measure.probe import tables as probe_tables
     from benchmark.rows import write_atomically
     from benchmark.run.folder import SweepFolder
 
-    others = [name for name in varying(planned) if name not in ("task", "model")]  # columns of their own
+    others = [name for name in distinctions(planned) if name not in ("task", "model")]  # columns of their own
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in training: numbers then do not depend on the cores there are
     probes, spectra = [], []

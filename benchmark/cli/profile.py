@@ -41,7 +41,7 @@ def profile_(
 ) -> None:
     """Show where a training step of a suite's cells goes, part by part, on one core."""
     from benchmark import environment
-    from benchmark.cells.words import label, varying
+    from benchmark.cells.words import distinctions, label
     from benchmark.figures import profile_figure
     from benchmark.measure import profile_tables, profiling
     from benchmark.rows import write_atomically
@@ -52,7 +52,7 @@ def profile_(
     planned = request.cells()
     cells = [cell for cell in planned if cell.seed == planned[0].seed]  # a seed changes no time
     work = list(_work(cells, backends))
-    differ = [name for name in varying(cells) if name != "seed"]
+    differ = [name for name in distinctions(cells) if name != "seed"]
     rows = []
     with bar(f"profile of {request.title}", len(work) * profiling.work(steps)) as advance:
         for cell, backend in work:

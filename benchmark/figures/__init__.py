@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from benchmark import rows
 from benchmark.figures import comparisons, curves, finals, gains, maps, rates, rivals, roads, style
-from benchmark.rows.studies import Study, compared, studies
+from benchmark.rows.studies import Study, studies, suite_studies
 
 LONGEST_NAME = 160
 """Characters of a file's name without its ending; systems allow 255 bytes, and archives add folders."""
@@ -95,7 +95,7 @@ def drawn(frame: pl.DataFrame, *, png: bool = False) -> Iterator[Drawn]:
     """Every figure that the rows allow, the same bytes for the same rows; as PNG, too, if `png`."""
     covered: set[str] = set()
     for entry in [entry for entry in FIGURES.values() if entry.by]:
-        for whole in compared(frame, entry.by or ()):
+        for whole in suite_studies(frame, entry.by or ()):
             if figure := _drawn(entry, whole, png=png):
                 covered |= {*whole.scores["cell_id"]}
                 yield figure
@@ -109,7 +109,7 @@ def drawn(frame: pl.DataFrame, *, png: bool = False) -> Iterator[Drawn]:
 def one(frame: pl.DataFrame, name: str) -> Figure | None:
     """The first figure of a name that the rows allow, ready to be shown: a notebook finds its PNG."""
     entry = FIGURES[name]
-    for study in compared(frame, entry.by) if entry.by else studies(frame):
+    for study in suite_studies(frame, entry.by) if entry.by else studies(frame):
         with style.context():
             if figure := entry.draw(study):
                 style.settle(figure)

@@ -54,7 +54,7 @@ def rules(study: Study) -> Figure | None:
         panels.exact(ax, study, depth, style.limits(last), across=True)
         for place, layout in enumerate(layouts):
             for n, offset in zip(looks, style.offsets(len(looks), -0.7), strict=True):
-                percents = marks.percent(study.whole(last, n, depth).filter(pl.col("layout") == layout))
+                percents = marks.percent(study.scores_at(last, n, depth).filter(pl.col("layout") == layout))
                 why = why_missing(study, (pl.col("n") == n) & (pl.col("layout") == layout), depth)
                 start = study.chance(depth) + 2
                 marks.seeds(ax, place + offset, percents, looks[n], why=why, start=start, across=True)

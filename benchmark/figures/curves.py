@@ -29,7 +29,7 @@ def accuracy_by_depth(study: Study) -> Figure | None:
     for ax, n in pairs:
         ends = []
         for depth, look in looks.items():
-            tests = study.whole(study.scores, n, depth)
+            tests = study.scores_at(study.scores, n, depth)
             end = marks.curve(ax, tests, look, "tokens_seen", style.scale_of(study.scores["tokens_seen"]))
             if end is not None:
                 ends.append((study.label(depth), end, look))
@@ -139,7 +139,7 @@ def _by_passes(
     for ax, depth in pairs:
         for n, look in looks.items():
             turn = (list(looks).index(n), len(looks))
-            marks.curve(ax, study.whole(study.scores, n, depth), look, x, style.scale_of(study.scores[x]), turn, y)
+            marks.curve(ax, study.scores_at(study.scores, n, depth), look, x, style.scale_of(study.scores[x]), turn, y)
         if y == "loss":
             style.name_panel(ax, study.label(depth), [])
         else:

@@ -149,7 +149,7 @@ def tokens_to_threshold(study: Study) -> Figure | None:
         ax.axhspan(1.04 * budget, 1.24 * budget, color="#efefef", linewidth=0)
         for i, depth in enumerate(study.depths):
             for n, slot in zip(looks, style.offsets(len(looks), 0.75), strict=True):
-                runs = learning_curve.tokens_to(study.whole(cells, n, depth), threshold)
+                runs = learning_curve.tokens_to(study.scores_at(cells, n, depth), threshold)
                 reached = runs["tokens"].sort(nulls_last=True)
                 for tokens, offset in zip(reached, style.offsets(len(reached), 0.5 / len(looks)), strict=True):
                     height, face = (lane, "white") if tokens is None else (tokens / scale, looks[n].color)

@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmark.rows.outcomes import Key, Outcome
-from benchmark.rows.studies import DRAWN, Study, compared, values
+from benchmark.rows.studies import DRAWN_PASSES, Study, suite_studies, values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +78,13 @@ def bounds(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome]) -> list[dict[st
         way from there to 1 that the oracle goes, at most 0 where it does no better than guesses.
     """
     lines = []
-    for study in compared(frame, ("test_passes", DRAWN)):
+    for study in suite_studies(frame, ("test_passes", DRAWN_PASSES)):
         whole = study.final.filter(pl.col("answer").is_null())
-        kinds = {*whole.select("depth", "n", DRAWN).iter_rows()}
+        kinds = {*whole.select("depth", "n", DRAWN_PASSES).iter_rows()}
         for depth, n, drawn in sorted(kinds, key=lambda kind: (kind[0], kind[2] or "", kind[1])):
-            cells = whole.filter(pl.col("depth") == depth, pl.col("n") == n, pl.col(DRAWN).eq_missing(pl.lit(drawn)))
+            cells = whole.filter(
+                pl.col("depth") == depth, pl.col("n") == n, pl.col(DRAWN_PASSES).eq_missing(pl.lit(drawn))
+            )
             tested = values(cells["tested_passes"])
             if found := list(_bounds(study, cells, tested, outcomes)) if len(tested) > 1 else []:
                 chance = study.chance(depth) / 100

@@ -102,7 +102,7 @@ def _environment(folder: Path) -> dict[str, Any]:
 
 def page(sources: Sequence[Source], advance: Callable[[int], None] = lambda _: None) -> str:
     """The page of some sources; `advance` hears of each one that is drawn."""
-    frame = rows.together([source.frame for source in sources])
+    frame = rows.concatenate([source.frame for source in sources])
     by_key = {key: outcome for source in sources for key, outcome in source.outcomes.items()}
     judgements = claims.judge(frame, by_key)
     curves = interactive.available()

@@ -6,7 +6,7 @@ import polars as pl
 
 from benchmark.cells import suites
 from benchmark.cells.cell import Cell
-from benchmark.cells.words import label, varying
+from benchmark.cells.words import distinctions, label
 from benchmark.rows import Status
 from benchmark.rows.text import Table
 
@@ -53,7 +53,7 @@ def plans(frame: pl.DataFrame) -> list[Plan]:
     for (suite, scale), part in frame.group_by("suite", "scale", maintain_order=True):
         plan = _plan(str(suite), str(scale))
         here = set(part["cell_id"])
-        others = varying(plan or ())
+        others = distinctions(plan or ())
         entries.append(
             Plan(
                 suite=str(suite),

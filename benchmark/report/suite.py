@@ -11,7 +11,7 @@ from benchmark import figures
 from benchmark.judge import summaries
 from benchmark.report import inventory, pictures
 from benchmark.rows.outcomes import Key, Outcome
-from benchmark.rows.studies import outdated, words
+from benchmark.rows.studies import outdated_tasks, words
 from benchmark.rows.text import Entry, Table, amount, duration
 
 Facts = list[tuple[str, str]]
@@ -40,7 +40,7 @@ def section(source: Source, chart: dict[str, Any] | None) -> dict[str, Any]:
         "name": source.name,
         "command": source.environment.get("command"),
         "plans": inventory.plans(frame),
-        "outdated": outdated(frame),
+        "outdated": outdated_tasks(frame),
         "figures": [
             {
                 "address": pictures.address(figure.svg),

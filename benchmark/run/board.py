@@ -10,7 +10,7 @@ from rich.text import Text
 
 from benchmark import rows
 from benchmark.cells.cell import Cell
-from benchmark.cells.words import fact, label, varying
+from benchmark.cells.words import distinctions, fact, label
 from benchmark.rows import Status
 from benchmark.rows.text import amount, duration
 from benchmark.run.executors import Event
@@ -33,7 +33,7 @@ class Board:
 
     def __init__(self, title: str, cells: Sequence[Cell], *, console: Console) -> None:
         self.title, self.cells, self.console = title, cells, console
-        self.others = varying(cells)
+        self.others = distinctions(cells)
         self.work = Work(cells)
         self.state = dict.fromkeys((cell.id for cell in cells), Status.WAITING)
         self.finished = 0

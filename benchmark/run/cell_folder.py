@@ -83,7 +83,7 @@ class CellFolder:
         with path.open("a") as lock:
             while True:
                 try:
-                    with rows.named(path):
+                    with rows.path_in_errors(path):
                         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     if time.monotonic() < deadline:
@@ -184,7 +184,7 @@ class CellFolder:
         sweeps += [asked] if asked not in sweeps else []
         self.path.mkdir(parents=True, exist_ok=True)
         plan = cell.as_json() | {"sweeps": sweeps, "steps": cell.steps, "axis": cell.task.axis}
-        text = stamps.stamped(plan, indent=1)
+        text = stamps.stamp(plan, indent=1)
         if not (self.plan.is_file() and self.plan.read_bytes() == text):  # writing waits for the disk
             rows.write_atomically(self.plan, text)
 
@@ -209,7 +209,7 @@ class CellFolder:
     def finish(self, status: Status, reason: str | None) -> None:
         """Write down that the cell is done, however it ended, and what its files then are."""
         end = {"status": status, "reason": reason} | {path.stem: rows.seal(path) for path in self.logs}
-        rows.write_atomically(self.finished, stamps.stamped(end))
+        rows.write_atomically(self.finished, stamps.stamp(end))
         self.changed()
 
     def add(self, row: Row) -> None:

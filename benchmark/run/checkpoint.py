@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from benchmark.rows import DamagedFileError, read_plain, write_atomically
-from benchmark.rows.text import said
+from benchmark.rows.text import error_line
 from benchmark.run import tensors
 
 FORMAT = "sleepbench checkpoint 3"
@@ -100,7 +100,7 @@ def restore(
     except torch.OutOfMemoryError:  # a RuntimeError too, and no word about the file
         raise
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        why = f"it lacks {error}" if isinstance(error, KeyError) else said(error)
+        why = f"it lacks {error}" if isinstance(error, KeyError) else error_line(error)
         raise UnfitCheckpointError(f"{path} does not hold the network of cell {cell_id}: {why}") from error
     return contents
 

@@ -110,14 +110,14 @@ class SweepFolder:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from error
         with lock:
             try:
-                with rows.named(self.path / "lock"):  # where a file system has no locks
+                with rows.path_in_errors(self.path / "lock"):  # where a file system has no locks
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.seek(0)
                 raise FolderInUseError(
                     f"{self.path} is in use by process {lock.read().strip()}; wait for it or choose --out"
                 ) from None
-            with rows.named(self.path / "lock"):
+            with rows.path_in_errors(self.path / "lock"):
                 lock.truncate(0)
                 lock.write(str(os.getpid()))
                 lock.flush()

@@ -27,7 +27,7 @@ def scored(trainer: "Trainer", tests: Sequence[HeldOut], train_loss: float) -> I
             precision=training.precision,
             reported=reported,
         )
-        if trainer.step in outcomes.tests_kept(cell.evaluation_steps):
+        if trainer.step in outcomes.outcome_steps(cell.evaluation_steps):
             trainer.new_outcomes += outcomes.lines(cell.id, trainer.step, passes, scores)
         for score in scores:
             chance = tested.chance(score.difficulty, score.answer)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.cells.words import Described
+from benchmark.cells.words import Description
 from benchmark.rows import Row, Status, stamps
 
 TAIL = 16_384
@@ -29,7 +29,7 @@ class Standing:
     """How a cell stands."""
 
     cell_id: str
-    cell: Described
+    cell: Description
     status: Status
     reason: str | None
     step: int
@@ -140,11 +140,11 @@ class _DamageError(ValueError):
     """A file that cannot be read; the message names it."""
 
 
-def _kind(cell: Described) -> tuple[Any, ...]:
+def _kind(cell: Description) -> tuple[Any, ...]:
     return cell.task, cell.model, cell.axes.get("sleep_passes"), cell.axes.get(cell.axis)
 
 
-def _order(cell: Described) -> tuple[float, float]:
+def _order(cell: Description) -> tuple[float, float]:
     numbers = (cell.axes.get(cell.axis), cell.axes.get("sleep_passes"))
     first, second = (float(value) if isinstance(value, int | float) else 0.0 for value in numbers)
     return first, second
@@ -186,7 +186,7 @@ def _standing(path: str, there: Set[str], *, running: bool) -> Standing:
     }
     last, tests = _last_test(f"{path}/rows.jsonl") if "rows.jsonl" in there else (None, [])
     axis = plan.get("axis") or (last or {}).get("axis") or "difficulty"
-    cell = Described(plan["task"]["name"], plan["model"]["name"], plan.get("variant"), axis, plan["seed"], axes)
+    cell = Description(plan["task"]["name"], plan["model"]["name"], plan.get("variant"), axis, plan["seed"], axes)
     steps = plan.get("steps")
     _check(cell, steps, tests)
     if steps is None and last:
@@ -208,7 +208,7 @@ def _standing(path: str, there: Set[str], *, running: bool) -> Standing:
     )
 
 
-def _check(cell: Described, steps: Any, tests: Sequence[Row]) -> None:
+def _check(cell: Description, steps: Any, tests: Sequence[Row]) -> None:
     """Refuse values of other types than those that are counted with, compared or printed.
 
     Raises:

@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from benchmark.cells.cell import Cell
-from benchmark.cells.words import label, varying
+from benchmark.cells.words import distinctions, label
 from benchmark.rows import Status
-from benchmark.rows.text import said
+from benchmark.rows.text import error_line
 from benchmark.run.executors import Event
 from tasks.base import nearest
 
@@ -79,7 +79,7 @@ class Tracker:
             try:
                 call(*arguments)
             except BaseException as error:  # whatever a library of others raises, on a thread of its own
-                once("error", said(error))
+                once("error", error_line(error))
 
         def serve() -> None:
             while not (ending.is_set() and waiting.empty()):
@@ -111,7 +111,7 @@ class _Runs:
     """The runs of a tracker, one per cell that has begun and not ended."""
 
     def __init__(self, name: str, cells: Sequence[Cell], group: str) -> None:
-        self.name, self.others, self.group = name, varying(cells), group
+        self.name, self.others, self.group = name, distinctions(cells), group
         self.open: dict[str, Any] = {}
 
     def take(self, event: Event) -> None:

@@ -21,7 +21,7 @@ from benchmark import rows
 from benchmark.cells.cost import work_of
 from benchmark.cells.facts import cell_facts, failure_row
 from benchmark.rows import Status
-from benchmark.rows.text import said, tail
+from benchmark.rows.text import error_line, tail
 from benchmark.run import checkpoint, code
 from benchmark.run.executors.base import Job
 from benchmark.run.folder import CellFolder, State
@@ -60,7 +60,7 @@ def main() -> None:
         job = Job.from_json(json.loads(line))
     except BaseException as error:  # of a plug-in that is imported here; there is no cell to write a row of
         traceback.print_exc()
-        send(event="end", status=Status.CRASHED, reason=said(error), step=None, unrecorded=True)
+        send(event="end", status=Status.CRASHED, reason=error_line(error), step=None, unrecorded=True)
         return
     work(job, send, stopping.is_set)
 
@@ -137,7 +137,7 @@ def _attempt(job: Job, stop: Callable[[], bool], send: Callable[..., None], *, m
     except BaseException as error:  # a model may raise what it likes
         print(tail(traceback.format_exc(), MOST_LOGGED), file=sys.stderr, flush=True)
         status = Status.OUT_OF_MEMORY if _out_of_memory(error) else Status.CRASHED
-        return _Ended(status, said(error), trainer.step if trainer else None)
+        return _Ended(status, error_line(error), trainer.step if trainer else None)
     reason = CellFolder(job.folder).rows[-1]["reason"] if status == Status.DIVERGED else None
     return _Ended(status, reason, trainer.step)
 
@@ -155,7 +155,7 @@ def _recorded(job: Job, ended: _Ended) -> State:
 def _out_of_memory(error: BaseException) -> bool:
     import torch
 
-    text = said(error).lower()
+    text = error_line(error).lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text
 
 
@@ -184,7 +184,7 @@ def _acquired(lock: TextIO) -> bool:
     deadline = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
-            with rows.named(Path(lock.name)):
+            with rows.path_in_errors(Path(lock.name)):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:

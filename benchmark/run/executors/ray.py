@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from benchmark.environment import cores
 from benchmark.rows import Status
-from benchmark.rows.text import said
+from benchmark.rows.text import error_line
 from benchmark.run.executors import attempt as node
 from benchmark.run.executors import cluster, gpus, parcel
 from benchmark.run.executors.base import Event, Executor, Job
@@ -282,4 +282,4 @@ class _Sweep:
 
 def _reason(error: Exception) -> str:
     """Why an attempt was lost, in a line: what raised in it, or what Ray saw of its end."""
-    return said(getattr(error, "cause", None) or error).splitlines()[0].partition(". ")[0]
+    return error_line(getattr(error, "cause", None) or error).splitlines()[0].partition(". ")[0]
