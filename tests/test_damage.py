@@ -290,13 +290,13 @@ def test_a_file_that_changes_under_a_running_cell_ends_it(tmp_path: Path) -> Non
     trainer = Trainer(FINISHED, tmp_path)
     trainer.run(stop=lambda: trainer.step >= 3)
     trainer = Trainer(FINISHED, tmp_path)
-    tested = trainer.evaluated
+    tested = trainer.evaluation_rows
 
     def lost() -> list[rows.Row]:
         trainer.rows_path.unlink()
         return tested()
 
-    trainer.evaluated = lost  # type: ignore[method-assign]
+    trainer.evaluation_rows = lost  # type: ignore[method-assign]
     with pytest.raises(rows.DamagedFileError, match=r"rows\.jsonl was changed while its cell was trained"):
         trainer.run()
 

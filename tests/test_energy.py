@@ -49,7 +49,7 @@ def test_what_cannot_be_read_is_no_energy(machine: Path, tmp_path: Path) -> None
     assert meter.total() is None
     put(machine, **{"1": 2})
     assert meter.total() is None, "a part was missed"
-    assert meter.saved() == {}
+    assert meter.snapshot() == {}
     assert of_processors(tmp_path / "nothing") is None
     assert Meter(torch.device("meta")).total() is None
     if not torch.cuda.is_available():

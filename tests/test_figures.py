@@ -19,7 +19,7 @@ from harness import ROOT, bench
 from matplotlib.figure import Figure
 
 from benchmark import rows
-from benchmark.figures import FIGURES, LONGEST_NAME, Entry, draw, drawn, file_name, maps, marks, panels, stale, style
+from benchmark.figures import FIGURES, LONGEST_NAME, Entry, draw, drawings, file_name, maps, marks, panels, stale, style
 from benchmark.judge.learning_curve import tokens_to
 from benchmark.rows.studies import Study, studies, suite_studies
 
@@ -147,7 +147,7 @@ def test_figures_without_files_are_those_of_the_files(tmp_path: Path) -> None:
     frame = table([cell_rows(4, n, seed) for n in (1, 2) for seed in (0, 1)])
     written = {path.name: path.read_bytes() for path in draw(frame, tmp_path)}
     before, found = dict(matplotlib.rcParams), []
-    for figure in drawn(frame):
+    for figure in drawings(frame):
         found.append(figure)
         assert dict(matplotlib.rcParams) == before  # also between two of them
     assert {f"{figure.name}.svg": figure.svg for figure in found} == {
@@ -181,7 +181,7 @@ def test_a_figure_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("benchmark.figures.FIGURES", {"last_loss": Entry(last_loss, lambda study: "Bars of loss.")})
     frame = table([cell_rows(4, n, 0, window_embedding=on) for n in (1, 2) for on in (True, False)])
-    one, other = drawn(frame)
+    one, other = drawings(frame)
     assert one.name == "last_loss-window-embedding-False" and one.title == "Loss at the end"
     assert (one.caption, one.alt) == (
         "The loss at the end: a bar per N. Here: window embedding False.",
@@ -511,7 +511,7 @@ def test_a_long_name_becomes_one_that_a_file_can_have() -> None:
     ],
 )
 def test_depths_stand_where_their_values_are(depths: tuple[int, ...], places: tuple[float, ...]) -> None:
-    assert list(style.spaced(depths).values()) == pytest.approx(places)
+    assert list(style.axis_places(depths).values()) == pytest.approx(places)
 
 
 def test_texts_of_others_are_drawn_as_they_are() -> None:

@@ -165,7 +165,7 @@ def test_killed_at_a_test(
     at = cell.evaluation_steps[[8, 16].index(at)]
     train(cell, tmp_path, stop_after=at - 1)
     trainer = Trainer(cell, tmp_path)
-    tested = Trainer.evaluated
+    tested = Trainer.evaluation_rows
 
     def evaluated(self: Trainer) -> list[rows.Row]:
         monkeypatch.setattr(where, attribute, act)

@@ -133,7 +133,7 @@ def test_what_does_not_fit_is_dropped_and_said_once(
     of_run("log", lambda *_, **__: busy.wait(20))(fake)
     cell = small()
     begun = time.monotonic()
-    with Tracker(fake.__name__).following([cell], "group", notes.append) as tell:
+    with Tracker(fake.__name__).follow([cell], "group", notes.append) as tell:
         tell(Event(cell=cell, kind="start", contents={}))
         for step in range(1000):
             tell(Event(cell=cell, kind="progress", contents={"step": step, "tokens_per_s": 1.0, "new_rows": []}))

@@ -12,7 +12,7 @@ from benchmark.cells.cell import Cell
 from benchmark.cells.facts import cell_facts, failure_row
 from benchmark.cells.request import Request
 from benchmark.cells.tuning import TUNING, Rates, Tuning
-from benchmark.judge.equal_flops import FREE, alike
+from benchmark.judge.equal_flops import FREE_SETTINGS, alike
 from benchmark.judge.evidence import Gain
 from benchmark.rows import Status
 from benchmark.rows.studies import studies
@@ -142,9 +142,9 @@ def test_arms_at_rates_of_their_own_are_one_study() -> None:
     assert len(studies(table(wider, by_rate_of_n))) == 2
     gain = Gain(low=1, high=2, depths=tuple(study.depths))
     (longer,) = studies(table([cell.with_settings({"tokens": 16_000}) for cell in tuned[2:]], by_rate_of_n))
-    assert alike(study, longer, gain, FREE), "N = 2 for longer, at the rates of N = 2"
+    assert alike(study, longer, gain, FREE_SETTINGS), "N = 2 for longer, at the rates of N = 2"
     (other,) = studies(table([cell.with_settings({"muon_lr": 0.02}) for cell in tuned[2:]], by_rate_of_n))
-    assert not alike(study, other, gain, FREE)
+    assert not alike(study, other, gain, FREE_SETTINGS)
 
 
 def by_rate_of_n(cell: Cell) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli.console import Json, Settings, bar, print_json, terminal
-from benchmark.cli.options import Axes, Model, Passes, Rollouts, Scale, TaskName, Variants, asked
+from benchmark.cli.options import Axes, Model, Passes, Rollouts, Scale, TaskName, Variants, request_of
 
 if TYPE_CHECKING:
     from benchmark.cells.cell import Cell
@@ -48,7 +48,9 @@ def profile_(
     from tasks.base import check_whole
 
     check_whole("--steps", steps, 1)
-    request = asked(suite, scale, task, model, None, sleep_passes, rollout_steps, None, None, axes, variants, settings)
+    request = request_of(
+        suite, scale, task, model, None, sleep_passes, rollout_steps, None, None, axes, variants, settings
+    )
     planned = request.cells()
     cells = [cell for cell in planned if cell.seed == planned[0].seed]  # a seed changes no time
     work = list(_work(cells, backends))

@@ -19,7 +19,7 @@ from benchmark.cli.options import (
     TaskName,
     Tune,
     Variants,
-    asked,
+    request_of,
 )
 
 
@@ -48,7 +48,7 @@ def show_(
     from benchmark.rows.text import amount, duration, table_of
 
     clock = hours.clock(device)
-    request = asked(
+    request = request_of(
         *(suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings),
         *(tune, rates),
     )

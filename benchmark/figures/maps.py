@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from benchmark.figures import floors, marks, panels, style, words
 from benchmark.rows.studies import DRAWN_PASSES, Study, values
 
-GOOD = 0.9
+SOLVED_SCORE = 0.9
 """Exact match that counts as solved in the words about a map."""
 
 SHADE = "Shade: share of the way from chance (white) to 100 % (dark). "
@@ -52,12 +52,12 @@ def frontier(study: Study) -> Figure | None:
 def frontier_words(study: Study) -> str:
     """How far each N gets."""
     parts = []
-    for n, of_n in words.split(words.means(words.last(study), "n", "depth"), "n"):
-        solved = of_n.filter(pl.col("exact_match") >= GOOD)["depth"].to_list()
-        parts.append(f"N = {n} " + (f"at {words.listed(map(study.label, solved))}" if solved else "nowhere"))
+    for n, of_n in words.split(words.means(words.last_scores(study), "n", "depth"), "n"):
+        solved = of_n.filter(pl.col("exact_match") >= SOLVED_SCORE)["depth"].to_list()
+        parts.append(f"N = {n} " + (f"at {words.enumeration(map(study.label, solved))}" if solved else "nowhere"))
     return (
         f"Map of N against {study.depth_axis}: exact match at the end of training. "
-        f"The mean over seeds is at least {100 * GOOD:.0f} % with {'; '.join(parts)}."
+        f"The mean over seeds is at least {100 * SOLVED_SCORE:.0f} % with {'; '.join(parts)}."
     )
 
 
@@ -132,7 +132,7 @@ def trained_by_tested_words(study: Study) -> str:
     parts = []
     for n, drawn in _trainings(study):
         so = pl.col(DRAWN_PASSES).eq_missing(pl.lit(drawn))
-        of_n = words.means(words.last(study).filter((pl.col("n") == n) & so), "n", "tested_passes")
+        of_n = words.means(words.last_scores(study).filter((pl.col("n") == n) & so), "n", "tested_passes")
         met = pl.col("tested_passes").is_in(_trained_with(n, drawn))
         own = of_n.filter(met)["exact_match"].to_list()
         other = of_n.filter(~met).sort("exact_match", descending=True, maintain_order=True)

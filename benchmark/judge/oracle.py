@@ -60,7 +60,7 @@ def bound(right: NDArray[np.bool_], passes: Sequence[int]) -> Bound:
     )
 
 
-def guessing(chance: float, tests: int) -> float:
+def guess_accuracy(chance: float, tests: int) -> float:
     """The accuracy of an oracle whose every N guesses afresh; guesses that agree get less, down to `chance`."""
     return 1 - (1 - chance) ** tests
 
@@ -90,7 +90,7 @@ def bounds(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome]) -> list[dict[st
                 chance = study.chance(depth) / 100
                 facts = {"study": study.name, "at": study.label(depth), "n": n, "drawn": drawn, "tested": tested}
                 means = {name: float(np.mean([getattr(b, name) for b in found])) for name in asdict(found[0])}
-                luck = guessing(chance, len(tested))
+                luck = guess_accuracy(chance, len(tested))
                 rest = {"seeds": len(found), "chance": chance, "guessing": luck}
                 lines.append(facts | means | rest | {"above_guessing": max(0.0, (means["oracle"] - luck) / (1 - luck))})
     return lines
@@ -109,9 +109,9 @@ def _bounds(
         else:
             by_n = [[key] for key in keys]
         if all(key in outcomes for of_n in by_n for key in of_n):
-            yield bound(np.array([_right([outcomes[key] for key in of_n]) for of_n in by_n]), tested)
+            yield bound(np.array([_right_answers([outcomes[key] for key in of_n]) for of_n in by_n]), tested)
 
 
-def _right(parts: Sequence[Outcome]) -> NDArray[np.bool_]:
+def _right_answers(parts: Sequence[Outcome]) -> NDArray[np.bool_]:
     """Whether each of what was asked was right; at every N the same is asked."""
     return np.concatenate([part.right[part.asked > 0] > 0 for part in parts])

@@ -5,7 +5,7 @@ import sys
 from baselines.base import Model
 
 
-def native(model: Model, *, must: bool) -> bool:
+def use_native(model: Model, *, must: bool) -> bool:
     """Let a model's blocks run in C, if they can; else say on stderr why they run in torch.
 
     Raises:

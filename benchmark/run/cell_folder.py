@@ -31,7 +31,7 @@ class State(NamedTuple):
 
 
 class CellFolder:
-    """A cell's own folder. What it holds is read once, until `changed` says that there is more.
+    """A cell's own folder. What it holds is read once, until `forget` is called.
 
     Args:
         path: The folder.
@@ -68,7 +68,7 @@ class CellFolder:
         """
         return outcomes.read_lines(self.outcomes_file, self.cell_id)
 
-    def changed(self) -> None:
+    def forget(self) -> None:
         """Forget what was read: a worker has written since."""
         for name in ("rows", "outcomes", "_end", "state"):
             self.__dict__.pop(name, None)
@@ -210,12 +210,12 @@ class CellFolder:
         """Write down that the cell is done, however it ended, and what its files then are."""
         end = {"status": status, "reason": reason} | {path.stem: rows.seal(path) for path in self.logs}
         rows.write_atomically(self.finished, stamps.stamp(end))
-        self.changed()
+        self.forget()
 
     def add(self, row: Row) -> None:
         """Append a row."""
         rows.append(self.rows_file, [row])
-        self.changed()
+        self.forget()
 
     def lost(self, failure: Row) -> State:
         """Append the row of a worker that died, unless the cell ended after all or another is at it; how it stands.
@@ -223,7 +223,7 @@ class CellFolder:
         Nothing is added to damaged rows: the next run names them and sets them aside.
         """
         with self.locked(DYING_S) as mine:
-            self.changed()
+            self.forget()
             try:
                 if mine and not self.state.status.final:
                     self.add(failure)

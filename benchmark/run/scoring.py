@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from benchmark.run.trainer import Trainer
 
 
-def scored(trainer: "Trainer", tests: Sequence[HeldOut], train_loss: float) -> Iterator[rows.Row]:
+def score_rows(trainer: "Trainer", tests: Sequence[HeldOut], train_loss: float) -> Iterator[rows.Row]:
     """Rows of the held-out scores at the present step; outcomes that are to be kept go to `trainer.new_outcomes`."""
     cell, cost = trainer.cell, trainer.cost
     training, trainer.new_outcomes = cell.training, []

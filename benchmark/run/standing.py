@@ -67,10 +67,10 @@ class SweepStanding:
         self.cells: list[Standing] = []
         self.unreadable: list[str] = []
         """A line for each cell that cannot be read."""
-        held = _held(str(folder / "lock"))
+        held = _holder(str(folder / "lock"))
         self.running_pid: int | None = held
         """The process that holds the folder."""
-        with _uncollected():
+        with _without_collector():
             for path in sorted(_cell_folders(folder)):
                 try:
                     there = _names(path)
@@ -125,7 +125,7 @@ class SweepStanding:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def _without_collector() -> Iterator[None]:
     """Let Python not look for garbage meanwhile: there is none, and looking takes a fifth of the time."""
     was = gc.isenabled()
     gc.disable()
@@ -231,7 +231,7 @@ def _state(path: str, there: Set[str], last: Row | None, *, running: bool) -> tu
         if "rows" in end and stamps.Seal.of(end["rows"]).check != (last or {}).get(stamps.NAME):
             raise _DamageError(f"{path}/rows.jsonl does not end with the line that finished.json knows of")
         return Status(end["status"]), end["reason"], os.stat(finished).st_mtime  # noqa: PTH116
-    if running and _held(f"{path}/lock") is not None:
+    if running and _holder(f"{path}/lock") is not None:
         return Status.RUNNING, None, None
     if last and last["status"] != Status.OK:
         return Status(last["status"]), last["reason"], None
@@ -285,7 +285,7 @@ def _json(path: str) -> Any:
         raise _DamageError(f"{path}: {error}") from error
 
 
-def _held(path: str) -> int | None:
+def _holder(path: str) -> int | None:
     """The process that holds a lock, 0 if it does not say which; None if nobody does."""
     try:
         with open(path, "r+b") as file:  # noqa: PTH123

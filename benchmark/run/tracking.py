@@ -26,7 +26,7 @@ TRACKERS: dict[str, dict[str, Any]] = {
 }
 """The modules, and what their `init` takes beside project, group, name and config; cells at once are runs at once."""
 
-MOST_WAITING = 1000
+QUEUE_LIMIT = 1000
 """Events that may wait for the tracker."""
 
 LAST_WAIT_S = 5.0
@@ -54,7 +54,7 @@ class Tracker:
         self.name = name
 
     @contextmanager
-    def following(
+    def follow(
         self, cells: Sequence[Cell], group: str, note: Callable[[str], None]
     ) -> Iterator[Callable[[Event], None]]:
         """Follow a sweep while it runs.
@@ -67,7 +67,7 @@ class Tracker:
         Yields:
             What is to be told every event. It returns at once and raises nothing.
         """
-        waiting, ending = queue.Queue[Event](MOST_WAITING), threading.Event()
+        waiting, ending = queue.Queue[Event](QUEUE_LIMIT), threading.Event()
         runs, noted = _Runs(self.name, cells, group), set[str]()
 
         def once(about: str, text: str) -> None:
@@ -94,7 +94,7 @@ class Tracker:
             try:
                 waiting.put_nowait(event)
             except queue.Full:
-                once("lag", f"{MOST_WAITING} events wait for it, and what does not fit is dropped")
+                once("lag", f"{QUEUE_LIMIT} events wait for it, and what does not fit is dropped")
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
