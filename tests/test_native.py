@@ -395,7 +395,7 @@ def test_a_step_is_that_of_torch(decay: float) -> None:
 BUILT = """
 import functools, sys
 from baselines.native import build
-build.compiled = functools.partial(build.compiled, *sys.argv[1:])
+build.library_file = functools.partial(build.library_file, *sys.argv[1:])
 sys.path.insert(0, "tests")
 import test_native as t
 for window, batch, settings in (

@@ -35,7 +35,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def asked(monkeypatch: pytest.MonkeyPatch, drawn: bool = False, **studies: Request) -> None:
     """Make these the studies of the evidence; without their figures, most of the time that the command takes here."""
     monkeypatch.setattr(reference, "STUDIES", {name: Study(requests=(request,)) for name, request in studies.items()})
-    monkeypatch.setattr(reference, "PROBED", {})
+    monkeypatch.setattr(reference, "PROBES", {})
     if not drawn:
         monkeypatch.setattr(figures, "draw", lambda frame, folder: None)
 
@@ -128,7 +128,7 @@ def test_what_studies_share_is_estimated_once(root: Path, monkeypatch: pytest.Mo
 
 def test_everything_is_written_and_probes_are_not_made_twice(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked(monkeypatch, drawn=True, first=ONE)
-    monkeypatch.setattr(reference, "PROBED", {"inside": (Study(requests=(TWO,)), 256)})
+    monkeypatch.setattr(reference, "PROBES", {"inside": (Study(requests=(TWO,)), 256)})
     done = bench("reference", "--out", root, "--jobs", 2)
     assert done.code == 0, done.err
     table = (root.parent / "probe" / "inside" / "probe.csv").read_bytes()

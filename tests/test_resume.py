@@ -171,7 +171,7 @@ def test_killed_at_a_test(
         monkeypatch.setattr(where, attribute, act)
         return tested(self)
 
-    monkeypatch.setattr(Trainer, "evaluated", evaluated)
+    monkeypatch.setattr(Trainer, "evaluation_rows", evaluated)
     with pytest.raises(Killed):
         trainer.run()
     assert trainer.step == at
