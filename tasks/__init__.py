@@ -15,6 +15,7 @@ TASKS: dict[str, str] = {
     "retention": "tasks.retention:Retention",
     "interference": "tasks.interference:Interference",
     "depo": "tasks.depo:Depo",
+    "depo_foretold": "tasks.depo.foretold:ForetoldDepo",
     "gsm_infinite": "tasks.gsm_infinite.task:GSMInfinite",
     "gsm_compact": "tasks.gsm_infinite.compact:GSMCompact",
 }

@@ -28,6 +28,7 @@ GOLDEN = {
     ("retention", 1): "8159a1dd510512f8",
     ("interference", 1): "cf9be836aaee7f29",
     ("depo", 1): "70b45d095f0ce82b",
+    ("depo_foretold", 1): "058bdaab10372717",
     ("gsm_infinite", 2): "8cab7135ab2e3f71",
     ("gsm_compact", 1): "fce590530cfa7da0",
     ("toy-task", 1): "592a10f672d5fd88",

@@ -146,6 +146,19 @@ def retention(mixers: tuple[str, ...] = ("gdn", "delta", "linear")) -> list[Cell
     ]  # fmt: skip
 
 
+FORETOLD = (0.0, 0.5, 1.0)
+
+
+def foretold() -> list[Cell]:
+    """What is gained by N grows with the probability p that a question is foretold."""
+    return [
+        [row | {"exact_match": row["exact_match"] * (0.6 + 0.1 * n * p)} for row in one]
+        for p in FORETOLD for n in (1, 2, 4) for seed in range(3)
+        for one in [cell("predictability", n, seed, task="depo_foretold", axis="hops", depth=4, levels=(1, 4),
+                         chance=0.1667, predictability=p)]
+    ]  # fmt: skip
+
+
 def no_gain() -> list[Cell]:
     tasks = (("rule110", "rollout_steps", 0, 0.5, 1), ("recall", "pairs", 8, 0.0, 3), ("depo", "hops", 1, 0.1667, 3))
     return [
@@ -161,6 +174,7 @@ SUITES: dict[str, tuple[Callable[[], list[Cell]], set[str]]] = {
     "sliding": (sliding, {"evictions"}),
     "test-passes": (passes_tested, {"trained_by_tested"}),
     "retention": (retention, {"retention"}),
+    "predictability": (foretold, {"accuracy_by_predictability"}),
     "no-gain": (no_gain, {"no_gain"}),
     "tuning": (trials, {"accuracy_by_rate"}),
 }
@@ -463,6 +477,22 @@ def test_distances_of_training_are_panels_of_their_own() -> None:
     at = [[li.get_xdata()[0] for li in ax.lines if len(set(li.get_xdata())) == 1] for ax in figure.axes]
     assert at == [[4], [8]]
     assert len(studies(table(near + far))) == 2  # and not one of means over both
+
+
+def test_a_curve_per_n_along_the_probability_that_a_question_is_foretold() -> None:
+    cells = foretold()
+    figure = drawn("accuracy_by_predictability", cells)
+    wanted = means(cells, "difficulty", "sleep_passes", "predictability")
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["k = 1", "k = 4"]
+    for ax, depth in zip(figure.axes, (1, 4), strict=True):
+        for n in (1, 2, 4):
+            (curve,) = (li for li in ax.lines if li.get_color() == style.PASSES[n].color)
+            assert list(curve.get_xdata()) == pytest.approx(FORETOLD, abs=0.03)
+            assert list(curve.get_ydata()) == pytest.approx([wanted[depth, n, p] for p in FORETOLD])
+        assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "0.5", "1"]
+    (whole,) = compared(table(cells), ("predictability",))
+    ends = [f"{wanted[4, 2, p]:.1f} %" for p in (0.0, 1.0)]
+    assert f"N = 2: {' to '.join(ends)}" in FIGURES["accuracy_by_predictability"].words(whole)
 
 
 def test_tasks_that_need_no_sleep_have_a_panel_each() -> None:

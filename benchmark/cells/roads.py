@@ -9,11 +9,17 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
+
 import baselines
+from baselines.base import ModelConfig
+from baselines.chain_of_thought import ChainOfThoughtAsleep
 from benchmark.cells.cell import Cell
-from benchmark.cells.matching import at_budget_of, check_match
-from benchmark.cells.rivals import rival_cells
-from tasks.base import nearest
+from benchmark.cells.cost import sizes_of_notes
+from benchmark.cells.matching import budgeted, check_match
+from benchmark.cells.rivals import matched
+from benchmark.forward import split_windows
+from tasks.base import Task, nearest
 
 RIVALS = ("sleep", "plain", "deeper", "wake-loop")
 """Roads that are settings of the hybrid, as `rivals.rival_cells` makes them."""
@@ -21,8 +27,12 @@ RIVALS = ("sleep", "plain", "deeper", "wake-loop")
 PASSES = ("sliding", "equilibrium", "self-modifying")
 """Models whose N passes are what they do with a window; the others read it once, as they were published."""
 
+THINKERS = ("cot-asleep", "cot")
+"""Models that think in text: as much of it as the task has workings."""
+
 MODELS = (
     *PASSES,
+    *THINKERS,
     *("ssm", "full-cache", "retrieval", "rmt", "gist", "auto-compressor"),
     *("fid", "fid-asleep", "anticipated", "subtask-tree"),
 )
@@ -60,8 +70,26 @@ def _of_model(name: str, sleep: Cell) -> Cell:
     else:
         words = sorted(set(kind().layout.split()))  # type: ignore[attr-defined]
         sizes["layout"] = " ".join(words * len(layout) if len(words) == 1 else layout)
+    if name in THINKERS:
+        sizes["thoughts"] = _thoughts(kind(), sleep.task)
     passes = sleep.training.sleep_passes if name in PASSES else 1
     road = replace(sleep, model=replace(kind(), **sizes), variant=name)
     road = at_budget_of(road.with_settings({"sleep_passes": passes, "test_passes": ()}), sleep)
     check_match(name, road, sleep)
     return road
+
+
+def _thoughts(model: ModelConfig, task: Task) -> int:
+    """Tokens of the longest workings of a window or, of a model that thinks at wake, of a token of the prediction.
+
+    What the model has by default where the task gives none.
+    """
+    asleep = isinstance(model, ChainOfThoughtAsleep)
+    windows = split_windows(task.episodes("train", np.arange(1)))
+    lengths = [0]
+    for number, _, length in sizes_of_notes(task, model):
+        start, stop, asked = windows[number]
+        if asked != asleep:
+            lengths.append(length // (stop - start if asked else 1))
+    default: int = model.thoughts  # type: ignore[attr-defined]
+    return max(lengths) or default

@@ -51,7 +51,14 @@ def successors(names: Tokens, coder: Codec) -> Tokens:
     return np.ascontiguousarray(after[:, :-1])  # the last column is of edges that short cycles do not have
 
 
-def path_hashes(read: Tokens, asked: Tokens, coder: Codec, questions: int) -> rng.Words:
+def questions_in(tokens: Tokens, coded: Codec, most: int) -> tuple[Tokens, Tokens]:
+    """The k and the starts [B, most] of questions with their answers [B, P], in order, then ABSENT."""
+    names, hops = names_in(tokens, coded)[:, ::2], tokens - coded.first_hop + 1
+    k = packed(hops, (hops > 0) & (hops <= coded.most_hops), most, ABSENT)
+    return k, packed(names, names != ABSENT, most, ABSENT)
+
+
+def path_hashes(read: Tokens, asked: Tokens, coded: Codec, questions: int) -> rng.Words:
     """Hashes [B, questions] of k and the names along the path that fixes each answer; 0 where there is no question.
 
     Args:
@@ -63,9 +70,7 @@ def path_hashes(read: Tokens, asked: Tokens, coder: Codec, questions: int) -> rn
     names = names_in(read, coder)
     after = successors(names, coder)
     n = np.count_nonzero(names[:, ::2] != ABSENT, axis=1)[:, None]
-    starts = names_in(asked, coder)[:, ::2]
-    hops = asked - coder.first_hop + 1
-    k = pack(hops, (hops > 0) & (hops <= coder.most_hops), starts.shape[1], ABSENT)
+    k, starts = questions_in(asked, coded, questions)
     edges, node = k % n, starts
     back = n - edges < edges
     fixed = np.where((k < n) & ~back, k, k << 32 | n).astype(np.uint64)
@@ -73,33 +78,7 @@ def path_hashes(read: Tokens, asked: Tokens, coder: Codec, questions: int) -> rn
         along = np.where(back, (edges <= step) & (step <= n), step <= edges)
         fixed = np.where(along, rng.mix(fixed) + node.astype(np.uint64), fixed)
         node = at(after, node)
-    hashes = np.zeros((len(names), questions), dtype=np.uint64)
-    hashes[:, : starts.shape[1]] = np.where(starts == ABSENT, np.uint64(0), rng.mix(fixed))
-    return hashes
-
-
-def tables_of_hops(tokens: Tokens, window: int, coder: Codec) -> dict[int, Tokens]:
-    """The node 2, 4, 8, ... up to K hops after the source of each edge, by window: a table each, side by side.
-
-    A table has R tokens and is written as the edges are, in their order, without those whose end is not known yet.
-
-    Args:
-        tokens: [B, R] as they were read: padding, then the edges in any order.
-        window: L; a window may end within an edge.
-        coder: How names are written.
-    """
-    noted = {}
-    for number in range(tokens.shape[1] // window):
-        names = names_in(tokens[:, : (number + 1) * window], coder)
-        names = names[:, : names.shape[1] // 2 * 2]
-        starts, hop, tables = names[:, ::2], successors(names, coder), []
-        for _ in range(coder.most_hops.bit_length() - 1):
-            hop = at(hop, hop)
-            end = at(hop, starts)
-            slots = coder.edges(np.where(end == ABSENT, ABSENT, starts), end)
-            tables.append(pack(slots, slots != ABSENT, tokens.shape[1], PAD, right=True))
-        noted[number] = np.concatenate(tables, axis=1)
-    return noted
+    return np.where(starts == ABSENT, np.uint64(0), rng.mix(fixed))
 
 
 def nodes_after_hops(tokens: Tokens, coder: Codec, chances: Sequence[float]) -> tuple[Memory, ...]:
