@@ -100,7 +100,7 @@ def visible(length: int, past: int, reach: int | None, device: torch.device) -> 
     return (distance >= 0) if reach is None else (distance >= 0) & (distance <= reach)
 
 
-def turned(x: Tensor, first: int, base: float = ROPE_BASE) -> Tensor:
+def rotate_at(x: Tensor, first: int, base: float = ROPE_BASE) -> Tensor:
     """Rotate x [B, H, T, size] by the angles of positions first .. first + T - 1."""
     cos, sin = rotary(first + x.shape[-2], x.shape[-1], x.device, x.dtype, base)
     return rotate(x, cos[first:], sin[first:])

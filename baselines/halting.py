@@ -20,7 +20,7 @@ from baselines.sleeper import Sleeper
 if TYPE_CHECKING:
     from baselines.hybrid import Hybrid
 
-Held = list[Tensor | None]
+Holdings = list[Tensor | None]
 """What each block holds: fast weights, or keys and values, the batch first; None where nothing."""
 
 
@@ -58,10 +58,10 @@ class HaltingStepper(Stepper):
         self.halt = nn.Parameter(torch.zeros(config.d_model))
         self.halt_bias = nn.Parameter(torch.tensor(-1.0))
 
-    def halting(self, h: Tensor) -> Tensor:
+    def halting_logit(self, h: Tensor) -> Tensor:
         """The logit [B] of halting after features [B, L, D]."""
         with torch.autocast(h.device.type, enabled=False):
-            return normed(h.to(self.halt.dtype)).mean(1) @ self.halt + self.halt_bias
+            return normalise(h.to(self.halt.dtype)).mean(1) @ self.halt + self.halt_bias
 
 
 def along(values: Tensor, other: Tensor) -> Tensor:

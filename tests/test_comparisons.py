@@ -490,7 +490,7 @@ def test_a_curve_per_n_along_the_probability_that_a_question_is_foretold() -> No
             assert list(curve.get_xdata()) == pytest.approx(FORETOLD, abs=0.03)
             assert list(curve.get_ydata()) == pytest.approx([wanted[depth, n, p] for p in FORETOLD])
         assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "0.5", "1"]
-    (whole,) = compared(table(cells), ("predictability",))
+    (whole,) = suite_studies(table(cells), ("predictability",))
     ends = [f"{wanted[4, 2, p]:.1f} %" for p in (0.0, 1.0)]
     assert f"N = 2: {' to '.join(ends)}" in FIGURES["accuracy_by_predictability"].words(whole)
 

@@ -139,7 +139,7 @@ def test_workings_are_walks_along_the_edges_so_far(config: dict[str, Any]) -> No
 def test_workings_of_a_prediction_are_the_walks_to_its_answers(config: dict[str, Any]) -> None:
     """After the token that ends a question, and the answer again for the hops that are left; elsewhere padding."""
     task = Depo(**config)
-    episode, codec = task.episodes("train", range(20)), task.coded
+    episode, codec = task.episodes("train", range(20)), task.coder
     number, walks = [*task.notes("workings", episode).items()][-1]
     read, size = number * task.window, task.max_hops * codec.lengths[-1]
     assert walks.shape == (20, (task.seq_len - read) * size)
@@ -165,7 +165,7 @@ def test_workings_of_a_prediction_are_the_walks_to_its_answers(config: dict[str,
 def test_questions_are_all_that_might_be_asked_with_their_answers(config: dict[str, Any]) -> None:
     """A dictionary of them is right about every question of training, whatever that is."""
     task = Depo(**config)
-    episode, codec = task.episodes("train", range(20)), task.coded
+    episode, codec = task.episodes("train", range(20)), task.coder
     ks = task.train_hops or range(1, task.max_hops + 1)
     notes = task.notes("questions", episode)
     read = -(-task.nodes * codec.edge_tokens // task.window) * task.window

@@ -177,9 +177,9 @@ class Decoder(Model):
         """
         read, length = getattr(state, "read", 0), tokens.shape[1]
         h: Tensor = self.parts.embedding(tokens)
-        held, before = self._unpacked(state), self._unpacked(state)
+        held, before = self._unpack(state), self._unpack(state)
         context = self.context(h, held, read, own)
-        last = len(self.kinds) - 1 if output else max(self._holding, default=-1)
+        last = len(self.kinds) - 1 if output else max(self._memory_layers, default=-1)
         for number, section in enumerate(self._sections(passes, last)):
             again = 1 < number <= passes
             if again and self.parts.between is not None:
@@ -217,7 +217,7 @@ class Decoder(Model):
         if self.eviction != "hard":
             held.kept_after[i] = seen[..., 1 - self.window :, :] if self.eviction == "sliding" else seen
 
-    def _unpacked(self, state: State) -> Held:
+    def _unpack(self, state: State) -> Held:
         """What each layer holds, from the state; what is not there is None."""
         fast_weights, cache, tails = iter(state.fast_weights), iter(state.cache), iter(getattr(state, "tails", ()))
         held = Held({}, {}, {}, {}, {}, {})
@@ -230,7 +230,7 @@ class Decoder(Model):
                 held.inserted[i] = next(fast_weights, None) if self.carried else None
         return held
 
-    def _packed(self, held: Held, windows: int, read: int) -> DecoderState:
+    def _pack(self, held: Held, windows: int, read: int) -> DecoderState:
         """The state from what each layer holds."""
         carried = held.inserted if self.carried else {}
         fast = (by.get(i) for i in range(len(self.kinds)) for by in (held.fast, carried))

@@ -14,7 +14,7 @@ from baselines.report import Report
 from baselines.sleeper import Sleeper
 from benchmark.cells.cell import Cell
 from benchmark.cells.flops import FlopCounter
-from benchmark.forward import Batch, Windows, evaluating, expected_losses, predict, split_windows, token_losses
+from benchmark.forward import Batch, Windows, eval_mode, expected_losses, predict, split_windows, token_losses
 from tasks.base import NOTES, Task
 
 Notes: TypeAlias = tuple[tuple[int, str, int], ...]

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from benchmark import rows
 from benchmark.figures import anticipation, comparisons, curves, finals, gains, maps, rates, rivals, roads, style
-from benchmark.rows.studies import Study, compared, studies
+from benchmark.rows.studies import Study, studies, suite_studies
 
 LONGEST_NAME = 160
 """Characters of a file's name without its ending; systems allow 255 bytes, and archives add folders."""

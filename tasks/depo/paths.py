@@ -51,14 +51,14 @@ def successors(names: Tokens, coder: Codec) -> Tokens:
     return np.ascontiguousarray(after[:, :-1])  # the last column is of edges that short cycles do not have
 
 
-def questions_in(tokens: Tokens, coded: Codec, most: int) -> tuple[Tokens, Tokens]:
+def questions_in(tokens: Tokens, coder: Codec, most: int) -> tuple[Tokens, Tokens]:
     """The k and the starts [B, most] of questions with their answers [B, P], in order, then ABSENT."""
-    names, hops = names_in(tokens, coded)[:, ::2], tokens - coded.first_hop + 1
-    k = packed(hops, (hops > 0) & (hops <= coded.most_hops), most, ABSENT)
-    return k, packed(names, names != ABSENT, most, ABSENT)
+    names, hops = names_in(tokens, coder)[:, ::2], tokens - coder.first_hop + 1
+    k = pack(hops, (hops > 0) & (hops <= coder.most_hops), most, ABSENT)
+    return k, pack(names, names != ABSENT, most, ABSENT)
 
 
-def path_hashes(read: Tokens, asked: Tokens, coded: Codec, questions: int) -> rng.Words:
+def path_hashes(read: Tokens, asked: Tokens, coder: Codec, questions: int) -> rng.Words:
     """Hashes [B, questions] of k and the names along the path that fixes each answer; 0 where there is no question.
 
     Args:
@@ -70,7 +70,7 @@ def path_hashes(read: Tokens, asked: Tokens, coded: Codec, questions: int) -> rn
     names = names_in(read, coder)
     after = successors(names, coder)
     n = np.count_nonzero(names[:, ::2] != ABSENT, axis=1)[:, None]
-    k, starts = questions_in(asked, coded, questions)
+    k, starts = questions_in(asked, coder, questions)
     edges, node = k % n, starts
     back = n - edges < edges
     fixed = np.where((k < n) & ~back, k, k << 32 | n).astype(np.uint64)

@@ -111,7 +111,7 @@ def seen_paths(coder: Codec, nodes: int, sizes: tuple[int, ...], hops: int) -> f
     sizes = tuple(n for n in sizes if n > hops or n == nodes)
     words = coder.words
     if cycles(words, nodes) <= MOST_CYCLES:
-        return _seen(coder, nodes, sizes, edges)
+        return _seen_share(coder, nodes, sizes, edges)
     others = sum(math.perm(words - edges - 1, n - edges - 1) for n in sizes) - 1  # cycles with the path, but its own
     chance = 0.25 ** min(others, 600)
     lengths = rng.integers(rng.words(rng.stream("paths"), np.arange(_SAMPLE), edges + 1), len(coder.lengths))
@@ -133,7 +133,7 @@ def _every_path(coder: Codec, nodes: int, edges: int, split: str) -> tuple[Token
     return codes.reshape(-1), np.repeat(weights[mine], nodes)
 
 
-def _seen(coder: Codec, nodes: int, sizes: tuple[int, ...], edges: int) -> float:
+def _seen_share(coder: Codec, nodes: int, sizes: tuple[int, ...], edges: int) -> float:
     training = np.concatenate([_every_path(coder, n, edges, "train")[0] for n in sizes])
     tests, weight = _every_path(coder, nodes, edges, "test")
     return float(weight[np.isin(tests, training)].sum() / weight.sum())

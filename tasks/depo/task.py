@@ -131,7 +131,7 @@ class Depo(Task):
 
     def edges_of(self, inputs: Tokens) -> Tokens:
         """Tokens [B, R] of those windows, with padding in the place of whatever is no edge."""
-        return inputs[:, : self._read]
+        return inputs[:, : self._read_tokens]
 
     @property
     def seq_len(self) -> int:
@@ -210,15 +210,15 @@ class Depo(Task):
         The way back, from the answer to the start, fixes it only with n, the number of nodes, which is then hashed too,
         as it is where k goes beyond a whole round.
         """
-        asked = episode.inputs[:, self._read :]
-        return path_hashes(self.edges_of(episode.inputs), asked, self.coded, self.questions)
+        asked = episode.inputs[:, self._read_tokens :]
+        return path_hashes(self.edges_of(episode.inputs), asked, self.coder, self.questions)
 
     def memories(self, episode: Episode) -> tuple[Memory, ...]:
         """The node 1..K hops after each name; nothing where names are too many to fit a probe for each."""
         if self.coder.words > MOST_NAMES:
             return ()
         chances = [self.chance(k) for k in range(1, self.max_hops + 1)]
-        return nodes_after_hops(self.edges_of(episode.inputs), self.coded, chances)
+        return nodes_after_hops(self.edges_of(episode.inputs), self.coder, chances)
 
     def notes(self, kind: str, episode: Episode) -> Mapping[int, Tokens]:
         """Of each window that is read what follows from the edges so far; of the prediction the walks to its answers.
@@ -226,11 +226,11 @@ class Depo(Task):
         Workings are tables of the nodes 2, 4, ... up to K hops on; at K = 1 there are none. Questions are all that
         training might ask, with their answers, whatever the episode asks.
         """
-        edges, asked = self.edges_of(episode.inputs), episode.inputs[:, self._read :]
+        edges, asked = self.edges_of(episode.inputs), episode.inputs[:, self._read_tokens :]
         if super().notes(kind, episode) or kind == "questions":
             hops = self.train_hops or range(1, self.max_hops + 1)
-            return notes.questions_about(edges, self.window, self.coded, hops, self.nodes)
-        return notes.workings(edges, asked, episode.answer[:, self._read :] >= 0, self.window, self.coded)
+            return notes.questions_about(edges, self.window, self.coder, hops, self.nodes)
+        return notes.workings(edges, asked, episode.answer[:, self._read_tokens :] >= 0, self.window, self.coder)
 
     def word(self, token: int) -> str:
         """A letter of a name (with a dash behind it if more follow), k=3, a sign, or an underscore for padding."""
@@ -278,7 +278,7 @@ class Depo(Task):
         """The k of each question, and its start as a number below `n` [B], different ones, then ABSENT; [B, Q] both."""
         picks, ranks, ks = np.split(rng.words(key, indices, 3 * self.questions, 1), 3, axis=1)
         hops = np.array(self.levels if split != "train" else self.train_hops or range(1, self.max_hops + 1))
-        return hops[rng.integers(ks, len(hops))], distinct(picks, ranks, n)
+        return hops[rng.integers(ks, len(hops))], distinct_numbers(picks, ranks, n)
 
     def _questions(
         self, split: str, cycles: Tokens, key: np.uint64, indices: Tokens, n: Tokens
@@ -297,4 +297,4 @@ class Depo(Task):
         """One example drawn for a human: its windows, then its cycle and, per question, the walk to the answer."""
         windows = super().example(index, split, seed)
         inputs = self.episodes(split, [index], seed).inputs
-        return "\n".join([windows, "", *self.coded.walks(self.edges_of(inputs)[0], inputs[0, self._read :])])
+        return "\n".join([windows, "", *self.coder.walks(self.edges_of(inputs)[0], inputs[0, self._read_tokens :])])
