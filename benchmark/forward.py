@@ -116,7 +116,7 @@ def predict(model: Model, batch: Batch, passes: int, *, hard: bool = False, repo
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
     """Switch a model to eval mode, so that dropout drops nothing, and every module back to its own mode afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

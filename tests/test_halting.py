@@ -16,7 +16,7 @@ from torch import Tensor
 from baselines.act import ACT, EPSILON, ACTSleeper, Ponder
 from baselines.base import Model, State
 from baselines.early_exit import EarlyExit, EarlyExitSleeper
-from baselines.halting import change, normed
+from baselines.halting import change, normalise
 from baselines.hybrid import Hybrid
 from baselines.report import Report
 from baselines.sleeper import Sleeper
@@ -160,11 +160,11 @@ def test_raw_features_change_by_one_over_n_whatever_happens() -> None:
     start, step = torch.randn(2, 1, 4, 64, generator=generator, dtype=torch.float64)
     h = [start + n * step for n in range(41)]
     raw = [float(change([h[n]], [h[n - 1]])) for n in (10, 20, 40)]
-    unit = [float(change([normed(h[n])], [normed(h[n - 1])])) for n in (10, 20, 40)]
+    unit = [float(change([normalise(h[n])], [normalise(h[n - 1])])) for n in (10, 20, 40)]
     assert raw == pytest.approx([1 / 10, 1 / 20, 1 / 40], rel=0.05)
     assert unit[0] / unit[2] == pytest.approx(16, rel=0.2) and unit[0] < raw[0] / 5
     turned = [n * torch.roll(start, n, dims=-1) for n in range(1, 42)]
-    assert float(change([normed(turned[40])], [normed(turned[39])])) > 1
+    assert float(change([normalise(turned[40])], [normalise(turned[39])])) > 1
 
 
 def test_as_built_a_shuffled_window_stops_where_the_window_does(build: Build) -> None:
@@ -232,7 +232,7 @@ def test_what_is_kept_is_the_mix_of_the_passes(build: Build) -> None:
     state, report = model.sleep(batch, model.start(6), most, report=(told := Report())), told
     plain = hybrid_of(model, build, "sliding")
     after = [plain.sleep(batch, plain.start(6), n) for n in range(1, most + 1)]
-    halts = [model.halting(h).sigmoid() for h, _ in model.each_pass(batch, model.start(6), most)]
+    halts = [model.halting_logit(h).sigmoid() for h, _ in model.each_pass(batch, model.start(6), most)]
     used = report.values["passes_used"][0].int().tolist()
     assert len(set(used)) > 1
     for b, T in enumerate(used):
