@@ -76,15 +76,6 @@ class EarlyExitSleeper(Stepper):
         tell(report, used)
         return self.pack(kept, state.windows + 1)
 
-    def changes(self, tokens: Tensor, state: State, passes: int) -> Tensor:
-        """The relative change of each pass over a window [B, L] but the last: [N - 1, B], what exits are decided by."""
-        seen = self.signals(self.embed(tokens, state.windows), self.unpack(state, len(tokens)))
-        found = []
-        for _, (h, held) in zip(range(passes - 1), self.each_pass(tokens, state, passes), strict=False):
-            before, seen = seen, self.signals(h, held)
-            found.append(change(seen, before))
-        return torch.stack(found)
-
     def signals(self, h: Tensor, held: Holdings) -> list[Tensor]:
         """What is watched, of features [B, L, D] and of what blocks hold."""
         return [normalise(h)] if self.config.exit_by == "features" else self.fast_weights(held)

@@ -128,7 +128,7 @@ def tokens_to_threshold(study: Study) -> Figure | None:
     if not study.final.height or len(study.depths) * len(study.passes) < 2:  # one place says nothing
         return None
     looks, scale = style.by_passes(study.passes), style.scale_of(study.scores["tokens_seen"])
-    cells = _finished_scores(study)
+    cells = _full_runs(study)
     budget = float(cells["tokens_seen"].cast(pl.Float64).max() or 0) / scale  # type: ignore[arg-type]
     lane = 1.14 * budget
     ends = study.final["tokens_seen"].cast(pl.Float64) / scale
@@ -170,12 +170,7 @@ def tokens_to_threshold(study: Study) -> Figure | None:
 
 def tokens_to_threshold_words(study: Study) -> str:
     """How many cells of each N got there."""
-    best = (
-        _finished_scores(study)
-        .group_by("n", "depth", "cell_id")
-        .agg(pl.col("lift").max())
-        .sort("n", "depth", "cell_id")
-    )
+    best = _full_runs(study).group_by("n", "depth", "cell_id").agg(pl.col("lift").max()).sort("n", "depth", "cell_id")
     reached = words.enumeration(
         f"N = {n} in {(of_n['lift'] >= THRESHOLDS[-1]).sum()} of {of_n.height}" for n, of_n in words.split(best, "n")
     )
@@ -185,6 +180,6 @@ def tokens_to_threshold_words(study: Study) -> str:
     )
 
 
-def _finished_scores(study: Study) -> pl.DataFrame:
+def _full_runs(study: Study) -> pl.DataFrame:
     """Whole answers of the cells that were trained to the end, at every test."""
     return study.scores.filter(pl.col("cell_id").is_in(study.final["cell_id"].to_list()) & pl.col("answer").is_null())

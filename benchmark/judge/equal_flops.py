@@ -131,7 +131,7 @@ def at_larger_budget(study: Study, gain: Gain, every: Sequence[Study]) -> list[C
             comparisons.append(_comparison("larger", budgets, study, against, best, other, count))
         elif n == gain.low:
             ends = [end for each in sources if (end := _end(each.scores, n, gain.depths)) is not None]
-            empty = _facts("larger", budgets, study, against)
+            empty = _scope("larger", budgets, study, against)
             comparisons.append(Comparison(**empty, ends=max(ends, default=None)))
     return comparisons
 
@@ -259,7 +259,7 @@ def _end(scores: pl.DataFrame, n: int, depths: Sequence[int]) -> float | None:
     return min(ends.values()) if set(ends) == set(depths) else None
 
 
-def _facts(budget: Literal["smaller", "larger"], budgets: dict[int, float], study: Study, gain: Gain) -> dict[str, Any]:
+def _scope(budget: Literal["smaller", "larger"], budgets: dict[int, float], study: Study, gain: Gain) -> dict[str, Any]:
     """What a comparison is of, before anything is compared."""
     flops = float(np.mean([*budgets.values()]))
     of = {"budget": budget, "flops": flops, "low": gain.low, "high": gain.high, "depths": gain.depths}
@@ -277,7 +277,7 @@ def _comparison(
 ) -> Comparison:
     """The scores of the larger N, `other`, minus those of the smaller, each over `count` examples."""
     difference, means, seeds = _difference(one, other, count)
-    return Comparison(**_facts(budget, budgets, study, gain), means=means, difference=difference, seeds=seeds)
+    return Comparison(**_scope(budget, budgets, study, gain), means=means, difference=difference, seeds=seeds)
 
 
 def _difference(one: Scores, other: Scores, count: int) -> tuple[Interval, tuple[float, float], int]:

@@ -25,9 +25,6 @@ from benchmark.run.recomputation import ROOM, Memory, step_memory
 from benchmark.run.step_count import StepCounter
 from tasks.base import IGNORE
 
-LAUNCH_S = 10e-6
-"""A kernel that is launched by itself."""
-
 REPLAYED_S = 2e-6
 """A kernel of a replayed graph, at least."""
 

@@ -113,9 +113,7 @@ def _check_filled(row: Row) -> None:
     if empty := [name for name in NAME_COLUMNS if row.get(name) is None]:
         raise ValueError(f"a row without {', '.join(empty)}")
     if row["status"] == Status.OK:
-        lacking = [name for name in TEST_COLUMNS if row.get(name) is None] + [
-            name for name in ("answer",) if name not in row
-        ]
+        lacking = [name for name in TEST_COLUMNS if row.get(name) is None] + ["answer"] * ("answer" not in row)
         if lacking:
             raise ValueError(f"a row with scores lacks {', '.join(lacking)}")
         if small := [name for name in COUNT_COLUMNS if row.get(name) is not None and row[name] < 1]:

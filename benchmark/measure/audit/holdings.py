@@ -20,13 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-OPAQUE_TYPES = (
-    type,
-    ModuleType,
-    CodeType,
-    FrameType,
-    TracebackType,
-)  # they lead to whole files; World enters those it means
+# These lead to whole files; World enters those it means.
+OPAQUE_TYPES = (type, ModuleType, CodeType, FrameType, TracebackType)
 PLAIN_TYPES = (type(None), bool, int, float, complex, str, bytes, bytearray, array)
 CONTAINERS = (OrderedDict, dict, set, list, deque)  # what can be filled again, the narrower type first
 SHELVES = {"_parameters": "parameter", "_buffers": "buffer", "_modules": "module"}
