@@ -159,6 +159,21 @@ def foretold() -> list[Cell]:
     ]  # fmt: skip
 
 
+SYSTEMS = (("sleep", 1, 1.0), ("sleep", 2, 2.0), ("sleep", 4, 4.0), ("wake-loop", 1, 1.0), ("cot", 1, 1.0))
+"""Variants, their N, and FLOPs of their sleep; those that think at wake spend ten times as much there."""
+
+
+def amortised() -> list[Cell]:
+    """Four questions per context; later answers are of fewer examples."""
+    made = [
+        cell("amortisation", n, seed, variant=variant, answers=4, levels=(1, 4), axis="hops", task="depo", chance=0.1,
+             sleep_flops=1e6 * asleep, wake_flops=4e5 * (1 if variant == "sleep" else 10),
+             wake_passes=1 if variant == "sleep" else 4)
+        for variant, n, asleep in SYSTEMS for seed in range(3)
+    ]  # fmt: skip
+    return [[row | {"n_examples": 100 - 10 * (row["answer"] or 0)} for row in one] for one in made]
+
+
 def no_gain() -> list[Cell]:
     tasks = (("rule110", "rollout_steps", 0, 0.5, 1), ("recall", "pairs", 8, 0.0, 3), ("depo", "hops", 1, 0.1667, 3))
     return [
@@ -175,6 +190,7 @@ SUITES: dict[str, tuple[Callable[[], list[Cell]], set[str]]] = {
     "test-passes": (passes_tested, {"trained_by_tested"}),
     "retention": (retention, {"retention"}),
     "predictability": (foretold, {"accuracy_by_predictability"}),
+    "amortisation": (amortised, {"amortisation", "rivals_by_flops", "rivals_by_tokens", "rivals_final"}),
     "no-gain": (no_gain, {"no_gain"}),
     "tuning": (trials, {"accuracy_by_rate"}),
 }
@@ -258,6 +274,21 @@ def test_a_comparison_that_would_hide_a_setting_is_not_drawn(make: Callable[[], 
     cells = [[row | {"muon_lr": 0.01} for row in cell] for cell in make()]
     assert compared(table(cells), FIGURES[name].by or ())
     assert compared(table([*cells, *other]), FIGURES[name].by or ()) == []
+
+
+def test_rates_of_its_own_leave_each_n_in_its_study_whatever_other_budgets_there_are() -> None:
+    one_rate = [cell("passes", n, 0, muon_lr=0.01, tokens=10) for n in (1, 2)]
+    tuned = [cell("passes", n, 0, muon_lr=0.01 * n, tokens=20) for n in (1, 2)]
+    longer = [cell("passes", 1, 0, muon_lr=rate, tokens=40) for rate in (0.01, 0.02)]
+    found = {
+        study.name: study.final["n"].unique().sort().to_list() for study in studies(table([*one_rate, *tuned, *longer]))
+    }
+    assert found == {
+        "tokens 10": [1, 2],
+        "tokens 20": [1, 2],
+        "muon lr 0.01, tokens 40": [1],
+        "muon lr 0.02, tokens 40": [1],
+    }
 
 
 def test_only_rival_figures_show_variants() -> None:
@@ -493,6 +524,28 @@ def test_a_curve_per_n_along_the_probability_that_a_question_is_foretold() -> No
     (whole,) = compared(table(cells), ("predictability",))
     ends = [f"{wanted[4, 2, p]:.1f} %" for p in (0.0, 1.0)]
     assert f"N = 2: {' to '.join(ends)}" in FIGURES["accuracy_by_predictability"].words(whole)
+
+
+def test_questions_share_a_sleep_and_each_pays_for_its_prediction() -> None:
+    cells = amortised()
+    figure = drawn("amortisation", cells)
+    cost, *exact = figure.axes
+    curves = [li for li in cost.lines if len(li.get_xdata()) == 4]
+    wanted = {tuple(1e6 * a / q + (1e5 if v == "sleep" else 1e6) for q in (1, 2, 3, 4)) for v, _, a in SYSTEMS}
+    assert {tuple(li.get_ydata()) for li in curves} == wanted and len(curves) == len(SYSTEMS)
+    assert all(list(li.get_xdata()) == [1, 2, 3, 4] for li in curves)
+    for ax, depth in zip(exact, (1, 4), strict=True):
+        shares = set()
+        for variant, n, _ in SYSTEMS:
+            mine = [row for one in cells for row in one if (row["variant"], row["sleep_passes"]) == (variant, n)]
+            mine = [row for row in mine if (row["step"], row["difficulty"]) == (5, depth) and row["answer"] is not None]
+            along = []
+            for asked in (1, 2, 3, 4):
+                first = [(row["exact_match"], row["n_examples"]) for row in mine if row["answer"] < asked]
+                along.append(round(100 * sum(e * w for e, w in first) / sum(w for _, w in first), 6))
+            shares.add(tuple(along))
+        found = {tuple(np.round(li.get_ydata(), 6)) for li in ax.lines if len(li.get_xdata()) == 4}
+        assert found == shares and len(shares) == len(SYSTEMS)
 
 
 def test_tasks_that_need_no_sleep_have_a_panel_each() -> None:

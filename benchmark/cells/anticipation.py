@@ -3,12 +3,13 @@
 from dataclasses import fields, replace
 
 from benchmark.cells.cell import Cell
-from benchmark.cells.grids import Grid
+from benchmark.cells.grids import Grid, Plan
+from benchmark.cells.roads import model_of, thoughts_of
 from benchmark.cells.scales import cycle, seeds
 from tasks.depo.foretold import ForetoldDepo
 
-BUDGETS = {"tiny": 100_000, "cpu": 10_000_000, "gpu": 80_000_000, "paper": 100_000 * 128 * 360}
-"""Tokens: those of the suite `hops`, but for `gpu`, where there are more cells."""
+BUDGETS = {"tiny": 100_000, "cpu": 8_000_000, "gpu": 80_000_000, "paper": 100_000 * 128 * 360}
+"""Tokens: those of the suite `hops` at `paper`, and fewer where there are more cells."""
 
 
 def foretold(scale: str) -> Cell:
@@ -29,4 +30,32 @@ def predictability(scale: str) -> Grid:
             "predictability": (0.0, 1.0) if scale == "tiny" else (0.0, 0.5, 1.0),
             "sleep_passes": (1, 2) if scale == "tiny" else (1, 2, 4),
         },
+    )
+
+
+def amortisation(scale: str) -> Plan:
+    """Depo with up to ten questions per context: what answers cost that share a sleep, against thought at wake.
+
+    All read the same tokens. `questions-asleep` anticipates every question that might be asked, up to scale `cpu`.
+    """
+    settings = {"tiny": {"questions": 3}, "cpu": {"nodes": 11, "letters": 16, "questions": 10, "window_tokens": 30}}
+    # Sequences are twice as long as in `hops`, so batches are half as large; text is thought token by token in tests.
+    settings["cpu"] |= {"batch": 128, "evaluations": 8, "test_examples": 1024}
+    settings |= {"gpu": {"questions": 10, "window_tokens": 60}}
+    base = replace(cycle(scale), variant="sleep").with_settings(settings.get(scale, {}) | {"tokens": BUDGETS[scale]})
+    axes = {"seed": seeds(scale)}
+    passes = (1, 2) if scale == "tiny" else (1, 2, 4)
+    rivals = {
+        "wake-loop": base.with_settings({"wake_passes": passes[-1]}),
+        "cot": replace(base, model=model_of("cot", base)),
+    }
+    if scale in ("tiny", "cpu"):
+        asleep = replace(base, model=model_of("cot-asleep", base)).with_settings({"taught": "questions"})
+        thoughts = thoughts_of(asleep.model, base.task)
+        rivals["questions-asleep"] = asleep.with_settings({"thoughts": thoughts})
+    return Plan(
+        (
+            Grid(base=base, axes={**axes, "sleep_passes": passes}),
+            *(Grid(base=replace(rival, variant=name), axes=axes) for name, rival in rivals.items()),
+        )
     )

@@ -59,6 +59,15 @@ def roads(sleep: Cell, *, only: Sequence[str] | None = None) -> dict[str, Cell]:
 
 def _of_model(name: str, sleep: Cell) -> Cell:
     """Another model of the sizes of the sleep model, on the tokens that cost as much to train."""
+    passes = sleep.training.sleep_passes if name in PASSES else 1
+    road = replace(sleep, model=model_of(name, sleep), variant=name)
+    road = budgeted(road.with_settings({"sleep_passes": passes, "test_passes": ()}), sleep)
+    check_match(name, road, sleep)
+    return road
+
+
+def model_of(name: str, sleep: Cell) -> ModelConfig:
+    """A model of the suite at the sizes of the sleep model."""
     kind = baselines.load(name)
     own = {field.name for field in fields(kind)}
     sizes: dict[str, Any] = {
@@ -71,16 +80,12 @@ def _of_model(name: str, sleep: Cell) -> Cell:
         words = sorted(set(kind().layout.split()))  # type: ignore[attr-defined]
         sizes["layout"] = " ".join(words * len(layout) if len(words) == 1 else layout)
     if name in THINKERS:
-        sizes["thoughts"] = _thoughts(kind(), sleep.task)
-    passes = sleep.training.sleep_passes if name in PASSES else 1
-    road = replace(sleep, model=replace(kind(), **sizes), variant=name)
-    road = budgeted(road.with_settings({"sleep_passes": passes, "test_passes": ()}), sleep)
-    check_match(name, road, sleep)
-    return road
+        sizes["thoughts"] = thoughts_of(kind(), sleep.task)
+    return replace(kind(), **sizes)
 
 
-def _thoughts(model: ModelConfig, task: Task) -> int:
-    """Tokens of the longest workings of a window or, of a model that thinks at wake, of a token of the prediction.
+def thoughts_of(model: ModelConfig, task: Task) -> int:
+    """Tokens of the longest notes on a window or, of a model that thinks at wake, on a token of the prediction.
 
     What the model has by default where the task gives none.
     """

@@ -53,6 +53,7 @@ FIGURES: dict[str, Entry] = {
         Entry(rivals.rivals_by_tokens, rivals.rivals_words, by=("variant",)),
         Entry(rivals.rivals_final, rivals.rivals_words, by=("variant",)),
         Entry(roads.roads, roads.roads_words, by=("variant",)),
+        Entry(anticipation.amortisation, anticipation.amortisation_words, by=("variant",)),
         Entry(comparisons.rules, comparisons.rules_words, by=("layout",)),
         Entry(comparisons.evictions, comparisons.evictions_words, by=("eviction", "hard_share")),
         Entry(rates.accuracy_by_rate, rates.accuracy_by_rate_words, by=("variant", "muon_lr", "adam_lr")),
