@@ -70,7 +70,10 @@ class PonderSleeper(HaltingStepper):
     config: PonderNet
 
     def sleep(self, tokens: Tensor, state: State, passes: int, *, report: Report | None = None) -> State:
-        """In training keep what each number of passes over the window [B, L] leaves; in tests that of the median."""
+        """In training keep what each number of passes over the window [B, L] leaves; in tests that of the median.
+
+        In training without a report nobody could expect anything: all N passes are run.
+        """
         check_passes(passes)
         state = drawn(state)
         if self.training and report is not None:
@@ -79,7 +82,7 @@ class PonderSleeper(HaltingStepper):
         running, kept = going > 0, list[Tensor | None]()
         for number, (h, held) in enumerate(self.each_pass(tokens, state, passes), start=1):
             kept, used = freeze(running, held, kept) if kept else held, used + running
-            if number < passes:
+            if number < passes and not self.training:
                 going = going * self.halting_logit(h).neg().sigmoid()
                 running = running & (going > 1 / 2)
                 if report is not None and not running.any():

@@ -17,7 +17,8 @@ from torch import Tensor
 from baselines import contract
 from baselines.addresses import own_errors
 from baselines.base import Model, ModelConfig
-from benchmark.forward import Batch, autocast, predict, token_losses
+from baselines.report import Report
+from benchmark.forward import Batch, autocast, predict, trained_losses
 from benchmark.measure.audit import audit
 from benchmark.run import checkpoint, tensors
 from benchmark.run.optimizer import split
@@ -115,9 +116,9 @@ class _Patient:
 
     def learns(self) -> str:
         self.model.zero_grad(set_to_none=True)
-        batch = self.batch()
-        loss = token_losses(predict(self.model, batch, self.passes), batch.targets).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        batch, report = self.batch(), Report()
+        loss = trained_losses(predict(self.model, batch, self.passes, report=report), batch.targets, report).mean()
+        (loss if report.loss is None else loss + report.loss).backward()  # type: ignore[no-untyped-call]
         reached = [name for name, p in self.model.named_parameters() if p.grad is not None]
         missed = [name for name, p in self.model.named_parameters() if p.grad is None and p.requires_grad]
         if not reached:

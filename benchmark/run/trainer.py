@@ -20,7 +20,7 @@ from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost
 from benchmark.cells.facts import cell_facts, failure_row
-from benchmark.forward import Batch, Windows, autocast, expected_losses, predict, token_losses
+from benchmark.forward import Batch, Windows, autocast, predict, token_losses, trained_losses
 from benchmark.rows import Status, outcomes
 from benchmark.run import checkpoint
 from benchmark.run.backends import use_native
@@ -215,8 +215,8 @@ class Trainer:
         if logits.shape[-1] != self.cell.task.vocab_size:
             raise ValueError(f"the model must give {self.cell.task.vocab_size} logits, not {logits.shape[-1]}")
         loss = token_losses(logits, part.targets).sum() / count
-        expected, own = expected_losses(report, part.targets), report.loss
-        total = loss if expected is None else expected.sum() / count
+        total = trained_losses(logits, part.targets, report).sum() / count if report.answers else loss
+        own = report.loss
         total = total if own is None else total + own * (len(part.inputs) / training.batch)
         total.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
