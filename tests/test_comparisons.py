@@ -276,6 +276,21 @@ def test_a_comparison_that_would_hide_a_setting_is_not_drawn(make: Callable[[], 
     assert compared(table([*cells, *other]), FIGURES[name].by or ()) == []
 
 
+def test_rates_of_its_own_leave_each_n_in_its_study_whatever_other_budgets_there_are() -> None:
+    one_rate = [cell("passes", n, 0, muon_lr=0.01, tokens=10) for n in (1, 2)]
+    tuned = [cell("passes", n, 0, muon_lr=0.01 * n, tokens=20) for n in (1, 2)]
+    longer = [cell("passes", 1, 0, muon_lr=rate, tokens=40) for rate in (0.01, 0.02)]
+    found = {
+        study.name: study.final["n"].unique().sort().to_list() for study in studies(table([*one_rate, *tuned, *longer]))
+    }
+    assert found == {
+        "tokens 10": [1, 2],
+        "tokens 20": [1, 2],
+        "muon lr 0.01, tokens 40": [1],
+        "muon lr 0.02, tokens 40": [1],
+    }
+
+
 def test_only_rival_figures_show_variants() -> None:
     two = [c for c in controls() if c[0]["variant"] in ("sleep", "deeper")]
     deeper = [[row | {"layout": "attn gdn attn gdn"} if row["variant"] == "deeper" else row for row in c] for c in two]
