@@ -29,7 +29,7 @@ class Batch:
         inputs: Token ids [B, T].
         targets: Targets of the predicted windows only, side by side [B, P].
         windows: How the sequence is cut, and which parts are predicted.
-        notes: What a teacher gives: (index of the window, kind, tokens [B, M]); empty in tests.
+        notes: What a teacher gives: (index of the window, kind, tokens [B, M]); empty where a test scores.
     """
 
     inputs: Tensor

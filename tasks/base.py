@@ -185,7 +185,7 @@ class Task(ABC):
         """What a teacher would write beside the windows of an episode, for models that learn from it.
 
         Tokens [B, M] by the index of the window, from 0: of a window that is read, what follows from it; of one that is
-        predicted, what leads to its answers. Nothing unless a task says so. Given in training alone, never in a test.
+        predicted, what leads to its answers. Nothing unless a task says so. Given in training; no score is with them.
 
         Args:
             kind: One of `NOTES`.

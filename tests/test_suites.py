@@ -14,6 +14,7 @@ from benchmark.cells.rivals import RIVALS, exclusions
 from benchmark.cells.suites import SCALES, SUITES, suite
 from benchmark.run.trainer import Trainer
 from tasks.depo import Depo
+from tasks.depo.foretold import ForetoldDepo
 from tasks.gsm_infinite.task import GSMInfinite
 from tasks.rule110 import Rule110
 
@@ -258,6 +259,29 @@ def test_retention_is_tested_far_beyond_training(scale: str) -> None:
         assert max(cell.levels) > trained
         assert scale == "tiny" or max(cell.levels) == 64
         assert not cell.axes["window_embedding"], "there is no index beyond the windows of training"
+
+
+@pytest.mark.parametrize("scale", ["tiny", "cpu"])
+def test_small_suites_foretell_questions_in_the_window_of_the_cycle(scale: str) -> None:
+    cells = suite("predictability", scale).narrowed(seed=[0]).cells()
+    assert {cell.axes["predictability"] for cell in cells} == {0.0, 1.0} | ({0.5} if scale == "cpu" else set())
+    for cell in cells:
+        task = cell.task
+        assert isinstance(task, ForetoldDepo)
+        assert task.seq_len - task.window == task.questions * task.coded.question_tokens
+
+
+def test_questions_that_share_a_sleep_are_asked_of_every_system_on_the_same_tokens() -> None:
+    cells = suite("amortisation", "cpu").narrowed(seed=[0]).cells()
+    assert [(cell.variant, cell.training.sleep_passes) for cell in cells] == [
+        *(("sleep", n) for n in (1, 2, 4)),
+        *((name, 1) for name in ("wake-loop", "cot", "questions-asleep")),
+    ]
+    assert len({(cell.task, cell.training.tokens, cell.steps) for cell in cells}) == 1
+    *_, loop, awake, asleep = cells
+    assert (loop.axes["wake_passes"], awake.axes["thoughts"]) == (4, 4)
+    assert (asleep.axes["taught"], asleep.axes["thoughts"]) == ("questions", 11 * 4 * 3)  # nodes, k, tokens of each
+    assert cells[0].task.answers == 10
 
 
 @pytest.mark.parametrize("name", ["sliding", "retention", "test-passes", "any-n", "rules", "controls"])

@@ -163,11 +163,12 @@ def plain_weights(model: Model, vocab_size: int) -> int:
 
 
 def test_flops(cell: Cell, count: Cost) -> float:
-    """FLOPs of one of its tests; one at another difficulty may read longer sequences."""
+    """FLOPs of one of its tests: again with notes, where there are any; another difficulty may read longer ones."""
     training = cell.training
     longer = sum(cell.task.at(difficulty).seq_len for difficulty in training.test_at) / cell.task.seq_len
     examples = training.test_examples * max(1, len(training.test_passes)) * (longer or 1)
-    return examples * (count.sleep_flops + count.wake_flops)
+    again = 2 if sizes_of_notes(cell.task, cell.model) else 1
+    return again * examples * (count.sleep_flops + count.wake_flops)
 
 
 def work_of(cell: Cell, count: Cost) -> dict[str, float]:

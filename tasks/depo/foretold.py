@@ -7,7 +7,7 @@ An example of Depo, and behind its edges as many questions as will be asked, wit
 
 Each question is foretold with probability p, in its place; in the place of one that is not stands another of the same
 cycle, drawn as questions are, so that what is read looks alike at every p and a sleep cannot know which it has. It asks
-whether compute before a question helps because the question is predictable (arXiv 2504.13171, sections 4 and 5).
+whether compute before a question helps because the question is predictable (sleep-time compute, arXiv 2504.13171).
 """
 
 from dataclasses import dataclass, replace
