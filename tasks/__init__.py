@@ -14,6 +14,7 @@ TASKS: dict[str, str] = {
     "recall": "tasks.recall:Recall",
     "retention": "tasks.retention:Retention",
     "interference": "tasks.interference:Interference",
+    "colors": "tasks.colors:Colors",
     "depo": "tasks.depo:Depo",
     "gsm_infinite": "tasks.gsm_infinite.task:GSMInfinite",
     "gsm_compact": "tasks.gsm_infinite.compact:GSMCompact",

@@ -36,6 +36,7 @@ def test_every_suite_has_different_cells_at_every_scale(name: str, scale: str) -
         "gate": {"rule110", "recall"},
         "retention": {"retention"},
         "interference": {"interference"},
+        "pretrained": {"colors"},
         "sliding": {{"gpu": "gsm_compact", "paper": "gsm_infinite"}.get(scale, "rule110")},
     }
     assert {cell.task.name for cell in cells} == other.get(name, {"rule110"})

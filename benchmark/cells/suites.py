@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from benchmark.cells.cell import Cell
 from benchmark.cells.grids import Grid, Plan
+from benchmark.cells.pretrained import pretrained
 from benchmark.cells.rivals import matched
 from benchmark.cells.roads import roads as every_road
 from benchmark.cells.scales import automaton, cycle, problems, remembering, seeds, storage
@@ -263,6 +264,7 @@ SUITES: dict[str, Callable[[str], Grid | Plan]] = {
     "any-n": any_n,
     "retention": retention,
     "interference": interference,
+    "pretrained": pretrained,
     "no-gain": no_gain,
     "gate": gate,
 }
