@@ -281,10 +281,13 @@ def _layout(nouns: int, colors: int, tokenizer: str, sha256: str) -> _Layout:
     places = [int(np.flatnonzero(text == ids[word])[0]) for text, word in ((told, noun), (told, color), (asked, noun))]
     return _Layout(
         tokens,
-        *(np.array([ids[word] for word in words]) for words in (NOUNS[:nouns], COLORS[:colors])),
-        told,
-        asked,
-        *places,
+        nouns=np.array([ids[word] for word in NOUNS[:nouns]]),
+        colors=np.array([ids[word] for word in COLORS[:colors]]),
+        fact=told,
+        question=asked,
+        noun_at=places[0],
+        color_at=places[1],
+        asked_at=places[2],
     )
 
 

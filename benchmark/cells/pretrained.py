@@ -47,8 +47,9 @@ def pretrained(scale: str) -> Grid:
     `tiny` one of the tests.
     """
     tiny, small = scale == "tiny", scale in ("tiny", "cpu")
-    inserted = {"insert_layers": 2, "insert_heads": 2, "insert_size": 16} if tiny else {"insert_heads": 9}
-    budget = {
+    small_layers = {"insert_layers": 2, "insert_heads": 2, "insert_size": 16}
+    inserted: dict[str, Any] = small_layers if tiny else {"insert_heads": 9}
+    budget: dict[str, Any] = {
         "tokens": {"tiny": 2_000, "cpu": 64_000}.get(scale, 10_000_000),
         "batch": 8 if small else 64,
         "test_examples": 256 if small else 2048,
@@ -57,6 +58,6 @@ def pretrained(scale: str) -> Grid:
     sleep = Cell(
         task=Colors(facts=2 if small else 4),
         model=Pretrained(insert="jet", trained="memory", **inserted),
-        training=replace(training(scale, muon_lr=0.02, adam_lr=3e-3), sleep_passes=2, **budget),
+        training=replace(training(scale, muon_lr=0.03, adam_lr=3e-3), sleep_passes=2, **budget),
     )
     return Grid(base=sleep, axes={"seed": seeds(scale), "sleep_passes": (2,)}, variants=arms)
