@@ -11,9 +11,7 @@ Source: multi-query associative recall (arXiv 2312.04927) in words; windows and 
 """
 
 import math
-import re
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,28 +20,10 @@ from numpy.typing import ArrayLike
 from tasks import rng
 from tasks.base import IGNORE, Episode, Task, Tokens, check_whole
 from tasks.memories import Memory, values_of_keys
-from tasks.pieces import PieceTokenizer, digest, pieces
+from tasks.pieces import digest
+from tasks.sentences import COLORS, NOUNS, Layout, fact, layout, question
 
-# Words that common tokenizers cut into one piece each.
-_NOUNS = """
-lemon chair river house table horse apple boat shirt door phone cup hat ball car box bird dog cat tree flower book wall
-bag ring road stone window key pen desk bed
-"""
-_COLORS = "red blue green yellow black white orange purple brown pink gold silver"
-NOUNS, COLORS = tuple(_NOUNS.split()), tuple(_COLORS.split())
-
-_WORDS = ("The", "color", "of", "the", "is", ".")
 _FEWEST = 256  # contents that leave each held-out split some
-
-
-def fact(noun: str, color: str) -> str:
-    """A sentence that is read."""
-    return f" The {noun} is {color}."
-
-
-def question(noun: str) -> str:
-    """What is asked: its next word is the color."""
-    return f" The color of the {noun} is"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +80,9 @@ class Colors(Task):
             )
 
     @property
-    def _layout(self) -> "_Layout":
+    def _layout(self) -> Layout:
         """The sentences as tokens."""
-        return _layout(self.nouns, self.colors, self.tokenizer, self.tokenizer_sha256)
+        return layout(self.nouns, self.colors, self.tokenizer, self.tokenizer_sha256)
 
     @property
     def vocab_size(self) -> int:
@@ -147,13 +127,21 @@ class Colors(Task):
     def _check(self, difficulty: int) -> None:
         check_whole("difficulty", difficulty, 1, min(self.nouns, self.colors), "number of facts")
 
+    def colors_read(self, episode: Episode) -> Tokens:
+        """Tokens [B, facts] of the colors that were read."""
+        return self._read(episode)[..., self._layout.color_at]
+
+    def _read(self, episode: Episode) -> Tokens:
+        """Tokens [B, facts, of a fact] that were read."""
+        length = len(self._layout.fact)
+        return episode.inputs[:, : self.facts * length].reshape(-1, self.facts, length)
+
     def memories(self, episode: Episode) -> tuple[Memory, ...]:
         """The color of each thing that was read."""
-        layout = self._layout
-        read = episode.inputs[:, : self.facts * len(layout.fact)].reshape(-1, self.facts, len(layout.fact))
+        texts, read = self._layout, self._read(episode)
         noun, color = (
             np.argmax(read[..., at, None] == ids, axis=-1)
-            for at, ids in ((layout.noun_at, layout.nouns), (layout.color_at, layout.colors))
+            for at, ids in ((texts.noun_at, texts.nouns), (texts.color_at, texts.colors))
         )
         return values_of_keys(np.stack([noun, color], axis=-1), self.nouns, self.colors, self.facts)
 
@@ -174,20 +162,20 @@ class Colors(Task):
         """
         if self.tokenizer_sha256 and not self.tokenizer:
             raise ValueError(f"tokenizer {self.tokenizer_sha256[:12]} is asked for, and no folder that has it is named")
-        layout, asked = self._layout, rng.integers(rng.words(key, indices, 1), self.facts)
+        texts, asked = self._layout, rng.integers(rng.words(key, indices, 1), self.facts)
         facts, hashes = self._facts(split, indices, key)
-        batch, reading = len(indices), self.facts * len(layout.fact)
-        read = np.tile(layout.fact, (batch, self.facts, 1))
-        read[..., layout.noun_at] = layout.nouns[facts[..., 0]]
-        read[..., layout.color_at] = layout.colors[facts[..., 1]]
+        batch, reading = len(indices), self.facts * len(texts.fact)
+        read = np.tile(texts.fact, (batch, self.facts, 1))
+        read[..., texts.noun_at] = texts.nouns[facts[..., 0]]
+        read[..., texts.color_at] = texts.colors[facts[..., 1]]
         noun, color = np.take_along_axis(facts, asked[..., None], axis=1)[:, 0].T
         inputs = np.empty((batch, self.seq_len), dtype=np.int64)
         inputs[:, :reading] = read.reshape(batch, reading)
-        inputs[:, reading:] = layout.question
-        inputs[:, reading + layout.asked_at] = layout.nouns[noun]
+        inputs[:, reading:] = texts.question
+        inputs[:, reading + texts.asked_at] = texts.nouns[noun]
         targets = np.full_like(inputs, IGNORE)
         answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
-        targets[:, -1], answer[:, -1], difficulty[:, -1] = layout.colors[color], 0, self.facts
+        targets[:, -1], answer[:, -1], difficulty[:, -1] = texts.colors[color], 0, self.facts
         return Episode(
             inputs=inputs,
             targets=targets,
@@ -228,67 +216,6 @@ class Colors(Task):
         for row, prompt in zip(rows, self.prompt(split, indices, seed), strict=True):
             row["prompt"] = prompt
         return rows
-
-
-class _WordTokens:
-    """A token for each word of the sentences, and one for the full stop."""
-
-    def __init__(self, nouns: int, colors: int) -> None:
-        self._words = (*_WORDS, *NOUNS[:nouns], *COLORS[:colors])
-        self._ids = {word: i for i, word in enumerate(self._words)}
-        self.vocab_size = len(self._words)
-
-    def encode(self, text: str) -> list[int]:
-        return [self._ids[word] for word in re.findall(r"\w+|\.", text)]
-
-    def word(self, token: int) -> str:
-        return self._words[token]
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """The sentences as tokens, and where in them a noun or a color stands."""
-
-    tokens: _WordTokens | PieceTokenizer
-    nouns: Tokens
-    colors: Tokens
-    fact: Tokens
-    question: Tokens
-    noun_at: int
-    color_at: int
-    asked_at: int
-
-
-@cache
-def _layout(nouns: int, colors: int, tokenizer: str, sha256: str) -> _Layout:
-    """The sentences in the tokens of a folder's tokenizer, or in words.
-
-    Raises:
-        ValueError: the tokenizer does not cut a noun or a color into one piece.
-    """
-    tokens = pieces(tokenizer, sha256) if tokenizer else _WordTokens(nouns, colors)
-    ids: dict[str, int] = {}
-    for word in (*NOUNS[:nouns], *COLORS[:colors]):
-        first, *more = tokens.encode(f" {word}")
-        if more:
-            raise ValueError(
-                f"the tokenizer of {tokenizer} cuts {word!r} into {1 + len(more)} pieces, and each must be one: fewer "
-                f"nouns or colors may do"
-            )
-        ids[word] = first
-    noun, color = NOUNS[0], COLORS[0]
-    told, asked = (np.array(tokens.encode(text)) for text in (fact(noun, color), question(noun)))
-    places = [int(np.flatnonzero(text == ids[word])[0]) for text, word in ((told, noun), (told, color), (asked, noun))]
-    return _Layout(
-        tokens,
-        nouns=np.array([ids[word] for word in NOUNS[:nouns]]),
-        colors=np.array([ids[word] for word in COLORS[:colors]]),
-        fact=told,
-        question=asked,
-        noun_at=places[0],
-        color_at=places[1],
-        asked_at=places[2],
-    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import pytest
 from pretrained import on_transformers
 
 from tasks.base import IGNORE
-from tasks.colors import COLORS, NOUNS, Colors
+from tasks.colors import Colors
+from tasks.sentences import COLORS, NOUNS
 
 TASKS = [
     Colors(facts=2),

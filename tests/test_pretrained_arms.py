@@ -1,6 +1,7 @@
 """The suite `pretrained`: what differs between its arms, what each keeps, what is said where weights are missing."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from benchmark.cells.request import Request
 from benchmark.cells.suites import suite
 from benchmark.forward import Batch, predict, token_losses
 from benchmark.measure.audit import audit
+from benchmark.measure.binding import table
 from benchmark.run.recomputation import recompute
 
 REMEMBER = {"sleep": True, "plain": True, "whole-cache": True, "nothing-kept": False}
@@ -132,3 +134,14 @@ def test_the_suite_runs_and_its_rows_say_which_arm_and_decoder(
     assert not {"folder", "tokenizer"} & set(frame.columns)
     keeps = {name: frame.filter(frame["variant"] == name)["state_bytes"][-1] for name in REMEMBER}
     assert {name: size > 0 for name, size in keeps.items()} == REMEMBER
+    asked = table(sorted((tmp_path / "out" / "cells").iterdir()), 16).lines
+    assert {(line[0], line[2]) for line in asked} == {(name, state) for name in REMEMBER for state in STATES}
+    assert all(len(set(map(str, pair))) == 1 for pair in _of("nothing-kept", asked)), "it has no state to throw away"
+
+
+STATES = ("kept", "thrown away")
+
+
+def _of(variant: str, lines: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """Each share of a variant, with its state and without."""
+    return list(zip(*(line[3:] for line in lines if line[0] == variant), strict=True))
