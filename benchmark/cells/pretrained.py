@@ -58,6 +58,6 @@ def pretrained(scale: str) -> Grid:
     sleep = Cell(
         task=Colors(facts=2 if small else 4),
         model=Pretrained(insert="jet", trained="memory", **inserted),
-        training=replace(training(scale, muon_lr=0.03, adam_lr=3e-3), sleep_passes=2, **budget),
+        training=replace(training(scale, muon_lr=0.01, adam_lr=3e-3), sleep_passes=2, **budget),
     )
     return Grid(base=sleep, axes={"seed": seeds(scale), "sleep_passes": (2,)}, variants=arms)
