@@ -28,6 +28,7 @@ MODELS: dict[str, str] = {
     "equilibrium": "baselines.equilibrium:Equilibrium",
     "early-exit": "baselines.early_exit:EarlyExit",
     "act": "baselines.act:ACT",
+    "pondernet": "baselines.pondernet:PonderNet",
     "self-modifying": "baselines.self_modifying:SelfModifying",
     "fid": "baselines.fusion:FiD",
     "fid-asleep": "baselines.fusion:FiDAsleep",
@@ -36,7 +37,7 @@ MODELS: dict[str, str] = {
 }
 
 PRETRAINED = "hf"
-"""Name of a decoder of transformers, which needs a checkpoint folder and so is no line of `MODELS`."""
+"""Name of a pretrained decoder, which needs a checkpoint folder and so is no line of `MODELS`."""
 
 ENTRY_POINTS = "sleepbench.models"
 
@@ -65,7 +66,7 @@ def load(name: str, *, imports: bool = True) -> "type[ModelConfig]":
     Args:
         name: A name of `available()`, or "package.module:attribute" (`baselines.addresses`): a `ModelConfig` class, or
             a function `factory(*, vocab_size, window, seq_len)` that returns a `baselines.base.Model`; or "hf:FOLDER"
-            for a checkpoint folder of transformers, whose cells call it "hf" (`baselines.pretrained.config`).
+            for the checkpoint folder of a decoder, whose cells call it "hf" (`baselines.pretrained.config`).
         imports: Whether the module of "package.module:attribute" is imported, which runs its code; without, it must
             have been before. For names that come from files.
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.base import State, check_passes
-from baselines.halting import Held, Stepper, along, frozen, normed, tell
+from baselines.halting import HaltingStepper, Held, along, frozen, tell
 from baselines.hybrid import Hybrid
 from baselines.report import Report
 
@@ -78,15 +78,10 @@ class Ponder:
         return torch.where(running, weight, torch.zeros_like(rest))
 
 
-class ACTSleeper(Stepper):
+class ACTSleeper(HaltingStepper):
     """The network of the hybrid, and the unit that halts."""
 
     config: ACT
-
-    def __init__(self, config: ACT, *, vocab_size: int, window: int, windows: int) -> None:
-        super().__init__(config, vocab_size=vocab_size, window=window, windows=windows)
-        self.halt = nn.Parameter(torch.zeros(config.d_model))
-        self.halt_bias = nn.Parameter(torch.tensor(-1.0))
 
     def sleep(self, tokens: Tensor, state: State, passes: int, *, report: Report | None = None) -> State:
         """Mix what up to `passes` passes over the window [B, L] leave, each sequence until it halts."""
@@ -95,7 +90,7 @@ class ACTSleeper(Stepper):
         kept: Held = []
         for number, (h, held) in enumerate(self.each_pass(tokens, state, passes), start=1):
             running = ponder.running
-            weight = ponder.step(self.halting(h) if number < passes else None)
+            weight = ponder.step(self.halting(h).sigmoid() if number < passes else None)
             kept = self.mixed(weight, held, frozen(running, held, kept) if kept else held, kept)
             if report is not None and not self.training and not ponder.running.any():
                 break
@@ -103,11 +98,6 @@ class ACTSleeper(Stepper):
         if report is not None:
             report.add("ponder_cost", ponder.used + ponder.remainder, weight=self.config.ponder_weight)
         return self.packed(kept, state.windows + 1)
-
-    def halting(self, h: Tensor) -> Tensor:
-        """h_n [B] of features [B, L, D]."""
-        with torch.autocast(h.device.type, enabled=False):
-            return (normed(h.to(self.halt.dtype)).mean(1) @ self.halt + self.halt_bias).sigmoid()
 
     def mixed(self, weight: Tensor, held: Held, last: Held, kept: Held) -> Held:
         """The mix so far of fast weights, with this pass at its `weight` [B]; of the rest what the `last` pass left."""

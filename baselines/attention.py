@@ -100,16 +100,18 @@ def visible(length: int, past: int, reach: int | None, device: torch.device) -> 
     return (distance >= 0) if reach is None else (distance >= 0) & (distance <= reach)
 
 
-def turned(x: Tensor, first: int) -> Tensor:
+def turned(x: Tensor, first: int, base: float = ROPE_BASE) -> Tensor:
     """Rotate x [B, H, T, size] by the angles of positions first .. first + T - 1."""
-    cos, sin = rotary(first + x.shape[-2], x.shape[-1], x.device, x.dtype)
+    cos, sin = rotary(first + x.shape[-2], x.shape[-1], x.device, x.dtype, base)
     return rotate(x, cos[first:], sin[first:])
 
 
 @lru_cache(maxsize=64)
-def rotary(length: int, size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def rotary(
+    length: int, size: int, device: torch.device, dtype: torch.dtype, base: float = ROPE_BASE
+) -> tuple[Tensor, Tensor]:
     """Cosines and sines [T, size / 2] of the rotary angles of positions 0 .. length - 1."""
-    frequency = ROPE_BASE ** (-torch.arange(0, size, 2, device=device, dtype=torch.float64) / size)
+    frequency = base ** (-torch.arange(0, size, 2, device=device, dtype=torch.float64) / size)
     angle = torch.arange(length, device=device, dtype=torch.float64)[:, None] * frequency
     return angle.cos().to(dtype), angle.sin().to(dtype)
 

@@ -9,14 +9,15 @@ Thoughts are of one of three kinds:
 
 - "text" (Wei et al. 2022, arXiv 2201.11903): tokens of the vocabulary. Where a task gives workings, training reads
   these, all in one pass, and learns to write them; elsewhere, and in every test, each thought is the likeliest token
-  after those before it.
+  after those before it. Asleep the text may be questions that the task might ask, with their answers, in the place of
+  workings: sleep-time compute (Lin et al. 2025, arXiv 2504.13171) whose context is then evicted.
 - "latent" (Coconut, Hao et al. 2024, arXiv 2412.06769): each input is the normed output of the token before. Trained
   as it is tested, by the answers alone, without the stages of the paper in which text gives way to latent thoughts.
 - "pause" (Goyal et al. 2024, arXiv 2310.02226): M learned inputs, all in one pass. As many more tokens, and no more
   steps in sequence than without them: the control for the other two.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -29,6 +30,8 @@ from baselines.report import Report
 from baselines.sleeper import Sleeper
 
 KINDS = ("text", "latent", "pause")
+TAUGHT = ("workings", "questions")
+"""Kinds of notes that text is learned from."""
 PLAIN = {"eviction": "hard"} | OWN_LOOP
 """Settings of the hybrid that leave it as it is: a pass over all blocks, after which the window goes."""
 
@@ -41,6 +44,7 @@ class Thinking(Hybrid):
         thoughts: M; of longer workings the first M tokens are thought, of shorter ones the last again and again.
         thought: "text", "latent" or "pause".
         thought_weight: Of the loss of thoughts that are given, in nats a token, beside that of the answers.
+        taught: What text is learned from: "workings", or asleep "questions" with their answers.
     """
 
     network: ClassVar[type["Thinker"]]
@@ -49,6 +53,7 @@ class Thinking(Hybrid):
     thoughts: int = 8
     thought: str = "text"
     thought_weight: float = 1.0
+    taught: str = field(default="workings", metadata={"later": True})
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be built."""
@@ -57,6 +62,8 @@ class Thinking(Hybrid):
             raise ValueError(f"thoughts = {self.thoughts}: at least 1 is needed, or 0 for none")
         if self.thought not in KINDS:
             raise ValueError(f"thought = {self.thought!r}: needs to be one of {', '.join(KINDS)}")
+        if self.taught not in TAUGHT:
+            raise ValueError(f"taught = {self.taught!r}: needs to be one of {', '.join(TAUGHT)}")
         if not 0 <= self.thought_weight < float("inf"):
             raise ValueError(f"thought_weight = {self.thought_weight}: needs to be at least 0, and finite")
         if other := [name for name, value in PLAIN.items() if getattr(self, name) != value]:
@@ -83,8 +90,8 @@ class Thinker(Sleeper):
 
     @property
     def uses_notes(self) -> frozenset[str]:  # type: ignore[override]
-        """Workings, where thoughts are text."""
-        return frozenset({"workings"} if self.config.thought == "text" else ())
+        """What text is learned from, where thoughts are text."""
+        return frozenset({self.config.taught} if self.config.thought == "text" else ())
 
     def think(
         self, h: Tensor, before: list[Tensor | None], number: int, workings: Tensor | None, *, output: bool
@@ -131,7 +138,7 @@ class Thinker(Sleeper):
         """The thoughts [B, G, M] that a teacher gives for each of G groups; None without."""
         if not notes or not self.config.thoughts:
             return None
-        given = notes["workings"]
+        given = notes[self.config.taught]
         if given.shape[1] % groups:
             raise ValueError(f"workings of {given.shape[1]} tokens are not as many for each of {groups}")
         chains = given.view(batch, groups, -1)[..., : self.config.thoughts]
@@ -207,6 +214,8 @@ class ChainOfThought(Thinking):
         super().__post_init__()
         if self.wake_passes > 1:
             raise ValueError(f"wake_passes = {self.wake_passes}: a prediction thinks in its one pass; leave it at 1")
+        if self.taught != TAUGHT[0]:
+            raise ValueError(f"taught = {self.taught!r}: questions are anticipated asleep; at wake they are asked")
 
 
 @dataclass(frozen=True, kw_only=True)

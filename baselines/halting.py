@@ -8,13 +8,17 @@ does so too: `sleep_flops` and `train_flops` of rows are those of N passes.
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.base import State
 from baselines.report import Report
 from baselines.sleeper import Sleeper
+
+if TYPE_CHECKING:
+    from baselines.hybrid import Hybrid
 
 Held = list[Tensor | None]
 """What each block holds: fast weights, or keys and values, the batch first; None where nothing."""
@@ -44,6 +48,20 @@ class Stepper(Sleeper):
     def fast_weights(self, held: Held) -> list[Tensor]:
         """The fast weights among what blocks hold."""
         return [t for block, t in zip(self.stack, held, strict=True) if block.has_memory and t is not None]
+
+
+class HaltingStepper(Stepper):
+    """The same with a unit that says after each pass how ready a sequence is to halt; at first alike for all."""
+
+    def __init__(self, config: "Hybrid", *, vocab_size: int, window: int, windows: int) -> None:
+        super().__init__(config, vocab_size=vocab_size, window=window, windows=windows)
+        self.halt = nn.Parameter(torch.zeros(config.d_model))
+        self.halt_bias = nn.Parameter(torch.tensor(-1.0))
+
+    def halting(self, h: Tensor) -> Tensor:
+        """The logit [B] of halting after features [B, L, D]."""
+        with torch.autocast(h.device.type, enabled=False):
+            return normed(h.to(self.halt.dtype)).mean(1) @ self.halt + self.halt_bias
 
 
 def along(values: Tensor, other: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a model says beside its answers: measures of a sleep or a prediction, and losses of its own."""
+"""What a model says beside its answers: measures of a sleep or a prediction, losses of its own, and other answers."""
 
 from torch import Tensor
 
@@ -11,10 +11,13 @@ class Report:
 
     Attributes:
         values: What was added under each name, in order: a value per sequence [B], or one for the batch [].
+        answers: Of each predicted window, in order, how likely each way to have slept was [K, B] and what was then
+            answered [K, B, P, V].
     """
 
     def __init__(self) -> None:
         self.values: dict[str, list[Tensor]] = {}
+        self.answers: list[tuple[Tensor, Tensor]] = []
         self._losses: list[Tensor] = []
 
     def add(self, name: str, value: Tensor, weight: float = 0.0) -> None:
@@ -35,6 +38,23 @@ class Report:
         self.values.setdefault(name, []).append(value.detach())
         if weight:
             self._losses.append(weight * value.mean())
+
+    def expect(self, chances: Tensor, logits: Tensor) -> None:
+        """Answer a predicted window in K ways; the loss that is trained on is then the expected one.
+
+        Args:
+            chances: How likely each of them is [K, B]; they sum to 1 over K.
+            logits: What is answered [K, B, P, V].
+
+        Raises:
+            ValueError: other shapes.
+        """
+        if chances.dim() != 2 or logits.dim() != 4 or logits.shape[:2] != chances.shape:
+            raise ValueError(
+                f"answers are expected as chances [K, B] and logits [K, B, P, V]; given {list(chances.shape)} and "
+                f"{list(logits.shape)}"
+            )
+        self.answers.append((chances, logits))
 
     @property
     def loss(self) -> Tensor | None:

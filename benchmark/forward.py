@@ -137,6 +137,26 @@ def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
     )
 
 
+def expected_losses(report: Report, targets: Tensor) -> Tensor | None:
+    """The same, expected over the ways in which a model has answered; None where it has answered in one.
+
+    Raises:
+        ValueError: it has answered some predicted windows in several ways, and others not.
+    """
+    if not report.answers:
+        return None
+    lengths = [logits.shape[2] for _, logits in report.answers]
+    if sum(lengths) != (places := targets.shape[1]):
+        raise ValueError(
+            f"a model that expects answers must in all {places} predicted places; it did in {sum(lengths)}"
+        )
+    parts = []
+    for (chances, logits), part in zip(report.answers, torch.split(targets, lengths, dim=1), strict=True):
+        losses = token_losses(logits.flatten(0, 1), part.repeat(len(logits), 1)).view(*chances.shape, -1)
+        parts.append((chances[..., None].to(losses.dtype) * losses).sum(0))
+    return torch.cat(parts, dim=1)
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Run matrix products in bf16 where the cell's precision says so."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

@@ -16,6 +16,7 @@ TASKS: dict[str, str] = {
     "interference": "tasks.interference:Interference",
     "colors": "tasks.colors:Colors",
     "depo": "tasks.depo:Depo",
+    "depo_foretold": "tasks.depo.foretold:ForetoldDepo",
     "gsm_infinite": "tasks.gsm_infinite.task:GSMInfinite",
     "gsm_compact": "tasks.gsm_infinite.compact:GSMCompact",
 }

@@ -66,6 +66,7 @@ class Episode:
     answer: Tokens  # [B, T] which answer of the example a target belongs to, from 0; -1 where there is none
     content: rng.Words  # [B, C] hashes of what one split owns: equal contents have equal hashes, whatever the split
     facts: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # [B] or [B, answers]: what is known of each
+    source: Any = None  # what a task makes notes from where tokens do not say it; nobody else looks
 
     def __post_init__(self) -> None:
         """Check that the four arrays agree."""

@@ -29,6 +29,7 @@ GOLDEN = {
     ("interference", 1): "cf9be836aaee7f29",
     ("colors", 1): "fac55f7739d8a3b3",
     ("depo", 1): "70b45d095f0ce82b",
+    ("depo_foretold", 1): "058bdaab10372717",
     ("gsm_infinite", 2): "8cab7135ab2e3f71",
     ("gsm_compact", 1): "fce590530cfa7da0",
     ("toy-task", 1): "592a10f672d5fd88",

@@ -1,20 +1,27 @@
 """Chain of thought: against plain readings token by token, its limiting case, and thoughts that are given."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import VOCABULARY, WINDOW, Build, live, same, tokens
 from plain import Plain, assert_same_function
 from torch import Tensor
 
+from baselines.base import Notes, State
 from baselines.chain_of_thought import KINDS, ChainOfThought, ChainOfThoughtAsleep, Thinker, Thinking
 from baselines.hybrid import MIXERS, Hybrid
 from baselines.report import Report
+from baselines.sleeper import Sleeper
+from benchmark import rows
 from benchmark.cells.cell import Cell, Training
 from benchmark.cells.cost import Cost, cost
 from benchmark.forward import Batch, notes_of, predict, split_windows
+from benchmark.run.evaluate import HeldOut, evaluate
+from benchmark.run.trainer import Trainer
 from tasks.base import Task
 from tasks.depo import Depo
 from tasks.rule110 import Rule110
@@ -177,16 +184,12 @@ def test_only_thoughts_at_wake_break_the_latency(kind: type[Thinking]) -> None:
     [
         (Rule110(cells=8, strings=2, rollout_steps=3), 3 * 8, 5 + 3 + 1),
         (Rule110(cells=8, strings=4, rollout_steps=2, window_tokens=16), 2 * 16, 3 + 1),
-        (Depo(nodes=4, max_hops=4, questions=2, codec="bare", letters=12, window_tokens=8), 2 * 8, None),
+        (Depo(nodes=4, max_hops=4, questions=2, codec="bare", letters=12, window_tokens=8), 2 * 8, 4),
     ],
 )
-def test_workings_of_tasks_are_thought_in_training_alone(
-    build: Build, task: Task, asleep: int, awake: int | None
-) -> None:
+def test_workings_of_tasks_are_thought_in_training_alone(build: Build, task: Task, asleep: int, awake: int) -> None:
     episode = task.episodes("train", range(2))
     for kind, count in ((ChainOfThoughtAsleep, asleep), (ChainOfThought, awake)):
-        if count is None:
-            continue
         sizes = {"vocab_size": task.vocab_size, "window": task.window, "seq_len": task.seq_len}
         model = kind(**SIZES, thoughts=count).build(**sizes)
         with torch.no_grad():
@@ -203,6 +206,63 @@ def test_workings_of_tasks_are_thought_in_training_alone(
         assert not torch.equal(logits, free)
         pause = kind(**SIZES, thought="pause").build(**sizes)
         assert notes_of(task, pause, episode) == []
+
+
+def test_asleep_it_may_think_of_the_questions_that_a_task_might_ask() -> None:
+    """Taught to write them with their answers, and writing them itself in tests; whatever is asked leaves it alone."""
+    task = Depo(nodes=5, max_hops=2, questions=2, codec="bare", letters=12, window_tokens=10)
+    model = ChainOfThoughtAsleep(**SIZES, thoughts=12, taught="questions").build(
+        vocab_size=task.vocab_size, window=task.window, seq_len=task.seq_len
+    )
+    episode = task.episodes("train", range(3))
+    noted = notes_of(task, model, episode)
+    assert [(number, kind) for number, kind, _ in noted] == [(0, "questions")]
+    report = Report()
+    predict(model, Batch.of(episode, CPU, noted), 1, report=report)
+    assert report.values["thought_loss"][0].shape == (3,)
+    thoughts = model.workings({"questions": torch.from_numpy(noted[0][2])}, 3, 1)
+    assert thoughts is not None
+    np.testing.assert_array_equal(thoughts[:, 0], noted[0][2][:, :12])
+    inputs = torch.from_numpy(episode.inputs)
+    state = model.sleep(inputs[:, :10], model.start(3), 1)
+    once = evaluate(model, HeldOut(task, 64), passes=1, device=CPU, precision="fp32")
+    assert once == evaluate(model, HeldOut(task, 64), passes=1, device=CPU, precision="fp32")
+    assert state.windows == 1
+
+
+class Reader(Sleeper):
+    """Answers with the last token that a teacher gives, or else with the first of the vocabulary."""
+
+    uses_notes = frozenset({"workings"})
+
+    def sleep(self, tokens: Tensor, state: State, passes: int, *, notes: Notes | None = None) -> State:
+        return super().sleep(tokens, state, passes)
+
+    def wake(self, tokens: Tensor, state: State, *, notes: Notes | None = None) -> tuple[Tensor, State]:
+        logits, after = super().wake(tokens, state)
+        last = notes["workings"].view(*tokens.shape, -1)[..., -1:] if notes else torch.zeros_like(tokens)[..., None]
+        return (0 * logits).scatter(-1, last, 1.0), after
+
+
+class Reading(Hybrid):
+    """Builds a `Reader`."""
+
+    name = "reading"
+
+    def build(self, *, vocab_size: int, window: int, seq_len: int) -> Reader:
+        return Reader(self, vocab_size=vocab_size, window=window, windows=-(-seq_len // window))
+
+
+@pytest.mark.parametrize("config", [Reading(**SIZES), Hybrid(**SIZES)], ids=["reads notes", "reads none"])
+def test_beside_its_own_thoughts_stands_what_given_ones_would_be_worth(config: Hybrid, tmp_path: Path) -> None:
+    task = Rule110(cells=8, strings=2, rollout_steps=2)
+    training = Training(tokens=1, batch=8, evaluations=1, test_examples=128)
+    trainer = Trainer(Cell(task=task, model=config, training=training), tmp_path)
+    assert trainer.run() == "ok"
+    written = [row for row in rows.read(tmp_path / "rows.jsonl") if row["answer"] is None]
+    assert all(row["exact_match"] < 0.6 for row in written)
+    given = [row.get(rows.NOTED) for row in written]
+    assert given == ([1.0] if isinstance(config, Reading) else [None]) * len(written)
 
 
 def test_of_longer_workings_the_beginning_is_thought_and_of_shorter_ones_the_end_again(build: Build) -> None:
@@ -224,6 +284,8 @@ def test_of_longer_workings_the_beginning_is_thought_and_of_shorter_ones_the_end
         ({"thought_weight": -1.0}, "thought_weight = -1.0"),
         ({"thought_weight": float("nan")}, "thought_weight = nan"),
         ({"eviction": "sliding", "reembed": True}, "eviction and reembed: thoughts follow"),
+        ({"taught": "answers"}, "taught = 'answers': needs to be one of workings, questions"),
+        ({"taught": "questions"}, "taught = 'questions': questions are anticipated asleep"),
         ({"backprop_passes": 1}, "backprop_passes: thoughts follow"),
         ({"wake_passes": 2}, "wake_passes = 2: a prediction thinks"),
     ],

@@ -146,6 +146,34 @@ def retention(mixers: tuple[str, ...] = ("gdn", "delta", "linear")) -> list[Cell
     ]  # fmt: skip
 
 
+FORETOLD = (0.0, 0.5, 1.0)
+
+
+def foretold() -> list[Cell]:
+    """What is gained by N grows with the probability p that a question is foretold."""
+    return [
+        [row | {"exact_match": row["exact_match"] * (0.6 + 0.1 * n * p)} for row in one]
+        for p in FORETOLD for n in (1, 2, 4) for seed in range(3)
+        for one in [cell("predictability", n, seed, task="depo_foretold", axis="hops", depth=4, levels=(1, 4),
+                         chance=0.1667, predictability=p)]
+    ]  # fmt: skip
+
+
+SYSTEMS = (("sleep", 1, 1.0), ("sleep", 2, 2.0), ("sleep", 4, 4.0), ("wake-loop", 1, 1.0), ("cot", 1, 1.0))
+"""Variants, their N, and FLOPs of their sleep; those that think at wake spend ten times as much there."""
+
+
+def amortised() -> list[Cell]:
+    """Four questions per context; later answers are of fewer examples."""
+    made = [
+        cell("amortisation", n, seed, variant=variant, answers=4, levels=(1, 4), axis="hops", task="depo", chance=0.1,
+             sleep_flops=1e6 * asleep, wake_flops=4e5 * (1 if variant == "sleep" else 10),
+             wake_passes=1 if variant == "sleep" else 4)
+        for variant, n, asleep in SYSTEMS for seed in range(3)
+    ]  # fmt: skip
+    return [[row | {"n_examples": 100 - 10 * (row["answer"] or 0)} for row in one] for one in made]
+
+
 def no_gain() -> list[Cell]:
     tasks = (("rule110", "rollout_steps", 0, 0.5, 1), ("recall", "pairs", 8, 0.0, 3), ("depo", "hops", 1, 0.1667, 3))
     return [
@@ -161,6 +189,8 @@ SUITES: dict[str, tuple[Callable[[], list[Cell]], set[str]]] = {
     "sliding": (sliding, {"evictions"}),
     "test-passes": (passes_tested, {"trained_by_tested"}),
     "retention": (retention, {"retention"}),
+    "predictability": (foretold, {"accuracy_by_predictability"}),
+    "amortisation": (amortised, {"amortisation", "rivals_by_flops", "rivals_by_tokens", "rivals_final"}),
     "no-gain": (no_gain, {"no_gain"}),
     "tuning": (trials, {"accuracy_by_rate"}),
 }
@@ -244,6 +274,21 @@ def test_a_comparison_that_would_hide_a_setting_is_not_drawn(make: Callable[[], 
     cells = [[row | {"muon_lr": 0.01} for row in cell] for cell in make()]
     assert compared(table(cells), FIGURES[name].by or ())
     assert compared(table([*cells, *other]), FIGURES[name].by or ()) == []
+
+
+def test_rates_of_its_own_leave_each_n_in_its_study_whatever_other_budgets_there_are() -> None:
+    one_rate = [cell("passes", n, 0, muon_lr=0.01, tokens=10) for n in (1, 2)]
+    tuned = [cell("passes", n, 0, muon_lr=0.01 * n, tokens=20) for n in (1, 2)]
+    longer = [cell("passes", 1, 0, muon_lr=rate, tokens=40) for rate in (0.01, 0.02)]
+    found = {
+        study.name: study.final["n"].unique().sort().to_list() for study in studies(table([*one_rate, *tuned, *longer]))
+    }
+    assert found == {
+        "tokens 10": [1, 2],
+        "tokens 20": [1, 2],
+        "muon lr 0.01, tokens 40": [1],
+        "muon lr 0.02, tokens 40": [1],
+    }
 
 
 def test_only_rival_figures_show_variants() -> None:
@@ -463,6 +508,44 @@ def test_distances_of_training_are_panels_of_their_own() -> None:
     at = [[li.get_xdata()[0] for li in ax.lines if len(set(li.get_xdata())) == 1] for ax in figure.axes]
     assert at == [[4], [8]]
     assert len(studies(table(near + far))) == 2  # and not one of means over both
+
+
+def test_a_curve_per_n_along_the_probability_that_a_question_is_foretold() -> None:
+    cells = foretold()
+    figure = drawn("accuracy_by_predictability", cells)
+    wanted = means(cells, "difficulty", "sleep_passes", "predictability")
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["k = 1", "k = 4"]
+    for ax, depth in zip(figure.axes, (1, 4), strict=True):
+        for n in (1, 2, 4):
+            (curve,) = (li for li in ax.lines if li.get_color() == style.PASSES[n].color)
+            assert list(curve.get_xdata()) == pytest.approx(FORETOLD, abs=0.03)
+            assert list(curve.get_ydata()) == pytest.approx([wanted[depth, n, p] for p in FORETOLD])
+        assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "0.5", "1"]
+    (whole,) = compared(table(cells), ("predictability",))
+    ends = [f"{wanted[4, 2, p]:.1f} %" for p in (0.0, 1.0)]
+    assert f"N = 2: {' to '.join(ends)}" in FIGURES["accuracy_by_predictability"].words(whole)
+
+
+def test_questions_share_a_sleep_and_each_pays_for_its_prediction() -> None:
+    cells = amortised()
+    figure = drawn("amortisation", cells)
+    cost, *exact = figure.axes
+    curves = [li for li in cost.lines if len(li.get_xdata()) == 4]
+    wanted = {tuple(1e6 * a / q + (1e5 if v == "sleep" else 1e6) for q in (1, 2, 3, 4)) for v, _, a in SYSTEMS}
+    assert {tuple(li.get_ydata()) for li in curves} == wanted and len(curves) == len(SYSTEMS)
+    assert all(list(li.get_xdata()) == [1, 2, 3, 4] for li in curves)
+    for ax, depth in zip(exact, (1, 4), strict=True):
+        shares = set()
+        for variant, n, _ in SYSTEMS:
+            mine = [row for one in cells for row in one if (row["variant"], row["sleep_passes"]) == (variant, n)]
+            mine = [row for row in mine if (row["step"], row["difficulty"]) == (5, depth) and row["answer"] is not None]
+            along = []
+            for asked in (1, 2, 3, 4):
+                first = [(row["exact_match"], row["n_examples"]) for row in mine if row["answer"] < asked]
+                along.append(round(100 * sum(e * w for e, w in first) / sum(w for _, w in first), 6))
+            shares.add(tuple(along))
+        found = {tuple(np.round(li.get_ydata(), 6)) for li in ax.lines if len(li.get_xdata()) == 4}
+        assert found == shares and len(shares) == len(SYSTEMS)
 
 
 def test_tasks_that_need_no_sleep_have_a_panel_each() -> None:

@@ -112,8 +112,8 @@ def test_workings_are_walks_along_the_edges_so_far(config: dict[str, Any]) -> No
     episode, codec = task.episodes("train", range(20)), task.coded
     notes = task.notes("workings", episode)
     read = -(-task.nodes * codec.edge_tokens // task.window) * task.window
-    assert [*notes] == list(range(read // task.window))
-    for (number, noted), b in itertools.product(notes.items(), range(20)):
+    assert [*notes] == list(range(read // task.window + 1))
+    for (number, noted), b in itertools.product([*notes.items()][:-1], range(20)):
         text = episode.inputs[b, : (number + 1) * task.window]
         complete = (
             int(((text >= codec.first_last) & (text < codec.first_hop)).sum()) // 2 * 2
@@ -133,6 +133,66 @@ def test_workings_are_walks_along_the_edges_so_far(config: dict[str, Any]) -> No
             assert not expected or table[-1] != PAD
             if task.codec == "arrows":
                 assert sum(table == codec.vocab_size - 1) == len(expected) // 2, "a comma behind every pair"
+
+
+@every_size
+def test_workings_of_a_prediction_are_the_walks_to_its_answers(config: dict[str, Any]) -> None:
+    """After the token that ends a question, and the answer again for the hops that are left; elsewhere padding."""
+    task = Depo(**config)
+    episode, codec = task.episodes("train", range(20)), task.coded
+    number, walks = [*task.notes("workings", episode).items()][-1]
+    read, size = number * task.window, task.max_hops * codec.lengths[-1]
+    assert walks.shape == (20, (task.seq_len - read) * size)
+    for b in range(20):
+        names = read_words(codec, episode.inputs[b, :read])
+        after, asked = dict(zip(names[::2], names[1::2], strict=True)), read_words(codec, episode.inputs[b, read:])
+        questions = iter(zip(asked[::2], asked[1::2], strict=True))
+        for t, walk in enumerate(walks[b].reshape(-1, size), start=read):
+            if episode.answer[b, t] < 0 or episode.answer[b, t - 1] >= 0:
+                assert (walk == PAD).all()
+                continue
+            node, end = next(questions)
+            nodes = []
+            for _ in range(episode.difficulty[b, t]):
+                node = after[node]
+                nodes.append(node)
+            assert nodes[-1] == end
+            assert read_words(codec, walk) == nodes + [end] * (task.max_hops - len(nodes))
+        assert next(questions, None) is None
+
+
+@every_size
+def test_questions_are_all_that_might_be_asked_with_their_answers(config: dict[str, Any]) -> None:
+    """A dictionary of them is right about every question of training, whatever that is."""
+    task = Depo(**config)
+    episode, codec = task.episodes("train", range(20)), task.coded
+    ks = task.train_hops or range(1, task.max_hops + 1)
+    notes = task.notes("questions", episode)
+    read = -(-task.nodes * codec.edge_tokens // task.window) * task.window
+    assert [*notes] == list(range(read // task.window))
+    asked = episode.inputs.copy()
+    asked[:, read:] = PAD  # nothing of what the episode asks is told
+    again = task.notes("questions", replace(episode, inputs=asked))
+    for (number, noted), b in itertools.product(notes.items(), range(20)):
+        np.testing.assert_array_equal(noted[b], again[number][b])
+        assert noted.shape[1] == task.nodes * len(ks) * codec.question_tokens
+        hops = [t - codec.first_hop + 1 for t in noted[b].tolist() if 0 <= t - codec.first_hop < task.max_hops]
+        names = read_words(codec, noted[b])
+        known = {(k, start): end for k, start, end in zip(hops, names[::2], names[1::2], strict=True)}
+        text = episode.inputs[b, : (number + 1) * task.window]
+        complete = int(((text >= codec.first_last) & (text < codec.first_hop)).sum()) // 2 * 2
+        nodes = read_words(codec, episode.inputs[b, :read])
+        after = dict(zip(nodes[:complete:2], nodes[1:complete:2], strict=True))
+        expected = {}
+        for start in nodes[:complete:2]:
+            end: Any = start
+            for k in range(1, max(ks) + 1):
+                end = after.get(end)
+                if end and k in ks:
+                    expected[k, start] = end
+        assert [*known.items()] == [*expected.items()]
+        if number == len(notes) - 1:
+            assert len(known) == episode.facts["nodes"][b] * len(ks)
 
 
 def test_one_hop_needs_no_workings() -> None:

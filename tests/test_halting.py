@@ -232,7 +232,7 @@ def test_what_is_kept_is_the_mix_of_the_passes(build: Build) -> None:
     state, report = model.sleep(batch, model.start(6), most, report=(told := Report())), told
     plain = hybrid_of(model, build, "sliding")
     after = [plain.sleep(batch, plain.start(6), n) for n in range(1, most + 1)]
-    halts = [model.halting(h) for h, _ in model.each_pass(batch, model.start(6), most)]
+    halts = [model.halting(h).sigmoid() for h, _ in model.each_pass(batch, model.start(6), most)]
     used = report.values["passes_used"][0].int().tolist()
     assert len(set(used)) > 1
     for b, T in enumerate(used):

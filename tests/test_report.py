@@ -280,6 +280,8 @@ def test_a_variation_follows_its_suite_and_comes_last_without_it(tmp_path: Path)
         rows.write_table(tmp_path / name / "rows.parquet", planted(climbing, ns=(1,), depths=(0,), seeds=1, suite=of))
     sources = [tmp_path / "b-rate", tmp_path / "a-rate", main]
     assert [source.name for source in report.gather(sources)] == ["main", "a-rate", "b-rate"]
+    (tmp_path / "b-rate").rename(tmp_path / "rollouts-cpu")  # as if of an older version
+    assert [source.name for source in report.gather([tmp_path])] == ["rollouts-cpu", "main", "a-rate"]
 
 
 @pytest.mark.parametrize(("settings", "heads"), [(("v1", "v1"), ["N"]), (("v1", "v2"), ["setting", "N"])])

@@ -30,6 +30,8 @@ def test_every_suite_has_different_cells_at_every_scale(name: str, scale: str) -
         "hops": {"depo"},
         "hop-windows": {"depo"},
         "hop-controls": {"depo"},
+        "predictability": {"depo_foretold"},
+        "amortisation": {"depo"},
         "operations": {"gsm_infinite" if scale == "paper" else "gsm_compact"},
         "no-gain": {"rule110", "recall", "depo"},
         "roads": {"rule110", "depo"},

@@ -1,1 +1,4 @@
-"""Pretrained decoders of transformers under the contract of `baselines.base` (extra `hf`): `--model hf:FOLDER`."""
+"""Pretrained decoders under the contract of `baselines.base`: `--model hf:FOLDER`.
+
+Ouro and Jet-Nemotron are built here; any other is a decoder of transformers (extra `hf`).
+"""

@@ -29,6 +29,7 @@ class Anatomy:
         kinds: What each block's mixer is: attention, fast weights, or neither.
         norm: The norm before the head.
         head: Features to logits.
+        between: What a pass over all layers hands its features through to the next; None: nothing.
         rotary: Makes the rotary positions that layers are called with; None where there are none.
         takes: The arguments that each layer takes.
     """
@@ -38,8 +39,9 @@ class Anatomy:
     kinds: tuple[Kind, ...]
     norm: nn.Module
     head: nn.Module
-    rotary: nn.Module | None
-    takes: tuple[frozenset[str], ...]
+    between: nn.Module | None = None
+    rotary: nn.Module | None = None
+    takes: tuple[frozenset[str], ...] = ()
 
 
 def anatomy(lm: Any) -> Anatomy:

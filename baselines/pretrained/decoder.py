@@ -1,20 +1,18 @@
-"""A decoder of transformers that sleeps: its own layers, run N times over each window, with the state as a value.
+"""A pretrained decoder that sleeps: its own layers, run N times over each window, with the state as a value.
 
-The decoder's own forward pass is not used: its layers are called one by one, each over a cache made of the `State`.
+Its layers are called one by one: those of transformers by library.py, and those that are built here by published.py.
 """
 
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from baselines.attention import visible
 from baselines.base import Model, State, check_passes
-from baselines.memory import FastWeightMixer
-from baselines.pretrained.anatomy import anatomy, check
-from baselines.pretrained.caches import FastWeights, KeysValues, cache_of
+from baselines.pretrained.anatomy import Anatomy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +22,7 @@ class DecoderState(State):
     Attributes:
         fast_weights: Of the decoder's own layers and of those inserted, in the order in which they are run.
         cache: As in `State`; keys are rotated already.
-        tails: The last inputs [B, C, 4] of each convolution before fast weights of the decoder's own.
+        tails: The last inputs of each convolution before fast weights of the decoder's own.
         read: Tokens so far: positions go on counting.
     """
 
@@ -35,19 +33,20 @@ class DecoderState(State):
 class Inserted(nn.Module):
     """A fast-weight layer between two layers: h + mixer(norm(h)). A new mixer ends in zeros, so it is the identity."""
 
-    def __init__(self, mixer: FastWeightMixer, d_model: int) -> None:
+    def __init__(self, mixer: Any, d_model: int) -> None:
         super().__init__()
         self.norm, self.mixer = nn.RMSNorm(d_model), mixer
 
     def forward(self, h: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """Features [B, T, D] and fast weights after them, from those before them or none."""
         state = self.mixer.initial_state(len(h)) if state is None else state
-        mixed, state = self.mixer(self.norm(h), state)
+        # Inputs of a convolution, if it returns any, are left behind: fast weights are the only road past eviction.
+        mixed, state, *_ = self.mixer(self.norm(h), state)
         return h + mixed, state
 
 
 @dataclass
-class _Held:
+class Held:
     """What every layer holds while a window is read."""
 
     fast: dict[int, Tensor | None]
@@ -68,6 +67,8 @@ class Decoder(Model):
         eviction: "hard", "sliding" or "none", as of `baselines.hybrid.Hybrid`.
         loop: "all" or "middle", as there.
         inserted: Fast-weight mixers by the number of the layer that they come after.
+        wake_passes: Passes of a prediction, each from the fast weights before it; above 1 the latency constraint is
+            broken.
         carried: Whether the fast weights of inserted layers outlive a window.
         trained: "all", or "memory": the parameters of `memory()` alone; weights of the rest are then not saved.
     """
@@ -80,13 +81,15 @@ class Decoder(Model):
         window: int,
         eviction: str = "hard",
         loop: str = "all",
-        inserted: dict[int, FastWeightMixer] | None = None,
+        inserted: Mapping[int, nn.Module] | None = None,
+        wake_passes: int = 1,
         carried: bool = True,
         trained: str = "all",
     ) -> None:
         super().__init__()
         self.lm, self.vocab_size, self.window, self.eviction, self.carried = lm, vocab_size, window, eviction, carried
-        self.parts = anatomy(lm)
+        self._wake_passes = wake_passes
+        self.parts = self.anatomy(lm)
         self.kinds, layers = self.parts.kinds, len(self.parts.layers)
         self.looped = range(layers) if loop == "all" else range(layers // 4, layers // 4 + layers // 2)
         width = lm.get_input_embeddings().weight.shape[1]
@@ -94,19 +97,32 @@ class Decoder(Model):
         if trained == "memory":
             self._freeze()
 
+    @abstractmethod
+    def anatomy(self, lm: Any) -> Anatomy:
+        """The parts of the language model."""
+
+    @abstractmethod
+    def context(self, h: Tensor, held: Held, read: int, own: bool) -> dict[str, Any]:
+        """What every layer is told of a window with embeddings [B, T, D] that follows `read` tokens.
+
+        With `own` nothing is evicted.
+        """
+
+    @abstractmethod
+    def layer(self, i: int, h: Tensor, context: dict[str, Any], held: Held) -> Tensor:
+        """Features after layer i; what it holds is changed in `held`."""
+
     def check(self) -> None:
-        """Refuse a decoder that is not run as its own forward pass runs it; asked of its own layers alone.
+        """Refuse a decoder that is not run as its own forward pass runs it; one that is built here has no other.
 
         Raises:
             ValueError: its logits differ.
         """
-        tokens = torch.arange(min(4, self.vocab_size))[None]
-        training = self.training
-        with torch.no_grad():
-            self.eval()
-            h, _ = self._run(tokens, DecoderState(), 1, output=True, own=True)
-            check(self.lm, self.parts.head(self.parts.norm(h)), tokens)
-            self.train(training)
+
+    @property
+    def wake_passes(self) -> int:
+        """Passes of a prediction."""
+        return self._wake_passes
 
     def start(self, batch: int) -> DecoderState:
         """Nothing read, nothing kept."""
@@ -119,7 +135,7 @@ class Decoder(Model):
 
     def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, DecoderState]:
         """Predict over tokens [B, P]: logits [B, P, V] and the state after them."""
-        h, state = self._run(tokens, state, 1, output=True)
+        h, state = self._run(tokens, state, self.wake_passes, output=True, reset=True)
         # In full precision: bf16 logits tie, and the first of two equals would always win.
         with torch.autocast(h.device.type, enabled=False):
             logits: Tensor = self.parts.head(self.parts.norm(h.to(self.lm.dtype)))
@@ -152,29 +168,26 @@ class Decoder(Model):
         self.register_load_state_dict_pre_hook(with_own)  # type: ignore[no-untyped-call]
 
     def _run(
-        self, tokens: Tensor, state: State, passes: int, *, output: bool, own: bool = False
+        self, tokens: Tensor, state: State, passes: int, *, output: bool, reset: bool = False, own: bool = False
     ) -> tuple[Tensor, DecoderState]:
         """Features [B, T, D] after the last layer, and the state.
 
-        Without `output` the last pass stops where nothing after it is kept, and the features mean nothing. With `own`
-        the inserted layers are left out.
+        Without `output` the last pass stops where nothing after it is kept, and the features mean nothing. With `reset`
+        every pass starts from the fast weights before the window. With `own` the inserted layers are left out.
         """
         read, length = getattr(state, "read", 0), tokens.shape[1]
         h: Tensor = self.parts.embedding(tokens)
-        held = self._unpacked(state)
-        positions = torch.arange(read, read + length, device=tokens.device)[None]
-        past = max((kept.shape[-2] for kept in held.kept.values() if kept is not None), default=0)
-        reach = self.window - 1 if self.eviction == "sliding" and not own else None
-        given = {
-            "attention_mask": visible(length, past, reach, tokens.device)[None, None],
-            "position_ids": positions,
-            "position_embeddings": None if self.parts.rotary is None else self.parts.rotary(h, positions),
-            "use_cache": True,
-        }
+        held, before = self._unpacked(state), self._unpacked(state)
+        context = self.context(h, held, read, own)
         last = len(self.kinds) - 1 if output else max(self._holding, default=-1)
-        for section in self._sections(passes, last):
+        for number, section in enumerate(self._sections(passes, last)):
+            again = 1 < number <= passes
+            if again and self.parts.between is not None:
+                h = self.parts.between(h)
             for i in section:
-                h = self._layer(i, h, given, held)
+                if again and reset:
+                    held.fast[i], held.inserted[i] = before.fast.get(i), before.inserted.get(i)
+                h = self.layer(i, h, context, held)
                 if str(i) in self.inserted and not own:
                     h, held.inserted[i] = self.inserted[str(i)](h, held.inserted[i])
         return h, self._packed(held, state.windows + 1, read + length)
@@ -194,31 +207,20 @@ class Decoder(Model):
         keeps = {"memory": True, "attention": self.eviction != "hard", "none": False}
         return [i for i, kind in enumerate(self.kinds) if keeps[kind] or (self.carried and str(i) in self.inserted)]
 
-    def _layer(self, i: int, h: Tensor, given: dict[str, Any], held: _Held) -> Tensor:
-        """Features after layer i; what it holds is changed in `held`."""
-        kind, own = self.kinds[i], None
-        if kind == "memory":
-            fast = held.fast[i]
-            # A window of one token is written into the tensor that was given, by Mamba-2.
-            own = FastWeights(held.tails[i], fast.clone() if fast is not None and h.shape[1] == 1 else fast)
-        elif kind == "attention":
-            own = KeysValues(held.kept[i])
-        # A mask over keys is none over the tokens of a recurrence, which has no padding here.
-        arguments = given if kind == "attention" else given | {"attention_mask": None}
-        arguments = {name: value for name, value in arguments.items() if name in self.parts.takes[i]}
-        result = self.parts.layers[i](h, **arguments, cache=cache_of(own, i, len(self.kinds)))
-        if isinstance(own, FastWeights):
-            held.fast[i], held.tails_after[i] = own.recurrent_states[0], own.conv_states[0]
-        elif isinstance(own, KeysValues) and self.eviction != "hard":
-            both = own.both
-            held.kept_after[i] = both[..., 1 - self.window :, :] if self.eviction == "sliding" else both
-        features: Tensor = result[0] if isinstance(result, tuple) else result
-        return features
+    @property
+    def reach(self) -> int | None:
+        """How many tokens before its own eviction lets a token see; None: all that were kept."""
+        return self.window - 1 if self.eviction == "sliding" else None
 
-    def _unpacked(self, state: State) -> _Held:
+    def keep(self, i: int, seen: Tensor, held: Held) -> None:
+        """Keep of all keys and values [B, 2, H, C, D / H] that layer i has seen what is not evicted."""
+        if self.eviction != "hard":
+            held.kept_after[i] = seen[..., 1 - self.window :, :] if self.eviction == "sliding" else seen
+
+    def _unpacked(self, state: State) -> Held:
         """What each layer holds, from the state; what is not there is None."""
         fast_weights, cache, tails = iter(state.fast_weights), iter(state.cache), iter(getattr(state, "tails", ()))
-        held = _Held({}, {}, {}, {}, {}, {})
+        held = Held({}, {}, {}, {}, {}, {})
         for i, kind in enumerate(self.kinds):
             if kind == "memory":
                 held.fast[i], held.tails[i] = next(fast_weights, None), next(tails, None)
@@ -228,7 +230,7 @@ class Decoder(Model):
                 held.inserted[i] = next(fast_weights, None) if self.carried else None
         return held
 
-    def _packed(self, held: _Held, windows: int, read: int) -> DecoderState:
+    def _packed(self, held: Held, windows: int, read: int) -> DecoderState:
         """The state from what each layer holds."""
         carried = held.inserted if self.carried else {}
         fast = (by.get(i) for i in range(len(self.kinds)) for by in (held.fast, carried))

@@ -14,7 +14,7 @@ from baselines.report import Report
 from baselines.sleeper import Sleeper
 from benchmark.cells.cell import Cell
 from benchmark.cells.flops import FlopCounter
-from benchmark.forward import Batch, Windows, evaluating, predict, split_windows, token_losses
+from benchmark.forward import Batch, Windows, evaluating, expected_losses, predict, split_windows, token_losses
 from tasks.base import NOTES, Task
 
 Notes: TypeAlias = tuple[tuple[int, str, int], ...]
@@ -135,6 +135,8 @@ def _cost(
         with sdpa_kernel(SDPBackend.MATH), FlopCounter() as train:
             report = Report()
             loss = token_losses(predict(model, batch, passes, report=report), batch.targets).sum()
+            expected = expected_losses(report, batch.targets)
+            loss = loss if expected is None else expected.sum()
             (loss if report.loss is None else loss + report.loss).backward()  # type: ignore[no-untyped-call]
         sleep_flops, wake_flops, state = forward_flops(model, windows, passes)
     evicted = sum(stop - start for start, stop, predicts in windows if not predicts)

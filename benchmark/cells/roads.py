@@ -9,11 +9,17 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
+
 import baselines
+from baselines.base import ModelConfig
+from baselines.chain_of_thought import ChainOfThoughtAsleep
 from benchmark.cells.cell import Cell
+from benchmark.cells.cost import sizes_of_notes
 from benchmark.cells.matching import budgeted, check_match
 from benchmark.cells.rivals import matched
-from tasks.base import nearest
+from benchmark.forward import split_windows
+from tasks.base import Task, nearest
 
 RIVALS = ("sleep", "plain", "deeper", "wake-loop")
 """Roads that are settings of the hybrid, as `rivals.matched` makes them."""
@@ -21,8 +27,12 @@ RIVALS = ("sleep", "plain", "deeper", "wake-loop")
 PASSES = ("sliding", "equilibrium", "self-modifying")
 """Models whose N passes are what they do with a window; the others read it once, as they were published."""
 
+THINKERS = ("cot-asleep", "cot")
+"""Models that think in text: as much of it as the task has workings."""
+
 MODELS = (
     *PASSES,
+    *THINKERS,
     *("ssm", "full-cache", "retrieval", "rmt", "gist", "auto-compressor"),
     *("fid", "fid-asleep", "anticipated", "subtask-tree"),
 )
@@ -49,6 +59,15 @@ def roads(sleep: Cell, *, only: Sequence[str] | None = None) -> dict[str, Cell]:
 
 def _of_model(name: str, sleep: Cell) -> Cell:
     """Another model of the sizes of the sleep model, on the tokens that cost as much to train."""
+    passes = sleep.training.sleep_passes if name in PASSES else 1
+    road = replace(sleep, model=model_of(name, sleep), variant=name)
+    road = budgeted(road.with_settings({"sleep_passes": passes, "test_passes": ()}), sleep)
+    check_match(name, road, sleep)
+    return road
+
+
+def model_of(name: str, sleep: Cell) -> ModelConfig:
+    """A model of the suite at the sizes of the sleep model."""
     kind = baselines.load(name)
     own = {field.name for field in fields(kind)}
     sizes: dict[str, Any] = {
@@ -60,8 +79,22 @@ def _of_model(name: str, sleep: Cell) -> Cell:
     else:
         words = sorted(set(kind().layout.split()))  # type: ignore[attr-defined]
         sizes["layout"] = " ".join(words * len(layout) if len(words) == 1 else layout)
-    passes = sleep.training.sleep_passes if name in PASSES else 1
-    road = replace(sleep, model=replace(kind(), **sizes), variant=name)
-    road = budgeted(road.with_settings({"sleep_passes": passes, "test_passes": ()}), sleep)
-    check_match(name, road, sleep)
-    return road
+    if name in THINKERS:
+        sizes["thoughts"] = thoughts_of(kind(), sleep.task)
+    return replace(kind(), **sizes)
+
+
+def thoughts_of(model: ModelConfig, task: Task) -> int:
+    """Tokens of the longest notes on a window or, of a model that thinks at wake, on a token of the prediction.
+
+    What the model has by default where the task gives none.
+    """
+    asleep = isinstance(model, ChainOfThoughtAsleep)
+    windows = split_windows(task.episodes("train", np.arange(1)))
+    lengths = [0]
+    for number, _, length in sizes_of_notes(task, model):
+        start, stop, asked = windows[number]
+        if asked != asleep:
+            lengths.append(length // (stop - start if asked else 1))
+    default: int = model.thoughts  # type: ignore[attr-defined]
+    return max(lengths) or default

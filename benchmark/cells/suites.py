@@ -7,6 +7,7 @@ an estimate from counts that has not been tried on one, `paper` has exactly the 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from benchmark.cells.anticipation import amortisation, predictability
 from benchmark.cells.cell import Cell
 from benchmark.cells.grids import Grid, Plan
 from benchmark.cells.pretrained import pretrained
@@ -254,6 +255,8 @@ SUITES: dict[str, Callable[[str], Grid | Plan]] = {
     "addressing": addressing,
     "hops": hops,
     "hop-windows": hop_windows,
+    "predictability": predictability,
+    "amortisation": amortisation,
     "operations": operations,
     "controls": controls,
     "hop-controls": hop_controls,

@@ -17,7 +17,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from benchmark import rows
-from benchmark.figures import comparisons, curves, finals, gains, maps, rates, rivals, roads, style
+from benchmark.figures import anticipation, comparisons, curves, finals, gains, maps, rates, rivals, roads, style
 from benchmark.rows.studies import Study, compared, studies
 
 LONGEST_NAME = 160
@@ -53,11 +53,17 @@ FIGURES: dict[str, Entry] = {
         Entry(rivals.rivals_by_tokens, rivals.rivals_words, by=("variant",)),
         Entry(rivals.rivals_final, rivals.rivals_words, by=("variant",)),
         Entry(roads.roads, roads.roads_words, by=("variant",)),
+        Entry(anticipation.amortisation, anticipation.amortisation_words, by=("variant",)),
         Entry(comparisons.rules, comparisons.rules_words, by=("layout",)),
         Entry(comparisons.evictions, comparisons.evictions_words, by=("eviction", "hard_share")),
         Entry(rates.accuracy_by_rate, rates.accuracy_by_rate_words, by=("variant", "muon_lr", "adam_lr")),
         Entry(maps.trained_by_tested, maps.trained_by_tested_words, by=("test_passes", "sleep_passes_drawn")),
         Entry(comparisons.retention, comparisons.retention_words, by=("layout", "windows_after")),
+        Entry(
+            anticipation.accuracy_by_predictability,
+            anticipation.accuracy_by_predictability_words,
+            by=("predictability",),
+        ),
         Entry(curves.no_gain, curves.no_gain_words, by=("task",)),
         Entry(curves.accuracy_by_depth, curves.accuracy_by_depth_words),
         Entry(curves.accuracy_by_passes, curves.accuracy_by_passes_words),

@@ -59,10 +59,10 @@ def rivals_by_tokens(study: Study) -> Figure | None:
 
 def _curves(study: Study, x: str, against: str, x_label: str) -> Figure | None:
     """A panel per difficulty, a curve per variant with its name at its end."""
-    variants = _variants(study.scores)
+    variants = variants_of(study.scores)
     if len(variants) < 2:
         return None
-    looks, depths, scale = _looks(variants), values(study.scores["depth"]), style.scale_of(study.scores[x])
+    looks, depths, scale = looks_of(variants), values(study.scores["depth"]), style.scale_of(study.scores[x])
     size = (3.7, 2.8) if len(depths) == 1 else (2.8, max(2.0, 0.17 * len(variants) + 0.4))
     seeds = study.scores["seed"].n_unique() > 1
     figure, pairs = panels.over(
@@ -70,7 +70,7 @@ def _curves(study: Study, x: str, against: str, x_label: str) -> Figure | None:
         depths,
         title=f"Exact match of sleep and its rivals, against {against}",
         note=f"{'Line: mean over seeds; band: lowest to highest, of sleep. ' if seeds and SLEEP in variants else ''}"
-        f"{_loops_note(variants)}{floors.note(study, depths, 'Thin dashes')}",
+        f"{loops_note(variants)}{floors.note(study, depths, 'Thin dashes')}",
         size=size,
         x=x_label,
     )
@@ -92,13 +92,13 @@ def _curves(study: Study, x: str, against: str, x_label: str) -> Figure | None:
 
 def rivals_final(study: Study) -> Figure | None:
     """Exact match at the end of training, a row per variant, best first, with what each of them costs."""
-    every = _variants(pl.concat([study.scores, study.failed]))
-    finals = _variants(study.final.filter(pl.col("answer").is_null()))
+    every = variants_of(pl.concat([study.scores, study.failed]))
+    finals = variants_of(study.final.filter(pl.col("answer").is_null()))
     if len(every) < 2 or not finals:
         return None
     means = {name: 100 * float(scores["exact_match"].to_numpy().mean()) for name, scores in finals.items()}
     names = sorted(every, key=lambda name: (means.get(name, -1.0), name))  # from the lowest row to the highest
-    looks, depths = _looks(every), values(study.final["depth"])
+    looks, depths = looks_of(every), values(study.final["depth"])
     ranges = "Mark: mean over seeds; line: lowest to highest; dots: a seed each. " * (
         study.final["seed"].n_unique() > 1
     )
@@ -106,7 +106,7 @@ def rivals_final(study: Study) -> Figure | None:
         study,
         depths,
         title="Exact match of sleep and its rivals, at the end of training",
-        note=f"{ranges}{_COSTS_NOTE}{_loops_note(every)}{floors.note(study, depths, 'Thin dashes')}",
+        note=f"{ranges}{_COSTS_NOTE}{loops_note(every)}{floors.note(study, depths, 'Thin dashes')}",
         x="exact match (%)",
         y="",
         size=((5.6 if len(depths) == 1 else 0.9 + 5 / len(depths)), 0.2 * len(names) + 0.75),
@@ -184,7 +184,7 @@ def _costs(scores: pl.DataFrame, sleep: float | None) -> dict[str, str]:
     }
 
 
-def _variants(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def variants_of(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """The rows of each variant, sleep last so that it is drawn on top; a variant of several N is one for each."""
     variants = {}
     for part in scores.filter(pl.col("variant").is_not_null()).partition_by("variant", maintain_order=True):
@@ -207,8 +207,8 @@ def _rank(name: str, order: Sequence[str]) -> int:
     return order.index(base) if base in order else len(order)
 
 
-def _looks(variants: dict[str, pl.DataFrame]) -> dict[str, Look]:
-    """The look of each variant."""
+def looks_of(variants: dict[str, pl.DataFrame]) -> dict[str, Look]:
+    """The look of each variant, by its name."""
     others = sorted({_base(name) for name in variants} - {SLEEP, PLAIN, *LOOKS})
     looks = {}
     for name, scores in variants.items():
@@ -229,5 +229,6 @@ def _is_sleep(name: str) -> bool:
     return _base(name) == SLEEP
 
 
-def _loops_note(names: dict[str, pl.DataFrame]) -> str:
+def loops_note(names: dict[str, pl.DataFrame]) -> str:
+    """What the mark at a name means, where one has it."""
     return _LOOPS_NOTE if any(name.endswith(LATE) for name in names) else ""

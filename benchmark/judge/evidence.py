@@ -195,14 +195,15 @@ def seeds_of(study: Study) -> int:
     return int(study.final["seed"].n_unique())
 
 
-def rank(study: Study) -> tuple[int, int, int, int]:
+def rank(study: Study) -> tuple[int, int, int, int, int]:
     """Which of several studies judges: that of the largest scale, then of the newest version of its task.
 
-    Then that of most seeds, then of most finished cells.
+    Then that of most seeds, of most finished cells, and the one that trained on most tokens.
     """
     scale, version = study.final.select("scale", "task_version").row(0)
     cells = int(study.final["cell_id"].n_unique())
-    return SCALES.index(scale) if scale in SCALES else -1, int(version), seeds_of(study), cells
+    tokens = int(study.final["tokens_seen"].max())  # type: ignore[arg-type] # a column of whole numbers
+    return SCALES.index(scale) if scale in SCALES else -1, int(version), seeds_of(study), cells, tokens
 
 
 def task_of(row: Mapping[str, Any], *, of_any_version: bool = False) -> Task:

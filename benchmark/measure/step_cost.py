@@ -19,7 +19,7 @@ from baselines.base import ModelConfig
 from baselines.report import Report
 from benchmark.cells.cell import Cell, Training
 from benchmark.cells.cost import Notes, blank, sizes_of_notes
-from benchmark.forward import Batch, Windows, autocast, predict, split_windows, token_losses
+from benchmark.forward import Batch, Windows, autocast, expected_losses, predict, split_windows, token_losses
 from benchmark.run.device_optimizer import DeviceMuonAdamW
 from benchmark.run.recomputation import ROOM, Memory, step_memory
 from benchmark.run.step_count import StepCounter
@@ -114,7 +114,9 @@ def _step_cost(
             report = Report()
             with autocast(torch.device("cpu"), training.precision):
                 logits = predict(model, part, training.sleep_passes, report=report)
-            loss = token_losses(logits, part.targets).sum() / (part.targets != IGNORE).sum()
+            expected = expected_losses(report, part.targets)
+            losses = token_losses(logits, part.targets) if expected is None else expected
+            loss = losses.sum() / (part.targets != IGNORE).sum()
             (loss if report.loss is None else loss + report.loss).backward()  # type: ignore[no-untyped-call]
 
         memory = step_memory(model, batch, training.batch, gradients)

@@ -50,11 +50,11 @@ def gather(sources: Sequence[Path]) -> list[Source]:
     for (_, frame), path in zip(tables, paths, strict=True):
         if not frame.height:
             raise ValueError(f"no rows in {path}: there is nothing to report")
-    order, main = list(suites.SUITES), {str(f["suite"][0]) for _, f in tables if not _is_variation(f)}
+    order, main = list(suites.SUITES), {str(f["suite"][0]) for folder, f in tables if not _is_variation(folder, f)}
 
     def place(one: tuple[Path, pl.DataFrame]) -> tuple[bool, int, bool, str]:
         suite = str(one[1]["suite"][0])
-        return suite not in main, _place(suite, order), _is_variation(one[1]), one[0].name
+        return suite not in main, _place(suite, order), _is_variation(*one), one[0].name
 
     tables.sort(key=place)
     ids: set[str] = set()
@@ -78,8 +78,10 @@ def _place(suite: str, order: Sequence[str]) -> int:
     return order.index(suite) if suite in order else len(order)
 
 
-def _is_variation(frame: pl.DataFrame) -> bool:
-    return all(plan.variation for plan in inventory.plans(frame))
+def _is_variation(folder: Path, frame: pl.DataFrame) -> bool:
+    """Whether no suite plans any of its cells; a folder that has a suite's own name is of an older version of it."""
+    plans = inventory.plans(frame)
+    return all(plan.variation for plan in plans) and folder.name not in {f"{plan.suite}-{plan.scale}" for plan in plans}
 
 
 def _free(name: str, ids: set[str]) -> str:

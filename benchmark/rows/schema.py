@@ -159,6 +159,10 @@ COLUMNS: dict[str, Column] = {
 REPORT = "report_"
 """How columns begin that hold what a model reports of a test (`baselines.report`): the mean over its examples."""
 
+NOTED = f"{REPORT}exact_match_noted"
+"""`exact_match` where the model reads the notes that it uses instead of writing them: beside a chain of thought that is
+free, what is lost by its faults."""
+
 LATER = (
     *("variant", "cache_bytes", "shortcut", "shortcut_name", "processor", "audit", "backend", "micro_batches"),
     *("source", "energy_j"),

@@ -5,7 +5,7 @@ cell that failed is left out of the scores and named in the note.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -100,15 +100,21 @@ def studies(frame: pl.DataFrame, *, scored: bool = True) -> list[Study]:
     told = _telling(frame, IDENTITY)
     found = []
     for group in _split(frame, told):
-        varying = [c for c in settings if _varies(group, c)]
-        for part in _split(group, [*varying, "test_passes"]):
+        for part, varying in _alike(group, settings):
             first = part.row(0, named=True)
             setting = _named(first, [c for c in (*told, *varying) if c != "variant"])
             name = _named(first, [*told, *varying, "test_passes"])
-            study = _study(part, name=name, setting=setting, variant=first["variant"], settings=settings)
-            if study.scores.height or not scored:
-                found.append(study)
-    return sorted(found, key=lambda study: study.name)
+            found.append(_study(part, name=name, setting=setting, variant=first["variant"], settings=settings))
+    return sorted((study for study in found if study.scores.height or not scored), key=lambda study: study.name)
+
+
+def _alike(group: pl.DataFrame, settings: Sequence[str]) -> Iterator[tuple[pl.DataFrame, list[str]]]:
+    """The rows of each study and what tells it from others: rates of each N's own stay together."""
+    varying = [c for c in settings if c not in RATES and _varies(group, c)]
+    for part in _split(group, [*varying, "test_passes"]):
+        told = [c for c in settings if c in varying or (c in RATES and _varies(part, c))]
+        for study in _split(part, [c for c in told if c not in varying]):
+            yield study, told
 
 
 def compared(frame: pl.DataFrame, by: Sequence[str]) -> list[Study]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from baselines.base import Model
 from baselines.report import Report
-from benchmark.forward import Batch, autocast, evaluating, predict, split_windows, token_losses
+from benchmark.forward import Batch, autocast, evaluating, notes_of, predict, split_windows, token_losses
 from benchmark.rows.scores import Score
 from tasks.base import IGNORE, Episode, Task
 
@@ -61,11 +61,16 @@ def evaluate(
     device: torch.device,
     precision: str,
     reported: dict[str, float] | None = None,
+    noted: bool = False,
 ) -> list[Score]:
-    """Score held-out examples, predicting without notes; `reported` takes the means of what the model says."""
+    """Score held-out examples, predicting without notes; `reported` takes the means of what the model says.
+
+    With `noted` the model reads the notes that it uses, answers among them perhaps: no score of the model, but what it
+    would have if it wrote them itself without a fault.
+    """
     parts, report = [], Report()
     for episode in held_out.episodes():
-        batch = Batch.of(episode, device)
+        batch = Batch.of(episode, device, notes_of(held_out.task, model, episode) if noted else ())
         with evaluating(model), autocast(device, precision):
             logits = predict(model, batch, passes, report=report)
         losses = token_losses(logits, batch.targets).double().cpu().numpy()

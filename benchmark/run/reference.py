@@ -56,6 +56,14 @@ _PASSES = Request(suite="passes", rollout_steps=(4, 5, 6, 7, 8), sleep_passes=(1
 
 _HOPS = Request(suite="hops", sleep_passes=(1, 2, 4), settings=("tokens=20M",))
 
+_HOPS_TUNED = replace(_HOPS, rates=environment.REFERENCE / "hops-tuning-cpu")
+
+_HOPS_LONG = (
+    replace(_HOPS_TUNED, sleep_passes=(1,), settings=("tokens=61.7M",)),
+    replace(_HOPS_TUNED, sleep_passes=(2,), settings=("tokens=36.5M",)),
+)
+"""N = 1 and 2 to the FLOPs of N = 4."""
+
 _TUNED = replace(_PASSES, seeds=(0, 1, 2), rates=environment.REFERENCE / "passes-tuning-cpu")
 
 _LONG_1 = replace(_TUNED, rollout_steps=(7, 8), sleep_passes=(1,), settings=("tokens=110M",))
@@ -126,9 +134,8 @@ STUDIES: dict[str, Study] = {
     "passes-tuned-long-cpu": Study(
         requests=(_LONG_1, _LONG_2, replace(_LONG_2, rollout_steps=(7,), seeds=(0, 1))), backend="native"
     ),
-    "hops-tuned-cpu": Study(
-        requests=(replace(_HOPS, rates=environment.REFERENCE / "hops-tuning-cpu"),), backend="native"
-    ),
+    "hops-tuned-cpu": Study(requests=(_HOPS_TUNED,), backend="native"),
+    "hops-tuned-long-cpu": Study(requests=_HOPS_LONG, backend="native"),
     # What `make gate` checks small new cells against; more seeds see smaller regressions.
     "gate-tiny": _one("gate", scale="tiny", seeds=tuple(range(16))),
 }

@@ -2,9 +2,10 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark import rows
+from benchmark.cells.cost import sizes_of_notes
 from benchmark.cells.facts import best_shortcut
 from benchmark.rows import outcomes
 from benchmark.run.evaluate import HeldOut, evaluate
@@ -19,14 +20,12 @@ def scored(trainer: "Trainer", tests: Sequence[HeldOut], train_loss: float) -> I
     training, trainer.new_outcomes = cell.training, []
     for passes, held_out in itertools.product(training.test_passes or (training.sleep_passes,), tests):
         tested, reported = held_out.task, dict[str, float]()
-        scores = evaluate(
-            trainer.model,
-            held_out,
-            passes=passes,
-            device=trainer.device,
-            precision=training.precision,
-            reported=reported,
-        )
+        how: dict[str, Any] = {"passes": passes, "device": trainer.device, "precision": training.precision}
+        scores = evaluate(trainer.model, held_out, reported=reported, **how)
+        noted: dict[tuple[int, int | None], float] = {}
+        if sizes_of_notes(tested, cell.model):
+            again = evaluate(trainer.model, held_out, noted=True, **how)
+            noted = {(score.difficulty, score.answer): score.exact_match for score in again}
         if trainer.step in outcomes.tests_kept(cell.evaluation_steps):
             trainer.new_outcomes += outcomes.lines(cell.id, trainer.step, passes, scores)
         for score in scores:
@@ -53,5 +52,6 @@ def scored(trainer: "Trainer", tests: Sequence[HeldOut], train_loss: float) -> I
                     "shortcut_name": name,
                     "lift": (score.exact_match - chance) / (1 - chance),
                     **{rows.REPORT + name: value for name, value in reported.items()},
+                    **({rows.NOTED: noted[score.difficulty, score.answer]} if noted else {}),
                 }
             )

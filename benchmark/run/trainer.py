@@ -20,7 +20,7 @@ from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost
 from benchmark.cells.facts import cell_facts, failure_row
-from benchmark.forward import Batch, Windows, autocast, predict, token_losses
+from benchmark.forward import Batch, Windows, autocast, expected_losses, predict, token_losses
 from benchmark.rows import Status, outcomes
 from benchmark.run import checkpoint
 from benchmark.run.backends import native
@@ -206,7 +206,8 @@ class Trainer:
     ) -> torch.Tensor:
         """Add the gradients of some sequences of a batch of `count` targets; their share of the loss of the targets.
 
-        What the model adds to the loss joins the gradients alone, so that losses of different models are of one kind.
+        What the model adds to the loss joins the gradients alone, and so does a loss that is expected over several
+        answers, so that losses of different models are of one kind.
         """
         training, report = self.cell.training, Report()
         with autocast(self.device, training.precision):
@@ -214,8 +215,9 @@ class Trainer:
         if logits.shape[-1] != self.cell.task.vocab_size:
             raise ValueError(f"the model must give {self.cell.task.vocab_size} logits, not {logits.shape[-1]}")
         loss = token_losses(logits, part.targets).sum() / count
-        own = report.loss
-        total = loss if own is None else loss + own * (len(part.inputs) / training.batch)
+        expected, own = expected_losses(report, part.targets), report.loss
+        total = loss if expected is None else expected.sum() / count
+        total = total if own is None else total + own * (len(part.inputs) / training.batch)
         total.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 

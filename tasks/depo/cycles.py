@@ -1,5 +1,6 @@
 """Cycles of Depo: as many different names as a cycle has nodes, drawn until the cycle belongs to the split."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,16 @@ from tasks.depo.codec import Codec
 from tasks.ragged import ABSENT, first_met, halves, packed
 
 _BLOCK = 384
+
+
+def sizes_of_cycles(words: rng.Words, nodes: int, law: str) -> Tokens:
+    """Nodes of each cycle [B], from a random word each, by one of `tasks.depo.task.DISTRIBUTIONS` up to `nodes`."""
+    if law == "fixed":
+        return np.full(len(words), nodes)
+    sizes = np.arange(3, nodes + 1)
+    weights = 1 / (sizes + math.sqrt(nodes)) if law == "peer" else np.ones(len(sizes))
+    upper = np.cumsum(weights) / weights.sum()
+    return sizes[np.searchsorted(upper[:-1], (words >> np.uint64(11)) * 2.0**-53, side="right")]
 
 
 def blocks(n: Tokens) -> Iterator[Tokens]:

@@ -51,6 +51,13 @@ def successors(names: Tokens, coded: Codec) -> Tokens:
     return np.ascontiguousarray(after[:, :-1])  # the last column is of edges that short cycles do not have
 
 
+def questions_in(tokens: Tokens, coded: Codec, most: int) -> tuple[Tokens, Tokens]:
+    """The k and the starts [B, most] of questions with their answers [B, P], in order, then ABSENT."""
+    names, hops = names_in(tokens, coded)[:, ::2], tokens - coded.first_hop + 1
+    k = packed(hops, (hops > 0) & (hops <= coded.most_hops), most, ABSENT)
+    return k, packed(names, names != ABSENT, most, ABSENT)
+
+
 def path_hashes(read: Tokens, asked: Tokens, coded: Codec, questions: int) -> rng.Words:
     """Hashes [B, questions] of k and the names along the path that fixes each answer; 0 where there is no question.
 
@@ -63,9 +70,7 @@ def path_hashes(read: Tokens, asked: Tokens, coded: Codec, questions: int) -> rn
     names = names_in(read, coded)
     after = successors(names, coded)
     n = np.count_nonzero(names[:, ::2] != ABSENT, axis=1)[:, None]
-    starts = names_in(asked, coded)[:, ::2]
-    hops = asked - coded.first_hop + 1
-    k = packed(hops, (hops > 0) & (hops <= coded.most_hops), starts.shape[1], ABSENT)
+    k, starts = questions_in(asked, coded, questions)
     edges, node = k % n, starts
     back = n - edges < edges
     fixed = np.where((k < n) & ~back, k, k << 32 | n).astype(np.uint64)
@@ -73,33 +78,7 @@ def path_hashes(read: Tokens, asked: Tokens, coded: Codec, questions: int) -> rn
         along = np.where(back, (edges <= step) & (step <= n), step <= edges)
         fixed = np.where(along, rng.mix(fixed) + node.astype(np.uint64), fixed)
         node = at(after, node)
-    hashes = np.zeros((len(names), questions), dtype=np.uint64)
-    hashes[:, : starts.shape[1]] = np.where(starts == ABSENT, np.uint64(0), rng.mix(fixed))
-    return hashes
-
-
-def tables_of_hops(tokens: Tokens, window: int, coded: Codec) -> dict[int, Tokens]:
-    """The node 2, 4, 8, ... up to K hops after the source of each edge, by window: a table each, side by side.
-
-    A table has R tokens and is written as the edges are, in their order, without those whose end is not known yet.
-
-    Args:
-        tokens: [B, R] as they were read: padding, then the edges in any order.
-        window: L; a window may end within an edge.
-        coded: How names are written.
-    """
-    noted = {}
-    for number in range(tokens.shape[1] // window):
-        names = names_in(tokens[:, : (number + 1) * window], coded)
-        names = names[:, : names.shape[1] // 2 * 2]
-        starts, hop, tables = names[:, ::2], successors(names, coded), []
-        for _ in range(coded.most_hops.bit_length() - 1):
-            hop = at(hop, hop)
-            end = at(hop, starts)
-            slots = coded.edges(np.where(end == ABSENT, ABSENT, starts), end)
-            tables.append(packed(slots, slots != ABSENT, tokens.shape[1], PAD, right=True))
-        noted[number] = np.concatenate(tables, axis=1)
-    return noted
+    return np.where(starts == ABSENT, np.uint64(0), rng.mix(fixed))
 
 
 def nodes_after_hops(tokens: Tokens, coded: Codec, chances: Sequence[float]) -> tuple[Memory, ...]:

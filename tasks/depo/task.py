@@ -21,10 +21,10 @@ import numpy as np
 
 from tasks import rng
 from tasks.base import IGNORE, Episode, Task, Tokens, check_whole, nearest
-from tasks.depo import splits
+from tasks.depo import notes, splits
 from tasks.depo.codec import PAD, Codec
-from tasks.depo.cycles import CycleSampler, blocks
-from tasks.depo.paths import nodes_after_hops, path_hashes, tables_of_hops
+from tasks.depo.cycles import CycleSampler, blocks, sizes_of_cycles
+from tasks.depo.paths import nodes_after_hops, path_hashes
 from tasks.memories import MOST_NAMES, Memory
 from tasks.ragged import ABSENT, at, distinct, halves, packed, shuffled
 
@@ -129,6 +129,10 @@ class Depo(Task):
         """Tokens of the windows that hold the edges."""
         return -(-self.nodes * self.coded.edge_tokens // self.window) * self.window
 
+    def edges_of(self, inputs: Tokens) -> Tokens:
+        """Tokens [B, R] of those windows, with padding in the place of whatever is no edge."""
+        return inputs[:, : self._read]
+
     @property
     def seq_len(self) -> int:
         """T: the padded edges, then the questions."""
@@ -206,25 +210,27 @@ class Depo(Task):
         The way back, from the answer to the start, fixes it only with n, the number of nodes, which is then hashed too,
         as it is where k goes beyond a whole round.
         """
-        read, asked = episode.inputs[:, : self._read], episode.inputs[:, self._read :]
-        return path_hashes(read, asked, self.coded, self.questions)
+        asked = episode.inputs[:, self._read :]
+        return path_hashes(self.edges_of(episode.inputs), asked, self.coded, self.questions)
 
     def memories(self, episode: Episode) -> tuple[Memory, ...]:
         """The node 1..K hops after each name; nothing where names are too many to fit a probe for each."""
         if self.coded.words > MOST_NAMES:
             return ()
         chances = [self.chance(k) for k in range(1, self.max_hops + 1)]
-        return nodes_after_hops(episode.inputs[:, : self._read], self.coded, chances)
+        return nodes_after_hops(self.edges_of(episode.inputs), self.coded, chances)
 
     def notes(self, kind: str, episode: Episode) -> Mapping[int, Tokens]:
-        """Workings: of each window that is read the hops that follow from all edges so far; nothing at K = 1.
+        """Of each window that is read what follows from the edges so far; of the prediction the walks to its answers.
 
-        A table for every power of two from 2 up to K, as many tokens as all edges take and laid out as those are: the
-        nodes of the edges in their order, each with the node so many hops on, where the edges reach that far.
+        Workings are tables of the nodes 2, 4, ... up to K hops on; at K = 1 there are none. Questions are all that
+        training might ask, with their answers, whatever the episode asks.
         """
-        if super().notes(kind, episode) or kind != "workings" or self.max_hops < 2:
-            return {}
-        return tables_of_hops(episode.inputs[:, : self._read], self.window, self.coded)
+        edges, asked = self.edges_of(episode.inputs), episode.inputs[:, self._read :]
+        if super().notes(kind, episode) or kind == "questions":
+            hops = self.train_hops or range(1, self.max_hops + 1)
+            return notes.questions_about(edges, self.window, self.coded, hops, self.nodes)
+        return notes.workings(edges, asked, episode.answer[:, self._read :] >= 0, self.window, self.coded)
 
     def word(self, token: int) -> str:
         """A letter of a name (with a dash behind it if more follow), k=3, a sign, or an underscore for padding."""
@@ -233,7 +239,8 @@ class Depo(Task):
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
         """Examples `indices` [B]: inputs [B, T] = padding, edges, then questions with their answers, padding."""
         # The random words of an example: one for its nodes, then those of questions, order of edges, and cycle.
-        n = self._nodes_of(rng.words(key, indices, 1)[:, 0], split)
+        law = self.distribution if split == "train" else "fixed"
+        n = sizes_of_cycles(rng.words(key, indices, 1)[:, 0], self.nodes, law)
         first = 1 + 3 * self.questions + -(-self.nodes // 2)
         cycles, hashes = self._cycles.draw(split, key, indices, n, first)
         # In one piece: memory of its own for each array costs more than all that is done with it.
@@ -258,15 +265,6 @@ class Depo(Task):
             facts={"nodes": n},
         )
 
-    def _nodes_of(self, words: rng.Words, split: str) -> Tokens:
-        """Nodes of each cycle [B], from a random word each."""
-        if split != "train" or self.distribution == "fixed":
-            return np.full(len(words), self.nodes)
-        sizes = np.arange(3, self.nodes + 1)
-        weights = 1 / (sizes + math.sqrt(self.nodes)) if self.distribution == "peer" else np.ones(len(sizes))
-        upper = np.cumsum(weights) / weights.sum()
-        return sizes[np.searchsorted(upper[:-1], (words >> np.uint64(11)) * 2.0**-53, side="right")]
-
     def _edges(self, cycles: Tokens, key: np.uint64, indices: Tokens, n: Tokens) -> Tokens:
         """Tokens [b, most * edge_tokens] of the edges in random order, padded on the left."""
         most = cycles.shape[1]
@@ -276,14 +274,17 @@ class Depo(Task):
         tokens = self.coded.edges(at(cycles, order), at(cycles, after))
         return packed(tokens, tokens != ABSENT, most * self.coded.edge_tokens, PAD, right=True)
 
+    def questions_drawn(self, split: str, key: np.uint64, indices: Tokens, n: Tokens) -> tuple[Tokens, Tokens]:
+        """The k of each question, and its start as a number below `n` [B], different ones, then ABSENT; [B, Q] both."""
+        picks, ranks, ks = np.split(rng.words(key, indices, 3 * self.questions, 1), 3, axis=1)
+        hops = np.array(self.levels if split != "train" else self.train_hops or range(1, self.max_hops + 1))
+        return hops[rng.integers(ks, len(hops))], distinct(picks, ranks, n)
+
     def _questions(
         self, split: str, cycles: Tokens, key: np.uint64, indices: Tokens, n: Tokens
     ) -> tuple[Tokens, Tokens, Tokens]:
         """Of each token of the questions [b, T - read]: its id, the number of its answer, the k of that; -1: none."""
-        picks, ranks, ks = np.split(rng.words(key, indices, 3 * self.questions, 1), 3, axis=1)
-        hops = np.array(self.levels if split != "train" else self.train_hops or range(1, self.max_hops + 1))
-        k = hops[rng.integers(ks, len(hops))]
-        starts = distinct(picks, ranks, n)
+        k, starts = self.questions_drawn(split, key, indices, n)
         ends = np.where(starts == ABSENT, ABSENT, (starts + k) % n[:, None])
         tokens, is_answer = self.coded.questions(k, at(cycles, starts), at(cycles, ends))
         present, width = tokens != ABSENT, self.seq_len - self._read
@@ -295,5 +296,5 @@ class Depo(Task):
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
         """One example drawn for a human: its windows, then its cycle and, per question, the walk to the answer."""
         windows = super().example(index, split, seed)
-        inputs = self.episodes(split, [index], seed).inputs[0]
-        return "\n".join([windows, "", *self.coded.walks(inputs[: self._read], inputs[self._read :])])
+        inputs = self.episodes(split, [index], seed).inputs
+        return "\n".join([windows, "", *self.coded.walks(self.edges_of(inputs)[0], inputs[0, self._read :])])

@@ -8,6 +8,7 @@ is filled up with sentences that nothing asks for, to a length that is uniform o
 Figures 4 and 5; the ratios of lengths are the paper's.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from tasks import rng
 from tasks.base import IGNORE, Episode, Tokens, check_whole
+from tasks.gsm_infinite import workings
 from tasks.gsm_infinite.compact_tokens import (
     FILLER_KINDS,
     FIRST_NUMBER,
@@ -36,6 +38,7 @@ from tasks.gsm_infinite.generator.shape import Shape
 from tasks.gsm_infinite.generator.statistics import statistics
 from tasks.gsm_infinite.graphs import GIVEN, NONE, Graphs
 from tasks.gsm_infinite.operations import DETERMINANT, CountedTask, floors_of, lone_number, words_of
+from tasks.gsm_infinite.workings import CompactSource
 from tasks.memories import Memory, answers_by_step
 from tasks.ragged import ABSENT, packed
 
@@ -152,6 +155,8 @@ class GSMCompact(CountedTask):
         inputs = packed(slots, present, self.most_tokens, PAD, right=not behind)
         targets = np.full_like(inputs, IGNORE)
         answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
+        tokens = np.count_nonzero(text != ABSENT, axis=2)
+        begins = (start + before)[:, None] + np.cumsum(tokens, axis=1) - tokens  # of each sentence
         at_end = np.arange(len(inputs)), start + ends - 2
         targets[at_end] = graphs.answer + FIRST_NUMBER
         answer[at_end] = 0
@@ -166,12 +171,20 @@ class GSMCompact(CountedTask):
             facts={
                 **statistics(graphs),
                 "text_tokens": ends,
-                "visible": self._visible(graphs, text, start + before),
+                "visible": self._visible(graphs, begins),
                 "lone_number": lone_number(graphs) == graphs.answer,
                 DETERMINANT: words_of(graphs.determinant.tolist()),
                 "question": np.take_along_axis(graphs.role, graphs.asked[:, None], axis=1)[:, 0],
             },
+            source=CompactSource(graphs=graphs, ends=begins + tokens),
         )
+
+    def notes(self, kind: str, episode: Episode) -> Mapping[int, Tokens]:
+        """Workings of windows that are read: needed quantities with their values, as far as they are known by then."""
+        if super().notes(kind, episode) or kind != "workings" or not self.worked:
+            return {}
+        borders = range(self.window, self._last_window + 1, self.window)
+        return workings.compact(episode.source, borders, self.most_operations, PAD)
 
     def graphs(self, split: str, count: int) -> Graphs:
         """The first problems of a split without filler, of a task of one operation count."""
@@ -221,10 +234,8 @@ class GSMCompact(CountedTask):
             return np.concatenate([sign("<bos>"), question], axis=1), answer
         return sign("<bos>"), np.concatenate([question, answer], axis=1)
 
-    def _visible(self, graphs: Graphs, text: Slots, start: Tokens) -> NDArray[np.float64]:
-        """Share [B] of the needed sentences that begin in the window that is predicted; the text begins at `start`."""
-        tokens = np.count_nonzero(text != ABSENT, axis=2)
-        begins = start[:, None] + np.cumsum(tokens, axis=1) - tokens
+    def _visible(self, graphs: Graphs, begins: Tokens) -> NDArray[np.float64]:
+        """Share [B] of the needed sentences that begin in the window that is predicted; all do at `begins` [B, S]."""
         needed = np.take_along_axis(graphs.needed, np.maximum(graphs.order, 0), axis=1) & (graphs.order >= 0)
         needed |= graphs.order == GIVEN
         share: NDArray[np.float64] = (needed & (begins >= self._last_window)).sum(axis=1) / needed.sum(axis=1)

@@ -54,6 +54,11 @@ class CountedTask(Task):
         """Every number of operations."""
         return tuple(range(self.least_operations, self.most_operations + 1))
 
+    @property
+    def worked(self) -> bool:
+        """Whether windows that are read have workings: who reads knows what is asked, and steps are numbers."""
+        return self.question_first and self.mode == "forward" and self.subset != "symbolic"
+
     def at(self, level: int) -> Self:
         """The same task with one number of operations."""
         return replace(self, least_operations=level, most_operations=level)

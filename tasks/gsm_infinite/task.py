@@ -10,6 +10,7 @@ Source: arXiv 2605.26099, Figures 4 and 5; the sizes are the paper's.
 
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from tasks import rng
 from tasks.base import IGNORE, Episode, Tokens, check_whole
+from tasks.gsm_infinite import workings
 from tasks.gsm_infinite.graphs import COUNT, PRODUCT, RATE, TOTAL, Graphs
 from tasks.gsm_infinite.operations import DETERMINANT, CountedTask, floors_of, words_of
 from tasks.gsm_infinite.problem import Problem
@@ -184,7 +186,21 @@ class GSMInfinite(CountedTask):
             answer=answer,
             content=np.array([p.content for p in problems], dtype=np.uint64).reshape(-1, 1),
             facts=facts,
+            source=problems,
         )
+
+    def notes(self, kind: str, episode: Episode) -> Mapping[int, Tokens]:
+        """Workings of windows that are read: the lines of the solution, as far as their sentences were read by then."""
+        if super().notes(kind, episode) or kind != "workings" or not self.worked:
+            return {}
+        prompts = [self.prompt(problem) for problem in episode.source]
+        borders = np.arange(self.window, self.seq_len, self.window) - self.seq_len
+
+        def encode(text: str) -> Tokens:
+            return np.array(self._tokens.encode(text), dtype=np.int64) + self._first
+
+        room = workings.WORDS_STEP * (self.most_operations + 1)
+        return workings.in_words(episode.source, prompts, borders.tolist(), room, encode, PAD)
 
     def records(self, split: str, indices: ArrayLike, seed: int = 0) -> list[dict[str, Any]]:
         """As of any task, with the prompt as text."""

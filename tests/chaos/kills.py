@@ -158,7 +158,9 @@ def _ended(study: Study, driver: Fork, sent: list[str]) -> None:
     # A fork that is only beginning, or has done its work, has the system's handling of signals, as any process.
     codes = {-number, 128 + number, *((0, 1) if name != "KILL" else ())}
     study.ended(done, codes, sent, how="local")
-    expect(time.monotonic() - begun < GONE_S, f"{sent[-1]}: the driver took {time.monotonic() - begun:.0f} s", done)
+    took = time.monotonic() - begun
+    # One whose cells were done writes its tables whatever it is told, which on a busy machine takes long.
+    expect(took < GONE_S or done.code in (0, 1), f"{sent[-1]}: the driver took {took:.0f} s", done)
 
 
 def on_ray(study: Study, count: int) -> None:

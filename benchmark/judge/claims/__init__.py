@@ -2,9 +2,9 @@
 
 A claim is judged on one study (`benchmark.rows.studies`: nothing varies in it but difficulty, N and seed, least of
 all the version of task or model). Where several can judge it, that of the largest scale does, then of the newest
-version of its task, then of most seeds, then of most finished cells. The p values of all claims that were judged are
-corrected together (Holm), so that one false alarm in twenty is that of the whole table. Claims that are true by
-construction have none, and are counted apart.
+version of its task, then of most seeds, of most finished cells, of most tokens. The p values of all claims that were
+judged are corrected together (Holm), so that one false alarm in twenty is that of the whole table. Claims that are
+true by construction have none, and are counted apart.
 """
 
 import math
@@ -159,7 +159,7 @@ def _best_finding(
         study, finding = max(candidates, key=lambda pair: rank(pair[0]))
         return finding, study, len(candidates) - 1, ""
     finished = [pair for pair in lacking if pair[0].final.height] or lacking
-    why = max(finished, key=lambda pair: rank(pair[0]) if pair[0].final.height else (-2, 0, 0))[1] if finished else ""
+    why = max(finished, key=lambda pair: rank(pair[0]) if pair[0].final.height else (-2,) * 5)[1] if finished else ""
     return None, None, 0, why or "every cell of it failed"
 
 

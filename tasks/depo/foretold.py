@@ -1,0 +1,89 @@
+"""Depo whose questions are foretold: the reader is told before its last sleep what it will be asked, rightly or not.
+
+An example of Depo, and behind its edges as many questions as will be asked, without their answers:
+
+    _ a b c a b c k=2 a k=1 b    consolidated, then evicted
+    k=2 a c k=3 c b              predicted: the first question was foretold, the second was not
+
+Each question is foretold with probability p, in its place; in the place of one that is not stands another of the same
+cycle, drawn as questions are, so that what is read looks alike at every p and a sleep cannot know which it has. It asks
+whether compute before a question helps because the question is predictable (arXiv 2504.13171, sections 4 and 5).
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from tasks import rng
+from tasks.base import Episode, Tokens
+from tasks.depo.codec import PAD
+from tasks.depo.paths import names_in, questions_in
+from tasks.depo.task import Depo
+from tasks.ragged import ABSENT, at, packed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForetoldDepo(Depo):
+    """The node k hops along a cycle, where each question is told with probability p before the cycle is evicted.
+
+    Chance, floors, shortcuts and what is held out are those of `Depo`: a question without its answer says of the
+    cycle no more than that its start is one of the nodes, and a guess among the nodes knows that.
+
+    Attributes:
+        predictability: p, of each question by itself. At 0 one is foretold by accident alone, once in as many times as
+            the cycle has questions.
+    """
+
+    name: ClassVar[str] = "depo_foretold"
+    version: ClassVar[int] = 1
+
+    predictability: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what Depo refuses, and what is no probability."""
+        super().__post_init__()
+        if not 0 <= self.predictability <= 1:
+            raise ValueError(f"predictability must be in 0..1; given {self.predictability!r}")
+
+    @property
+    def _told(self) -> int:
+        """Most tokens of the questions without answers."""
+        return self.questions * (self.coded.question_tokens - self.coded.lengths[-1])
+
+    @property
+    def _read(self) -> int:
+        """Tokens of the windows that hold edges, then questions."""
+        return -(-(self.nodes * self.coded.edge_tokens + self._told) // self.window) * self.window
+
+    def edges_of(self, inputs: Tokens) -> Tokens:
+        """Tokens [B, R] of those windows, with padding in the place of whatever is no edge."""
+        read = inputs[:, : self._read].copy()
+        read[:, self._read - self._told :] = PAD
+        return read
+
+    def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
+        """Examples `indices` [B] of Depo, with the questions that are told between edges and questions.
+
+        The fact `foretold` [B, questions] says which are.
+        """
+        episode = super().generate(split, indices, key)
+        inputs, n, edges = episode.inputs, episode.facts["nodes"], self._read - self._told
+        inputs[:, :edges] = inputs[:, self._read - edges : self._read]
+        k, starts = questions_in(inputs[:, self._read :], self.coded, self.questions)
+        stream = rng.stream("foretold", key)  # of its own, so that what is asked is what Depo would ask
+        other_k, places = self.questions_drawn(split, stream, indices, n)
+        others = at(names_in(inputs[:, :edges], self.coded)[:, ::2], places)
+        luck = rng.words(stream, indices, self.questions, 1 + 3 * self.questions)
+        right = (luck >> np.uint64(11)) * 2.0**-53 < self.predictability
+        told_k, told = np.where(right, k, other_k), np.where(right, starts, others)
+        tokens, _ = self.coded.questions(told_k, told, np.full_like(told, ABSENT))
+        inputs[:, edges : self._read] = packed(tokens, tokens != ABSENT, self._told, PAD)
+        foretold = (told_k == k) & (told == starts) & (starts != ABSENT)
+        return replace(episode, facts={**episode.facts, "foretold": foretold})
+
+
+if __name__ == "__main__":
+    from tasks.command import main
+
+    main(ForetoldDepo)
