@@ -14,6 +14,7 @@ TASKS: dict[str, str] = {
     "recall": "tasks.recall:Recall",
     "retention": "tasks.retention:Retention",
     "interference": "tasks.interference:Interference",
+    "colors": "tasks.colors:Colors",
     "depo": "tasks.depo:Depo",
     "depo_foretold": "tasks.depo.foretold:ForetoldDepo",
     "gsm_infinite": "tasks.gsm_infinite.task:GSMInfinite",

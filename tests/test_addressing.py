@@ -27,6 +27,7 @@ GOLDEN = {
     ("recall", 1): "6284f5ea14986241",
     ("retention", 1): "8159a1dd510512f8",
     ("interference", 1): "cf9be836aaee7f29",
+    ("colors", 1): "fac55f7739d8a3b3",
     ("depo", 1): "70b45d095f0ce82b",
     ("depo_foretold", 1): "058bdaab10372717",
     ("gsm_infinite", 2): "8cab7135ab2e3f71",

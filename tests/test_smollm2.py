@@ -1,6 +1,7 @@
 """SmolLM2-135M-Instruct, where its folder is here: a real pretrained decoder under the contract."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from pretrained import on_transformers
 
 from baselines.pretrained import smollm2
 from baselines.pretrained.config import Pretrained
+from benchmark.run.reference import STUDIES
+from tasks.colors import Colors
 
 FOLDER = os.environ.get("SMOLLM2", "")
 weights = pytest.mark.skipif(
@@ -25,7 +28,7 @@ def build(**settings: Any) -> Any:
 
 @on_transformers
 @weights
-def test_it_answers_from_its_context_and_not_once_that_is_evicted() -> None:
+def test_its_context_changes_its_answer_until_it_is_evicted() -> None:
     from tokenizers import Tokenizer
 
     pieces = Tokenizer.from_file(str(Path(FOLDER) / "tokenizer.json"))
@@ -55,6 +58,17 @@ def test_six_jet_layers_are_less_than_a_tenth_of_it_and_learn_alone() -> None:
     model.wake(tokens, model.sleep(tokens, model.start(1), 2))[0].logsumexp(-1).sum().backward()
     assert all(p.grad is None for p in model.lm.parameters())
     assert any(bool(p.grad.abs().sum() > 0) for p in model.memory() if p.grad is not None)
+
+
+@on_transformers
+@weights
+def test_sentences_are_cut_into_its_pieces_and_the_study_is_of_this_decoder() -> None:
+    task = Colors(facts=2, nouns=32, colors=12, tokenizer=FOLDER)  # each word is one piece
+    assert (task.window, task.seq_len, task.vocab_size) == (10, 16, 49152)
+    (request,) = STUDIES["pretrained-cpu"].requests
+    settings = tuple(text for text in request.settings if "sha256" not in text)
+    cells = replace(request, model=f"hf:{FOLDER}", settings=settings).cells()
+    assert {cell.id for cell in cells} == set(STUDIES["pretrained-cpu"].cells())
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def test_every_suite_has_different_cells_at_every_scale(name: str, scale: str) -
         "gate": {"rule110", "recall"},
         "retention": {"retention"},
         "interference": {"interference"},
+        "pretrained": {"colors"},
         "sliding": {{"gpu": "gsm_compact", "paper": "gsm_infinite"}.get(scale, "rule110")},
     }
     assert {cell.task.name for cell in cells} == other.get(name, {"rule110"})
@@ -263,7 +264,7 @@ def test_retention_is_tested_far_beyond_training(scale: str) -> None:
 
 @pytest.mark.parametrize("scale", ["tiny", "cpu"])
 def test_small_suites_foretell_questions_in_the_window_of_the_cycle(scale: str) -> None:
-    cells = suite("predictability", scale).narrowed(seed=[0]).cells()
+    cells = suite("predictability", scale).narrow(seed=[0]).cells()
     assert {cell.axes["predictability"] for cell in cells} == {0.0, 1.0} | ({0.5} if scale == "cpu" else set())
     for cell in cells:
         task = cell.task
@@ -272,7 +273,7 @@ def test_small_suites_foretell_questions_in_the_window_of_the_cycle(scale: str) 
 
 
 def test_questions_that_share_a_sleep_are_asked_of_every_system_on_the_same_tokens() -> None:
-    cells = suite("amortisation", "cpu").narrowed(seed=[0]).cells()
+    cells = suite("amortisation", "cpu").narrow(seed=[0]).cells()
     assert [(cell.variant, cell.training.sleep_passes) for cell in cells] == [
         *(("sleep", n) for n in (1, 2, 4)),
         *((name, 1) for name in ("wake-loop", "cot", "questions-asleep")),

@@ -10,6 +10,7 @@ from dataclasses import replace
 from benchmark.cells.anticipation import amortisation, predictability
 from benchmark.cells.cell import Cell
 from benchmark.cells.grids import Grid, Plan
+from benchmark.cells.pretrained import pretrained
 from benchmark.cells.rivals import rival_cells
 from benchmark.cells.roads import roads as every_road
 from benchmark.cells.scales import automaton, cycle, persistence, problems, seeds, storage
@@ -266,6 +267,7 @@ SUITES: dict[str, Callable[[str], Grid | Plan]] = {
     "any-n": any_n,
     "retention": retention,
     "interference": interference,
+    "pretrained": pretrained,
     "no-gain": no_gain,
     "gate": gate,
 }

@@ -74,6 +74,12 @@ _LONG_2 = replace(_TUNED_PASSES, rollout_steps=(8,), sleep_passes=(2,), settings
 BEFORE = ("longer", "deeper", "wider", "bigger-state", "reread", "reembed", "reset-state", "wake-loop")
 """The rivals that there were when they were trained."""
 
+_SMOLLM2 = (
+    "checkpoint_sha256=c4a0d0251823fbfb1af1ded02e9fd805786129d3e2b5f304d36d5e7fdb820841",
+    "tokenizer_sha256=bf346d64f6f0fbcefb4c1b6928a98241467dff36c6fbae5fe1785c4ff90667f4",
+)
+"""What `python -m baselines.pretrained.smollm2 FOLDER` writes, whose place no cell knows: to train, `folder=FOLDER`."""
+
 STUDIES: dict[str, Study] = {
     "rollouts-cpu": _one_suite("rollouts"),
     "passes-cpu": _one_suite("passes"),
@@ -114,6 +120,12 @@ STUDIES: dict[str, Study] = {
         sleep_passes=(1, 2),
         seeds=(0, 1, 2),
         settings=("layout=attn attn", "tokens=500000"),
+    ),
+    # Of a decoder that is not in the repository.
+    "pretrained-cpu": _one_suite(
+        "pretrained",
+        seeds=(0,),
+        settings=("tokens=10240", "test_examples=192", "evaluations=2", "muon_lr=0.03", *_SMOLLM2),
     ),
     # The second edition: every arm at rates that were chosen alike (results/README.md).
     "passes-tuning-cpu": Study(requests=(replace(_PASSES, rollout_steps=(7,), tune=True),), backend="native"),

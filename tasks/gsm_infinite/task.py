@@ -23,11 +23,11 @@ from tasks.base import IGNORE, Episode, Tokens, check_whole
 from tasks.gsm_infinite import workings
 from tasks.gsm_infinite.graphs import COUNT, PRODUCT, RATE, TOTAL, Graphs
 from tasks.gsm_infinite.operations import DETERMINANT, CountedTask, floors_of, words_of
-from tasks.gsm_infinite.pieces import PieceTokenizer, digest, pieces
 from tasks.gsm_infinite.problem import Problem
 from tasks.gsm_infinite.problems import Problems, prompt
 from tasks.gsm_infinite.themes import THEMES
 from tasks.gsm_infinite.tokenizer import WordTokenizer
+from tasks.pieces import PieceTokenizer, digest, pieces
 
 PAD = 0  # then the word tokenizer's ids, one higher; of a tokenizer of pieces its own first, and ids as they are
 
