@@ -16,7 +16,7 @@ from baselines.base import ModelConfig
 from baselines.chain_of_thought import ChainOfThoughtAsleep
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import sizes_of_notes
-from benchmark.cells.matching import at_budget_of, check_match
+from benchmark.cells.matching import check_match
 from benchmark.cells.rivals import rival_cells
 from benchmark.forward import split_windows
 from tasks.base import Task, nearest
@@ -61,7 +61,7 @@ def _of_model(name: str, sleep: Cell) -> Cell:
     """Another model of the sizes of the sleep model, on the tokens that cost as much to train."""
     passes = sleep.training.sleep_passes if name in PASSES else 1
     road = replace(sleep, model=model_of(name, sleep), variant=name)
-    road = budgeted(road.with_settings({"sleep_passes": passes, "test_passes": ()}), sleep)
+    road = at_budget_of(road.with_settings({"sleep_passes": passes, "test_passes": ()}), sleep)
     check_match(name, road, sleep)
     return road
 

@@ -233,4 +233,4 @@ def _is_sleep(name: str) -> bool:
 
 def loops_note(names: dict[str, pl.DataFrame]) -> str:
     """What the mark at a name means, where one has it."""
-    return _LOOPS_NOTE if any(name.endswith(LATE) for name in names) else ""
+    return _LOOPS_NOTE if any(name.endswith(LATE_MARK) for name in names) else ""

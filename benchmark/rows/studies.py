@@ -102,8 +102,8 @@ def studies(frame: pl.DataFrame, *, scored: bool = True) -> list[Study]:
     for group in _split(frame, told):
         for part, varying in _alike(group, settings):
             first = part.row(0, named=True)
-            setting = _named(first, [c for c in (*told, *varying) if c != "variant"])
-            name = _named(first, [*told, *varying, "test_passes"])
+            setting = _value_words(first, [c for c in (*told, *varying) if c != "variant"])
+            name = _value_words(first, [*told, *varying, "test_passes"])
             found.append(_study(part, name=name, setting=setting, variant=first["variant"], settings=settings))
     return sorted((study for study in found if study.scores.height or not scored), key=lambda study: study.name)
 

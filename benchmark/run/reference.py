@@ -64,7 +64,7 @@ _HOPS_LONG = (
 )
 """N = 1 and 2 to the FLOPs of N = 4."""
 
-_TUNED = replace(_PASSES, seeds=(0, 1, 2), rates=environment.REFERENCE / "passes-tuning-cpu")
+_TUNED_PASSES = replace(_PASSES, seeds=(0, 1, 2), rates=environment.REFERENCE / "passes-tuning-cpu")
 
 _LONG_1 = replace(_TUNED_PASSES, rollout_steps=(7, 8), sleep_passes=(1,), settings=("tokens=110M",))
 """N = 1 to the FLOPs of N = 4 at the two deepest t."""

@@ -171,7 +171,7 @@ class GSMCompact(CountedTask):
             facts={
                 **statistics(graphs),
                 "text_tokens": ends,
-                "visible": self._visible(graphs, begins),
+                "visible": self._visible_share(graphs, begins),
                 "lone_number": lone_number(graphs) == graphs.answer,
                 DETERMINANT: words_of(graphs.determinant.tolist()),
                 "question": np.take_along_axis(graphs.role, graphs.asked[:, None], axis=1)[:, 0],
@@ -234,7 +234,7 @@ class GSMCompact(CountedTask):
             return np.concatenate([sign("<bos>"), question], axis=1), answer
         return sign("<bos>"), np.concatenate([question, answer], axis=1)
 
-    def _visible(self, graphs: Graphs, begins: Tokens) -> NDArray[np.float64]:
+    def _visible_share(self, graphs: Graphs, begins: Tokens) -> NDArray[np.float64]:
         """Share [B] of the needed sentences that begin in the window that is predicted; all do at `begins` [B, S]."""
         needed = np.take_along_axis(graphs.needed, np.maximum(graphs.order, 0), axis=1) & (graphs.order >= 0)
         needed |= graphs.order == VALUE_SENTENCE

@@ -197,7 +197,7 @@ class GSMInfinite(CountedTask):
         borders = np.arange(self.window, self.seq_len, self.window) - self.seq_len
 
         def encode(text: str) -> Tokens:
-            return np.array(self._tokens.encode(text), dtype=np.int64) + self._first
+            return np.array(self._tokens.encode(text), dtype=np.int64) + self._first_token
 
         room = workings.WORDS_STEP * (self.most_operations + 1)
         return workings.in_words(episode.source, prompts, borders.tolist(), room, encode, PAD)
