@@ -98,7 +98,7 @@ def trend(scores: ArrayLike, x: Sequence[float], level: float = 0.95) -> Trend:
             f"a trend takes scores [seeds, levels] and a value per level, given {table.shape} and {len(axis)} values"
         )
     if len(axis) < 3 or len(np.unique(axis)) < len(axis):
-        raise ValueError(f"a trend takes at least 3 levels, given {list(x)}; compare two with `paired_contrast`")
+        raise ValueError(f"a trend takes at least 3 different levels, given {list(x)}: see `paired_contrast` for two")
     if not (np.isfinite(table).all() and np.isfinite(axis).all()):
         raise ValueError("a trend takes finite scores; leave out the seeds or levels that lack some")
     order = np.argsort(axis)
