@@ -29,7 +29,7 @@ class Batch:
         inputs: Token ids [B, T].
         targets: Targets of the predicted windows only, side by side [B, P].
         windows: How the sequence is cut, and which parts are predicted.
-        notes: What a teacher gives: (index of the window, kind, tokens [B, M]); empty in tests.
+        notes: What a teacher gives: (index of the window, kind, tokens [B, M]); empty where a test scores.
     """
 
     inputs: Tensor
@@ -116,7 +116,7 @@ def predict(model: Model, batch: Batch, passes: int, *, hard: bool = False, repo
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
     """Switch a model to eval mode, so that dropout drops nothing, and every module back to its own mode afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

@@ -266,7 +266,7 @@ def test_rows_say_how_many_passes_were_used_and_parts_of_a_batch_add_up(tmp_path
         whole, halves = (Trainer(cell, tmp_path / str(parts), micro_batches=parts) for parts in (1, 2))
         batch = next(iter(whole.batches(0)))
         for trainer in (whole, halves):
-            trainer.accumulated(batch, hard=False, passes=3)
+            trainer.accumulate(batch, hard=False, passes=3)
         for one, other in zip(whole.model.parameters(), halves.model.parameters(), strict=True):
             assert one.grad is not None and other.grad is not None
             torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-6)
