@@ -97,7 +97,7 @@ class PonderSleeper(HaltingStepper):
             ways.append(held)
             if number < passes:
                 logits.append(self.halting_logit(h))
-        law = log_law(torch.stack(logits, dim=1) if logits else self.halt.new_zeros(len(tokens), 0))
+        law = self._log_law(logits, len(tokens))
         prior = log_law(torch.full_like(law[:, 1:], self.config.prior_rate).logit())
         report.add("ponder_divergence", (law.exp() * (law - prior)).sum(1), weight=self.config.ponder_weight)
         both = [
@@ -107,9 +107,12 @@ class PonderSleeper(HaltingStepper):
         return _with(self.pack(both, state.windows + 1), law.exp())
 
     def law(self, tokens: Tensor, state: State, passes: int) -> Tensor:
-        """P [B, N] of a window [B, L], after a state of one way to have slept."""
-        logits = [self.halting_logit(h) for h, _ in self.each_pass(tokens, state, passes)][: passes - 1]
-        return log_law(torch.stack(logits, dim=1) if logits else self.halt.new_zeros(len(tokens), 0)).exp()
+        """The law p [B, N] of a window [B, L], after a state of one way to have slept."""
+        logits = [self.halting_logit(h) for h, _ in self.each_pass(tokens, state, passes)][:-1]
+        return self._log_law(logits, len(tokens)).exp()
+
+    def _log_law(self, logits: list[Tensor], batch: int) -> Tensor:
+        return log_law(torch.stack(logits, dim=1) if logits else self.halt.new_zeros(batch, 0))
 
     def wake(self, tokens: Tensor, state: State, *, report: Report | None = None) -> tuple[Tensor, State]:
         """Predict over tokens [B, P]; from states that are expected over, by all of them.
