@@ -269,7 +269,7 @@ def test_small_suites_foretell_questions_in_the_window_of_the_cycle(scale: str) 
     for cell in cells:
         task = cell.task
         assert isinstance(task, ForetoldDepo)
-        assert task.seq_len - task.window == task.questions * task.coded.question_tokens
+        assert task.seq_len - task.window == task.questions * task.coder.question_tokens
 
 
 def test_questions_that_share_a_sleep_are_asked_of_every_system_on_the_same_tokens() -> None:
