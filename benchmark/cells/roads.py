@@ -16,7 +16,7 @@ from baselines.base import ModelConfig
 from baselines.chain_of_thought import ChainOfThoughtAsleep
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import sizes_of_notes
-from benchmark.cells.matching import check_match
+from benchmark.cells.matching import at_budget_of, check_match
 from benchmark.cells.rivals import rival_cells
 from benchmark.forward import split_windows
 from tasks.base import Task, nearest
