@@ -74,19 +74,18 @@ def load(name: str, *, imports: bool = True) -> "type[ModelConfig]":
         ValueError: unknown name (the message lists the valid ones and the nearest), a module that fails to import, or
             something there that is no model.
     """
-    from baselines.addresses import checked, given, imported
+    from baselines.addresses import load_module, model_at, valid_config
     from baselines.base import ModelConfig
 
     if name == PRETRAINED or name.startswith(f"{PRETRAINED}:"):
-        from baselines.pretrained.config import Pretrained
-        from baselines.pretrained.config import given as checkpoint
+        from baselines.pretrained.config import Pretrained, pretrained_at
 
-        return Pretrained if name == PRETRAINED else checkpoint(name)
+        return Pretrained if name == PRETRAINED else pretrained_at(name)
     if ":" in name:
         module = name.partition(":")[0]
         if not imports and module not in sys.modules:
             raise ValueError(f"{name!r} is code of the module {module}, imported only if you trust it: --trust")
-        return given(name)
+        return model_at(name)
     models = available()
     if name not in models:
         close = difflib.get_close_matches(name, models, n=1)
@@ -95,9 +94,10 @@ def load(name: str, *, imports: bool = True) -> "type[ModelConfig]":
             f"unknown model {name!r}; valid: {', '.join(models)}, package.module:attribute, or hf:FOLDER{hint}"
         )
     module, _, attribute = models[name].partition(":")
-    model = getattr(imported(module, f"model {name!r}"), attribute, None)
+    model = getattr(load_module(module, f"model {name!r}"), attribute, None)
     if not (isinstance(model, type) and issubclass(model, ModelConfig)):
         raise ValueError(f"model {name!r}: {models[name]} is not a subclass of baselines.base.ModelConfig")
-    if models.get(checked(model, f"model {name!r}").name) != models[name]:  # nobody's name, or that of another model
+    # A plug-in may bear nobody's name, or that of another model.
+    if models.get(valid_config(model, f"model {name!r}").name) != models[name]:
         raise ValueError(f"model {name!r}: {models[name]} calls itself {model.name!r}; its name must be {name!r}")
     return model

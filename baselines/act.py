@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from baselines.base import State, check_passes
-from baselines.halting import HaltingStepper, Held, along, frozen, tell
+from baselines.halting import HaltingStepper, Holdings, along, freeze, tell
 from baselines.hybrid import Hybrid
 from baselines.report import Report
 
@@ -87,21 +87,21 @@ class ACTSleeper(HaltingStepper):
         """Mix what up to `passes` passes over the window [B, L] leave, each sequence until it halts."""
         check_passes(passes)
         ponder = Ponder(len(tokens), tokens.device)
-        kept: Held = []
+        kept: Holdings = []
         for number, (h, held) in enumerate(self.each_pass(tokens, state, passes), start=1):
             running = ponder.running
-            weight = ponder.step(self.halting(h).sigmoid() if number < passes else None)
-            kept = self.mixed(weight, held, frozen(running, held, kept) if kept else held, kept)
+            weight = ponder.step(self.halting_logit(h).sigmoid() if number < passes else None)
+            kept = self.mixture(weight, held, freeze(running, held, kept) if kept else held, kept)
             if report is not None and not self.training and not ponder.running.any():
                 break
         tell(report, ponder.used)
         if report is not None:
             report.add("ponder_cost", ponder.used + ponder.remainder, weight=self.config.ponder_weight)
-        return self.packed(kept, state.windows + 1)
+        return self.pack(kept, state.windows + 1)
 
-    def mixed(self, weight: Tensor, held: Held, last: Held, kept: Held) -> Held:
+    def mixture(self, weight: Tensor, held: Holdings, last: Holdings, kept: Holdings) -> Holdings:
         """The mix so far of fast weights, with this pass at its `weight` [B]; of the rest what the `last` pass left."""
-        mix: Held = []
+        mix: Holdings = []
         for number, (block, new) in enumerate(zip(self.stack, held, strict=True)):
             if not block.has_memory or new is None:
                 mix.append(last[number])

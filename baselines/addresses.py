@@ -24,7 +24,7 @@ FOLDER = "SLEEPBENCH_FOLDER"
 A worker runs elsewhere and is told by it. Last, so that no file that happens to lie there hides an installed module.
 """
 
-MOST_SHOWN = 4000
+TRACE_LIMIT = 4000
 """Characters of what somebody's code raised that are shown: its end."""
 
 FOREIGN = set[str]()
@@ -33,7 +33,7 @@ FOREIGN = set[str]()
 _OURS = ("baselines", "benchmark", "importlib", "torch")
 
 
-def given(path: str) -> type[ModelConfig]:
+def model_at(path: str) -> type[ModelConfig]:
     """The config class that `path` names, under the name `path`, so that a cell described in JSON is found again.
 
     Raises:
@@ -45,7 +45,7 @@ def given(path: str) -> type[ModelConfig]:
     folder = os.environ.get(FOLDER) or str(Path.cwd())
     if folder not in sys.path:
         sys.path.append(folder)
-    value: Any = imported(module, f"model {path!r}")
+    value: Any = load_module(module, f"model {path!r}")
     for part in attribute.split("."):
         if not hasattr(value, part):
             raise ValueError(f"model {path!r}: module {module} has no {attribute!r}")
@@ -61,11 +61,11 @@ def _config(value: Any, path: str) -> type[ModelConfig]:
         ValueError: it builds no model.
     """
     if isinstance(value, type) and issubclass(value, ModelConfig):
-        return checked(_renamed(value, path), f"model {path!r}")
-    return _wrapped(value, path)
+        return valid_config(_alias(value, path), f"model {path!r}")
+    return _factory_config(value, path)
 
 
-def imported(module: str, what: str) -> Any:
+def load_module(module: str, what: str) -> Any:
     """The module of that name.
 
     Raises:
@@ -84,7 +84,7 @@ def imported(module: str, what: str) -> Any:
         raise ValueError(f"{what}: importing {module} raised\n{their_traceback(error)}") from error
 
 
-def checked(kind: type[ModelConfig], what: str) -> type[ModelConfig]:
+def valid_config(kind: type[ModelConfig], what: str) -> type[ModelConfig]:
     """The class itself, if it can be made with nothing but defaults and has a name and a version.
 
     Raises:
@@ -137,7 +137,7 @@ def their_traceback(error: BaseException) -> str:
     Of one that is very long the end.
     """
     frame = _first_frame(error)
-    return "".join(traceback.format_exception(type(error), error, frame, chain=False)).rstrip()[-MOST_SHOWN:]
+    return "".join(traceback.format_exception(type(error), error, frame, chain=False)).rstrip()[-TRACE_LIMIT:]
 
 
 def _first_frame(error: BaseException) -> types.TracebackType | None:
@@ -148,13 +148,13 @@ def _first_frame(error: BaseException) -> types.TracebackType | None:
     return frame
 
 
-def _renamed(kind: type[ModelConfig], path: str) -> type[ModelConfig]:
+def _alias(kind: type[ModelConfig], path: str) -> type[ModelConfig]:
     """The same config class under the name `path`."""
     attributes = {"name": path, "__doc__": kind.__doc__, "__module__": kind.__module__}
     return types.new_class(kind.__name__, (kind,), exec_body=lambda namespace: namespace.update(attributes))
 
 
-def _wrapped(factory: Callable[..., Any], path: str) -> type[ModelConfig]:
+def _factory_config(factory: Callable[..., Any], path: str) -> type[ModelConfig]:
     """A config class without settings that builds by calling `factory`.
 
     Raises:

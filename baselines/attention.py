@@ -39,30 +39,30 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Map [B, T, D] and kept keys and values [B, 2, H, C, D / H] to the same, C grown and cut to `keep`."""
-        mixed, kept = self.attend(*self.projected(x), kept)
+        mixed, kept = self.attend(*self.projections(x), kept)
         output: Tensor = self.out(mixed.transpose(1, 2).flatten(-2))
         # A slice would hold on to the memory of what it was cut from, evicted tokens included.
         return output, None if kept is None else kept.contiguous()
 
-    def projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def projections(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Normalised queries and keys, and values, each [B, H, T, D / H], of tokens [B, T, D]."""
         q, k, v = split_heads(self.qkv(x), self.heads)
         # Under autocast the projection is bf16: too coarse for angles, and the norm would leave its fused form.
         precise = self.q_norm.weight.dtype
         return self.q_norm(q.to(precise)), self.k_norm(k.to(precise)), v
 
-    def resumed(self, x: Tensor, kept: Tensor | None, past: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
+    def resume(self, x: Tensor, kept: Tensor | None, past: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
         """`forward` over tokens [B, T, D] that follow others in one pass over one window, under hard eviction.
 
         `past` holds the keys and values of those [B, 2, H, C, D / H]; None before the first token. The third result is
         that of whoever comes next.
         """
-        q, k, v = self.projected(x)
+        q, k, v = self.projections(x)
         seen = torch.stack((k, v.to(k.dtype)), dim=1)
         seen = seen if past is None else torch.cat((past, seen), dim=-2)
         before, length = seen.shape[-2] - q.shape[-2], q.shape[-2]
         mask = visible(length, before, None, q.device) if before and length > 1 else None  # the last token sees all
-        q, k, v = turned(q, before).to(v.dtype), turned(seen[:, 0], 0).to(v.dtype), seen[:, 1].to(v.dtype)
+        q, k, v = rotate_at(q, before).to(v.dtype), rotate_at(seen[:, 0], 0).to(v.dtype), seen[:, 1].to(v.dtype)
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=not before)
         output: Tensor = self.out(mixed.transpose(1, 2).flatten(-2))
         return output, kept, seen
@@ -72,9 +72,9 @@ class WindowAttention(nn.Module):
         if kept is None:
             return None
         k, v = split_heads(functional.linear(x, self.qkv.weight[x.shape[-1] :]), self.heads, parts=2)
-        return self.keeping(kept, self.k_norm(k.to(self.k_norm.weight.dtype)), v).contiguous()
+        return self.cache(kept, self.k_norm(k.to(self.k_norm.weight.dtype)), v).contiguous()
 
-    def keeping(self, kept: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def cache(self, kept: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The keys and values [B, 2, H, C, D / H] that are kept after some more, at most `keep` tokens' worth."""
         both = torch.cat((kept, torch.stack((k, v.to(k.dtype)), dim=1)), dim=-2)
         return both if self.keep is None else both[..., -self.keep :, :]
@@ -82,15 +82,15 @@ class WindowAttention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Mixed values [B, H, T, D / H] of normalised queries and keys, and what is kept after them."""
         if self.keep == 0:
-            q, k = (turned(a, 0).to(v.dtype) for a in (q, k))
+            q, k = (rotate_at(a, 0).to(v.dtype) for a in (q, k))
             return functional.scaled_dot_product_attention(q, k, v, is_causal=True), None
         assert kept is not None
         past, length = kept.shape[-2], q.shape[-2]
         all_k, all_v = torch.cat((kept[:, 0], k), dim=-2), torch.cat((kept[:, 1], v), dim=-2)
         mask = visible(length, past, self.keep, q.device)
-        turned_q, turned_k = turned(q, past).to(v.dtype), turned(all_k, 0).to(v.dtype)
+        turned_q, turned_k = rotate_at(q, past).to(v.dtype), rotate_at(all_k, 0).to(v.dtype)
         mixed = functional.scaled_dot_product_attention(turned_q, turned_k, all_v.to(v.dtype), attn_mask=mask)
-        return mixed, self.keeping(kept, k, v)
+        return mixed, self.cache(kept, k, v)
 
 
 def visible(length: int, past: int, reach: int | None, device: torch.device) -> Tensor:
@@ -100,7 +100,7 @@ def visible(length: int, past: int, reach: int | None, device: torch.device) -> 
     return (distance >= 0) if reach is None else (distance >= 0) & (distance <= reach)
 
 
-def turned(x: Tensor, first: int, base: float = ROPE_BASE) -> Tensor:
+def rotate_at(x: Tensor, first: int, base: float = ROPE_BASE) -> Tensor:
     """Rotate x [B, H, T, size] by the angles of positions first .. first + T - 1."""
     cos, sin = rotary(first + x.shape[-2], x.shape[-1], x.device, x.dtype, base)
     return rotate(x, cos[first:], sin[first:])

@@ -4,9 +4,10 @@ A model is built from a frozen config by `build(vocab_size, window, seq_len)`. W
 `State` that goes in and comes out of every call: modules hold parameters and nothing else, so evicting is dropping.
 
 A model may ask for two keywords more, and is given them only if it does. With `reports` it takes `report=`, a
-`baselines.report.Report` or None, in `sleep` and `wake`, and adds losses and measures of its own to it. With
-`uses_notes` it takes `notes=`: tokens [B, M] of the window by the kind of note, such as "workings", or None. Notes are
-what a teacher writes beside a text (`tasks.base.Task.notes`); they are given in training alone.
+`baselines.report.Report` or None, in `sleep` and `wake`, and adds losses and measures of its own to it, or answers in
+several ways over which the loss is expected. With `uses_notes` it takes `notes=`: tokens [B, M] of the window by the
+kind of note, such as "workings", or None. Notes are what a teacher writes beside a text (`tasks.base.Task.notes`); they
+are given in training, and no score is with them.
 
 Shapes: B batch, T sequence, L window, P prediction window, V vocabulary, H heads, K/V key/value size, D width,
 N passes.

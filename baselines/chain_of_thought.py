@@ -124,13 +124,13 @@ class Thinker(Sleeper):
         past: list[Tensor | None] = [None] * len(held)
         for group in h.unbind(1):
             for thought in range(1 + self.config.thoughts):
-                x = self.following(features[-1][:, -1:], number) if thought else group
+                x = self.next_thought(features[-1][:, -1:], number) if thought else group
                 for i, block in enumerate(self.stack):
-                    x, held[i], past[i] = block.resumed(x, held[i], past[i])
+                    x, held[i], past[i] = block.resume(x, held[i], past[i])
                 features.append(x)
         return torch.cat(features, dim=1).view(*h.shape[:2], -1, h.shape[-1]), held
 
-    def following(self, h: Tensor, number: int) -> Tensor:
+    def next_thought(self, h: Tensor, number: int) -> Tensor:
         """The thought [B, 1, D] after a token whose features are h."""
         return self.norm(h) if self.config.thought == "latent" else self.embed(self.logits(h).argmax(-1), number)
 
@@ -162,13 +162,13 @@ class SleepThinker(Thinker):
     ) -> State:
         """Run the blocks `passes` times over the window [B, L], and the last time over thoughts as well."""
         check_passes(passes)
-        h, held = self.embed(tokens, state.windows), self.unpacked(state, len(tokens))
+        h, held = self.embed(tokens, state.windows), self.unpack(state, len(tokens))
         if passes > 1:
             h, held = self.loop(h, held, passes - 1)
         workings = self.workings(notes, len(tokens), 1)
         h, held = self.think(h[:, None], held, state.windows, workings, output=workings is not None)
         self.learn(report, h, workings)
-        return self.packed(held, state.windows + 1)
+        return self.pack(held, state.windows + 1)
 
     def wake(
         self, tokens: Tensor, state: State, *, report: Report | None = None, notes: Notes | None = None
@@ -195,11 +195,11 @@ class WakeThinker(Thinker):
         self, tokens: Tensor, state: State, *, report: Report | None = None, notes: Notes | None = None
     ) -> tuple[Tensor, State]:
         """Predict over tokens [B, P], with M thoughts after each: logits [B, P, V] and the state after all."""
-        before, number = self.unpacked(state, len(tokens)), state.windows
+        before, number = self.unpack(state, len(tokens)), state.windows
         workings = self.workings(notes, *tokens.shape)
         h, held = self.think(self.embed(tokens, number)[:, :, None], before, number, workings, output=True)
         self.learn(report, h, workings)
-        return self.logits(h[:, :, -1]), self.packed(held, number + 1)
+        return self.logits(h[:, :, -1]), self.pack(held, number + 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.fast_weights import Rule, at_least_single, decays, in_chunks, in_turn, read, written
+from baselines.fast_weights import Rule, at_least_single, decays, in_chunks, in_turn, read, write
 from baselines.memory import FastWeightMixer, unit_length
 
 INNER_STEPS = 2
@@ -55,7 +55,7 @@ def classic(
         writes, h = rate[..., None] * v, q
         for _ in range(steps):
             h = functional.relu(unit_length(q + read(h, k, writes, decay, carried, state)))
-        return read(h, k, writes, decay, carried, state), written(k, writes, decay, carried, state)
+        return read(h, k, writes, decay, carried, state), write(k, writes, decay, carried, state)
 
     return in_chunks(chunk, q, k, v, log_decay, rate, state=state)
 

@@ -28,12 +28,12 @@ def check(model: Model, *, vocab_size: int, window: int) -> State:
     state = _state(model.sleep(tokens, state, 1), model.sleep)
     pair = model.wake(tokens, state)
     if not (isinstance(pair, tuple) and len(pair) == 2):
-        raise ValueError(f"{place(model.wake)}: must return logits and the state after them; returned {_named(pair)}")
+        raise ValueError(f"{place(model.wake)}: must return logits and the state after them; returned {_kind(pair)}")
     logits, after = pair
     shape = (BATCH, window, vocab_size)
     if not (isinstance(logits, Tensor) and logits.shape == shape and logits.is_floating_point()):
         raise ValueError(
-            f"{place(model.wake)}: must return logits [B, P, V], here {list(shape)}; returned {_named(logits)}"
+            f"{place(model.wake)}: must return logits [B, P, V], here {list(shape)}; returned {_kind(logits)}"
         )
     return _state(after, model.wake)
 
@@ -51,16 +51,16 @@ def _state(value: Any, method: Callable[..., Any]) -> State:
         ValueError: it is not; the message says where `method` is.
     """
     if not isinstance(value, State):
-        raise ValueError(f"{place(method)}: must return a baselines.base.State; returned {_named(value)}")
+        raise ValueError(f"{place(method)}: must return a baselines.base.State; returned {_kind(value)}")
     for path, t in value.tensors().items():
         if t.shape[:1] != (BATCH,):
             raise ValueError(
-                f"{place(method)}: every tensor of the state has the batch first, here {BATCH}; {path} is {_named(t)}"
+                f"{place(method)}: every tensor of the state has the batch first, here {BATCH}; {path} is {_kind(t)}"
             )
     return value
 
 
-def _named(value: Any) -> str:
+def _kind(value: Any) -> str:
     """What a value is, in words."""
     if isinstance(value, Tensor):
         return f"a tensor {list(value.shape)} of {str(value.dtype).removeprefix('torch.')}"

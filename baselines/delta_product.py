@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from baselines.fast_weights import GATED_DELTA, Rule
-from baselines.memory import ForgettingMixer, interleaved
+from baselines.memory import ForgettingMixer, interleave
 
 
 class DeltaProduct(ForgettingMixer):
@@ -22,10 +22,10 @@ class DeltaProduct(ForgettingMixer):
     steps: ClassVar[int] = 2
     gate_count: ClassVar[int] = 3
 
-    def updated(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def recur(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs [B, H, Q, V] and the new state of tokens x [B, T, D] with keys and values [B, H, J T, K = V]."""
-        asked = interleaved([torch.zeros_like(q)] * (self.steps - 1) + [q])
-        outputs, state = super().updated(x, asked, k, v, state)
+        asked = interleave([torch.zeros_like(q)] * (self.steps - 1) + [q])
+        outputs, state = super().recur(x, asked, k, v, state)
         return outputs[:, :, self.steps - 1 :: self.steps], state
 
     def in_range(self, k: Tensor, gates: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -33,7 +33,7 @@ class DeltaProduct(ForgettingMixer):
         decay, *strengths = gates
         first = self.log_decay(decay)
         decays = [first] + [torch.zeros_like(first)] * (self.steps - 1)
-        return interleaved(decays), interleaved([2 * strength.sigmoid() for strength in strengths])
+        return interleave(decays), interleave([2 * strength.sigmoid() for strength in strengths])
 
 
 class DeltaProduct4(DeltaProduct):

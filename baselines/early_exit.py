@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from baselines.base import State, check_passes
-from baselines.halting import Held, Stepper, change, frozen, normed, tell
+from baselines.halting import Holdings, Stepper, change, freeze, normalise, tell
 from baselines.hybrid import Hybrid
 from baselines.report import Report
 
-WATCHED = ("features", "fast-weights")
+SIGNALS = ("features", "fast-weights")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +41,8 @@ class EarlyExit(Hybrid):
     def __post_init__(self) -> None:
         """Refuse settings that cannot be built, or that are another loop than this one."""
         super().__post_init__()
-        if self.exit_by not in WATCHED:
-            raise ValueError(f"exit_by = {self.exit_by!r}: needs to be one of {', '.join(WATCHED)}")
+        if self.exit_by not in SIGNALS:
+            raise ValueError(f"exit_by = {self.exit_by!r}: needs to be one of {', '.join(SIGNALS)}")
         if not 0 <= self.exit_below < float("inf"):
             raise ValueError(f"exit_below = {self.exit_below}: needs to be at least 0")
         self.refuse_other_loops("a sleep that may end after any pass")
@@ -62,29 +62,20 @@ class EarlyExitSleeper(Stepper):
         check_passes(passes)
         running = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
         used = torch.zeros(len(tokens), device=tokens.device)
-        seen = self.watched(self.embed(tokens, state.windows), self.unpacked(state, len(tokens)))
-        kept: Held = []
+        seen = self.signals(self.embed(tokens, state.windows), self.unpack(state, len(tokens)))
+        kept: Holdings = []
         for number, (h, held) in enumerate(self.each_pass(tokens, state, passes), start=1):
-            kept = frozen(running, held, kept) if kept else held
+            kept = freeze(running, held, kept) if kept else held
             used = used + running
             if self.training or number == passes:
                 continue
-            before, seen = seen, self.watched(h, held)
+            before, seen = seen, self.signals(h, held)
             running = running & (change(seen, before) >= self.config.exit_below)
             if report is not None and not running.any():
                 break
         tell(report, used)
-        return self.packed(kept, state.windows + 1)
+        return self.pack(kept, state.windows + 1)
 
-    def changes(self, tokens: Tensor, state: State, passes: int) -> Tensor:
-        """The relative change of each pass over a window [B, L] but the last: [N - 1, B], what exits are decided by."""
-        seen = self.watched(self.embed(tokens, state.windows), self.unpacked(state, len(tokens)))
-        found = []
-        for _, (h, held) in zip(range(passes - 1), self.each_pass(tokens, state, passes), strict=False):
-            before, seen = seen, self.watched(h, held)
-            found.append(change(seen, before))
-        return torch.stack(found)
-
-    def watched(self, h: Tensor, held: Held) -> list[Tensor]:
+    def signals(self, h: Tensor, held: Holdings) -> list[Tensor]:
         """What is watched, of features [B, L, D] and of what blocks hold."""
-        return [normed(h)] if self.config.exit_by == "features" else self.fast_weights(held)
+        return [normalise(h)] if self.config.exit_by == "features" else self.fast_weights(held)

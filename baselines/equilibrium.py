@@ -75,25 +75,25 @@ class EquilibriumSleeper(Sleeper):
     def sleep(self, tokens: Tensor, state: State, passes: int) -> State:
         """Solve for the fixed point of the window [B, L], and keep what the blocks write there."""
         check_passes(passes)
-        x, before = self.embed(tokens, state.windows), self.unpacked(state, len(tokens))
-        z = self.solved(x, before, passes - 1) if passes > 1 else None
+        x, before = self.embed(tokens, state.windows), self.unpack(state, len(tokens))
+        z = self.fixed_point(x, before, passes - 1) if passes > 1 else None
         _, held = self.loop(x if z is None else z + x, before, 1, output=False)
-        return self.packed(held, state.windows + 1)
+        return self.pack(held, state.windows + 1)
 
-    def applied(self, z: Tensor, x: Tensor, before: list[Tensor | None]) -> Tensor:
+    def step(self, z: Tensor, x: Tensor, before: list[Tensor | None]) -> Tensor:
         """f: features [B, L, D] of one pass over z + x, normed."""
         h, _ = self.loop(z + x, before, 1)
         return functional.rms_norm(h, h.shape[-1:])
 
-    def solved(self, x: Tensor, before: list[Tensor | None], steps: int) -> Tensor:
+    def fixed_point(self, x: Tensor, before: list[Tensor | None], steps: int) -> Tensor:
         """The fixed point [B, L, D] as `steps` steps from 0 reach it, the last of them not damped."""
         kind, damping = self.config.gradient, self.config.damping
         back = {"unrolled": steps, "phantom": min(self.config.attached, steps), "implicit": 1}[kind]
         z = torch.zeros_like(x)
         for step in range(steps - 1):
             with torch.set_grad_enabled(torch.is_grad_enabled() and step >= steps - back):
-                z = torch.lerp(z, self.applied(z, x, before), damping)
-        end = self.applied(z, x, before)
+                z = torch.lerp(z, self.step(z, x, before), damping)
+        end = self.step(z, x, before)
         if kind == "implicit" and end.requires_grad:
             self.turn_back(end, z, x, before)
         return end
@@ -102,7 +102,7 @@ class EquilibriumSleeper(Sleeper):
         """Let the gradient at the fixed point be solved for before it goes back through the step that led there."""
         # On a graph of its own: a hook that went back through the graph it belongs to would call itself.
         at = z.detach().requires_grad_()
-        again = self.applied(at, x.detach(), [None if held is None else held.detach() for held in before])
+        again = self.step(at, x.detach(), [None if held is None else held.detach() for held in before])
 
         def transposed(u: Tensor) -> Tensor:
             return torch.autograd.grad(again, at, u, retain_graph=True)[0]

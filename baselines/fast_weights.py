@@ -127,7 +127,7 @@ def _gated_delta_chunk(
 ) -> tuple[Tensor, Tensor]:
     decay, carried = decays(log_decay)
     corrected = corrections(k, v, beta, decay, carried, state)
-    return read(q, k, corrected, decay, carried, state), written(k, corrected, decay, carried, state)
+    return read(q, k, corrected, decay, carried, state), write(k, corrected, decay, carried, state)
 
 
 @at_least_single
@@ -193,14 +193,14 @@ def in_chunks(chunk: Callable[..., tuple[Tensor, Tensor]], *sequences: Tensor, s
     return torch.cat(outputs, dim=2), state
 
 
-_NOTHING_LEFT = {torch.float32: -128.0, torch.float64: -768.0}  # of these exp is exactly 0, with room to spare
+_UNDERFLOW = {torch.float32: -128.0, torch.float64: -768.0}  # of these exp is exactly 0, with room to spare
 
 
 def decays(log_decay: Tensor) -> tuple[Tensor, Tensor]:
     """What decay leaves at t of a write at s <= t [B, H, T, T], and of the state before the chunk [B, H, T, 1]."""
     # Where everything is forgotten a bounded number says so as well as -inf, whose differences are no numbers, or as
     # one so large that the sum would lose all that comes after it.
-    bounded = log_decay.clamp(min=_NOTHING_LEFT[log_decay.dtype])
+    bounded = log_decay.clamp(min=_UNDERFLOW[log_decay.dtype])
     since_start = bounded.cumsum(-1)  # log of the decay from the chunk's start to after token t  [B, H, T]
     # The mask goes on before exp, which would overflow above the diagonal and turn the gradient into 0 * inf.
     length = log_decay.shape[-1]
@@ -225,7 +225,7 @@ def read(q: Tensor, k: Tensor, writes: Tensor, influence: Tensor, carried: Tenso
     return carried * (q @ state) + (influence * (q @ k.mT)) @ writes
 
 
-def written(k: Tensor, writes: Tensor, influence: Tensor, carried: Tensor, state: Tensor) -> Tensor:
+def write(k: Tensor, writes: Tensor, influence: Tensor, carried: Tensor, state: Tensor) -> Tensor:
     """The fast weights after the chunk's last token [B, H, K, V], from the arguments of `read`."""
     return carried[..., -1:, :] * state + (influence[..., -1, :, None] * k).mT @ writes
 

@@ -71,13 +71,13 @@ class FusionNetwork(StackNetwork):
             CrossAttention(settings.d_model, settings.heads) for _ in self.stack[self.encoders :]
         )
 
-    def encoded(self, h: Tensor) -> Tensor:
+    def encode(self, h: Tensor) -> Tensor:
         """One pass of the encoder over features [B, T, D]."""
         for block in self.stack[: self.encoders]:
             h, _ = block(h, None)
         return h
 
-    def decoded(self, tokens: Tensor, state: State, memory: Tensor) -> Tensor:
+    def decode(self, tokens: Tensor, state: State, memory: Tensor) -> Tensor:
         """Logits [B, P, V] over tokens [B, P] that attend to encodings [B, M, D]."""
         h = self.embed(tokens, state.windows)
         for block, cross in zip(self.stack[self.encoders :], self.cross, strict=True):
@@ -119,12 +119,12 @@ class FusionInDecoder(FusionNetwork):
         count = held.passages.shape[1]
         x = self.embed(tokens, state.windows)
         if not count:
-            return self.decoded(tokens, state, x[:, :0]), self.read(state)
+            return self.decode(tokens, state, x[:, :0]), self.read(state)
         windows = torch.stack([self.embed(held.passages[:, i], held.first + i) for i in range(count)], dim=1)
         question = x[:, None, :1].expand(-1, count, -1, -1)
         both = torch.cat((question, windows), dim=2)  # [B, W, 1 + L, D]
-        memory = self.encoded(both.flatten(0, 1)).view(len(tokens), count * both.shape[2], x.shape[-1])
-        return self.decoded(tokens, state, memory), self.read(state)
+        memory = self.encode(both.flatten(0, 1)).view(len(tokens), count * both.shape[2], x.shape[-1])
+        return self.decode(tokens, state, memory), self.read(state)
 
 
 class FusionAsleep(FusionNetwork):
@@ -139,10 +139,10 @@ class FusionAsleep(FusionNetwork):
         check_passes(passes)
         h = self.embed(tokens, state.windows)
         for _ in range(passes):
-            h = self.encoded(h)
-        return self.keeping(h, state)
+            h = self.encode(h)
+        return self.state_with(h, state)
 
-    def keeping(self, h: Tensor, state: State) -> State:
+    def state_with(self, h: Tensor, state: State) -> State:
         """The state with more vectors [B, M, D]."""
         before = cast(MemoryState, state)
         memory = torch.cat((before.vectors, h.to(before.vectors.dtype)), dim=1)
@@ -150,7 +150,7 @@ class FusionAsleep(FusionNetwork):
 
     def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Predict over tokens [B, P] that attend to what is kept: logits [B, P, V] and the state."""
-        return self.decoded(tokens, state, cast(MemoryState, state).vectors), self.read(state)
+        return self.decode(tokens, state, cast(MemoryState, state).vectors), self.read(state)
 
 
 class LearnedQueries(FusionAsleep):
@@ -167,11 +167,11 @@ class LearnedQueries(FusionAsleep):
     def sleep(self, tokens: Tensor, state: State, passes: int) -> State:
         """Encode the window [B, L] once, let the queries attend to it `passes` times, and keep their answers."""
         check_passes(passes)
-        h = self.encoded(self.embed(tokens, state.windows))
+        h = self.encode(self.embed(tokens, state.windows))
         answers = self.first.repeat(len(tokens), 1, 1)
         for _ in range(passes):
             answers = self.asking(answers, h)
-        return self.keeping(answers, state)
+        return self.state_with(answers, state)
 
 
 @dataclass(frozen=True, kw_only=True)

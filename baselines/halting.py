@@ -20,7 +20,7 @@ from baselines.sleeper import Sleeper
 if TYPE_CHECKING:
     from baselines.hybrid import Hybrid
 
-Held = list[Tensor | None]
+Holdings = list[Tensor | None]
 """What each block holds: fast weights, or keys and values, the batch first; None where nothing."""
 
 
@@ -29,12 +29,12 @@ class Stepper(Sleeper):
 
     reports = True
 
-    def each_pass(self, tokens: Tensor, state: State, passes: int) -> Iterator[tuple[Tensor, Held]]:
+    def each_pass(self, tokens: Tensor, state: State, passes: int) -> Iterator[tuple[Tensor, Holdings]]:
         """After each pass over a window [B, L]: features [B, L, D], and what each block would hold if it ended here.
 
         Features of the last pass mean nothing. All N passes are those of the hybrid, bit for bit.
         """
-        before = self.unpacked(state, len(tokens))
+        before = self.unpack(state, len(tokens))
         h, held = self.embed(tokens, state.windows), before
         for left in reversed(range(passes)):
             blocks = zip(self.stack, held, before, strict=True)
@@ -45,7 +45,7 @@ class Stepper(Sleeper):
         """See `Sleeper.wake`, of which there is nothing to report."""
         return super().wake(tokens, state)
 
-    def fast_weights(self, held: Held) -> list[Tensor]:
+    def fast_weights(self, held: Holdings) -> list[Tensor]:
         """The fast weights among what blocks hold."""
         return [t for block, t in zip(self.stack, held, strict=True) if block.has_memory and t is not None]
 
@@ -58,10 +58,10 @@ class HaltingStepper(Stepper):
         self.halt = nn.Parameter(torch.zeros(config.d_model))
         self.halt_bias = nn.Parameter(torch.tensor(-1.0))
 
-    def halting(self, h: Tensor) -> Tensor:
+    def halting_logit(self, h: Tensor) -> Tensor:
         """The logit [B] of halting after features [B, L, D]."""
         with torch.autocast(h.device.type, enabled=False):
-            return normed(h.to(self.halt.dtype)).mean(1) @ self.halt + self.halt_bias
+            return normalise(h.to(self.halt.dtype)).mean(1) @ self.halt + self.halt_bias
 
 
 def along(values: Tensor, other: Tensor) -> Tensor:
@@ -69,13 +69,13 @@ def along(values: Tensor, other: Tensor) -> Tensor:
     return values.view(-1, *[1] * (other.dim() - 1))
 
 
-def frozen(running: Tensor, new: Held, old: Held) -> Held:
+def freeze(running: Tensor, new: Holdings, old: Holdings) -> Holdings:
     """What blocks hold now, of sequences that are `running` [B]; of others what they held before."""
     pairs = zip(new, old, strict=True)
     return [n if n is None or o is None else torch.where(along(running, n), n, o) for n, o in pairs]
 
 
-def normed(h: Tensor) -> Tensor:
+def normalise(h: Tensor) -> Tensor:
     """Features [..., D] of unit mean square: raw ones grow with every pass, which hides or fakes a change."""
     return torch.nn.functional.rms_norm(h, h.shape[-1:])
 

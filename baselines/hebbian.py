@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from baselines.fast_weights import Rule, at_least_single, decays, in_chunks, in_turn, read, written
+from baselines.fast_weights import Rule, at_least_single, decays, in_chunks, in_turn, read, write
 from baselines.memory import FastWeightMixer, ForgettingMixer
 
 
@@ -80,7 +80,7 @@ def _gated_hebbian_chunk(
 ) -> tuple[Tensor, Tensor]:
     decay, carried = decays(log_decay)
     writes = beta[..., None] * v
-    return read(q, k, writes, decay, carried, state), written(k, writes, decay, carried, state)
+    return read(q, k, writes, decay, carried, state), write(k, writes, decay, carried, state)
 
 
 class LinearAttention(FastWeightMixer):

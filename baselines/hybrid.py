@@ -162,7 +162,7 @@ class Hybrid(ModelConfig):
         return self.version + (self.wake_passes > 1)
 
     @property
-    def looped(self) -> range:
+    def loop_range(self) -> range:
         """The blocks that every pass runs over."""
         blocks = len(self.layout.split())
         return range(blocks) if self.loop == "all" else range(blocks // 4, blocks // 4 + blocks // 2)

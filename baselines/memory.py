@@ -61,9 +61,9 @@ class FastWeightMixer(nn.Module, ABC):
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Map tokens [B, T, D] and the state to the same shapes."""
-        return self.mixed(x, self.convolve(self.qkv(x), x), state)
+        return self.mix(x, self.convolve(self.qkv(x), x), state)
 
-    def resumed(self, x: Tensor, state: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def resume(self, x: Tensor, state: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """`forward` over tokens [B, T, D] that follow others in one pass over one window.
 
         `past` is what the convolution needs of those, their last projections; None before the first token. The third
@@ -74,12 +74,12 @@ class FastWeightMixer(nn.Module, ABC):
         before = qkv.shape[1] - x.shape[1]
         # Kernels that are made of tokens are asked for at new ones alone, so that zeros do for those before.
         convolved = self.convolve(qkv, functional.pad(x, (0, 0, before, 0)))[:, before:]
-        return *self.mixed(x, convolved, state), qkv[:, 1 - CONVOLUTION_WIDTH :]
+        return *self.mix(x, convolved, state), qkv[:, 1 - CONVOLUTION_WIDTH :]
 
-    def mixed(self, x: Tensor, convolved: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def mix(self, x: Tensor, convolved: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs [B, T, D] and the new state of tokens x [B, T, D] whose projections went through `convolve`."""
         q, *kv = split_heads(convolved, self.heads, parts=1 + 2 * self.steps)
-        mixed, state = self.updated(x, q, interleaved(kv[0::2]), interleaved(kv[1::2]), state)
+        mixed, state = self.recur(x, q, interleave(kv[0::2]), interleave(kv[1::2]), state)
         mixed = self.norm(mixed).transpose(1, 2).flatten(-2) * functional.silu(self.output_gate(x))
         return self.out(mixed), state
 
@@ -88,9 +88,9 @@ class FastWeightMixer(nn.Module, ABC):
         width = self.heads * self.state_size
         kv = functional.linear(x, self.qkv.weight[width:])
         parts = split_heads(self.convolve(kv, x), self.heads, parts=2 * self.steps)
-        return self.updated(x, parts[0][:, :, :0], interleaved(parts[0::2]), interleaved(parts[1::2]), state)[1]
+        return self.recur(x, parts[0][:, :, :0], interleave(parts[0::2]), interleave(parts[1::2]), state)[1]
 
-    def updated(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def recur(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs [B, H, Q, V] and the new state of tokens x [B, T, D] with keys and values [B, H, J T, K = V].
 
         Queries are one per token, or none at all: [B, H, Q, K] with Q = T or 0.
@@ -117,7 +117,7 @@ class ForgettingMixer(FastWeightMixer):
         return -self.log_rate.exp()[:, None] * functional.softplus(step + self.step_bias[:, None])
 
 
-def interleaved(parts: Sequence[Tensor]) -> Tensor:
+def interleave(parts: Sequence[Tensor]) -> Tensor:
     """One sequence [B, H, J T, ...] of J of them [B, H, T, ...]: all steps of a token, then those of the next."""
     return parts[0] if len(parts) == 1 else torch.stack(tuple(parts), dim=3).flatten(2, 3)
 

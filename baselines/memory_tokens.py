@@ -99,12 +99,12 @@ class GistAttention(MemoryNetwork):
     def sleep(self, tokens: Tensor, state: State, passes: int) -> State:
         """Run the blocks `passes` times over the window [B, L] and its gist tokens, whose keys and values stay."""
         check_passes(passes)
-        before = self.unpacked(state, len(tokens))
+        before = self.unpack(state, len(tokens))
         h = torch.cat((self.embed(tokens, state.windows), self.first.expand(len(tokens), -1, -1)), dim=1)
         _, held = self.loop(h, before, passes, output=False)
         gists = [_last(after, len(self.first)) for after in held]
         kept = [torch.cat((cast(Tensor, old), new), dim=-2) for old, new in zip(before, gists, strict=True)]
-        return self.packed(list(kept), state.windows + 1)
+        return self.pack(list(kept), state.windows + 1)
 
     def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Predict over tokens [B, P], none of whose keys and values stay: logits [B, P, V] and the state."""

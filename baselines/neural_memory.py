@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from baselines.fast_weights import Rule, at_least_single, before, corrections, decays, in_chunks, in_turn, read, written
+from baselines.fast_weights import Rule, at_least_single, before, corrections, decays, in_chunks, in_turn, read, write
 from baselines.memory import ForgettingMixer
 
 
@@ -70,8 +70,8 @@ def _neural_memory_chunk(
     less = v - before(flown, 0.0) * (k @ momentum)
     steps = corrections(k, less, rate, before(influence, 0.0), before(carried, 1.0), fast)
     output = read(q, k, steps, influence, carried, fast) + flown[..., : q.shape[2], :] * (q @ momentum)
-    fast = written(k, steps, influence, carried, fast) + flown[..., -1:, :] * momentum
-    return output, torch.stack((fast, written(k, steps, kept, kept_carried, momentum)), dim=1)
+    fast = write(k, steps, influence, carried, fast) + flown[..., -1:, :] * momentum
+    return output, torch.stack((fast, write(k, steps, kept, kept_carried, momentum)), dim=1)
 
 
 class NeuralMemory(ForgettingMixer):

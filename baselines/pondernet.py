@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from baselines.base import State, check_passes
-from baselines.halting import HaltingStepper, Held, frozen, tell
+from baselines.halting import HaltingStepper, Holdings, freeze, tell
 from baselines.hybrid import Hybrid
 from baselines.report import Report
 
@@ -70,7 +70,10 @@ class PonderSleeper(HaltingStepper):
     config: PonderNet
 
     def sleep(self, tokens: Tensor, state: State, passes: int, *, report: Report | None = None) -> State:
-        """In training keep what each number of passes over the window [B, L] leaves; in tests that of the median."""
+        """In training keep what each number of passes over the window [B, L] leaves; in tests that of the median.
+
+        In training without a report nobody could expect anything: all N passes are run.
+        """
         check_passes(passes)
         state = drawn(state)
         if self.training and report is not None:
@@ -78,35 +81,38 @@ class PonderSleeper(HaltingStepper):
         used, going = torch.zeros(len(tokens), device=tokens.device), torch.ones(len(tokens), device=tokens.device)
         running, kept = going > 0, list[Tensor | None]()
         for number, (h, held) in enumerate(self.each_pass(tokens, state, passes), start=1):
-            kept, used = frozen(running, held, kept) if kept else held, used + running
-            if number < passes:
-                going = going * self.halting(h).neg().sigmoid()
+            kept, used = freeze(running, held, kept) if kept else held, used + running
+            if number < passes and not self.training:
+                going = going * self.halting_logit(h).neg().sigmoid()
                 running = running & (going > 1 / 2)
                 if report is not None and not running.any():
                     break
         tell(report, used)
-        return self.packed(kept, state.windows + 1)
+        return self.pack(kept, state.windows + 1)
 
     def expected(self, tokens: Tensor, state: State, passes: int, report: Report) -> PonderState:
         """The states after 1 to N passes over the window [B, L], and how likely each is."""
-        logits, ways = list[Tensor](), list[Held]()
+        logits, ways = list[Tensor](), list[Holdings]()
         for number, (h, held) in enumerate(self.each_pass(tokens, state, passes), start=1):
             ways.append(held)
             if number < passes:
-                logits.append(self.halting(h))
-        law = log_law(torch.stack(logits, dim=1) if logits else self.halt.new_zeros(len(tokens), 0))
+                logits.append(self.halting_logit(h))
+        law = self._log_law(logits, len(tokens))
         prior = log_law(torch.full_like(law[:, 1:], self.config.prior_rate).logit())
         report.add("ponder_divergence", (law.exp() * (law - prior)).sum(1), weight=self.config.ponder_weight)
         both = [
             None if parts[0] is None else torch.stack([p for p in parts if p is not None], dim=1).flatten(0, 1)
             for parts in zip(*ways, strict=True)
         ]
-        return _with(self.packed(both, state.windows + 1), law.exp())
+        return _with(self.pack(both, state.windows + 1), law.exp())
 
     def law(self, tokens: Tensor, state: State, passes: int) -> Tensor:
-        """P [B, N] of a window [B, L], after a state of one way to have slept."""
-        logits = [self.halting(h) for h, _ in self.each_pass(tokens, state, passes)][: passes - 1]
-        return log_law(torch.stack(logits, dim=1) if logits else self.halt.new_zeros(len(tokens), 0)).exp()
+        """The law p [B, N] of a window [B, L], after a state of one way to have slept."""
+        logits = [self.halting_logit(h) for h, _ in self.each_pass(tokens, state, passes)][:-1]
+        return self._log_law(logits, len(tokens)).exp()
+
+    def _log_law(self, logits: list[Tensor], batch: int) -> Tensor:
+        return log_law(torch.stack(logits, dim=1) if logits else self.halt.new_zeros(batch, 0))
 
     def wake(self, tokens: Tensor, state: State, *, report: Report | None = None) -> tuple[Tensor, State]:
         """Predict over tokens [B, P]; from states that are expected over, by all of them.

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from baselines.attention import WindowAttention, turned, visible
+from baselines.attention import WindowAttention, rotate_at, visible
 from baselines.hybrid import Hybrid
 from baselines.sleeper import Sleeper
 
@@ -89,13 +89,13 @@ class RetrievalAttention(WindowAttention):
         unseen = ~visible(q.shape[-2], 0, None, q.device)
         # In full precision: bf16 scores tie, and among equals the choice of the best would be arbitrary.
         with torch.autocast(q.device.type, enabled=False):
-            own = (turned(q, 0) @ turned(k, 0).mT).masked_fill(unseen, -math.inf)
-            scores = torch.cat((best(q @ stored_k.mT, self.top_k), own), dim=-1) / math.sqrt(q.shape[-1])
+            own = (rotate_at(q, 0) @ rotate_at(k, 0).mT).masked_fill(unseen, -math.inf)
+            scores = torch.cat((top_scores(q @ stored_k.mT, self.top_k), own), dim=-1) / math.sqrt(q.shape[-1])
         mixed = scores.softmax(dim=-1).to(v.dtype) @ torch.cat((stored_v.to(v.dtype), v), dim=-2)
-        return mixed, self.keeping(kept, k, v)
+        return mixed, self.cache(kept, k, v)
 
 
-def best(scores: Tensor, count: int) -> Tensor:
+def top_scores(scores: Tensor, count: int) -> Tensor:
     """Scores [..., C] with all but the `count` highest of each row at minus infinity; with C <= count, as they are.
 
     Exactly `count` stay even where scores are equal, as those of one token read twice may be. The rest are masked and

@@ -47,11 +47,11 @@ class Block(nn.Module):
         h = h + mixed
         return h + self.mlp(self.mlp_norm(h)), state
 
-    def resumed(
+    def resume(
         self, h: Tensor, state: Tensor | None, past: Tensor | None
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """`forward` over tokens that follow others in one pass over one window, of which the mixer needs `past`."""
-        mixed, state, past = self.mixer.resumed(self.mixer_norm(h), state, past)  # type: ignore[arg-type]
+        mixed, state, past = self.mixer.resume(self.mixer_norm(h), state, past)  # type: ignore[arg-type]
         h = h + mixed
         return h + self.mlp(self.mlp_norm(h)), state, past
 
@@ -86,16 +86,16 @@ class Sleeper(Model):
 
     def start(self, batch: int) -> State:
         """Empty fast weights, nothing kept, no window read."""
-        return self.packed([block.initial_state(batch) for block in self.stack], windows=0)
+        return self.pack([block.initial_state(batch) for block in self.stack], windows=0)
 
     def sleep(self, tokens: Tensor, state: State, passes: int) -> State:
         """Run the blocks `passes` times over the window [B, L]; keep what survives, discard the features."""
         check_passes(passes)
         if self.config.reread:
             tokens, passes = tokens.repeat(1, passes), 1
-        before = self.unpacked(state, len(tokens))
+        before = self.unpack(state, len(tokens))
         _, held = self.loop(self.embed(tokens, state.windows), before, passes, output=False)
-        after = self.packed(held, state.windows + 1)
+        after = self.pack(held, state.windows + 1)
         every = self.config.evict_every
         return after.evicted() if every > 1 and after.windows % every == 0 else after
 
@@ -103,10 +103,10 @@ class Sleeper(Model):
         """Predict over tokens [B, P]: logits [B, P, V] and the state after them."""
         late = self.config.evict_every > 1  # what has not been evicted so far goes now
         state = state.evicted() if late else state
-        embedded, before = self.embed(tokens, state.windows), self.unpacked(state, len(tokens))
+        embedded, before = self.embed(tokens, state.windows), self.unpack(state, len(tokens))
         # A pass that read what the pass before wrote would hear, at every token, of all later ones: of answers.
         h, held = self.loop(embedded, before, self.wake_passes, reset=True)
-        after = self.packed(held, state.windows + 1)
+        after = self.pack(held, state.windows + 1)
         return self.logits(h), after.evicted() if late else after
 
     def logits(self, h: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ class Sleeper(Model):
         Returns:
             Features [B, T, D], and what each block holds after the window.
         """
-        held, looped, again = list(before), self.config.looped, not self.config.reembed
+        held, looped, again = list(before), self.config.loop_range, not self.config.reembed
         back = (not output and self.config.backprop_passes) or passes
         reset = reset or self.config.reset_state
 
@@ -174,7 +174,7 @@ class Sleeper(Model):
             )
         return h + self.window_embedding.weight[window]
 
-    def packed(self, held: list[Tensor | None], windows: int) -> State:
+    def pack(self, held: list[Tensor | None], windows: int) -> State:
         """The state from what each block holds."""
         pairs = list(zip(self.stack, held, strict=True))
         return State(
@@ -183,7 +183,7 @@ class Sleeper(Model):
             windows=windows,
         )
 
-    def unpacked(self, state: State, batch: int) -> list[Tensor | None]:
+    def unpack(self, state: State, batch: int) -> list[Tensor | None]:
         """What each block holds, from the state; an evicted cache is an empty one."""
         fast_weights, cache = iter(state.fast_weights), iter(state.cache)
         empty = (block.initial_state(batch) for block in self.stack)

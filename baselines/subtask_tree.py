@@ -49,11 +49,11 @@ class TreeAttention(GistAttention):
         leaf = super().sleep(tokens, State(cache=state.cache, windows=state.windows), passes)
         leaves, kept, level = tree.leaves + 1, leaf.cache, 1
         while self.branch and leaves % self.branch**level == 0:
-            kept = self.concluded(kept, len(tokens), passes)
+            kept = self.with_conclusion(kept, len(tokens), passes)
             level += 1
         return replace(tree, cache=kept, leaves=leaves, windows=leaf.windows)
 
-    def concluded(self, kept: tuple[Tensor, ...], batch: int, passes: int) -> tuple[Tensor, ...]:
+    def with_conclusion(self, kept: tuple[Tensor, ...], batch: int, passes: int) -> tuple[Tensor, ...]:
         """Kept keys and values [B, 2, H, C, D / H] with one conclusion in the place of the last b."""
         count = len(self.parent)
         h = self.parent.repeat(batch, 1, 1)

@@ -27,7 +27,7 @@ from benchmark.cli.console import terminal
 from benchmark.judge import claims, curves
 from benchmark.judge.claims import Judgement
 from benchmark.judge.curves import Comparison
-from benchmark.measure.audit.admission import audited
+from benchmark.measure.audit.admission import audit_status
 from benchmark.rows import outcomes
 from benchmark.run.board import Board
 from benchmark.run.executors import executor as executor_named
@@ -109,7 +109,7 @@ class Suite:
             address=address,
             gpu_share=gpu_share,
         )
-        asked = audited(request.plan(), request.model, ask=audit)
+        asked = audit_status(request.plan(), request.model, ask=audit)
         context = {"suite": request.suite, "scale": request.scale, "audit": asked}
         console = terminal(stderr=True)
         console.quiet = not progress
@@ -187,7 +187,7 @@ def read(source: Source | Sequence[Source]) -> pl.DataFrame:
         return source
     if isinstance(source, Path | str):
         return rows.read_tables([Path(source)])
-    return rows.together([read(each) for each in source])
+    return rows.concatenate([read(each) for each in source])
 
 
 def draw(source: Source, figure: str = "accuracy_by_passes") -> Figure:
@@ -199,8 +199,8 @@ def draw(source: Source, figure: str = "accuracy_by_passes") -> Figure:
     if figure not in figures.FIGURES:
         raise ValueError(nearest(figure, figures.FIGURES, kind="figure"))
     frame = read(source)
-    if (found := figures.one(frame, figure)) is None:
-        allowed = dict.fromkeys(each.entry.name for each in figures.drawn(frame))
+    if (found := figures.first_figure(frame, figure)) is None:
+        allowed = dict.fromkeys(each.entry.name for each in figures.drawings(frame))
         raise ValueError(f"these rows do not allow {figure}; they allow {', '.join(allowed) or 'none'}")
     return found
 

@@ -14,9 +14,9 @@ PACKAGES = ("benchmark", "tasks", "baselines")
 """The packages that numbers come from."""
 
 SOURCES = ("tasks", "baselines", "benchmark/forward.py", "benchmark/cells", "benchmark/run")
-"""What computes the numbers of a row: all Python and C of these, but for `APART`."""
+"""What computes the numbers of a row: all Python and C of these, but for `EXEMPTIONS`."""
 
-APART = {
+EXEMPTIONS = {
     "benchmark/cells": ("dictionary", "grids", "request", "rivals", "scales", "source", "suites", "words"),
     "benchmark/run": (
         *("executors", "board", "cell_folder", "checkpoint", "code", "damage", "estimate", "folder", "reference"),
@@ -25,10 +25,10 @@ APART = {
 }
 """What of `SOURCES` chooses, moves, keeps or shows cells, and computes nothing of them. A new file counts."""
 
-PACKAGED = Path(__file__).resolve().parent / "paper"
+PACKAGED_PAPER = Path(__file__).resolve().parent / "paper"
 """Where a wheel has the files of `results/paper`; a checkout lacks this folder."""
 
-PAPER = PACKAGED if PACKAGED.is_dir() else ROOT / "results" / "paper"
+PAPER = PACKAGED_PAPER if PACKAGED_PAPER.is_dir() else ROOT / "results" / "paper"
 """What the paper says, as data."""
 
 REFERENCE = ROOT / "results" / "reference"
@@ -67,7 +67,7 @@ def source() -> str:
 
 def source_files() -> list[Path]:
     """The files that `SOURCES` names, in a fixed order."""
-    apart = {ROOT / place / name for place, names in APART.items() for name in names}
+    apart = {ROOT / place / name for place, names in EXEMPTIONS.items() for name in names}
     places = [ROOT / name for name in SOURCES]
     found = (path for place in places for path in (place.rglob("*") if place.is_dir() else [place]))
     files = (path for path in found if path.suffix in (".py", ".c", ".h"))

@@ -29,7 +29,7 @@ class Batch:
         inputs: Token ids [B, T].
         targets: Targets of the predicted windows only, side by side [B, P].
         windows: How the sequence is cut, and which parts are predicted.
-        notes: What a teacher gives: (index of the window, kind, tokens [B, M]); empty in tests.
+        notes: What a teacher gives: (index of the window, kind, tokens [B, M]); empty where a test scores.
     """
 
     inputs: Tensor
@@ -116,7 +116,7 @@ def predict(model: Model, batch: Batch, passes: int, *, hard: bool = False, repo
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
     """Switch a model to eval mode, so that dropout drops nothing, and every module back to its own mode afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -137,22 +137,20 @@ def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
     )
 
 
-def expected_losses(report: Report, targets: Tensor) -> Tensor | None:
-    """The same, expected over the ways in which a model has answered; None where it has answered in one.
+def trained_losses(logits: Tensor, targets: Tensor, report: Report) -> Tensor:
+    """What is trained on: `token_losses`, or where a model has answered in several ways, those expected over them.
 
     Raises:
         ValueError: it has answered some predicted windows in several ways, and others not.
     """
     if not report.answers:
-        return None
-    lengths = [logits.shape[2] for _, logits in report.answers]
+        return token_losses(logits, targets)
+    lengths = [answers.shape[2] for _, answers in report.answers]
     if sum(lengths) != (places := targets.shape[1]):
-        raise ValueError(
-            f"a model that expects answers must in all {places} predicted places; it did in {sum(lengths)}"
-        )
+        raise ValueError(f"whoever expects answers must in all {places} predicted places; it did in {sum(lengths)}")
     parts = []
-    for (chances, logits), part in zip(report.answers, torch.split(targets, lengths, dim=1), strict=True):
-        losses = token_losses(logits.flatten(0, 1), part.repeat(len(logits), 1)).view(*chances.shape, -1)
+    for (chances, answers), part in zip(report.answers, torch.split(targets, lengths, dim=1), strict=True):
+        losses = token_losses(answers.flatten(0, 1), part.repeat(len(answers), 1)).view(*chances.shape, -1)
         parts.append((chances[..., None].to(losses.dtype) * losses).sum(0))
     return torch.cat(parts, dim=1)
 

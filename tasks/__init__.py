@@ -54,17 +54,17 @@ def load(name: str, *, imports: bool = True) -> "type[Task]":
         ValueError: unknown name (the message lists the valid ones and the nearest), a module that cannot be imported,
             not a `Task`, or one that calls itself something else.
     """
-    from tasks.addresses import checked, given, imported
+    from tasks.addresses import load_module, task_at, valid_task
     from tasks.base import nearest
 
     if ":" in name:
         check_imported(name, imports)
-        return given(name)
+        return task_at(name)
     tasks = available()
     if name not in tasks:
         raise ValueError(nearest(name, (*tasks, "package.module:Class"), kind="task"))
     module, _, attribute = tasks[name].partition(":")
-    task = checked(getattr(imported(module, f"task {name!r}"), attribute, None), f"task {name!r}", tasks[name])
+    task = valid_task(getattr(load_module(module, f"task {name!r}"), attribute, None), f"task {name!r}", tasks[name])
     own = getattr(task, "name", None)
     if tasks.get(str(own)) != tasks[name]:  # nobody's name, or that of another task, whose rows these would pass for
         raise ValueError(f"task {name!r}: {tasks[name]} calls itself {own!r}; its name must be {name!r}")

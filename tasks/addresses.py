@@ -21,14 +21,14 @@ FOLDER = "SLEEPBENCH_FOLDER"
 """Environment variable: the user's folder, for a worker that runs elsewhere; unset, the current one."""
 
 
-MOST_SHOWN = 4000
+TRACE_LIMIT = 4000
 """Characters of what somebody's code raised that are shown: its end."""
 
 FOREIGN = set[str]()
 """The modules that were imported because somebody named them."""
 
 
-def given(path: str) -> type[Task]:
+def task_at(path: str) -> type[Task]:
     """The class that `path` names, under the name `path`, so that a cell described in JSON finds it again.
 
     Raises:
@@ -40,7 +40,7 @@ def given(path: str) -> type[Task]:
     folder = os.environ.get(FOLDER) or str(Path.cwd())
     if folder not in sys.path:
         sys.path.append(folder)
-    kind: Any = imported(module, f"task {path!r}")
+    kind: Any = load_module(module, f"task {path!r}")
     for part in attribute.split("."):
         if not hasattr(kind, part):
             raise ValueError(f"task {path!r}: module {module} has no {attribute!r}")
@@ -55,12 +55,12 @@ def _task(kind: Any, path: str) -> type[Task]:
     Raises:
         ValueError: it is no task, or lacks something.
     """
-    kind = checked(kind, f"task {path!r}", path.partition(":")[2])
+    kind = valid_task(kind, f"task {path!r}", path.partition(":")[2])
     attributes = {"name": path, "__doc__": kind.__doc__, "__module__": kind.__module__}
     return types.new_class(kind.__name__, (kind,), exec_body=lambda namespace: namespace.update(attributes))
 
 
-def checked(kind: Any, what: str, attribute: str) -> type[Task]:
+def valid_task(kind: Any, what: str, attribute: str) -> type[Task]:
     """The class itself, if it is a task that can be made with nothing but defaults.
 
     Raises:
@@ -77,7 +77,7 @@ def checked(kind: Any, what: str, attribute: str) -> type[Task]:
     return kind
 
 
-def imported(module: str, what: str) -> Any:
+def load_module(module: str, what: str) -> Any:
     """The module of that name.
 
     Raises:
@@ -96,4 +96,4 @@ def imported(module: str, what: str) -> Any:
         frames = traceback.extract_tb(error.__traceback__)
         lines = traceback.format_list([f for f in frames if "importlib" not in f.filename and f.filename != __file__])
         lines += traceback.format_exception_only(error)
-        raise ValueError(f"{what}: importing {module} raised\n{''.join(lines).rstrip()[-MOST_SHOWN:]}") from error
+        raise ValueError(f"{what}: importing {module} raised\n{''.join(lines).rstrip()[-TRACE_LIMIT:]}") from error

@@ -34,7 +34,7 @@ def evolve(states: ArrayLike, cells: int, steps: int) -> Any:
         ValueError: a state, `cells` or `steps` out of range, or states that are not integers.
     """
     cells, steps = check_whole("cells", cells, 1, 64), check_whole("steps", steps, 0)
-    flat = packed(states, cells)
+    flat = flat_states(states, cells)
     word = np.dtype(np.uint32 if cells <= 32 else np.uint64)
     out = np.empty(flat.size, dtype=flat.dtype if np.iinfo(flat.dtype).max >> cells - 1 else word)
     one, last, mask = word.type(1), word.type(cells - 1), word.type((1 << cells) - 1)
@@ -83,7 +83,7 @@ def unpack(states: NDArray[Any], cells: int) -> NDArray[Any]:
     return bits
 
 
-def packed(states: ArrayLike, cells: int) -> NDArray[Any]:
+def flat_states(states: ArrayLike, cells: int) -> NDArray[Any]:
     """`states` as a flat integer array, after a check that they are states of `cells` cells."""
     flat: NDArray[Any] = np.asarray(states).reshape(-1)
     if not flat.size:
@@ -118,14 +118,14 @@ def seen_cells(cells: int, steps: int) -> dict[int, float]:
     width, shares = heard, {}
     if not width % 2:  # one cell more to the right of the middle than to its left
         ones, width = ones.reshape(-1, 2).sum(axis=1), width - 1
-        shares[width] = _right(ones, heard - width)
+        shares[width] = _majority_share(ones, heard - width)
     while width > 1:
         ones, width = ones.reshape(2, -1, 2).sum(axis=(0, 2)), width - 2
-        shares[width] = _right(ones, heard - width)
+        shares[width] = _majority_share(ones, heard - width)
     return dict(sorted(shares.items()))
 
 
-def _right(ones: np.ndarray[tuple[int, ...], np.dtype[np.int32]], hidden: int) -> float:
+def _majority_share(ones: np.ndarray[tuple[int, ...], np.dtype[np.int32]], hidden: int) -> float:
     """Share that the more frequent value gets right: `ones` of 2^`hidden` strings each."""
     each = 1 << hidden
     return float(np.maximum(ones, each - ones).sum(dtype=np.int64) / (len(ones) * each))

@@ -31,7 +31,7 @@ NOTES = ("workings", "questions")
 """Kinds of notes: how the answers are worked out, and questions that might be asked."""
 
 
-def changed(settings: object) -> dict[str, Any]:
+def non_defaults(settings: object) -> dict[str, Any]:
     """The fields of a settings dataclass that differ from their default, by name.
 
     What settings are known by, in streams of examples and in ids of cells, is made of these alone: a new option then
@@ -185,7 +185,7 @@ class Task(ABC):
         """What a teacher would write beside the windows of an episode, for models that learn from it.
 
         Tokens [B, M] by the index of the window, from 0: of a window that is read, what follows from it; of one that is
-        predicted, what leads to its answers. Nothing unless a task says so. Given in training alone, never in a test.
+        predicted, what leads to its answers. Nothing unless a task says so. Given in training; no score is with them.
 
         Args:
             kind: One of `NOTES`.
@@ -220,12 +220,12 @@ class Task(ABC):
         if split not in SPLITS:
             raise ValueError(nearest(split, SPLITS, kind="split"))
         check_whole("seed", seed, 0)
-        return rng.stream(self.name, self.version, changed(self), seed, split)
+        return rng.stream(self.name, self.version, non_defaults(self), seed, split)
 
     @property
     def settings_in_words(self) -> str:
         """Every setting and its value, but those that came later and are not used."""
-        named = [f.name for f in fields(self) if not f.metadata or f.name in changed(self)]
+        named = [f.name for f in fields(self) if not f.metadata or f.name in non_defaults(self)]
         return ", ".join(f"{name}={getattr(self, name)}" for name in named)
 
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:

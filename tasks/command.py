@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields
 from typing import NoReturn
 
 from tasks.base import SPLITS, Task
-from tasks.values import described, kinds_of, parse
+from tasks.values import kind_words, kinds_of, parse
 
 
 class _Parser(argparse.ArgumentParser):
@@ -26,7 +26,7 @@ def main(task: type[Task], arguments: Sequence[str] | None = None) -> None:
     for field in fields(task):
         assert field.default is not MISSING, "a task draws an example of itself without being told anything"
         option = f"--{field.name.replace('_', '-')}"
-        kind = f"{described(kinds[field.name])}; " if kinds[field.name] not in (int, str) else ""
+        kind = f"{kind_words(kinds[field.name])}; " if kinds[field.name] not in (int, str) else ""
         parser.add_argument(option, default=field.default, help=f"{kind}default: %(default)s")
     parser.add_argument("--index", type=int, default=0, help="which example, default: 0")
     parser.add_argument("--split", default="train", help=f"{', '.join(SPLITS)}; default: train")

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks import rng
-from tasks.base import SPLITS, Episode, Task, changed
+from tasks.base import SPLITS, Episode, Task, non_defaults
 from tasks.export import chunks
 from tasks.training_table import TrainingTable, training_table
 
@@ -44,7 +44,7 @@ MEASURES = {
 }
 """What the rows measure."""
 
-_NUMBERED = np.uint64(32)  # bits below the place of a token in its word: token ids are smaller
+_PLACE_BITS = np.uint64(32)  # bits below the place of a token in its word: token ids are smaller
 _NONE = np.uint64(0)
 
 Row = dict[str, Any]
@@ -111,12 +111,12 @@ def measure(
         "test_in_train": _share_in(test.content, train.content),
         "validation_in_train": _share_in(validation.content, train.content),
         "test_in_validation": _share_in(test.content, validation.content),
-        **(_by_table(table, train, test, joint=task.joint) if table else {}),
-        "repeated_in_train": _repeated(train.content),
-        "repeated_in_test": _repeated(test.content),
+        **(_table_scores(table, train, test, joint=task.joint) if table else {}),
+        "repeated_in_train": _repeat_share(train.content),
+        "repeated_in_test": _repeat_share(test.content),
         **{f"mean_{name}": mean for name, mean in test.facts.items()},
     }
-    settings = " ".join(f"{name}={value}" for name, value in changed(task).items())
+    settings = " ".join(f"{name}={value}" for name, value in non_defaults(task).items())
     same: Row = {"task": task.name, "version": task.version, "settings": settings}
     same |= {"axis": task.axis, "difficulty": level, "examples": examples}
     return [same | {"measure": name, "value": float(value)} for name, value in values.items()]
@@ -187,7 +187,7 @@ def _codes(episode: Episode, answers: int) -> tuple[rng.Words, rng.Words, NDArra
 
 def _word(tokens: NDArray[np.int64], where: NDArray[np.bool_]) -> rng.Words:
     """Code [B] of the tokens [B, T] that `where` picks, in their order."""
-    place = np.cumsum(where, axis=1).astype(np.uint64) << _NUMBERED
+    place = np.cumsum(where, axis=1).astype(np.uint64) << _PLACE_BITS
     words: rng.Words = np.where(where, rng.mix(place | tokens.astype(np.uint64)), _NONE).sum(axis=1, dtype=np.uint64)
     return words
 
@@ -197,17 +197,19 @@ def _accuracy(known: rng.Words, train: Sample, asked: rng.Words, test: Sample, *
 
     The table is made with the keys `known` [B, answers] of training and asked with the keys `asked` of test.
     """
-    return _exact(_right(known, train, asked, test, joint=joint), test, joint=joint)
+    return _exact(_right_answers(known, train, asked, test, joint=joint), test, joint=joint)
 
 
-def _right(known: rng.Words, train: Sample, asked: rng.Words, test: Sample, *, joint: bool) -> NDArray[np.bool_]:
+def _right_answers(
+    known: rng.Words, train: Sample, asked: rng.Words, test: Sample, *, joint: bool
+) -> NDArray[np.bool_]:
     """Which answers [B, answers] of test that table gets right."""
     right: NDArray[np.bool_] = np.zeros_like(test.asked)
     for columns in np.arange(right.shape[1])[:, None] if joint else [np.arange(right.shape[1])]:
         there = train.asked[:, columns]
         keys, best = _most_frequent(known[:, columns][there], train.answers[:, columns][there])
         _, fallback = _most_frequent(np.zeros(there.sum(), np.uint64), train.answers[:, columns][there])
-        right[:, columns] = _looked_up(keys, best, fallback, asked[:, columns]) == test.answers[:, columns]
+        right[:, columns] = _look_up(keys, best, fallback, asked[:, columns]) == test.answers[:, columns]
     return right
 
 
@@ -217,11 +219,11 @@ def _exact(right: NDArray[np.bool_], test: Sample, *, joint: bool) -> float:
     return np.count_nonzero(hits) / max(1, hits.size)
 
 
-def _by_table(table: TrainingTable, train: Sample, test: Sample, *, joint: bool) -> dict[str, float]:
+def _table_scores(table: TrainingTable, train: Sample, test: Sample, *, joint: bool) -> dict[str, float]:
     """How many answers of test a table of what fixes them has met, and its exact match."""
     assert test.determinants is not None
     repeated: NDArray[np.bool_] = np.isin(test.determinants, table.determinants) & test.asked
-    guessed = _right(np.zeros_like(train.questions), train, np.zeros_like(test.questions), test, joint=joint)
+    guessed = _right_answers(np.zeros_like(train.questions), train, np.zeros_like(test.questions), test, joint=joint)
     return {
         "training_examples": table.examples,
         "determinants_in_train": float(repeated.sum() / max(1, int(test.asked.sum()))),
@@ -237,7 +239,7 @@ def _most_frequent(keys: rng.Words, values: rng.Words) -> tuple[rng.Words, rng.W
     return different, pairs[first, 1]
 
 
-def _looked_up(keys: rng.Words, values: rng.Words, fallback: rng.Words, asked: rng.Words) -> rng.Words:
+def _look_up(keys: rng.Words, values: rng.Words, fallback: rng.Words, asked: rng.Words) -> rng.Words:
     """The value of each key asked (any shape), or the one fallback; no training answer at all matches none."""
     if not len(keys):
         return np.full(asked.shape, _NONE)
@@ -249,6 +251,6 @@ def _share_in(these: rng.Words, those: rng.Words) -> float:
     return np.count_nonzero(np.isin(these, those)) / these.size
 
 
-def _repeated(content: rng.Words) -> float:
+def _repeat_share(content: rng.Words) -> float:
     """Share of contents that an earlier example, or an earlier place of the same one, has had."""
     return (content.size - np.unique(content).size) / content.size

@@ -26,7 +26,7 @@ def read(text: str) -> list[Row]:
     ]
 
 
-def merged(earlier: Iterable[Row], rows: Sequence[Row]) -> list[Row]:
+def merge(earlier: Iterable[Row], rows: Sequence[Row]) -> list[Row]:
     """The rows of both, a table of `rows` in the place of the earlier one of the same task and settings."""
     tables_of: dict[tuple[str, str], list[Row]] = {}
     for row in earlier:
@@ -44,13 +44,13 @@ def tables(rows: Sequence[Row]) -> Iterator[tuple[str, list[str], list[list[str]
         of_settings = f" with {settings}" if settings else ""
         title = f"{name} version {mine[0]['version']}{of_settings}, {mine[0]['examples']} examples of each split"
         levels = list(dict.fromkeys(row["difficulty"] for row in mine))
-        values = {(row["measure"], row["difficulty"]): _shown(row["value"]) for row in mine}
+        values = {(row["measure"], row["difficulty"]): _value_text(row["value"]) for row in mine}
         measures = dict.fromkeys(row["measure"] for row in mine)
         lines = [[measure.replace("_", " "), *(values.get((measure, n), "") for n in levels)] for measure in measures]
         yield title, [mine[0]["axis"].replace("_", " "), *map(str, levels)], lines
 
 
-def _shown(value: float) -> str:
+def _value_text(value: float) -> str:
     """A rounded value that keeps 0, which means none at all, apart from little."""
     if value == int(value):
         return f"{value:.0f}"

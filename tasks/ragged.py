@@ -24,7 +24,7 @@ def at(values: Tokens, places: Tokens) -> Tokens:
     return chosen
 
 
-def packed(values: NDArray[Any], present: NDArray[np.bool_], width: int, fill: int, *, right: bool = False) -> Tokens:
+def pack(values: NDArray[Any], present: NDArray[np.bool_], width: int, fill: int, *, right: bool = False) -> Tokens:
     """The values [B, ...] that are present, in order, at the left (or right) end of rows [B, width] of `fill`."""
     out = np.full((len(values), width), fill, dtype=np.int64)
     slots = math.prod(values.shape[1:])
@@ -39,7 +39,7 @@ def halves(words: Words) -> NDArray[np.uint32]:
     return words.astype("<u8", copy=False).view("<u4")
 
 
-def shuffled(words: NDArray[np.uint32], n: Tokens, most: int) -> Tokens:
+def permutations(words: NDArray[np.uint32], n: Tokens, most: int) -> Tokens:
     """The numbers below `n` [B] in random order, then ABSENT, [B, N], from random words [B, N].
 
     A number rides in the low bits of its random key, as many as `most` takes, the largest N there is: so an order does
@@ -57,7 +57,7 @@ def shuffled(words: NDArray[np.uint32], n: Tokens, most: int) -> Tokens:
     return order
 
 
-def distinct(picks: Words, ranks: Words, n: Tokens) -> Tokens:
+def distinct_numbers(picks: Words, ranks: Words, n: Tokens) -> Tokens:
     """Different numbers below `n` [B] in random order, as many as fit in Q, then ABSENT, from random words [B, Q] each.
 
     Floyd's sampling: the j-th pick is among one number more than the one before, and takes that number if it picks
@@ -74,7 +74,7 @@ def distinct(picks: Words, ranks: Words, n: Tokens) -> Tokens:
     return np.take_along_axis(chosen.T, np.argsort(late, axis=1, kind="stable"), axis=1)
 
 
-def first_met(numbers: Tokens, bound: int) -> NDArray[np.bool_]:
+def first_occurrences(numbers: Tokens, bound: int) -> NDArray[np.bool_]:
     """Where a number [B, D], of those in [0, bound), stands for the first time in its row."""
     width = numbers.shape[1]
     shift = width.bit_length()

@@ -22,7 +22,7 @@ Words = NDArray[np.uint64]
 # The residues (modulo 8) of a content's hash that each split owns: 3/4 train, 1/8 validation, 1/8 test.
 CLASSES: dict[str, range] = {"train": range(2, 8), "validation": range(1, 2), "test": range(0, 1)}
 
-_TOGETHER = 64  # contents drawn at once at least, by `draw_in_split`
+_GROUP = 64  # contents drawn at once at least, by `draw_in_split`
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: multiples of it spread evenly over all words
 
@@ -109,7 +109,7 @@ def draw_in_split(
     pending = pending[~in_split(hashes, split)]
     while len(pending) and attempt < attempts:
         # Where few are left, several attempts at each cost as much as one.
-        together = max(1, min(_TOGETHER // len(pending), 32, attempts - attempt))
+        together = max(1, min(_GROUP // len(pending), 32, attempts - attempt))
         numbers = np.tile(attempt + np.arange(together), len(pending))
         drawn, hashed = draw(np.repeat(indices[pending], together), numbers)
         owned = in_split(hashed, split).reshape(len(pending), together)

@@ -35,13 +35,13 @@ from tasks.automaton import seen_cells, unpack
 from tasks.base import Episode, Task, Tokens, check_whole, nearest
 from tasks.memories import Memory, rollouts
 from tasks.rule110_episodes import QUERY as QUERY
-from tasks.rule110_episodes import drawn_rollouts, episodes
+from tasks.rule110_episodes import episodes, rollout_drawings
 from tasks.rule110_views import split_of as split_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ASKED = ("first", "any")
+QUESTIONS = ("first", "any")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,32 +91,32 @@ class Rule110(Task):
                 f"boundary must be 'periodic'; given {self.boundary!r} (with a fixed-zero edge the first "
                 "cell after t steps is the OR of cells 0..t, and a constant guess of 1 is nearly always right)"
             )
-        if self.asked not in ASKED:
-            raise ValueError(nearest(self.asked, ASKED, kind="value of asked"))
+        if self.asked not in QUESTIONS:
+            raise ValueError(nearest(self.asked, QUESTIONS, kind="value of asked"))
         check_whole("window_tokens", self.window_tokens, 0, most=2**20)
-        string = f"a string of {self.cells} cells" + " and a token for t" * self.told
+        string = f"a string of {self.cells} cells" + " and a token for t" * self.t_tokens
         if self.string_tokens > self.window:
             raise ValueError(f"{string} does not fit in a window of {self.window} tokens")
         if self.window % self.string_tokens:
             raise ValueError(
                 f"a window of {self.window} tokens cuts {string}; allowed: multiples of {self.string_tokens}"
             )
-        if self._read % self.window:
+        if self._read_tokens % self.window:
             raise ValueError(
                 f"{self.strings} strings of {self.cells} cells do not fill whole windows of {self.window} tokens: "
                 "the labels would share a window with a string"
             )
-        if self._asking > self.window:
+        if self._asking_tokens > self.window:
             raise ValueError(
-                f"{self.strings} strings take {self._asking} tokens to ask with asked='any', a cell and a label each "
-                f"but for the last label, and must fit in one window of {self.window} tokens; allowed here: "
+                f"{self.strings} strings take {self._asking_tokens} tokens to ask with asked='any', a cell and a label "
+                f"each but for the last label, and must fit in one window of {self.window} tokens; allowed here: "
                 f"1..{(self.window + 1) // 2} strings"
             )
 
     @property
     def vocab_size(self) -> int:
         """Two cell values, the query token; the name of every cell, where any is asked; every t, where it is told."""
-        return self.first_t + self.told * (self.rollout_steps + 1)
+        return self.first_t + self.t_tokens * (self.rollout_steps + 1)
 
     @property
     def first_t(self) -> int:
@@ -124,14 +124,14 @@ class Rule110(Task):
         return 3 + self.cells * (self.asked == "any")
 
     @property
-    def told(self) -> int:
+    def t_tokens(self) -> int:
         """Tokens that tell t, of each string."""
         return int(bool(self.rollout_steps_drawn))
 
     @property
     def string_tokens(self) -> int:
         """Tokens of each string."""
-        return self.told + self.cells
+        return self.t_tokens + self.cells
 
     @property
     def window(self) -> int:
@@ -139,19 +139,19 @@ class Rule110(Task):
         return self.window_tokens or self.string_tokens
 
     @property
-    def _read(self) -> int:
+    def _read_tokens(self) -> int:
         """Tokens of the strings."""
         return self.strings * self.string_tokens
 
     @property
-    def _asking(self) -> int:
+    def _asking_tokens(self) -> int:
         """Tokens of the prediction: the query and all labels but the last, or as many names of cells as labels."""
         return self.strings if self.asked == "first" else 2 * self.strings - 1
 
     @property
     def seq_len(self) -> int:
         """T: the strings, then what asks for their cells, and all labels but the last."""
-        return self._read + self._asking
+        return self._read_tokens + self._asking_tokens
 
     @property
     def answers(self) -> int:
@@ -166,14 +166,14 @@ class Rule110(Task):
     @property
     def landmarks(self) -> tuple[int, ...]:
         """No step, and the doublings up to the paper's deepest; or every t that is drawn."""
-        return self.levels if self.told else (0, 1, 2, 4, 8, 16, 32)
+        return self.levels if self.t_tokens else (0, 1, 2, 4, 8, 16, 32)
 
     def at(self, level: int) -> Self:
         """See `Task.at`; where t is told, in the same tokens."""
-        return replace(self, rollout_steps_drawn=(level,)) if self.told else super().at(level)
+        return replace(self, rollout_steps_drawn=(level,)) if self.t_tokens else super().at(level)
 
     def chance(self, difficulty: int, answer: int | None = None) -> float:
-        """Best constant guess after `difficulty` steps: max(p, 1 - p) per string, its power for all; see `together`.
+        """Best constant guess after `difficulty` steps: max(p, 1 - p) per string, its power for all; see `joint_share`.
 
         p is the share of cells that are 1 over all strings, which is exactly how often examples have a 1 for an answer
         where light cones are held out; over the whole strings of one split it differs by sampling (below 0.001 for 24
@@ -182,14 +182,14 @@ class Rule110(Task):
         self.check_answer(answer)
         p = first_cell_ones(self.cells, difficulty) / (1 << self.cells)
         one = max(p, 1 - p)
-        return one if answer is not None else self.together(one, difficulty)
+        return one if answer is not None else self.joint_share(one, difficulty)
 
-    def together(self, one: float, difficulty: int) -> float:
+    def joint_share(self, one: float, difficulty: int) -> float:
         """How often all strings of an example are right if `one` is how often each is, independently.
 
         Where t is drawn, all of those of this t, in examples that have one: a binomial number of strings.
         """
-        share = self.rollout_steps_drawn.count(difficulty) / len(self.rollout_steps_drawn) if self.told else 0
+        share = self.rollout_steps_drawn.count(difficulty) / len(self.rollout_steps_drawn) if self.t_tokens else 0
         other = 1 - (share or 1)  # of a t that is not drawn what a task of it alone would say
         none = float(other**self.strings)
         return float(((other + (1 - other) * one) ** self.strings - none) / (1 - none))
@@ -202,7 +202,7 @@ class Rule110(Task):
         `table`: one of the light cones met in training, right where all of them can be met: where none is held out.
         """
         shares = seen_cells(self.cells, difficulty)
-        scores = {f"cells_{w}": self.together(p, difficulty) for w, p in shares.items()}
+        scores = {f"cells_{w}": self.joint_share(p, difficulty) for w, p in shares.items()}
         return scores if self.held_out(difficulty) else scores | {"table": 1.0}
 
     def held_out(self, difficulty: int) -> str:
@@ -229,9 +229,9 @@ class Rule110(Task):
         The cone of a first cell has its row after s steps as far as t - s cells to both sides, once round at most. Of
         cells that are told only then, `asked` = "any", a prediction has none; nor has anything where strings draw a t.
         """
-        if super().notes(kind, episode) or kind != "workings" or not self.rollout_steps or self.told:
+        if super().notes(kind, episode) or kind != "workings" or not self.rollout_steps or self.t_tokens:
             return {}
-        strings = self._packed(episode.inputs)
+        strings = self._states(episode.inputs)
         rows = [evolve(strings, self.cells, step) for step in range(1, self.rollout_steps + 1)]
         rows = [unpack(row, self.cells).astype(np.int64) for row in rows]  # [B, strings, cells] each
         windows = np.stack([row.reshape(len(row), -1, self.window) for row in rows], axis=2)  # [B, W, t, L]
@@ -256,31 +256,33 @@ class Rule110(Task):
         """See `Task.tensors`; none where strings draw a t."""
         from tasks.rule110_tensors import examples
 
-        return None if self.told else examples(self, split, indices, seed)
+        return None if self.t_tokens else examples(self, split, indices, seed)
 
     def cells_of(self, inputs: Tokens) -> Tokens:
         """The cells [B, strings, cells] of tokens [B, T]."""
-        return inputs[:, : self._read].reshape(-1, self.strings, self.string_tokens)[..., self.told :]
+        return inputs[:, : self._read_tokens].reshape(-1, self.strings, self.string_tokens)[..., self.t_tokens :]
 
     def steps_of(self, inputs: Tokens) -> int | Tokens:
         """t, of each string [B, strings] where it is told."""
-        return inputs[:, : self._read : self.string_tokens] - self.first_t if self.told else self.rollout_steps
+        return (
+            inputs[:, : self._read_tokens : self.string_tokens] - self.first_t if self.t_tokens else self.rollout_steps
+        )
 
-    def _packed(self, inputs: Tokens) -> rng.Words:
+    def _states(self, inputs: Tokens) -> rng.Words:
         """The packed strings [B, strings] of tokens [B, T]."""
         return (self.cells_of(inputs) @ (1 << np.arange(self.cells)[::-1])).astype(np.uint64)
 
     def _rings(self, inputs: Tokens) -> rng.Words:
         """The packed strings [B, strings] of tokens [B, T], each read from its asked cell on."""
-        strings = self._packed(inputs)
+        strings = self._states(inputs)
         if self.asked == "first":
             return strings
-        return rule110_views.turned(strings, inputs[:, self._read :: 2] - 1 - QUERY, self.cells)
+        return rule110_views.turn(strings, inputs[:, self._read_tokens :: 2] - 1 - QUERY, self.cells)
 
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
         """One example drawn for a human: its windows, then the roll-outs of its strings side by side."""
         lines = [super().example(index, split, seed), ""]
-        return "\n".join([*lines, *drawn_rollouts(self, self.episodes(split, [index], seed).inputs)])
+        return "\n".join([*lines, *rollout_drawings(self, self.episodes(split, [index], seed).inputs)])
 
 
 if __name__ == "__main__":

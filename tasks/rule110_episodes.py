@@ -23,10 +23,10 @@ def episodes(task: "Rule110", split: str, indices: Tokens, key: np.uint64) -> Ep
     """The examples `indices` [B] of the stream `key`, as `Rule110.generate` gives them."""
     cells, each = task.cells, rule110_views.each
     read = task.strings * task.string_tokens
-    columns = 4 + task.told
+    columns = 4 + task.t_tokens
     words = rng.words(key, indices, columns * task.strings).reshape(len(indices), task.strings, columns)
     steps: int | Tokens = task.rollout_steps
-    if task.told:
+    if task.t_tokens:
         steps = np.array(task.rollout_steps_drawn)[rng.integers(words[..., 4], len(task.rollout_steps_drawn))]
     rings = each(steps, lambda t, at: rule110_views.draw(words[at][..., :3], split, cells, t))  # [B, strings]
     ends = each(steps, lambda t, at: evolve(rings[at], cells, t))
@@ -35,14 +35,14 @@ def episodes(task: "Rule110", split: str, indices: Tokens, key: np.uint64) -> Ep
     asking = inputs[:, read:]
     if task.asked == "any":
         asked = rng.integers(words[..., 3], cells)
-        rings_at, places = rule110_views.turned(rings, -asked, cells), slice(None, None, 2)
+        rings_at, places = rule110_views.turn(rings, -asked, cells), slice(None, None, 2)
         asking[:, ::2] = 1 + QUERY + asked
         asking[:, 1::2] = labels[:, :-1]
     else:
         rings_at, places = rings, slice(None)
         asking[:, 0], asking[:, 1:] = QUERY, labels[:, :-1]
     strings = unpack(rings_at, cells).astype(np.int64)
-    if task.told:
+    if task.t_tokens:
         strings = np.concatenate([task.first_t + np.asarray(steps)[..., None], strings], axis=2)
     inputs[:, :read] = strings.reshape(len(indices), read)
     targets = np.full_like(inputs, IGNORE)
@@ -60,7 +60,7 @@ def episodes(task: "Rule110", split: str, indices: Tokens, key: np.uint64) -> Ep
     )
 
 
-def drawn_rollouts(task: "Rule110", inputs: Tokens) -> Iterator[str]:
+def rollout_drawings(task: "Rule110", inputs: Tokens) -> Iterator[str]:
     """A line per step for the strings of one example [1, T] side by side, each up to its t, and the asked cells."""
     states = task.cells_of(inputs)[0] @ (1 << np.arange(task.cells)[::-1])
     steps = np.broadcast_to(task.steps_of(inputs), (1, task.strings))[0].tolist()

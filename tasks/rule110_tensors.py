@@ -26,12 +26,12 @@ def examples(task: "Rule110", split: str, indices: Tensor, seed: int) -> tuple[T
     cells, read = task.cells, task.strings * task.cells
     words = _words(int(task.key(split, seed)), indices, 4 * task.strings).view(-1, task.strings, 4)
     rings = _rings(words, split, cells, task.rollout_steps)  # [B, strings]
-    labels = _evolved(rings, cells, task.rollout_steps) >> cells - 1
+    labels = _evolve(rings, cells, task.rollout_steps) >> cells - 1
     asking = torch.empty(len(indices), task.seq_len - read, dtype=torch.int64, device=indices.device)
     targets = torch.full((len(indices), task.seq_len), IGNORE, dtype=torch.int64, device=indices.device)
     if task.asked == "any":
         asked = _remainder(words[..., 3], cells)
-        rings = _turned(rings, (cells - asked) % cells, cells)
+        rings = _turn(rings, (cells - asked) % cells, cells)
         asking[:, ::2], asking[:, 1::2] = 3 + asked, labels[:, :-1]
         targets[:, read::2] = labels
     else:
@@ -48,17 +48,17 @@ def _rings(words: Tensor, split: str, cells: int, steps: int) -> Tensor:
     share, start = len(owned), owned.start
     if not rule110_views.owns_cones(cells, steps):
         pick = _remainder(words[..., 0], share << cells - 3)
-        return _scrambled(pick // share * 8 + start + pick % share, cells)
+        return _string(pick // share * 8 + start + pick % share, cells)
     cones, zeros = _cones(steps, str(words.device))
     one = _remainder(words[..., 0], len(cones)) >= zeros
-    of_one, of_zero = (_remainder(words[..., 1], _owned(n, owned)) for n in (len(cones) - zeros, zeros))
+    of_one, of_zero = (_remainder(words[..., 1], _owned_count(n, owned)) for n in (len(cones) - zeros, zeros))
     pick = torch.where(one, of_one, of_zero)
     place = pick // share * 8 + start + pick % share + one * zeros
     free = cells - rule110_views.heard(cells, steps)
-    return _turned(cones[place].long() << free | words[..., 2] & (1 << free) - 1, steps, cells)
+    return _turn(cones[place].long() << free | words[..., 2] & (1 << free) - 1, steps, cells)
 
 
-def _owned(count: int, owned: range) -> int:
+def _owned_count(count: int, owned: range) -> int:
     """How many of the places below `count` a split owns."""
     return count // 8 * len(owned) + min(max(count % 8 - owned.start, 0), len(owned))
 
@@ -70,7 +70,7 @@ def _cones(steps: int, device: str) -> tuple[Tensor, int]:
     return torch.from_numpy(cones.astype(np.int32)).to(device), zeros
 
 
-def _scrambled(rank: Tensor, cells: int) -> Tensor:
+def _string(rank: Tensor, cells: int) -> Tensor:
     """`rule110_views._string`."""
     half, mask = (cells + 1) // 2, (1 << cells) - 1
     for odd in rule110_views._ODD:
@@ -78,13 +78,13 @@ def _scrambled(rank: Tensor, cells: int) -> Tensor:
     return rank ^ (rank >> half)
 
 
-def _turned(states: Tensor, by: Tensor | int, cells: int) -> Tensor:
+def _turn(states: Tensor, by: Tensor | int, cells: int) -> Tensor:
     """`rule110_views.turned`, by 0 to `cells` - 1 or, as a number, any."""
     by = by % cells
     return (states << by | states >> cells - by) & (1 << cells) - 1
 
 
-def _evolved(states: Tensor, cells: int, steps: int) -> Tensor:
+def _evolve(states: Tensor, cells: int, steps: int) -> Tensor:
     """`tasks.automaton.evolve`."""
     mask = (1 << cells) - 1
     for _ in range(steps):
@@ -95,27 +95,27 @@ def _evolved(states: Tensor, cells: int, steps: int) -> Tensor:
 
 def _words(key: int, indices: Tensor, columns: int) -> Tensor:
     """`rng.words` [B, columns]."""
-    rows = _mixed(_signed(key) + _signed(_GOLDEN) * indices)
-    return _mixed(rows[:, None] + _signed(_GOLDEN) * torch.arange(1, 1 + columns, device=indices.device))
+    rows = _mix(_signed(key) + _signed(_GOLDEN) * indices)
+    return _mix(rows[:, None] + _signed(_GOLDEN) * torch.arange(1, 1 + columns, device=indices.device))
 
 
-def _mixed(x: Tensor) -> Tensor:
+def _mix(x: Tensor) -> Tensor:
     """`rng.mix`."""
     for _ in range(2):
-        x = (x ^ _shifted(x, 30)) * _signed(0xBF58476D1CE4E5B9)
-        x = (x ^ _shifted(x, 27)) * _signed(0x94D049BB133111EB)
-        x = x ^ _shifted(x, 31)
+        x = (x ^ _shift_right(x, 30)) * _signed(0xBF58476D1CE4E5B9)
+        x = (x ^ _shift_right(x, 27)) * _signed(0x94D049BB133111EB)
+        x = x ^ _shift_right(x, 31)
     return x
 
 
-def _shifted(x: Tensor, by: int) -> Tensor:
+def _shift_right(x: Tensor, by: int) -> Tensor:
     """Words moved right, zeros coming in from the left: a signed shift would bring copies of the sign."""
     return x >> by & (1 << 64 - by) - 1
 
 
 def _remainder(words: Tensor, bound: int) -> Tensor:
     """Words, taken as unsigned, modulo a bound below 2^62: half of each first, then its last bit."""
-    return (_shifted(words, 1) % bound * 2 + (words & 1)) % bound
+    return (_shift_right(words, 1) % bound * 2 + (words & 1)) % bound
 
 
 def _signed(word: int) -> int:

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tasks import rng
-from tasks.automaton import evolve, packed
+from tasks.automaton import evolve, flat_states
 from tasks.base import check_whole
 
-LEAST = 7
+LEAST_WIDTH = 7
 """Cells of the smallest light cone that is held out: there are 128 of that size, about 16 of them for the test."""
 
 _AT_ONCE = 1 << 18  # cones sorted together, so that the table is all the memory there is need for
@@ -38,7 +38,7 @@ def heard(cells: int, steps: int) -> int:
 
 def owns_cones(cells: int, steps: int) -> bool:
     """Whether splits own light cones, of `heard` cells; else whole rings."""
-    return LEAST <= 2 * steps + 1 <= cells
+    return LEAST_WIDTH <= 2 * steps + 1 <= cells
 
 
 def are_held_out(cells: int, steps: int) -> bool:
@@ -53,10 +53,10 @@ def views(rings: rng.Words, cells: int, steps: int) -> rng.Words:
     """
     if 2 * steps + 1 > cells:
         return rings
-    return turned(rings, -steps, cells) >> np.uint64(cells - heard(cells, steps))
+    return turn(rings, -steps, cells) >> np.uint64(cells - heard(cells, steps))
 
 
-def turned(states: rng.Words, by: int | NDArray[np.int64], cells: int) -> rng.Words:
+def turn(states: rng.Words, by: int | NDArray[np.int64], cells: int) -> rng.Words:
     """Packed rings read from another cell on: `by` cells (any whole numbers) further to the right."""
     left = np.asarray(by % cells).astype(np.uint64)
     mask = np.uint64((1 << cells) - 1)
@@ -104,7 +104,7 @@ def draw(words: rng.Words, split: str, cells: int, steps: int) -> rng.Words:
     place = pick // share * np.uint64(8) + start + pick % share + one * np.uint64(zeros)
     free = np.uint64(cells - heard(cells, steps))
     view = cones[place.astype(np.intp)].astype(np.uint64)
-    return turned(view << free | words[..., 2] % (np.uint64(1) << free), steps, cells)
+    return turn(view << free | words[..., 2] % (np.uint64(1) << free), steps, cells)
 
 
 def split_of(states: ArrayLike, cells: int, steps: int, asked: int = 0) -> NDArray[np.str_]:
@@ -125,7 +125,7 @@ def split_of(states: ArrayLike, cells: int, steps: int, asked: int = 0) -> NDArr
     """
     cells, steps = check_whole("cells", cells, 3, 24), check_whole("steps", steps, 0)
     asked = check_whole("asked", asked, 0, cells - 1)
-    rings = turned(packed(states, cells).astype(np.uint64), asked, cells)
+    rings = turn(flat_states(states, cells).astype(np.uint64), asked, cells)
     if not owns_cones(cells, steps):
         return rng.split_of(_rank(rings, cells)).reshape(np.shape(states))
     cones, zeros = _by_answer(steps)

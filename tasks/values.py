@@ -34,7 +34,7 @@ def number(text: str) -> float:
     return float(text) * unit
 
 
-def whole(text: str) -> int:
+def whole_number(text: str) -> int:
     """A whole number: 12, 1e5, 50k, 2.5M.
 
     Raises:
@@ -60,7 +60,7 @@ class RangeError(ValueError):
     """A number is well written, and more than can be held or meant; the message says what can."""
 
 
-def wholes(text: str) -> list[int]:
+def whole_numbers(text: str) -> list[int]:
     """Whole numbers separated by commas, a range of them as FIRST-LAST: 0,2,4-6.
 
     Raises:
@@ -69,12 +69,12 @@ def wholes(text: str) -> list[int]:
     values: list[int] = []
     for part in text.split(","):
         if span := re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", part):
-            first, last = (whole(end) for end in span.groups())
+            first, last = (whole_number(end) for end in span.groups())
             if not first <= last < first + MOST:
                 raise RangeError(f"a range goes up and stands for at most {MOST} numbers, not {part.strip()}")
             values += range(first, last + 1)
         else:
-            values.append(whole(part))
+            values.append(whole_number(part))
     return values
 
 
@@ -84,7 +84,9 @@ def numbers(option: str, text: str) -> list[int]:
     Raises:
         ValueError: what was given is none; the message names the option.
     """
-    listed: list[int] = _named(option, text, wholes, "whole numbers separated by commas, such as 1,2,4 or 0-4")
+    listed: list[int] = _parse_as(
+        option, text, whole_numbers, "whole numbers separated by commas, such as 1,2,4 or 0-4"
+    )
     return listed
 
 
@@ -94,11 +96,11 @@ def kinds_of(part: type[Any]) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in fields(part)}
 
 
-def described(kind: Any) -> str:
+def kind_words(kind: Any) -> str:
     """What a setting of a type takes, in words."""
     options = get_args(kind)
     if get_origin(kind) in (Union, types.UnionType):
-        return " or ".join("none" if option is type(None) else described(option) for option in options)
+        return " or ".join("none" if option is type(None) else kind_words(option) for option in options)
     if get_origin(kind) is Literal:
         return f"one of {', '.join(map(str, options))}"
     if get_origin(kind) is tuple:
@@ -116,7 +118,7 @@ def parse(name: str, text: str, kind: Any) -> Any:
     Raises:
         ValueError: no value of that type; the message says what is wanted.
     """
-    options, kinds = get_args(kind), described(kind)
+    options, kinds = get_args(kind), kind_words(kind)
     if get_origin(kind) in (Union, types.UnionType):
         if type(None) in options and text.lower() == "none":
             return None
@@ -135,24 +137,24 @@ def parse(name: str, text: str, kind: Any) -> Any:
         return by_text[text]
     if get_origin(kind) is tuple:
         if options[0] is int and options[-1] is ...:
-            return _named(name, text, _tuple, kinds)
+            return _parse_as(name, text, _tuple, kinds)
         parts = [part.strip() for part in text.split(",") if part.strip()]
         each = [options[0]] * len(parts) if options[-1] is ... else options
         if len(parts) != len(each):
             raise ValueError(f"{name} takes {len(each)} values separated by commas; given {text!r}")
         return tuple(parse(name, part, option) for part, option in zip(parts, each, strict=True))
     if kind is bool:
-        return _named(name, text, lambda word: {"true": True, "false": False}[word.lower()], kinds)
+        return _parse_as(name, text, lambda word: {"true": True, "false": False}[word.lower()], kinds)
     if kind is int:
-        return _named(name, text, whole, kinds)
-    return _named(name, text, number, kinds) if kind is float else text
+        return _parse_as(name, text, whole_number, kinds)
+    return _parse_as(name, text, number, kinds) if kind is float else text
 
 
 def _tuple(text: str) -> tuple[int, ...]:
-    return tuple(wholes(text)) if text else ()
+    return tuple(whole_numbers(text)) if text else ()
 
 
-def _named(name: str, text: str, read: Callable[[str], Any], kind: str) -> Any:
+def _parse_as(name: str, text: str, read: Callable[[str], Any], kind: str) -> Any:
     """The value that a text stands for.
 
     Raises:

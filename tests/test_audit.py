@@ -16,10 +16,10 @@ from torch import Tensor, nn
 import baselines
 from baselines.base import Model, ModelConfig, State
 from baselines.fusion import FiD
-from benchmark.cli.audit import named
+from benchmark.cli.audit import window_ranges
 from benchmark.measure.audit import audit
 from benchmark.measure.audit.findings import Audit
-from benchmark.measure.audit.holdings import World, differing
+from benchmark.measure.audit.holdings import World, changed_names
 from benchmark.measure.audit.tracing import equal
 
 SIZES: dict[str, Any] = {"layout": "attn gdn attn gdn", "d_model": 8, "heads": 2, "mlp_ratio": 1}
@@ -639,7 +639,7 @@ def test_the_world_is_put_back() -> None:
     model = InAClosure()
     model.cache = {"a": [1]}  # type: ignore[assignment]
     world = World(model)
-    before = world.held()
+    before = world.fingerprints()
     model.put(torch.ones(1, 2))
     model.cache["a"].append(2)  # type: ignore[operator,index]
     GLOBAL.append(torch.zeros(1))
@@ -647,9 +647,9 @@ def test_the_world_is_put_back() -> None:
     model.body.weight.data += 1
     changed = {"cache (attribute)", "put.put.kept (closure variable)", "body.weight (parameter)"}
     changed |= {"test_audit.GLOBAL (module global)", "OnTheClass.last (class attribute)"}
-    assert set(differing(before, world.held())) == changed
+    assert set(changed_names(before, world.fingerprints())) == changed
     world.rewind()
-    assert world.held() == before
+    assert world.fingerprints() == before
     assert not GLOBAL
 
 
@@ -759,4 +759,4 @@ def test_bad_input_is_refused(arguments: list[str], message: str) -> None:
     ("windows", "text"), [((), "none"), ((3,), "3"), ((1, 2), "1, 2"), ((1, 2, 3), "1-3"), ((1, 2, 4), "1, 2, 4")]
 )
 def test_windows_as_text(windows: tuple[int, ...], text: str) -> None:
-    assert named(windows) == text
+    assert window_ranges(windows) == text

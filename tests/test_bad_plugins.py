@@ -20,9 +20,9 @@ from baselines.addresses import FOLDER
 from baselines.base import Model, State
 from baselines.hybrid import Hybrid
 from benchmark import rows
-from benchmark.cells.cell import RESERVED, Cell
+from benchmark.cells.cell import RESERVED_NAMES, Cell
 from benchmark.judge import curves
-from benchmark.rows.text import MOST_SAID, clean, said
+from benchmark.rows.text import MESSAGE_LIMIT, clean, error_line
 from benchmark.run import sweep
 from benchmark.run.executors import Event
 from benchmark.run.executors.serial import Serial
@@ -83,7 +83,7 @@ def test_a_plug_in_under_the_name_of_another_is_refused(
         package.load("mine")
 
 
-@pytest.mark.parametrize("name", RESERVED)
+@pytest.mark.parametrize("name", RESERVED_NAMES)
 def test_a_setting_named_as_a_column_of_tables_is_refused(name: str) -> None:
     own = make_dataclass("Own", [(name, int, 1)], bases=(Hybrid,), frozen=True, kw_only=True)
     with pytest.raises(ValueError, match=rf"none of them a column of rows or tables; rename {name}$"):
@@ -145,11 +145,11 @@ class EndlessError(Exception):
 
 def test_what_others_say_is_cut_and_harmless() -> None:
     begun = time.thread_time()
-    long = said(ValueError("x" * 20_000_000))
+    long = error_line(ValueError("x" * 20_000_000))
     assert time.thread_time() - begun < 0.5
-    assert len(long) < MOST_SAID + 10 and long.startswith("ValueError: xxx") and long.endswith(" [...]")
+    assert len(long) < MESSAGE_LIMIT + 10 and long.startswith("ValueError: xxx") and long.endswith(" [...]")
     assert clean("\x1b[31mred\x1b[0m \x1b]0;title\x07and\x9b2J\x00 so\ton\nline\r \ud800") == "red and  so on\nline  ?"
-    assert said(EndlessError()) == "EndlessError: (its text cannot be had: RuntimeError)"
+    assert error_line(EndlessError()) == "EndlessError: (its text cannot be had: RuntimeError)"
 
 
 def test_a_row_holds_what_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +161,7 @@ def test_a_row_holds_what_can_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Trainer, "train_step", fail)
     status, reason = run(small(), tmp_path)
     assert status == "crashed" and reason is not None
-    assert reason.startswith("RuntimeError: gone yyy") and len(reason) < MOST_SAID + 10
+    assert reason.startswith("RuntimeError: gone yyy") and len(reason) < MESSAGE_LIMIT + 10
     assert (tmp_path / "rows.parquet").stat().st_size < 100_000
 
 

@@ -116,7 +116,7 @@ def test_without_thoughts_it_is_the_hybrid(build: Build, kind: type[Thinking], t
 def test_thoughts_that_are_given_are_read_as_those_that_are_made(build: Build, kind: type[Thinking], word: str) -> None:
     """One pass over what greedy thinking wrote leaves what it left, under every update rule."""
     model = built(build, replace(kind(**SIZES, thoughts=COUNT), layout=f"attn {word} {word} attn {word}"))
-    h, before = model.embed(tokens()[:, :WINDOW], 0), model.unpacked(model.start(3), 3)
+    h, before = model.embed(tokens()[:, :WINDOW], 0), model.unpack(model.start(3), 3)
     h = h[:, None] if kind is ChainOfThoughtAsleep else h[:, :, None]
     features, held = model.generate(h, before, 0)
     made = model.logits(features[:, :, -1 - COUNT : -1]).argmax(-1)
@@ -150,7 +150,7 @@ def test_given_thoughts_stay_in_their_sequence_and_are_learned(build: Build, kin
 
     used = given.view(3, groups, -1)[..., :COUNT]
     h = model.embed(window, 0)[:, None] if asleep else model.embed(window, 0)[:, :, None]
-    features = model.think(h, model.unpacked(model.start(3), 3), 0, used, output=True)[0]
+    features = model.think(h, model.unpack(model.start(3), 3), 0, used, output=True)[0]
     logits = model.logits(features)[:, :, h.shape[2] - 1 : -1]
     expected = -logits.log_softmax(-1).gather(-1, used[..., None]).mean()
     assert report.loss is not None

@@ -28,7 +28,7 @@ TINY = ["--scale", "tiny", *SET]
 
 
 def cells(**axes: list[int]) -> tuple[Cell, ...]:
-    return suite("quick", "tiny").with_settings(SETTINGS).narrowed(**axes).cells()
+    return suite("quick", "tiny").with_settings(SETTINGS).narrow(**axes).cells()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from benchmark import rows
 from benchmark.figures import FIGURES, draw, style
 from benchmark.figures.comparisons import RULES
-from benchmark.rows.studies import compared, studies
+from benchmark.rows.studies import studies, suite_studies
 
 Cell = list[rows.Row]
 
@@ -213,7 +213,7 @@ def unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
 def drawn(name: str, cells: list[Cell]) -> Figure:
     """A comparison of rows that hold one suite, settled."""
     entry = FIGURES[name]
-    (whole,) = compared(table(cells), entry.by or ())
+    (whole,) = suite_studies(table(cells), entry.by or ())
     with style.context():
         figure = entry.draw(whole)
         assert figure is not None
@@ -272,8 +272,8 @@ def test_without_a_comparison_every_study_has_its_figures(tmp_path: Path) -> Non
 def test_a_comparison_that_would_hide_a_setting_is_not_drawn(make: Callable[[], list[Cell]], name: str) -> None:
     other = [[row | {"muon_lr": 0.02, "cell_id": row["cell_id"] + "b"} for row in cell] for cell in make()]
     cells = [[row | {"muon_lr": 0.01} for row in cell] for cell in make()]
-    assert compared(table(cells), FIGURES[name].by or ())
-    assert compared(table([*cells, *other]), FIGURES[name].by or ()) == []
+    assert suite_studies(table(cells), FIGURES[name].by or ())
+    assert suite_studies(table([*cells, *other]), FIGURES[name].by or ()) == []
 
 
 def test_rates_of_its_own_leave_each_n_in_its_study_whatever_other_budgets_there_are() -> None:
@@ -294,14 +294,14 @@ def test_rates_of_its_own_leave_each_n_in_its_study_whatever_other_budgets_there
 def test_only_rival_figures_show_variants() -> None:
     two = [c for c in controls() if c[0]["variant"] in ("sleep", "deeper")]
     deeper = [[row | {"layout": "attn gdn attn gdn"} if row["variant"] == "deeper" else row for row in c] for c in two]
-    assert compared(table(deeper), ("layout",)) == []
-    assert len(compared(table(deeper), ("variant",))) == 1
+    assert suite_studies(table(deeper), ("layout",)) == []
+    assert len(suite_studies(table(deeper), ("variant",))) == 1
 
 
 def test_suites_and_tasks_are_apart(tmp_path: Path) -> None:
     both = [*rules(), *([row | {"task": "depo", "cell_id": row["cell_id"] + "d"} for row in c] for c in rules())]
-    assert [whole.name for whole in compared(table(both), ("layout",))] == ["task depo", "task rule110"]
-    assert compared(table([]), ("layout",)) == []
+    assert [whole.name for whole in suite_studies(table(both), ("layout",))] == ["task depo", "task rule110"]
+    assert suite_studies(table([]), ("layout",)) == []
 
 
 # --- rivals ---
@@ -367,7 +367,7 @@ def test_roads_stand_where_they_are_right_and_what_they_take_and_keep() -> None:
 
 
 def test_rivals_of_one_model_are_no_roads() -> None:
-    assert FIGURES["roads"].draw(compared(table(controls(wake_flops=1e5)), ("variant",))[0]) is None
+    assert FIGURES["roads"].draw(suite_studies(table(controls(wake_flops=1e5)), ("variant",))[0]) is None
 
 
 def test_rivals_that_failed_are_unfinished_or_have_fewer_seeds_are_said() -> None:
@@ -521,7 +521,7 @@ def test_a_curve_per_n_along_the_probability_that_a_question_is_foretold() -> No
             assert list(curve.get_xdata()) == pytest.approx(FORETOLD, abs=0.03)
             assert list(curve.get_ydata()) == pytest.approx([wanted[depth, n, p] for p in FORETOLD])
         assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "0.5", "1"]
-    (whole,) = compared(table(cells), ("predictability",))
+    (whole,) = suite_studies(table(cells), ("predictability",))
     ends = [f"{wanted[4, 2, p]:.1f} %" for p in (0.0, 1.0)]
     assert f"N = 2: {' to '.join(ends)}" in FIGURES["accuracy_by_predictability"].words(whole)
 
@@ -579,7 +579,7 @@ def test_trials_show_the_better_rate_of_adamw() -> None:
 @pytest.mark.parametrize("name", COMPARISONS)
 def test_words_for_those_who_cannot_see_it_have_numbers_of_the_rows(name: str) -> None:
     make = next(make for make, names in SUITES.values() if name in names)
-    (whole,) = compared(table(make()), FIGURES[name].by or ())
+    (whole,) = suite_studies(table(make()), FIGURES[name].by or ())
     said = FIGURES[name].words(whole)
     finals = [100 * float(score) for score in whole.final.filter(pl.col("answer").is_null())["exact_match"]]
     told = [float(number) for number in re.findall(r"(\d+(?:\.\d)?) %", said)]
@@ -589,7 +589,7 @@ def test_words_for_those_who_cannot_see_it_have_numbers_of_the_rows(name: str) -
 
 def test_the_words_about_rivals_are_their_means() -> None:
     cells = controls()
-    (whole,) = compared(table(cells), ("variant",))
+    (whole,) = suite_studies(table(cells), ("variant",))
     said = FIGURES["rivals_final"].words(whole)
     assert all(f"{name} (N = " in said and f"{mean:.1f} %" in said for name, mean in means(cells, "variant").items())
 

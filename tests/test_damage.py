@@ -290,13 +290,13 @@ def test_a_file_that_changes_under_a_running_cell_ends_it(tmp_path: Path) -> Non
     trainer = Trainer(FINISHED, tmp_path)
     trainer.run(stop=lambda: trainer.step >= 3)
     trainer = Trainer(FINISHED, tmp_path)
-    tested = trainer.evaluated
+    tested = trainer.evaluation_rows
 
     def lost() -> list[rows.Row]:
         trainer.rows_path.unlink()
         return tested()
 
-    trainer.evaluated = lost  # type: ignore[method-assign]
+    trainer.evaluation_rows = lost  # type: ignore[method-assign]
     with pytest.raises(rows.DamagedFileError, match=r"rows\.jsonl was changed while its cell was trained"):
         trainer.run()
 
@@ -367,7 +367,7 @@ def test_two_plug_ins_may_use_one_name_for_two_types(out: Path) -> None:
     told = frame.select("cell_id", "width").unique().sort("cell_id")["width"].to_list()
     assert told == ["3", "three", "3 4", "True", None]
     apart = [rows.table([row | {"width": value} for row in written]) for value in ([3, 4], 3)]
-    assert rows.together(apart)["width"].unique(maintain_order=True).to_list() == ["3 4", "3"]
+    assert rows.concatenate(apart)["width"].unique(maintain_order=True).to_list() == ["3 4", "3"]
 
 
 def test_half_a_character_is_not_written(tmp_path: Path) -> None:
@@ -394,7 +394,7 @@ def test_a_column_that_is_not_what_rows_have_is_named(
     theirs: pl.DataFrame, tmp_path: Path, name: str, kind: str
 ) -> None:
     path, number = tmp_path / "rows.parquet", rows.COLUMNS[name].kind != "str"
-    needed = name in (*schema.NAMED, *schema.TESTED)
+    needed = name in (*schema.NAME_COLUMNS, *schema.TEST_COLUMNS)
     value = {"another type": pl.lit("x" if number else 3), "a mapping": pl.struct(a=1), "no value": pl.lit(None)}[kind]
     theirs.with_columns(value.alias(name)).write_parquet(path)
     if kind == "no value" and not needed:
@@ -433,7 +433,7 @@ def test_numbers_of_other_types_are_read(theirs: pl.DataFrame, tmp_path: Path) -
         pl.col("step").cast(pl.UInt8),
         pl.col("task").cast(pl.Categorical),
     ).write_parquet(path)
-    assert rows.read_table(path).equals(rows.fitted(theirs, path))
+    assert rows.read_table(path).equals(rows.conform(theirs, path))
     for name, value in (("seed", 0.5), ("sleep_passes", 1.5), ("window", 0), ("seed", 2**64 - 1)):
         theirs.with_columns(pl.lit(value).alias(name)).write_parquet(path)
         with pytest.raises(rows.DamagedFileError, match=name):

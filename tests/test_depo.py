@@ -16,7 +16,7 @@ from tasks import rng
 from tasks.base import IGNORE
 from tasks.depo import Depo, answer, splits
 from tasks.depo.codec import PAD, Codec
-from tasks.ragged import ABSENT, distinct, first_met, halves, packed, shuffled
+from tasks.ragged import ABSENT, distinct_numbers, first_occurrences, halves, pack, permutations
 
 SMALL: dict[str, dict[str, Any]] = {
     "default": {},
@@ -48,7 +48,7 @@ def read_words(codec: Codec, tokens: np.ndarray) -> list[tuple[int, ...]]:
 
 def check(task: Depo, split: str, examples: int) -> None:
     """Solve examples from their tokens, by walking the edges as presented."""
-    episode, codec = task.episodes(split, range(examples)), task.coded
+    episode, codec = task.episodes(split, range(examples)), task.coder
     read = -(-task.nodes * codec.edge_tokens // task.window) * task.window
     for row, targets, number, difficulty, n in zip(
         episode.inputs, episode.targets, episode.answer, episode.difficulty, episode.facts["nodes"], strict=True
@@ -109,7 +109,7 @@ def test_any_configuration_is_refused_with_a_reason_or_solved(
 @every_size
 def test_workings_are_walks_along_the_edges_so_far(config: dict[str, Any]) -> None:
     task = Depo(**config)
-    episode, codec = task.episodes("train", range(20)), task.coded
+    episode, codec = task.episodes("train", range(20)), task.coder
     notes = task.notes("workings", episode)
     read = -(-task.nodes * codec.edge_tokens // task.window) * task.window
     assert [*notes] == list(range(read // task.window + 1))
@@ -139,7 +139,7 @@ def test_workings_are_walks_along_the_edges_so_far(config: dict[str, Any]) -> No
 def test_workings_of_a_prediction_are_the_walks_to_its_answers(config: dict[str, Any]) -> None:
     """After the token that ends a question, and the answer again for the hops that are left; elsewhere padding."""
     task = Depo(**config)
-    episode, codec = task.episodes("train", range(20)), task.coded
+    episode, codec = task.episodes("train", range(20)), task.coder
     number, walks = [*task.notes("workings", episode).items()][-1]
     read, size = number * task.window, task.max_hops * codec.lengths[-1]
     assert walks.shape == (20, (task.seq_len - read) * size)
@@ -165,7 +165,7 @@ def test_workings_of_a_prediction_are_the_walks_to_its_answers(config: dict[str,
 def test_questions_are_all_that_might_be_asked_with_their_answers(config: dict[str, Any]) -> None:
     """A dictionary of them is right about every question of training, whatever that is."""
     task = Depo(**config)
-    episode, codec = task.episodes("train", range(20)), task.coded
+    episode, codec = task.episodes("train", range(20)), task.coder
     ks = task.train_hops or range(1, task.max_hops + 1)
     notes = task.notes("questions", episode)
     read = -(-task.nodes * codec.edge_tokens // task.window) * task.window
@@ -203,7 +203,7 @@ def test_one_hop_needs_no_workings() -> None:
 def test_paper_sizes() -> None:
     task = Depo()
     assert (task.seq_len, task.window, task.levels) == (360, 75, (1, 2, 4, 8, 16))
-    assert task.coded.words == 50 + 2500
+    assert task.coder.words == 50 + 2500
     inputs = task.episodes("train", range(2000)).inputs
     assert (inputs[:, 299] != PAD).all() and not (inputs[:, 0] != PAD).any()  # padded on the left
 
@@ -248,9 +248,9 @@ def test_names_are_as_if_drawn_one_by_one() -> None:
     inputs = task.episodes("train", range(1500)).inputs[:, :300]
     single = []
     for row in inputs:
-        single.append(sum(len(name) == 1 for name in set(read_words(task.coded, row))))
-    expected = 1500 * splits._short_words(task.coded, task.nodes)
-    assert np.mean(single) == pytest.approx(np.arange(76) @ splits._short_words(task.coded, task.nodes), abs=0.4)
+        single.append(sum(len(name) == 1 for name in set(read_words(task.coder, row))))
+    expected = 1500 * splits._short_words(task.coder, task.nodes)
+    assert np.mean(single) == pytest.approx(np.arange(76) @ splits._short_words(task.coder, task.nodes), abs=0.4)
     within(np.bincount(single, minlength=76)[20:40], expected[20:40])
 
 
@@ -260,12 +260,12 @@ def test_the_floors_are_those_of_a_count() -> None:
     right = {"majority": 0, "question_only": 0}
     answers = 0
     for row in task.episodes("test", range(4000)).inputs:
-        asked = read_words(task.coded, row[60:])
+        asked = read_words(task.coder, row[60:])
         for start, end in zip(asked[::2], asked[1::2], strict=True):
             answers += 1
-            guess = (task.coded.first_last,)
+            guess = (task.coder.first_last,)
             right["majority"] += end == guess
-            right["question_only"] += end == (guess if start != guess else (task.coded.first_last + 1,))
+            right["question_only"] += end == (guess if start != guess else (task.coder.first_last + 1,))
     for name, exact in task.floors(2).items():
         assert right[name] / answers == pytest.approx(exact, abs=5 * math.sqrt(exact / answers))
     assert task.chance(2) == 1 / 11 > task.floors(2)["question_only"] > task.floors(2)["majority"]
@@ -283,20 +283,20 @@ FEW: dict[str, dict[str, Any]] = {
 def test_the_floors_of_few_cycles_are_those_of_the_split_that_is_tested(config: dict[str, Any]) -> None:
     """A table of (start, k) from examples of training with as many nodes, asked on examples of test."""
     task = Depo(**config)
-    read = task.nodes * task.coded.edge_tokens
+    read = task.nodes * task.coder.edge_tokens
     asked: dict[str, Counter[tuple[int, Any, Any]]] = {"train": Counter(), "test": Counter()}
     for split, counts in asked.items():
         episode = task.episodes(split, range(12_000))
         whole = np.flatnonzero(episode.facts["nodes"] == task.nodes)
         _, first, often = np.unique(episode.content[whole, 0], return_index=True, return_counts=True)
         for row, count in zip(episode.inputs[whole[first]], often.tolist(), strict=True):
-            names = read_words(task.coded, row[:read])
+            names = read_words(task.coder, row[:read])
             after = dict(zip(names[::2], names[1::2], strict=True))
             for name in after:  # every question that could be asked
                 end = name
                 for k in range(1, task.nodes):
                     end = after[end]
-                    counts[k, name, end] += count if len(task.coded.lengths) > 1 else 1
+                    counts[k, name, end] += count if len(task.coder.lengths) > 1 else 1
     for k in range(1, min(task.nodes - 1, task.max_hops) + 1):
         constant: Counter[Any] = Counter()
         table: dict[Any, Counter[Any]] = {}
@@ -342,13 +342,13 @@ def test_what_fixes_an_answer_fixes_it() -> None:
         episode = task.episodes(split, range(60_000 if split == "train" else 8_000))
         hashes[split] = task.determinants(episode)
         assert hashes[split].shape == (len(episode.inputs), task.answers)
-        hops = episode.inputs[:, 8:] - task.coded.first_hop + 1
+        hops = episode.inputs[:, 8:] - task.coder.first_hop + 1
         ks[split] = hops[(hops > 0) & (hops <= 7)].reshape(-1, 2)  # every cycle has two nodes to start from
         for row, of in zip(episode.inputs[:3000], hashes[split][:3000].tolist(), strict=True):
-            names = read_words(task.coded, row[:8])
+            names = read_words(task.coder, row[:8])
             after, n = dict(zip(names[::2], names[1::2], strict=True)), len(names) // 2
-            questions = read_words(task.coded, row[8:])
-            asked = [t - task.coded.first_hop + 1 for t in row[8:].tolist() if 0 <= t - task.coded.first_hop < 7]
+            questions = read_words(task.coder, row[8:])
+            asked = [t - task.coder.first_hop + 1 for t in row[8:].tolist() if 0 <= t - task.coder.first_hop < 7]
             for k, start, end, h in zip(asked, questions[::2], questions[1::2], of, strict=True):
                 path = [start]
                 for _ in range(k % n):
@@ -403,7 +403,7 @@ def test_edges_are_shuffled_and_starts_uniform() -> None:
 
 
 def test_questions_ask_in_random_order() -> None:
-    drawn = distinct(
+    drawn = distinct_numbers(
         rng.words(np.uint64(1), np.arange(6000), 3), rng.words(np.uint64(2), np.arange(6000), 3), np.full(6000, 4)
     )
     for column in drawn.T:
@@ -466,28 +466,28 @@ def test_names_drawn_are_uniform_in_length_then_in_letters() -> None:
 
 
 def test_ragged_parts() -> None:
-    met = first_met(np.array([[5, 3, 5, 3, 1], [2, 2, 2, 2, 2]]), 6)
+    met = first_occurrences(np.array([[5, 3, 5, 3, 1], [2, 2, 2, 2, 2]]), 6)
     assert met.tolist() == [[True, True, False, False, True], [True, False, False, False, False]]
     n, words = np.arange(2000) % 5, halves(rng.words(np.uint64(1), np.arange(2000), 2))
-    order = shuffled(words, n, 4)
+    order = permutations(words, n, 4)
     for row, of in zip(order, n, strict=True):
         assert sorted(row[:of]) == list(range(of)) and (row[of:] == ABSENT).all()
     wider = np.concatenate([words, words], axis=1)  # in a batch with longer rows; coarse keys, so that some are equal
-    narrow, wide = (shuffled(w >> np.uint32(26) << np.uint32(26), n, 1 << 20) for w in (words, wider))
+    narrow, wide = (permutations(w >> np.uint32(26) << np.uint32(26), n, 1 << 20) for w in (words, wider))
     np.testing.assert_array_equal(wide, np.pad(narrow, ((0, 0), (0, 4)), constant_values=ABSENT))
     values = np.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]]])
     present = np.array([[[True, False], [True, True]], [[False, False], [False, True]]])
-    assert packed(values, present, 4, 0).tolist() == [[1, 3, 4, 0], [8, 0, 0, 0]]
-    assert packed(values, present, 4, 0, right=True).tolist() == [[0, 1, 3, 4], [0, 0, 0, 8]]
-    assert packed(values[:0], present[:0], 4, 0).shape == (0, 4)
+    assert pack(values, present, 4, 0).tolist() == [[1, 3, 4, 0], [8, 0, 0, 0]]
+    assert pack(values, present, 4, 0, right=True).tolist() == [[0, 1, 3, 4], [0, 0, 0, 8]]
+    assert pack(values[:0], present[:0], 4, 0).shape == (0, 4)
 
 
 def test_where_names_are_few_not_many_more_are_drawn_than_needed() -> None:
     few = Depo(nodes=7, codec="bare", letters=12, max_hops=4, questions=4, window_tokens=14)
     enough = few._cycles._enough_words[7]
     assert enough < few._cycles._most_words / 4
-    drawn = few.coded.draw(halves(rng.words(np.uint64(7), np.arange(4000), enough)))
-    assert (first_met(drawn, 12).sum(axis=1) >= 7).mean() > 0.999
+    drawn = few.coder.draw(halves(rng.words(np.uint64(7), np.arange(4000), enough)))
+    assert (first_occurrences(drawn, 12).sum(axis=1) >= 7).mean() > 0.999
 
 
 def test_drawing_more_names_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from baselines.fast_weights import Rule, at_least_single, decays, in_chunks, in_turn, read, written
+from baselines.fast_weights import Rule, at_least_single, decays, in_chunks, in_turn, read, write
 from baselines.memory import ForgettingMixer
 
 
@@ -33,7 +33,7 @@ def fading(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor) ->
 
     def chunk(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         decay, carried = decays(log_decay)
-        return read(q, k, v, decay, carried, state), written(k, v, decay, carried, state)
+        return read(q, k, v, decay, carried, state), write(k, v, decay, carried, state)
 
     return in_chunks(chunk, q, k, v, log_decay, state=state)
 

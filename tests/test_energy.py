@@ -49,7 +49,7 @@ def test_what_cannot_be_read_is_no_energy(machine: Path, tmp_path: Path) -> None
     assert meter.total() is None
     put(machine, **{"1": 2})
     assert meter.total() is None, "a part was missed"
-    assert meter.saved() == {}
+    assert meter.snapshot() == {}
     assert of_processors(tmp_path / "nothing") is None
     assert Meter(torch.device("meta")).total() is None
     if not torch.cuda.is_available():
@@ -69,7 +69,7 @@ def trained(
         return None if more is None else {"package": (stands, 1e9)}
 
     monkeypatch.setattr(energy, "of_processors", lambda: counter)
-    (cell,) = suite("quick", "tiny").narrowed(rollout_steps=[0], sleep_passes=[1]).cells()
+    (cell,) = suite("quick", "tiny").narrow(rollout_steps=[0], sleep_passes=[1]).cells()
     cell = cell.with_settings({"tokens": 4 * 9 * 8, "batch": 8, "evaluations": 4, "test_examples": 8})
     folder.mkdir(exist_ok=True)
     attempt = Trainer(cell, folder)

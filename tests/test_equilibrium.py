@@ -49,13 +49,13 @@ def test_one_pass_is_the_hybrid(build: Build) -> None:
 def test_passes_tend_to_a_fixed_point_wherever_they_start(build: Build, eviction: str) -> None:
     model = built(build, eviction=eviction)
     state = model.sleep(tokens()[:, :6], model.start(3), 2)
-    x, before = model.embed(tokens()[:, 6:12], 1), model.unpacked(state, 3)
+    x, before = model.embed(tokens()[:, 6:12], 1), model.unpack(state, 3)
     with torch.no_grad():
-        near, end = model.solved(x, before, 4), model.solved(x, before, FAR)
+        near, end = model.fixed_point(x, before, 4), model.fixed_point(x, before, FAR)
         z = torch.randn_like(x)
         for _ in range(FAR):
-            z = torch.lerp(z, model.applied(z, x, before), 0.5)
-    torch.testing.assert_close(model.applied(end, x, before), end, rtol=0, atol=1e-9)
+            z = torch.lerp(z, model.step(z, x, before), 0.5)
+    torch.testing.assert_close(model.step(end, x, before), end, rtol=0, atol=1e-9)
     torch.testing.assert_close(z, end, rtol=0, atol=1e-9)
     assert (near - end).abs().max() > 1e-4
 

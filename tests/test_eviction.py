@@ -77,10 +77,10 @@ class ReadOnly(nn.Module):
     def write(self, x: Tensor, state: Tensor | None) -> Tensor | None:
         return state
 
-    def resumed(
+    def resume(
         self, x: Tensor, state: Tensor | None, past: Tensor | None
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        mixed, _, past = self.mixer.resumed(x, state, past)
+        mixed, _, past = self.mixer.resume(x, state, past)
         return mixed, state, past
 
 

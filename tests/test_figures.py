@@ -19,9 +19,9 @@ from harness import ROOT, bench
 from matplotlib.figure import Figure
 
 from benchmark import rows
-from benchmark.figures import FIGURES, LONGEST_NAME, Entry, draw, drawn, file_name, maps, marks, panels, stale, style
+from benchmark.figures import FIGURES, LONGEST_NAME, Entry, draw, drawings, file_name, maps, marks, panels, stale, style
 from benchmark.judge.learning_curve import tokens_to
-from benchmark.rows.studies import Study, compared, studies
+from benchmark.rows.studies import Study, studies, suite_studies
 
 CHANCE = {0: 0.5, 2: 0.53125, 4: 0.535156, 6: 0.539, 8: 0.54056, 10: 0.5443}
 EVALUATIONS = 20
@@ -147,7 +147,7 @@ def test_figures_without_files_are_those_of_the_files(tmp_path: Path) -> None:
     frame = table([cell_rows(4, n, seed) for n in (1, 2) for seed in (0, 1)])
     written = {path.name: path.read_bytes() for path in draw(frame, tmp_path)}
     before, found = dict(matplotlib.rcParams), []
-    for figure in drawn(frame):
+    for figure in drawings(frame):
         found.append(figure)
         assert dict(matplotlib.rcParams) == before  # also between two of them
     assert {f"{figure.name}.svg": figure.svg for figure in found} == {
@@ -168,7 +168,7 @@ def test_every_figure_has_words() -> None:
         assert 40 < len(FIGURES[name].words(study)) < 900
     said = FIGURES["accuracy_by_level"].words(study)
     for n in (1, 2, 4):
-        ends = [study.whole(study.final, n, depth)["exact_match"].mean() for depth in (0, 10)]
+        ends = [study.scores_at(study.final, n, depth)["exact_match"].mean() for depth in (0, 10)]
         assert f"N = {n} {100 * ends[0]:.1f} % at t = 0, {100 * ends[1]:.1f} % at t = 10" in said
 
 
@@ -181,7 +181,7 @@ def test_a_figure_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("benchmark.figures.FIGURES", {"last_loss": Entry(last_loss, lambda study: "Bars of loss.")})
     frame = table([cell_rows(4, n, 0, window_embedding=on) for n in (1, 2) for on in (True, False)])
-    one, other = drawn(frame)
+    one, other = drawings(frame)
     assert one.name == "last_loss-window-embedding-False" and one.title == "Loss at the end"
     assert (one.caption, one.alt) == (
         "The loss at the end: a bar per N. Here: window embedding False.",
@@ -273,7 +273,7 @@ def test_final_scores_stand_over_the_floors_of_their_difficulty() -> None:
         for floor in (CHANCE[depth], CHANCE[depth] + 0.1):
             assert any(y == pytest.approx([100 * floor] * 2) and min(x) < place < max(x) for x, y in drawn)
     for n in (1, 2):
-        means = [study.whole(study.final, n, depth)["exact_match"].mean() for depth in (0, 4, 6)]
+        means = [study.scores_at(study.final, n, depth)["exact_match"].mean() for depth in (0, 4, 6)]
         assert any(y == pytest.approx([100 * mean for mean in means]) for _, y in drawn)
     (legend,) = figure.legends
     told = [text.get_text() for text in legend.get_texts()]
@@ -441,7 +441,7 @@ def test_a_training_that_draws_its_passes_has_a_row_of_its_own() -> None:
 
     fixed, drawn = tested(), tested(sleep_passes_drawn=[1, 2, 3])
     drawn = [row | {"cell_id": "drawn"} for row in drawn]
-    (study,) = compared(rows.table(fixed + drawn), ("test_passes", "sleep_passes_drawn"))
+    (study,) = suite_studies(rows.table(fixed + drawn), ("test_passes", "sleep_passes_drawn"))
     figure = maps.trained_by_tested(study)
     assert figure is not None
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["N = 2", "N of 1–3"]
@@ -511,7 +511,7 @@ def test_a_long_name_becomes_one_that_a_file_can_have() -> None:
     ],
 )
 def test_depths_stand_where_their_values_are(depths: tuple[int, ...], places: tuple[float, ...]) -> None:
-    assert list(style.spaced(depths).values()) == pytest.approx(places)
+    assert list(style.axis_places(depths).values()) == pytest.approx(places)
 
 
 def test_texts_of_others_are_drawn_as_they_are() -> None:

@@ -27,7 +27,7 @@ Question = tuple[int, tuple[int, ...]]
 
 def parts(task: Depo, row: np.ndarray) -> tuple[dict[Any, Any], list[Question], list[tuple[Question, Any]]]:
     """The edges that are read, the questions that are told, and those that are asked with their answers."""
-    codec = task.coded
+    codec = task.coder
     hop = (row >= codec.first_hop) & (row < codec.first_hop + codec.most_hops)
     read = task.seq_len - task.questions * codec.question_tokens
     first = np.flatnonzero(hop)[0]
@@ -85,7 +85,7 @@ def test_what_is_told_looks_alike_at_every_predictability() -> None:
     """How often each k is told, and each place in the list of edges; different starts where all are drawn anew."""
     for p in (0.0, 0.5, 1.0):
         inputs = replace(BARE, predictability=p).episodes("test", range(8000)).inputs
-        ks, starts = inputs[:, 14:22:2] - BARE.coded.first_hop + 1, inputs[:, 15:22:2]
+        ks, starts = inputs[:, 14:22:2] - BARE.coder.first_hop + 1, inputs[:, 15:22:2]
         assert np.bincount(ks.ravel(), minlength=5)[1:] / ks.size == pytest.approx(np.full(4, 1 / 4), abs=0.02)
         places = (inputs[:, None, 0:14:2] == starts[..., None]).argmax(axis=2)
         assert np.bincount(places.ravel(), minlength=7) / places.size == pytest.approx(np.full(7, 1 / 7), abs=0.02)
@@ -117,8 +117,8 @@ def test_notes_memories_and_what_fixes_answers_are_of_the_edges_alone(task: Fore
     episode = task.episodes("test", range(20))
     bare = episode.inputs.copy()
     for row in bare:
-        hop = (row >= task.coded.first_hop) & (row < task.coded.first_hop + task.max_hops)
-        row[np.flatnonzero(hop)[0] : task._read] = PAD
+        hop = (row >= task.coder.first_hop) & (row < task.coder.first_hop + task.max_hops)
+        row[np.flatnonzero(hop)[0] : task._read_tokens] = PAD
     plain = replace(episode, inputs=bare)
     as_depo = ForetoldDepo.__mro__[1]
     np.testing.assert_array_equal(task.determinants(episode), task.determinants(plain))
@@ -126,11 +126,11 @@ def test_notes_memories_and_what_fixes_answers_are_of_the_edges_alone(task: Fore
     for one, other in zip(task.memories(episode), as_depo.memories(task, plain), strict=True):
         np.testing.assert_array_equal(one.values, other.values)
     notes = task.notes("workings", episode)
-    assert [*notes] == list(range(task._read // task.window + 1))
-    last = notes[task._read // task.window - 1]
+    assert [*notes] == list(range(task._read_tokens // task.window + 1))
+    last = notes[task._read_tokens // task.window - 1]
     for row, noted in zip(episode.inputs, last, strict=True):
         after = parts(task, row)[0]
-        names = read_words(task.coded, noted[: task._read])
+        names = read_words(task.coder, noted[: task._read_tokens])
         assert names[1::2] == [after[after[name]] for name in names[::2]] and names[::2] == list(after)
 
 

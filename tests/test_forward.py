@@ -21,7 +21,7 @@ from benchmark.forward import Batch, autocast, predict, split_windows, token_los
 from benchmark.rows.scores import Score
 from benchmark.run import evaluate as evaluation
 from benchmark.run.evaluate import TEST_BATCH, HeldOut, evaluate
-from benchmark.run.together import batches, together
+from benchmark.run.together import batches, batches_at_once
 from tasks.base import IGNORE, Episode, Task, Tokens
 
 CPU = torch.device("cpu")
@@ -331,9 +331,9 @@ def test_scores_in_bf16(registered: ModelConfig, build: Build) -> None:
 @pytest.mark.parametrize("name", ["passes", "hops", "operations"])
 def test_batches_made_together_are_those_made_one_by_one(name: str) -> None:
     task = suite(name, "tiny").bases[0].task
-    steps = range(5, 5 + 2 * together(task, 8) + 3)
+    steps = range(5, 5 + 2 * batches_at_once(task, 8) + 3)
     made = list(batches(task, 8, steps, seed=3))
-    assert together(task, 8) > 1 and len(made) == len(steps)
+    assert batches_at_once(task, 8) > 1 and len(made) == len(steps)
     for step, batch in zip(steps, made, strict=True):
         alone = Batch.of(task.episodes("train", np.arange(8 * step, 8 * step + 8), seed=3), CPU)
         assert batch.windows == alone.windows
@@ -341,7 +341,7 @@ def test_batches_made_together_are_those_made_one_by_one(name: str) -> None:
 
 
 def test_no_more_batches_are_made_together_than_memory_takes() -> None:
-    assert together(suite("operations", "paper").bases[0].task, 256) == 1
+    assert batches_at_once(suite("operations", "paper").bases[0].task, 256) == 1
 
 
 def test_held_out_examples_are_made_once_unless_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def made() -> Study:
 def test_gains_are_paired_differences_at_the_end_of_training(made: Study) -> None:
     found = {(gain.n, gain.depth): gain for gain in gains(made)[EQUAL_TOKENS]}
     assert set(found) == {(n, depth) for n in (2, 4) for depth in (3, 5)}
-    wanted = statistics.paired([0.5, 0.55, 0.6], [0.9, 0.88, 0.86], examples=2048)
+    wanted = statistics.paired_contrast([0.5, 0.55, 0.6], [0.9, 0.88, 0.86], examples=2048)
     assert str(found[2, 5].share) == str(wanted.difference)
     assert found[2, 5].points[0] == pytest.approx(33.0) and found[2, 5].seeds == 3 and found[2, 5].clear
     assert found[4, 3].seeds == 2 and found[4, 3].points[0] == pytest.approx(37.5)

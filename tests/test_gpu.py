@@ -10,7 +10,7 @@ from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.suites import suite
 from benchmark.forward import predict, token_losses
-from benchmark.run.device_batches import made_ahead, maker, tensor_maker
+from benchmark.run.device_batches import maker, prefetch, tensor_maker
 from benchmark.run.recomputation import recompute
 from benchmark.run.step_count import StepCounter
 from benchmark.run.trainer import Trainer
@@ -26,7 +26,7 @@ def test_batches_made_ahead_are_the_same_in_the_same_order(tmp_path: Path) -> No
     trainer = Trainer(tiny(), tmp_path)
     steps = range(3, 9)
     plain = list(trainer.batches(3))[: len(steps)]
-    ahead = list(made_ahead(dict(zip(steps, plain, strict=True)).__getitem__, steps))
+    ahead = list(prefetch(dict(zip(steps, plain, strict=True)).__getitem__, steps))
     assert [id(batch) for batch in ahead] == [id(batch) for batch in plain]
 
 
@@ -39,7 +39,7 @@ def test_the_next_batch_is_made_by_another_thread_before_it_is_asked_for() -> No
             made.set()
         return step
 
-    batches = made_ahead(make, range(3))  # type: ignore[arg-type, type-var]
+    batches = prefetch(make, range(3))  # type: ignore[arg-type, type-var]
     assert next(batches) == 0
     assert made.wait(timeout=10), "batch 1 must be made while batch 0 is in use"
     assert list(batches) == [1, 2]
@@ -51,7 +51,7 @@ def test_an_error_while_making_a_batch_reaches_the_trainer() -> None:
         raise ValueError(f"no batch {step}")
 
     with pytest.raises(ValueError, match="no batch 0"):
-        next(made_ahead(make, range(3)))  # type: ignore[arg-type, type-var]
+        next(prefetch(make, range(3)))  # type: ignore[arg-type, type-var]
 
 
 @pytest.mark.parametrize("asked", ["first", "any"])

@@ -8,7 +8,7 @@ import pytest
 from tasks import rng
 from tasks.gsm_infinite.generator import Shape, batch, draw, statistics
 from tasks.gsm_infinite.generator.content import content
-from tasks.gsm_infinite.graphs import COUNT, GIVEN, NONE, RATE, TOTAL, Graphs
+from tasks.gsm_infinite.graphs import COUNT, NONE, RATE, TOTAL, VALUE_SENTENCE, Graphs
 
 KEY = rng.stream("graphs")
 SHAPES = [Shape(subset=subset, mode=mode) for subset in ("medium", "hard") for mode in ("forward", "reverse")]
@@ -65,7 +65,7 @@ def disguised(graphs: Graphs, seed: int) -> Graphs:
     width = graphs.role.shape[1]
     new = np.argsort(rng.words(np.uint64(seed), np.arange(1), width)[0])  # new number of each
     old = np.argsort(new)
-    number = np.append(new, [GIVEN, NONE])  # by old number, from the end for those below 0
+    number = np.append(new, [VALUE_SENTENCE, NONE])  # by old number, from the end for those below 0
     names = {}
     for name, first in (("kind", graphs.filler_kind), ("place", graphs.filler_place)):
         array = getattr(graphs, name)[:, old]

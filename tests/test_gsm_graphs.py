@@ -13,7 +13,7 @@ from tasks import rng
 from tasks.base import SPLITS
 from tasks.gsm_infinite.generator import Shape, draw, statistics
 from tasks.gsm_infinite.generator.content import content
-from tasks.gsm_infinite.graphs import COUNT, GIVEN, NONE, PRODUCT, RATE, TOTAL, Graphs
+from tasks.gsm_infinite.graphs import COUNT, NONE, PRODUCT, RATE, TOTAL, VALUE_SENTENCE, Graphs
 
 KEY = rng.stream("graphs")
 SHAPES = [Shape(subset=subset, mode=mode) for subset in ("medium", "hard") for mode in ("forward", "reverse")]
@@ -111,7 +111,7 @@ def check(shape: Shape, graphs: Graphs, b: int) -> None:
                 not k and 1 <= used <= 2 and all(p in plain.core or plain.role[p] >= TOTAL for p in plain.operands[q])
             )
             assert plain.kind[q] >= graphs.filler_kind and plain.place[q] >= graphs.filler_place
-    assert sorted(plain.order) == sorted(plain.stated + [GIVEN] * shape.reverse)
+    assert sorted(plain.order) == sorted(plain.stated + [VALUE_SENTENCE] * shape.reverse)
 
     assert (row["given"] != NONE) == shape.reverse
     if shape.reverse:

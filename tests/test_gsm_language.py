@@ -8,7 +8,7 @@ import pytest
 
 from tasks import rng
 from tasks.gsm_infinite.generator import Shape, draw
-from tasks.gsm_infinite.graphs import COUNT, GIVEN, NONE, PRODUCT, RATE, TOTAL, Graphs
+from tasks.gsm_infinite.graphs import COUNT, NONE, PRODUCT, RATE, TOTAL, VALUE_SENTENCE, Graphs
 from tasks.gsm_infinite.language import parse, render, sentence, wordings
 from tasks.gsm_infinite.solution import solution
 from tasks.gsm_infinite.themes import CORE, FILLER, THEMES, Names, draw_names, names_in_order
@@ -33,7 +33,7 @@ def graph(*quantities: tuple[Any, ...], asked: int, answer: int = 0, given: int 
         operands=np.array([[[*row[3], *[NONE] * (width - len(row[3]))] for row in rows]]).reshape(1, len(rows), width),
         value=np.array([[{asked: answer, given: end}.get(q, 0) for q in range(len(rows))]]),
         needed=np.zeros((1, len(rows)), bool),
-        order=np.array([stated + [GIVEN] * (given != NONE)]),
+        order=np.array([stated + [VALUE_SENTENCE] * (given != NONE)]),
         asked=np.array([asked]),
         given=np.array([given]),
         operations=np.zeros(1, np.int64),
@@ -122,7 +122,7 @@ def canonical(graphs: Graphs, b: int, names: Names) -> dict[str, Any]:
     asked, given = int(graphs.asked[b]), int(graphs.given[b])
     stated = [q for q in graphs.order[b].tolist() if q >= 0]
     return {
-        "order": ["given" if q == GIVEN else name(q) for q in graphs.order[b].tolist() if q != NONE],
+        "order": ["given" if q == VALUE_SENTENCE else name(q) for q in graphs.order[b].tolist() if q != NONE],
         "stated": {
             name(q): (
                 0 if q == asked and given != NONE else int(graphs.constant[b, q]),

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from harness import small
 
-from baselines.addresses import FOLDER, given
+from baselines.addresses import FOLDER, model_at
 from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.run import sweep
@@ -284,7 +284,7 @@ def test_models_that_end_hang_or_are_too_large_are_rows(
     monkeypatch.setenv(FOLDER, str(Path(__file__).parent))
     monkeypatch.setattr(Local, "least_patience_s", 4.0)
     names = ("Leaving", "Dying", "Stuck")
-    cells = [replace(small(), model=given(f"faulty:{name}")(layout="gdn", d_model=8, heads=2)) for name in names]
+    cells = [replace(small(), model=model_at(f"faulty:{name}")(layout="gdn", d_model=8, heads=2)) for name in names]
     cells += [small(d_model=2_000_000, heads=2), small()]
     folder = SweepFolder(tmp_path)
     with folder.held(cells):

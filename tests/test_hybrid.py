@@ -122,7 +122,7 @@ def test_a_sleep_computes_no_output_and_changes_nothing_that_is_used(
     before = model.sleep(tokens(seed=1)[:, :WINDOW], model.start(3), 1).detach()
 
     def full() -> State:
-        return model.packed(model.loop(model.embed(window, 1), model.unpacked(before, 3), passes)[1], 2)
+        return model.pack(model.loop(model.embed(window, 1), model.unpack(before, 3), passes)[1], 2)
 
     def short() -> State:
         return model.sleep(window, before, passes)
@@ -145,7 +145,7 @@ def test_a_sleep_computes_no_output_and_changes_nothing_that_is_used(
 
 @pytest.mark.parametrize("blocks", [*range(4, 12), 28])
 def test_the_middle_half(blocks: int) -> None:
-    looped = Hybrid(layout=" ".join(["gdn"] * blocks), loop="middle").looped
+    looped = Hybrid(layout=" ".join(["gdn"] * blocks), loop="middle").loop_range
     assert len(looped) == blocks // 2
     before, after = looped.start, blocks - looped.stop
     assert 1 <= before <= after <= before + 2
@@ -184,7 +184,7 @@ def test_a_new_model_predicts_the_same_for_every_number_of_passes(settings: dict
 def test_features_of_a_pass_hear_of_no_later_token(build: Build, word: str, eviction: str) -> None:
     model = build(replace(TINY, layout=f"attn {word} {word} attn", eviction=eviction))
     assert isinstance(model, Sleeper)
-    before = model.unpacked(model.sleep(tokens()[:, :WINDOW], model.start(3), 1), 3)
+    before = model.unpack(model.sleep(tokens()[:, :WINDOW], model.start(3), 1), 3)
     h = torch.randn(3, WINDOW, 16, generator=torch.Generator().manual_seed(0))
     changed = h.clone()
     changed[:, 4] += 1
@@ -336,9 +336,9 @@ def test_what_the_first_passes_left_carries_no_gradient(build: Build) -> None:
     assert isinstance(model, Sleeper)
     window, question = tokens(length=2 * WINDOW).split(WINDOW, dim=1)
     with torch.no_grad():
-        h, held = model.loop(model.embed(window, 0), model.unpacked(model.start(3), 3), 2)
+        h, held = model.loop(model.embed(window, 0), model.unpack(model.start(3), 3), 2)
     _, held = model.loop(h, held, 1, output=False)
-    logits, _ = model.wake(question, model.packed(held, 1))
+    logits, _ = model.wake(question, model.pack(held, 1))
     mix = torch.linspace(-1, 1, logits.numel()).view_as(logits)
     expected = torch.autograd.grad((mix * logits).sum(), [*model.parameters()], allow_unused=True)
     for ours, theirs in zip(gradients(model, 3), expected, strict=True):

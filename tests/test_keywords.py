@@ -136,7 +136,7 @@ def test_parts_of_a_batch_have_the_gradients_of_the_whole(tmp_path: Path) -> Non
     def gradients(parts: int) -> dict[str, Tensor]:
         (tmp_path / str(parts)).mkdir()
         trainer = Trainer(CELL, tmp_path / str(parts), micro_batches=parts)
-        trainer.accumulated(batch_of(CELL), hard=False, passes=2)
+        trainer.accumulate(batch_of(CELL), hard=False, passes=2)
         return {name: p.grad for name, p in trainer.model.named_parameters() if p.grad is not None}
 
     one, two = gradients(1), gradients(2)

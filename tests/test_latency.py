@@ -189,7 +189,7 @@ def test_quartiles() -> None:
 
 def test_times_are_ordered_and_both_clocks_ran() -> None:
     (row,) = measure(HYBRID, windows=[4], passes=[2], repeats=3)
-    for what, clock in itertools.product(cost_tables.TIMED, latency.CLOCKS):
+    for what, clock in itertools.product(cost_tables.TIMED_PARTS, latency.CLOCKS):
         name = f"{what}_{clock}"
         assert 0 < row[f"{name}_q25_s"] <= row[f"{name}_s"] <= row[f"{name}_q75_s"]
     assert cost_tables.shown_clock(row) == "core"

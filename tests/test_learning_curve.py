@@ -5,7 +5,7 @@ import pytest
 from test_tables import cell
 
 from benchmark import rows
-from benchmark.judge.learning_curve import REACH, at_flops, least, most, tokens_to
+from benchmark.judge.learning_curve import REACH, at_flops, least_flops, most_flops, tokens_to
 from benchmark.rows.studies import Study, studies
 
 
@@ -51,10 +51,10 @@ def test_each_run_is_read_at_the_budget_of_its_difficulty() -> None:
 
 def test_the_budgets_are_those_of_whole_trainings() -> None:
     found = study(*(cell(n, 0, [0.6] * 4, depth=depth) for n in (1, 2, 4) for depth in (3, 5))).final
-    assert least(found) == {3: 4e3, 5: 4e3}
-    assert most(found) == {3: 16e3, 5: 16e3}
-    assert least(found.filter(pl.col("n") == 2)) == {3: 8e3, 5: 8e3}
-    assert least(found.with_columns(train_flops=pl.lit(None, pl.Float64))) == {}
+    assert least_flops(found) == {3: 4e3, 5: 4e3}
+    assert most_flops(found) == {3: 16e3, 5: 16e3}
+    assert least_flops(found.filter(pl.col("n") == 2)) == {3: 8e3, 5: 8e3}
+    assert least_flops(found.with_columns(train_flops=pl.lit(None, pl.Float64))) == {}
 
 
 def test_rows_without_flops_have_no_score_at_a_budget() -> None:

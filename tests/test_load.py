@@ -35,7 +35,7 @@ def test_waiting_is_that_of_a_simulated_queue(sleep_s: float, questions: float, 
     measured, wake_s = row(sleep_s, 0.003), 0.003
     windows_per_s = share / (sleep_s + questions * wake_s)
     rate = windows_per_s * measured["window"]
-    assert load.busy(measured, rate, questions) == pytest.approx(share)
+    assert load.utilisation(measured, rate, questions) == pytest.approx(share)
     wait, busy = simulated(sleep_s, wake_s, windows_per_s, questions, seed=1)
     assert load.answer_s(measured, rate, questions) == pytest.approx(wait, rel=0.05)
     assert busy == pytest.approx(share, rel=0.02)

@@ -59,15 +59,15 @@ def test_rollouts_are_those_of_evolve(settings: dict[str, Any]) -> None:
 def test_nodes_after_hops_are_those_of_a_walk(codec: str, letters: int, split: str) -> None:
     task = Depo(nodes=6, max_hops=8, questions=1, codec=codec, letters=letters, window_tokens=13)
     episode = task.episodes(split, EXAMPLES)
-    read = episode.inputs[:, : episode.inputs.shape[1] - task.coded.question_tokens]
-    words = ["".join(task.coded.names_in(word[word != ABSENT])) for word in task.coded.tokens[:-1]]
+    read = episode.inputs[:, : episode.inputs.shape[1] - task.coder.question_tokens]
+    words = ["".join(task.coder.names_in(word[word != ABSENT])) for word in task.coder.tokens[:-1]]
     memories = task.memories(episode)
     assert [m.step for m in memories] == list(range(1, 9))
     for b, tokens in enumerate(read):
-        names = [words.index(name) for name in task.coded.names_in(tokens)]
+        names = [words.index(name) for name in task.coder.names_in(tokens)]
         edges = list(zip(names[::2], names[1::2], strict=True))
         for memory in memories:
-            for name in range(task.coded.words):
+            for name in range(task.coder.words):
                 wanted = answer(edges, name, memory.step) if name in names else ABSENT
                 assert memory.values[b, name] == wanted
     assert [m.stored for m in memories] == [m.step == 1 for m in memories]
@@ -77,7 +77,7 @@ def test_nodes_after_hops_are_those_of_a_walk(codec: str, letters: int, split: s
 def test_names_across_the_border_of_a_window() -> None:
     task = Depo(nodes=6, max_hops=2, questions=1, codec="2-2", letters=4, window_tokens=13)
     inputs = task.episodes("test", EXAMPLES).inputs[:, :26]
-    numbers = names_in(inputs, task.coded)
+    numbers = names_in(inputs, task.coder)
     assert numbers.shape == (len(EXAMPLES), 12)
     assert all(sorted(row[::2]) == sorted(row[1::2]) for row in numbers.tolist())  # every node is left and reached
 
@@ -124,7 +124,7 @@ def test_answers_by_operations() -> None:
 )
 def test_nothing_to_look_for(task: Task) -> None:
     if isinstance(task, Depo):
-        assert task.coded.words > MOST_NAMES
+        assert task.coder.words > MOST_NAMES
     assert task.memories(task.episodes("train", [0])) == ()
 
 

@@ -19,7 +19,7 @@ from baselines import MODELS, load
 from baselines.base import Model, State
 from baselines.hybrid import Hybrid
 from baselines.native import build
-from baselines.native.block import attach, unsupported
+from baselines.native.block import attach, obstacle
 from baselines.native.step import prepare
 from baselines.sleeper import Sleeper
 from benchmark import rows
@@ -225,7 +225,7 @@ def test_every_model_gives_what_it_gives_in_torch(name: str) -> None:
         with torch.no_grad():
             for parameter in of.parameters():
                 parameter += 0.1 * torch.randn_like(parameter)
-    assert bool(unsupported(of)) == (name in IN_TORCH)
+    assert bool(obstacle(of)) == (name in IN_TORCH)
     if name in IN_TORCH:
         return
     made = copy.deepcopy(of)
@@ -253,7 +253,7 @@ def test_every_model_gives_what_it_gives_in_torch(name: str) -> None:
 )
 def test_what_cannot_run_says_why(settings: dict[str, Any], why: str) -> None:
     made = model(6, **settings)
-    assert why in unsupported(made)
+    assert why in obstacle(made)
     with pytest.raises(ValueError, match="backend 'native' does not run this model: "):
         attach(made)
 
@@ -292,10 +292,10 @@ def test_the_gate_can_ask_whether_there_is_a_compiler(tmp_path: Path) -> None:
 def test_a_compiler_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(build.CACHE, str(tmp_path))
     with pytest.raises(build.CompilerError, match=r"does not compile it: .*"):
-        build.compiled("-no-such-flag")
+        build.library_file("-no-such-flag")
     assert list(tmp_path.iterdir()) == []
-    library = build.compiled("-O0")
-    assert [library] == list(tmp_path.iterdir()) and build.compiled("-O0") == library
+    library = build.library_file("-O0")
+    assert [library] == list(tmp_path.iterdir()) and build.library_file("-O0") == library
 
 
 # Training
@@ -395,7 +395,7 @@ def test_a_step_is_that_of_torch(decay: float) -> None:
 BUILT = """
 import functools, sys
 from baselines.native import build
-build.compiled = functools.partial(build.compiled, *sys.argv[1:])
+build.library_file = functools.partial(build.library_file, *sys.argv[1:])
 sys.path.insert(0, "tests")
 import test_native as t
 for window, batch, settings in (

@@ -262,7 +262,7 @@ def test_going_on_from_a_saved_state(mixed: ModelConfig, build: Build, warmup_st
     model = build(mixed)
     optimizer = MuonAdamW(model, training)
     train(model, optimizer, range(3))
-    text, named = tensors.plain({"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+    text, named = tensors.json_of({"model": model.state_dict(), "optimizer": optimizer.state_dict()})
     file = b"".join(tensors.encode(named, {}))
     train(model, optimizer, range(3, 7))
 

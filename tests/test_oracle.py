@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from test_outcomes import SINGLE, suite
 
 from benchmark import rows
-from benchmark.judge.oracle import Bound, bound, bounds, guessing
+from benchmark.judge.oracle import Bound, bound, bounds, guess_accuracy
 from benchmark.rows import outcomes
 from benchmark.run.evaluate import TEST_SEED
 
@@ -59,7 +59,7 @@ def test_the_bound_of_four_examples() -> None:
 def test_an_oracle_of_guesses_is_what_is_told_of_it() -> None:
     right = np.random.default_rng(2).random((8, 100_000)) < 0.25
     found = bound(right, list(range(1, 9)))
-    assert found.oracle == pytest.approx(guessing(0.25, 8), abs=0.005)
+    assert found.oracle == pytest.approx(guess_accuracy(0.25, 8), abs=0.005)
     assert found.fixed == pytest.approx(0.25, abs=0.005)
 
 

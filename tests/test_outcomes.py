@@ -64,7 +64,7 @@ def test_the_mean_of_outcomes_is_the_score_of_the_rows_bit_for_bit(tmp_path: Pat
     written = outcomes.read(suite(tmp_path, cell, replace(cell, seed=1)))
     table = rows.read_table(tmp_path)
     steps = cell.evaluation_steps
-    tested = table.filter(pl.col("step").is_in(list(outcomes.tests_kept(steps))))
+    tested = table.filter(pl.col("step").is_in(list(outcomes.outcome_steps(steps))))
     scores = {Key(*row[:-1]): row[-1] for row in tested.select(*Key._fields, "exact_match").rows()}
     assert {key: outcome.exact_match for key, outcome in written.items()} == scores
     assert len({key.step for key in scores}) == 2 and max(key.step for key in scores) == steps[-1]
@@ -88,7 +88,7 @@ def test_where_difficulties_differ_from_example_to_example_it_is_kept_which_were
 
 @pytest.mark.parametrize(("count", "kept"), [(1, {1}), (2, {1, 2}), (3, {2, 3}), (20, {10, 20})])
 def test_the_last_test_and_the_one_in_the_middle_are_kept(count: int, kept: set[int]) -> None:
-    assert outcomes.tests_kept(range(1, count + 1)) == kept
+    assert outcomes.outcome_steps(range(1, count + 1)) == kept
 
 
 class Killed(BaseException):
@@ -116,7 +116,7 @@ def test_killed_at_a_test_and_run_again_it_leaves_the_same_file(
         with pytest.raises(Killed):
             train(JOINT, broken)
         monkeypatch.setattr(rows, "append", append)
-    middle = min(outcomes.tests_kept(JOINT.evaluation_steps))
+    middle = min(outcomes.outcome_steps(JOINT.evaluation_steps))
     assert train(JOINT, broken, stop_after=middle + 1) == "stopped"
     assert train(JOINT, broken) == train(JOINT, broken) == "ok"
     assert (broken / outcomes.LINES).read_bytes() == whole
@@ -128,7 +128,7 @@ def test_a_sweep_keeps_no_outcomes_without_rows(folder: Path) -> None:
     last = JOINT.evaluation_steps[-1]
     rows.rewrite(path, [row for row in rows.read(path) if row["step"] < last])
     SweepFolder(folder).gather()
-    assert {key.step for key in outcomes.read(folder)} == outcomes.tests_kept(JOINT.evaluation_steps) - {last}
+    assert {key.step for key in outcomes.read(folder)} == outcomes.outcome_steps(JOINT.evaluation_steps) - {last}
 
 
 @pytest.mark.parametrize("damage", [b'{"cell_id": "c0f', b'{"cell_id": "c"}', None])
@@ -169,7 +169,7 @@ def test_the_weight_of_a_test_is_an_eighth_of_a_byte_an_example() -> None:
     frame = outcomes.table(
         [
             dict(zip(Key._fields, ("c", 1, 1, 6, None), strict=True))
-            | {"examples": 2048, "asked": None, "right": outcomes._packed(right)}
+            | {"examples": 2048, "asked": None, "right": outcomes._pack(right)}
         ]
     )
     assert len(frame["right"][0]) == 256

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from benchmark import rows
 from benchmark.figures import comparisons, curves, finals, overlay, style
 from benchmark.judge import paper
-from benchmark.rows.studies import Study, compared, studies
+from benchmark.rows.studies import Study, studies, suite_studies
 
 Draw = Callable[[Study], Figure | None]
 
@@ -46,7 +46,7 @@ def planted(
 def drawn(draw: Draw, found: list[rows.Row], by: tuple[str, ...] = ()) -> Figure:
     """The figure of the one study in rows, settled."""
     frame = rows.table(found)
-    (study,) = compared(frame, by) if by else studies(frame)
+    (study,) = suite_studies(frame, by) if by else studies(frame)
     with style.context():
         figure = draw(study)
         assert figure is not None

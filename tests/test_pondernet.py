@@ -19,7 +19,7 @@ from baselines.pondernet import PonderNet, PonderSleeper, drawn, log_law
 from baselines.report import Report
 from benchmark import rows
 from benchmark.cells.cost import cost
-from benchmark.forward import Batch, expected_losses, predict
+from benchmark.forward import Batch, predict, token_losses, trained_losses
 from benchmark.run.trainer import Trainer
 from tasks.base import IGNORE
 
@@ -67,10 +67,9 @@ def batch_of(slept: int, *, batch: int = 3) -> Batch:
 def trained_on(model: PonderSleeper, batch: Batch, passes: int) -> Tensor:
     """The sum that a step goes down on, over one batch."""
     report = Report()
-    predict(model, batch, passes, report=report)
-    expected = expected_losses(report, batch.targets)
-    assert expected is not None and report.loss is not None
-    return expected.sum() / (batch.targets != IGNORE).sum() + report.loss
+    losses = trained_losses(predict(model, batch, passes, report=report), batch.targets, report)
+    assert report.answers and report.loss is not None
+    return losses.sum() / (batch.targets != IGNORE).sum() + report.loss
 
 
 def written_out(model: PonderSleeper, batch: Batch, passes: int) -> Tensor:
@@ -197,6 +196,8 @@ def test_tests_take_the_median_each_sequence_as_alone(build: Build, eviction: st
         pairs = zip(state.tensors().values(), theirs.tensors().values(), strict=True)
         assert all(torch.allclose(ours[b], other[0], rtol=1e-9, atol=1e-12) for ours, other in pairs)
     assert same(state, model.sleep(windows, model.start(8), MOST))  # reported or not
+    model.train()  # where nobody takes what is expected
+    assert same(model.sleep(windows, model.start(8), MOST), plain.sleep(windows, plain.start(8), MOST))
 
 
 def test_windows_before_the_last_get_as_many_passes_as_their_law_says(build: Build) -> None:
@@ -234,10 +235,11 @@ def test_some_windows_expected_and_others_not_are_refused(build: Build) -> None:
     report = Report()
     report.expect(torch.ones(1, 2), torch.zeros(1, 2, 3, 5))
     with pytest.raises(ValueError, match="must in all 4 predicted places; it did in 3"):
-        expected_losses(report, torch.zeros(2, 4, dtype=torch.int64))
+        trained_losses(torch.zeros(2, 4, 5), torch.zeros(2, 4, dtype=torch.int64), report)
     with pytest.raises(ValueError, match=r"given \[2\] and \[1, 2, 3, 5\]"):
         report.expect(torch.ones(2), torch.zeros(1, 2, 3, 5))
-    assert expected_losses(Report(), torch.zeros(2, 4, dtype=torch.int64)) is None
+    logits, targets = torch.randn(2, 4, 5), torch.zeros(2, 4, dtype=torch.int64)
+    assert torch.equal(trained_losses(logits, targets, Report()), token_losses(logits, targets))
 
 
 def ponder_cell(**settings: Any) -> Any:
@@ -264,7 +266,7 @@ def test_rows_say_how_many_passes_were_used_and_parts_of_a_batch_add_up(tmp_path
         whole, halves = (Trainer(cell, tmp_path / str(parts), micro_batches=parts) for parts in (1, 2))
         batch = next(iter(whole.batches(0)))
         for trainer in (whole, halves):
-            trainer.accumulated(batch, hard=False, passes=3)
+            trainer.accumulate(batch, hard=False, passes=3)
         for one, other in zip(whole.model.parameters(), halves.model.parameters(), strict=True):
             assert one.grad is not None and other.grad is not None
             torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-6)

@@ -13,7 +13,7 @@ from pretrained import ATTENTION, CONFIGS, HYBRIDS, checkpoint, on_transformers
 from torch import Tensor, nn
 
 import baselines
-from baselines.pretrained.config import Pretrained, given
+from baselines.pretrained.config import Pretrained, pretrained_at
 from benchmark.cells.cell import Cell, Training
 from benchmark.measure.audit import audit
 from benchmark.measure.audit.admission import admit
@@ -313,7 +313,10 @@ def test_a_folder_without_weights_is_drawn_from_the_seed(folder: Folder, tmp_pat
     one, two = build(tmp_path), build(tmp_path)
     assert torch.equal(one.parts.head.weight, two.parts.head.weight)
     assert not torch.equal(one.parts.head.weight, build(folder("llama")).parts.head.weight)
-    assert given(f"hf:{tmp_path}")().checkpoint_sha256 != given(f"hf:{folder('llama')}")().checkpoint_sha256
+    assert (
+        pretrained_at(f"hf:{tmp_path}")().checkpoint_sha256
+        != pretrained_at(f"hf:{folder('llama')}")().checkpoint_sha256
+    )
 
 
 @on_transformers

@@ -22,7 +22,7 @@ from benchmark.figures import probe_figure, style
 from benchmark.measure import probe
 from benchmark.measure.probe import linear_probe
 from benchmark.measure.probe import tables as probe_tables
-from benchmark.measure.probe.linear_probe import PENALTIES, Sample, alike, read_off, ridge, standardised
+from benchmark.measure.probe.linear_probe import PENALTIES, Sample, item_groups, read_off, ridge, standardise
 from benchmark.measure.probe.states import Examples, effective_rank, fast_weights, network
 from benchmark.run import checkpoint
 from benchmark.run.trainer import Trainer
@@ -51,13 +51,13 @@ def test_ridge_is_least_squares_with_rows_for_the_penalty(examples: int, feature
 
 def test_items_of_the_same_examples_are_solved_together() -> None:
     present = np.array([[1, 0, 1, 0], [1, 1, 1, 0], [1, 0, 1, 0]], dtype=bool)
-    found = {tuple(items.tolist()): examples.tolist() for examples, items in alike(present)}
+    found = {tuple(items.tolist()): examples.tolist() for examples, items in item_groups(present)}
     assert found == {(0, 2): [0, 1, 2], (1,): [1]}
 
 
 def test_features_that_hardly_move_are_left_out() -> None:
     fit = torch.tensor([[0.0, 5.0], [2.0, 5.0 + 1e-9]])
-    ours, theirs = standardised(fit, torch.tensor([[1.0, 9.0]]))
+    ours, theirs = standardise(fit, torch.tensor([[1.0, 9.0]]))
     assert ours.tolist() == [[-1, 0], [1, 0]]
     assert theirs.tolist() == [[0, 0]]
 
@@ -460,7 +460,7 @@ def test_a_task_where_nothing_is_computed_is_drawn_by_pass(tmp_path: Path) -> No
     save(tmp_path, cell, network(cell).state_dict())
     probes, _ = probe.probe(cell, tmp_path, examples=400, tested=100)
     with style.context():
-        figure = probe_figure.readable(probe_tables.table("probe.csv", probes))
+        figure = probe_figure.by_step(probe_tables.table("probe.csv", probes))
     (ax,) = figure.axes
     assert ax.get_xlabel() == "pass n"
     assert [tick for tick in ax.get_xticks()] == [1, 2]

@@ -11,7 +11,7 @@ from benchmark.cells.facts import cell_facts
 from benchmark.figures import gains
 from benchmark.judge import seeds, summaries
 from benchmark.judge.claims import judge
-from benchmark.judge.evidence import LackingError, Scores, aligned, common
+from benchmark.judge.evidence import LackingError, Scores, align, common_seeds
 from benchmark.rows.studies import studies
 from tests.harness import small
 
@@ -35,11 +35,11 @@ def test_rows_name_the_processor() -> None:
 def test_a_pair_is_of_one_processor_where_both_are_known() -> None:
     low = Scores({0: 0.1, 1: 0.2, 2: 0.3}, {0: ["a", "a"], 1: ["a", "a"], 2: [None, None]})
     high = Scores({0: 0.5, 1: 0.6, 2: 0.7, 3: 0.8}, {0: ["a", "a"], 1: ["a", "b"], 2: ["b", "b"], 3: ["a", "a"]})
-    assert common(low, high) == [0, 2]
-    assert aligned(low, high) == ([0.1, 0.3], [0.5, 0.7])
-    assert common(low, {0: 1.0, 1: 1.0}) == [0, 1]
+    assert common_seeds(low, high) == [0, 2]
+    assert align(low, high) == ([0.1, 0.3], [0.5, 0.7])
+    assert common_seeds(low, {0: 1.0, 1: 1.0}) == [0, 1]
     with pytest.raises(LackingError, match="on one processor"):
-        aligned(Scores({1: 0.2}, {1: ["a"]}), Scores({1: 0.3}, {1: ["b"]}))
+        align(Scores({1: 0.2}, {1: ["a"]}), Scores({1: 0.3}, {1: ["b"]}))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_claims_seeds_and_gains_keep_to_pairs_of_one_processor(
     assert found.seeds == pairs
     (study,) = studies(frame)
     assert {gain.seeds for gain in gains.gains(study)[gains.EQUAL_TOKENS] if gain.n == 2} == {pairs}
-    line = next(line for line in seeds.needed(frame, 0.1) if (line["n"], line["other_n"]) == (1, 2))
+    line = next(line for line in seeds.seed_requirements(frame, 0.1) if (line["n"], line["other_n"]) == (1, 2))
     assert line["seeds"] == pairs
 
 

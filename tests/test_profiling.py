@@ -62,17 +62,17 @@ def test_time_of_both_directions_goes_to_the_part_that_takes_it(clock: Clock) ->
     def layer(seconds: float) -> Any:
         return lambda x: Slow.apply(x, clock, seconds)
 
-    mlp, head, between = watch.timed(layer(1), MLP), watch.timed(layer(2), HEAD), layer(4)
+    mlp, head, between = watch.time_call(layer(1), MLP), watch.time_call(layer(2), HEAD), layer(4)
     x = torch.ones(3, requires_grad=True)
     watch.start()
     head(between(mlp(x) + x)).sum().backward()
-    watch.timed(lambda: setattr(clock, "now", clock.now + 100), OPTIMIZER)()
+    watch.time_call(lambda: setattr(clock, "now", clock.now + 100), OPTIMIZER)()
     assert watch.stop() == dict.fromkeys(PARTS, 0.0) | {MLP: 11, HEAD: 22, OTHER: 44, OPTIMIZER: 100}
 
 
 def test_what_has_no_gradient_gets_none_and_a_stopped_watch_marks_nothing() -> None:
     watch = Stopwatch()
-    pair = watch.timed(lambda x, state: (x * 2, state), MLP)
+    pair = watch.time_call(lambda x, state: (x * 2, state), MLP)
     x, state = torch.ones(2, requires_grad=True), torch.zeros(2)
     watch.start()
     assert [tensor.requires_grad for tensor in pair(x, state)] == [True, False]

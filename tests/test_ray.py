@@ -19,7 +19,7 @@ import pytest
 import torch
 from harness import bench, comparable, same_bits, small, start
 
-from baselines.addresses import FOLDER, given
+from baselines.addresses import FOLDER, model_at
 from benchmark.cells.cell import Cell
 from benchmark.rows import Status
 from benchmark.run import checkpoint, sweep
@@ -120,7 +120,7 @@ def test_the_code_of_cells_fits_into_a_folder(tmp_path: Path, monkeypatch: pytes
     code.mkdir()
     monkeypatch.setenv(FOLDER, str(home))
     monkeypatch.setattr(sys, "path", sys.path[:])
-    cell = replace(small(), model=given("parcelled:build")())
+    cell = replace(small(), model=model_at("parcelled:build")())
     parcel.pack([cell, small()], code)
     assert {path.name for path in code.iterdir()} == {
         "benchmark",
@@ -560,7 +560,7 @@ def test_machines_of_a_cluster_come_and_go(alone: Path, nodes: Any, monkeypatch:
     )
     monkeypatch.setenv(FOLDER, str(home))
     monkeypatch.setattr(sys, "path", sys.path[:])
-    model = given("mine:build")()
+    model = model_at("mine:build")()
     cells = [replace(small(seed=seed, tokens=10_000, evaluations=20), model=model) for seed in range(5)]
     elsewhere = os.environ["RAY_TMPDIR"] + "/2"  # as if it were a machine of its own
     second, running, most, notes = list[Any](), set[int](), 0, list[str]()

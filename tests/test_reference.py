@@ -35,7 +35,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def asked(monkeypatch: pytest.MonkeyPatch, drawn: bool = False, **studies: Request) -> None:
     """Make these the studies of the evidence; without their figures, most of the time that the command takes here."""
     monkeypatch.setattr(reference, "STUDIES", {name: Study(requests=(request,)) for name, request in studies.items()})
-    monkeypatch.setattr(reference, "PROBED", {})
+    monkeypatch.setattr(reference, "PROBES", {})
     if not drawn:
         monkeypatch.setattr(figures, "draw", lambda frame, folder: None)
 
@@ -86,18 +86,18 @@ def test_rows_of_cells_that_are_not_finished_or_not_asked_for_do_not_count(
     frame = rows.read_table(root / "first")
     last = pl.col("step") == pl.col("step").max()
     rows.write_table(root / "first" / "rows.parquet", frame.filter(~last | (pl.col("sleep_passes") == 2)).to_dicts())
-    missing, kept = reference.standing(root, "first")
+    missing, kept = reference.inventory(root, "first")
     assert [cell.training.sleep_passes for cell in missing] == [1]
     assert {row["sleep_passes"] for row in kept} == {2}
     asked(monkeypatch, first=dataclasses.replace(TWO, settings=(*SETTINGS, "clip=2.0")))
-    assert len(reference.standing(root, "first")[0]) == 2  # other settings are other cells
+    assert len(reference.inventory(root, "first")[0]) == 2  # other settings are other cells
 
 
 def test_a_diverged_cell_is_a_result(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked(monkeypatch, first=dataclasses.replace(ONE, settings=(*SETTINGS, "muon_lr=1e12", "adam_lr=1e12")))
     done = bench("reference", "first", "--out", root)
     assert done.code == 1 and "diverged" in done.out
-    assert reference.standing(root, "first")[0] == []
+    assert reference.inventory(root, "first")[0] == []
     assert bench("reference", "first", "--out", root).code == 0
 
 
@@ -107,7 +107,7 @@ def test_older_rows_get_the_settings_that_they_did_not_name(root: Path, monkeypa
     frame = rows.read_table(root / "first")
     older = frame.drop("eviction", "hard_share", "variant").with_columns(schema_version=pl.lit(2, pl.Int64))
     older.write_parquet(root / "first" / "rows.parquet")
-    _, kept = reference.standing(root, "first")
+    _, kept = reference.inventory(root, "first")
     assert rows.table(kept).equals(frame)
 
 
@@ -128,7 +128,7 @@ def test_what_studies_share_is_estimated_once(root: Path, monkeypatch: pytest.Mo
 
 def test_everything_is_written_and_probes_are_not_made_twice(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked(monkeypatch, drawn=True, first=ONE)
-    monkeypatch.setattr(reference, "PROBED", {"inside": (Study(requests=(TWO,)), 256)})
+    monkeypatch.setattr(reference, "PROBES", {"inside": (Study(requests=(TWO,)), 256)})
     done = bench("reference", "--out", root, "--jobs", 2)
     assert done.code == 0, done.err
     table = (root.parent / "probe" / "inside" / "probe.csv").read_bytes()
@@ -163,7 +163,7 @@ def test_the_committed_evidence_is_whole(name: str, monkeypatch: pytest.MonkeyPa
         assert version <= kind.version
         assert version == kind.version or kind.history[version], "what an older version was, in words"
         monkeypatch.setattr(kind, "version", version)
-    missing, kept = reference.standing(REFERENCE, name)
+    missing, kept = reference.inventory(REFERENCE, name)
     if name in MATCHED_BEFORE:
         assert {cell.variant for cell in missing} <= set(frame["variant"]) - {"sleep", "plain"}
     else:

@@ -157,7 +157,7 @@ def test_missing_and_failed_cells_are_named(page: Element, place: Path) -> None:
     named = [e.text for e in page.by_id("rows-passes-cpu-missing-passes-cpu").all("tbody")[0].all("th")]
     assert named == list(lacking.cells.values())
     assert set(named) == planned - set(frame["cell_id"]) and len(named) == len(planned) - 12
-    (failed,) = inventory.failed(frame)["cell_id"]
+    (failed,) = inventory.failed_cells(frame)["cell_id"]
     line = page.by_id("rows-passes-cpu-failures").all("tbody")[0].all("tr")
     assert len(line) == 1
     assert failed in line[0].text and "diverged" in line[0].text and "training loss is nan" in line[0].text
@@ -227,7 +227,7 @@ def test_a_smaller_picture_draws_the_same() -> None:
         '  <use xlink:href="#used-long-name" transform="translate(63.619999 0)"/>\n'
         '  <use xlink:href="#used-long-name" x="1" y="2" clip-path="url(#used-long-name)"/></g>\n</svg>'
     )
-    assert pictures.smaller(svg) == (
+    assert pictures.minify(svg) == (
         '<svg width="10pt" height="20pt"><path id="i0" d="M1.23 2L3 4z" style="fill:none;stroke:#ff0000"/>'
         '<g transform="translate(1.23 5) scale(0.015625)"><use href="#i0" x="63.61"/>'
         '<use href="#i0" x="1" y="2" clip-path="url(#i0)"/></g></svg>'

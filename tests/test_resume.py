@@ -165,13 +165,13 @@ def test_killed_at_a_test(
     at = cell.evaluation_steps[[8, 16].index(at)]
     train(cell, tmp_path, stop_after=at - 1)
     trainer = Trainer(cell, tmp_path)
-    tested = Trainer.evaluated
+    tested = Trainer.evaluation_rows
 
     def evaluated(self: Trainer) -> list[rows.Row]:
         monkeypatch.setattr(where, attribute, act)
         return tested(self)
 
-    monkeypatch.setattr(Trainer, "evaluated", evaluated)
+    monkeypatch.setattr(Trainer, "evaluation_rows", evaluated)
     with pytest.raises(Killed):
         trainer.run()
     assert trainer.step == at

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import baselines
 from baselines.presets import Transformer
-from baselines.retrieval import Retrieval, RetrievalAttention, best
+from baselines.retrieval import Retrieval, RetrievalAttention, top_scores
 from baselines.sleeper import Sleeper
 
 WINDOW, VOCABULARY = 6, 7
@@ -171,7 +171,7 @@ def test_what_is_found_does_not_depend_on_its_place() -> None:
 def test_exactly_so_many_are_read(stored: int, count: int, kind: str) -> None:
     """Also where all scores are equal, as those of a token read again and again."""
     scores = torch.zeros(2, 4, stored) if kind == "equal" else normal(2, 4, stored)
-    kept = best(scores, count)
+    kept = top_scores(scores, count)
     finite = kept.isfinite()
     assert (finite.sum(dim=-1) == min(stored, count)).all()
     assert torch.equal(kept[finite], scores[finite])

@@ -13,7 +13,7 @@ from baselines.sleeper import Sleeper
 from benchmark.cells.cell import Cell, Training
 from benchmark.cells.cost import cost
 from benchmark.cells.matching import MATCHES
-from benchmark.cells.rivals import RIVALS, excluded, matched
+from benchmark.cells.rivals import RIVALS, exclusions, rival_cells
 from benchmark.cells.scales import automaton, cycle
 from benchmark.run.trainer import Trainer
 from tasks.rule110 import Rule110
@@ -48,7 +48,7 @@ every_match = pytest.mark.parametrize("by", MATCHES)
 
 @cache
 def rivals(base: str, by: str = "train_flops") -> dict[str, Cell]:
-    return matched(BASES[base], by)
+    return rival_cells(BASES[base], by)
 
 
 def block_parameters(cell: Cell) -> int:
@@ -92,7 +92,7 @@ def test_a_rival_differs_in_what_its_name_says(base: str, by: str) -> None:
 @everywhere
 @every_match
 def test_every_rival_is_there_or_has_a_reason_not_to_be(base: str, by: str) -> None:
-    cells, reasons = rivals(base, by), excluded(BASES[base], by)
+    cells, reasons = rivals(base, by), exclusions(BASES[base], by)
     assert [*cells] == ["sleep", "plain", *(name for name in RIVALS if name not in reasons)]
     unfit = {"longer", "wake-loop", "reread", "reembed", "in-rule"}
     expected = {"train_flops": set(), "sleep_flops": unfit, "tokens": {"longer"}}
@@ -147,7 +147,7 @@ def test_what_rereading_and_reembedding_leave_out_is_said() -> None:
     for name in ("reread", "reembed"):
         rival = cost(BASES["rule110-4"].with_settings({name: True}))
         off = f"{rival.sleep_flops / plain.sleep_flops - 1:+.1%}"
-        assert off in excluded(BASES["rule110-4"], "sleep_flops")[name]
+        assert off in exclusions(BASES["rule110-4"], "sleep_flops")[name]
 
 
 @pytest.mark.parametrize("by", MATCHES)
@@ -155,9 +155,9 @@ def test_a_bigger_window_reads_the_same_text(by: str) -> None:
     """Up to all of it at once, which costs no more than attention over it: the rest of the budget buys tokens."""
     cell = TINY.with_settings({"strings": 4})
     if by == "sleep_flops":
-        assert "at the nearest of 2 to 4 windows read as one" in excluded(cell, by)["bigger-window"]
+        assert "at the nearest of 2 to 4 windows read as one" in exclusions(cell, by)["bigger-window"]
         return
-    (rival,) = matched(cell, by, only=["bigger-window"]).values()
+    (rival,) = rival_cells(cell, by, only=["bigger-window"]).values()
     assert rival.axes["evict_every"] == 4
     assert rival.task == cell.task
     assert paid(rival, by) == pytest.approx(paid(cell, by), rel=0.05)
@@ -185,7 +185,7 @@ def test_a_small_sleep_is_matched_by_fewer_windows_than_there_are() -> None:
     ],
 )
 def test_what_a_newer_rival_needs_is_said(settings: dict[str, Any], name: str, reason: str) -> None:
-    assert reason in excluded(TINY.with_settings(settings))[name]
+    assert reason in exclusions(TINY.with_settings(settings))[name]
 
 
 def test_only_the_looped_blocks_are_repeated() -> None:
@@ -193,11 +193,13 @@ def test_only_the_looped_blocks_are_repeated() -> None:
     deeper = RIVALS["deeper"](cell, "train_flops")
     assert deeper.axes["layout"] == "attn gdn attn gdn attn gdn attn gdn"
     assert cost(deeper).sleep_flops == cost(cell).sleep_flops
-    assert excluded(cell).keys() == {"reread", "in-rule", "bigger-window"} and "'middle'" in excluded(cell)["reread"]
+    assert (
+        exclusions(cell).keys() == {"reread", "in-rule", "bigger-window"} and "'middle'" in exclusions(cell)["reread"]
+    )
 
 
 def test_every_rival_takes_a_training_step(tmp_path: Path) -> None:
-    for name, cell in matched(TINY).items():
+    for name, cell in rival_cells(TINY).items():
         trainer = Trainer(cell.with_settings({"batch": 2, "tokens": 2 * TINY.task.seq_len}), tmp_path / name)
         before = [p.detach().clone() for p in trainer.model.parameters()]
         loss = float(trainer.train_step(next(iter(trainer.batches(0)))))
@@ -206,13 +208,13 @@ def test_every_rival_takes_a_training_step(tmp_path: Path) -> None:
 
 
 def test_the_match_is_the_same_every_time_and_for_every_seed() -> None:
-    again = matched(replace(TINY, seed=3))
-    assert {name: replace(cell, seed=0) for name, cell in again.items()} == matched(TINY)
+    again = rival_cells(replace(TINY, seed=3))
+    assert {name: replace(cell, seed=0) for name, cell in again.items()} == rival_cells(TINY)
 
 
 def test_rivals_are_tested_as_trained() -> None:
     cell = TINY.with_settings({"test_passes": (1, 2, 4)})
-    cells = matched(cell, "tokens")
+    cells = rival_cells(cell, "tokens")
     assert cells["sleep"].training.test_passes == (1, 2, 4)
     assert {c.training.test_passes for name, c in cells.items() if name != "sleep"} == {()}
 
@@ -252,21 +254,21 @@ class OneWindow(Rule110):
 )
 def test_what_cannot_be_matched_is_refused(settings: dict[str, Any], by: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        matched(TINY.with_settings(settings), by)
+        rival_cells(TINY.with_settings(settings), by)
 
 
 def test_models_of_another_kind_and_tasks_of_one_window_are_refused() -> None:
     with pytest.raises(ValueError, match="settings of the hybrid; model 'other'"):
-        matched(replace(TINY, model=Other()))
+        rival_cells(replace(TINY, model=Other()))
     with pytest.raises(ValueError, match="settings of the hybrid; model 'other'"):
-        excluded(replace(TINY, model=Other()))
+        exclusions(replace(TINY, model=Other()))
     whole = Cell(
         task=OneWindow(cells=4, strings=1, rollout_steps=1, window_tokens=5),
         model=Hybrid(layout="attn gdn", d_model=8, heads=2),
         training=Training(tokens=1000, sleep_passes=2),
     )
     with pytest.raises(ValueError, match="no window of task 'rule110' is consolidated"):
-        matched(whole)
+        rival_cells(whole)
 
 
 def test_only_what_is_asked_for_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,13 +277,13 @@ def test_only_what_is_asked_for_is_built(monkeypatch: pytest.MonkeyPatch) -> Non
 
     for name in set(RIVALS) - {"deeper"}:
         monkeypatch.setitem(RIVALS, name, never)
-    found = matched(TINY, only=("deeper", "sleep"))
+    found = rival_cells(TINY, only=("deeper", "sleep"))
     assert list(found) == ["deeper", "sleep"]
     assert all(cell.variant == name for name, cell in found.items())
 
 
 def test_a_variant_that_is_unknown_or_left_out_is_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown variant 'deper'; valid: sleep, plain, .*did you mean 'deeper'"):
-        matched(TINY, only=["deper"])
+        rival_cells(TINY, only=["deper"])
     with pytest.raises(ValueError, match="longer is left out: on the same tokens it is the plain model"):
-        matched(TINY, "tokens", only=["longer"])
+        rival_cells(TINY, "tokens", only=["longer"])

@@ -275,7 +275,7 @@ def views_of(task: Rule110, split: str, count: int, seed: int = 0) -> set[tuple[
     return found
 
 
-@pytest.mark.parametrize("asked", rule110.ASKED)
+@pytest.mark.parametrize("asked", rule110.QUESTIONS)
 @pytest.mark.parametrize(("cells", "steps"), [(c, t) for t in range(3, 9) for c in (8, 11, 16)])
 def test_what_fixes_an_answer_is_in_one_split(
     cells: int, steps: int, asked: str, record_property: Callable[[str, object], None]
@@ -293,7 +293,7 @@ def test_what_fixes_an_answer_is_in_one_split(
     assert np.unique(hashes["test"]).size == len(views_of(task, "test", 400))
 
 
-@pytest.mark.parametrize("asked", rule110.ASKED)
+@pytest.mark.parametrize("asked", rule110.QUESTIONS)
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_too_few_cones_are_in_every_split(steps: int, asked: str) -> None:
     """A table of them passes: the task says that it holds nothing out that matters, and what the table scores."""
@@ -317,7 +317,7 @@ def test_holding_out_strings_does_not_hold_out_answers(steps: int) -> None:
 @pytest.mark.parametrize(
     ("cells", "steps"), [(3, 7), (6, 2), (7, 3), (8, 3), (9, 4), (12, 4), (16, 7), (16, 8), (24, 5)]
 )
-@pytest.mark.parametrize("asked", rule110.ASKED)
+@pytest.mark.parametrize("asked", rule110.QUESTIONS)
 def test_the_owner_of_a_string_is_known(cells: int, steps: int, asked: str) -> None:
     task = Rule110(cells=cells, strings=2, rollout_steps=steps, asked=asked)
     for split in SPLITS:

@@ -12,8 +12,8 @@ from test_outcomes import suite
 from test_rule110 import slow_evolve
 
 from benchmark import rows
-from tasks.base import IGNORE, SPLITS, changed
-from tasks.rule110 import ASKED, QUERY, Rule110
+from tasks.base import IGNORE, SPLITS, non_defaults
+from tasks.rule110 import QUERY, QUESTIONS, Rule110
 
 STEPS = (0, 3, 3, 5)
 TASKS = [
@@ -50,7 +50,7 @@ def test_each_t_is_drawn_as_often_as_it_is_named() -> None:
     assert abs(np.corrcoef(of_strings.T)[0, 1]) < 0.06  # strings draw apart
 
 
-@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("asked", QUESTIONS)
 def test_what_fixes_an_answer_is_in_one_split(asked: str) -> None:
     task = Rule110(cells=11, strings=4, rollout_steps=7, rollout_steps_drawn=(0, 3, 4, 7), asked=asked)
     hashes, views = {}, {}
@@ -113,7 +113,7 @@ def test_at_one_t_tokens_stay() -> None:
 
 def test_without_the_setting_nothing_is_told() -> None:
     task = Rule110(cells=11, strings=3, rollout_steps=5)
-    assert changed(task) == {"cells": 11, "strings": 3, "rollout_steps": 5} and task.levels == (5,)
+    assert non_defaults(task) == {"cells": 11, "strings": 3, "rollout_steps": 5} and task.levels == (5,)
     assert "drawn" not in task.settings_in_words
     indices = torch.arange(4)
     assert task.tensors("train", indices) is not None and TASKS[0].tensors("train", indices) is None

@@ -9,7 +9,7 @@ from harness import bench
 
 from benchmark import rows
 from benchmark.judge.power import sd_limit, seeds_needed
-from benchmark.judge.seeds import needed
+from benchmark.judge.seeds import seed_requirements
 
 
 def cell(n: int, seed: int, score: float, *, depth: int = 3, tokens_seen: int = 400) -> list[rows.Row]:
@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_spread_of_the_seeds_by_hand() -> None:
     """Differences 0.1, 0.2 and 0.1: mean 0.1333, standard deviation 0.0577."""
-    ceiling, ceiling_too, found, alone = needed(rows.table(ROWS), 0.1)
+    ceiling, ceiling_too, found, alone = seed_requirements(rows.table(ROWS), 0.1)
     assert (found["at"], found["n"], found["other_n"], found["seeds"]) == ("t = 3", 1, 2, 3)
     assert found["difference"] == pytest.approx(0.4 / 3)
     assert found["low"] < 0.4 / 3 - 4.3027 * 0.0577 / math.sqrt(3)  # seeds, and examples on top
@@ -65,7 +65,7 @@ def test_the_spread_of_the_seeds_by_hand() -> None:
 
 def test_unpaired_seeds_go_by_all_that_each_n_has() -> None:
     """N = 2 has a fourth seed, far away from its others: it counts where seeds are not compared one by one."""
-    found = needed(rows.table(ROWS), 0.1)[2]
+    found = seed_requirements(rows.table(ROWS), 0.1)[2]
     assert found["other_sd"] == pytest.approx(0.3786, abs=1e-4)
     pooled = math.sqrt((0.1**2 + found["other_sd"] ** 2) / 2)
     assert found["needed_unpaired"] == seeds_needed(0.1, pooled, paired=False)
@@ -83,7 +83,7 @@ def test_the_command_prints_json_with_the_same_numbers(folder: Path) -> None:
     done = bench("seeds", folder, "--difference", "0.1", "--power", "0.9", "--json")
     found = json.loads(done.out)
     assert (found["difference"], found["power"]) == (0.1, 0.9)
-    assert found["comparisons"] == needed(rows.table(ROWS), 0.1, 0.9)
+    assert found["comparisons"] == seed_requirements(rows.table(ROWS), 0.1, 0.9)
 
 
 def test_without_a_source_the_committed_rows_are_read() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from harness import ROOT, bench
 
-from benchmark.cli.signals import TERMINATED_WAIT_S, exit_code, stopping
+from benchmark.cli.signals import TERMINATED_WAIT_S, exit_code, stop_signals
 from benchmark.run.executors.serial import Serial
 
 RUN = ["run", "quick", "--scale", "tiny", "--set", "tokens=50M", "--set", "evaluations=4000", "--jobs", "1"]
@@ -85,7 +85,7 @@ def test_a_signal_is_known_whatever_interrupt_is_made_of_it(numbers: list[int], 
         signal.SIGHUP: signal.SIG_DFL,
     }
     before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
-    with pytest.raises(KeyboardInterrupt) as interrupt, stopping(trains):
+    with pytest.raises(KeyboardInterrupt) as interrupt, stop_signals(trains):
         for number in numbers:
             with contextlib.suppress(KeyboardInterrupt):
                 signal.raise_signal(number)

@@ -384,7 +384,7 @@ def test_a_commit_without_the_packages_is_refused(tmp_path: Path) -> None:
     commit = trees.resolve("HEAD", tmp_path)
     with (
         pytest.raises(ValueError, match="none of the folders benchmark, tasks, baselines"),
-        trees.extracted(commit, tmp_path),
+        trees.checkout(commit, tmp_path),
     ):
         pass
 

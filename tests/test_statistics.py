@@ -19,19 +19,19 @@ from scipy import optimize, special, stats
 
 from benchmark.judge.power import MOST, sd_limit
 from benchmark.judge.statistics import (
+    Contrast,
     Interval,
-    Paired,
     examples_blur,
     hierarchical_bootstrap,
     holm,
     mcnemar,
     over_seeds,
-    paired,
+    paired_contrast,
     paired_outcomes,
     seeds_needed,
     shared_variance,
     trend,
-    unpaired,
+    unpaired_contrast,
     verdict,
     wilson,
 )
@@ -119,7 +119,7 @@ def test_paired_intervals_cover_wherever_the_means_are(means: tuple[float, float
     told, assumed = [], []
     for low, high in outcomes(means, seeds):
         told.append(paired_outcomes(low, high).difference)
-        assumed.append(paired(low.mean(axis=1), high.mean(axis=1), examples=EXAMPLES).difference)
+        assumed.append(paired_contrast(low.mean(axis=1), high.mean(axis=1), examples=EXAMPLES).difference)
     assert 0.93 <= covered(told, means[1] - means[0]) <= 0.97
     assert 0.93 <= covered(assumed, means[1] - means[0]) <= 0.97
 
@@ -131,7 +131,7 @@ def test_paired_intervals_cover_whatever_varies(means: tuple[float, float], own:
     told, assumed = [], []
     for low, high in outcomes(means, 5, rounds=600, own=own, unlike=unlike):
         told.append(paired_outcomes(low, high).difference)
-        assumed.append(paired(low.mean(axis=1), high.mean(axis=1), examples=EXAMPLES).difference)
+        assumed.append(paired_contrast(low.mean(axis=1), high.mean(axis=1), examples=EXAMPLES).difference)
     assert 0.93 <= covered(told, means[1] - means[0]) <= 0.98
     assert 0.93 <= covered(assumed, means[1] - means[0]) <= 0.98
 
@@ -139,7 +139,7 @@ def test_paired_intervals_cover_whatever_varies(means: tuple[float, float], own:
 def test_only_outcomes_tell_that_settings_find_different_examples_hard() -> None:
     drawn = [(low, high) for low, high in outcomes((0.7, 0.7), 5, rounds=600, examples=256, own=0.0, crossing=2.0)]
     told = [paired_outcomes(low, high) for low, high in drawn]
-    assumed = [paired(low.mean(axis=1), high.mean(axis=1), examples=256) for low, high in drawn]
+    assumed = [paired_contrast(low.mean(axis=1), high.mean(axis=1), examples=256) for low, high in drawn]
     assert 0.93 <= covered([found.difference for found in told], 0) <= 0.97
     assert false_alarms([found.p for found in told]) <= 0.07
     assert false_alarms([found.p for found in assumed]) > 0.15, "as the docstring warns"
@@ -149,7 +149,7 @@ def test_only_outcomes_tell_that_settings_find_different_examples_hard() -> None
 @pytest.mark.parametrize("means", [(0.55, 0.55), (0.95, 0.95), (0.65, 0.95)], ids=str)
 def test_unpaired_intervals_cover(means: tuple[float, float], seeds: int) -> None:
     found = [
-        unpaired(low.mean(axis=1), high.mean(axis=1), examples=EXAMPLES).difference
+        unpaired_contrast(low.mean(axis=1), high.mean(axis=1), examples=EXAMPLES).difference
         for low, high in outcomes(means, seeds, rounds=600, common=0.0, own=0.3)
     ]
     assert 0.93 <= covered(found, means[1] - means[0]) <= 0.98
@@ -210,17 +210,19 @@ def test_comparisons_of_equals_raise_false_alarms_at_the_stated_rate(seeds: int)
     rng = np.random.default_rng(0)
     common = rng.standard_normal((2000, 1, seeds))  # what a seed does to both settings
     one, other = (common + rng.standard_normal((2000, 2, seeds))).swapaxes(0, 1)
-    assert false_alarms([paired(a, b).p for a, b in zip(one, other, strict=True)]) == pytest.approx(0.05, abs=0.02)
+    assert false_alarms([paired_contrast(a, b).p for a, b in zip(one, other, strict=True)]) == pytest.approx(
+        0.05, abs=0.02
+    )
     one, other = rng.standard_normal((2, 2000, seeds))
     # Welch's test is a little shy with so few seeds.
-    assert 0.02 <= false_alarms([unpaired(a, b).p for a, b in zip(one, other, strict=True)]) <= 0.065
+    assert 0.02 <= false_alarms([unpaired_contrast(a, b).p for a, b in zip(one, other, strict=True)]) <= 0.065
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_comparisons_of_equals_for_new_examples_raise_false_alarms_at_the_stated_rate(seeds: int) -> None:
     """And an interval leaves out no difference exactly where p says so."""
     found = [
-        paired(low.mean(axis=1), high.mean(axis=1), examples=256)
+        paired_contrast(low.mean(axis=1), high.mean(axis=1), examples=256)
         for low, high in outcomes((0.7, 0.7), seeds, examples=256)
     ]
     assert 0.03 <= false_alarms([each.p for each in found]) <= 0.07
@@ -266,7 +268,7 @@ def test_a_trend_slope_covers_and_finds_what_is_there() -> None:
 
 def test_holm_keeps_any_false_alarm_among_ten_tests_at_the_rate() -> None:
     one, other = np.random.default_rng(0).standard_normal((2, 800, 10, 3))
-    p = [[paired(a, b).p for a, b in zip(*both, strict=True)] for both in zip(one, other, strict=True)]
+    p = [[paired_contrast(a, b).p for a, b in zip(*both, strict=True)] for both in zip(one, other, strict=True)]
     assert np.mean([min(family) < 0.05 for family in p]) > 0.35  # without a correction
     assert 0.02 <= np.mean([min(holm(family)) < 0.05 for family in p]) <= 0.08
 
@@ -277,7 +279,7 @@ def test_verdicts_are_wrong_in_one_case_of_forty_at_most(seeds: int) -> None:
     zero = np.zeros(seeds)
 
     def rate(effect: float, said: str, sd: float, smallest: float = 0.05) -> float:
-        found = [paired(zero, effect + sd * row) for row in noise]
+        found = [paired_contrast(zero, effect + sd * row) for row in noise]
         return float(np.mean([verdict(each.difference, each.p, smallest=smallest) == said for each in found]))
 
     assert 0.01 <= rate(0, "reproduced", sd=0.02, smallest=1e-9) <= 0.04
@@ -331,8 +333,8 @@ def test_over_seeds_by_hand() -> None:
 def test_comparisons_are_those_of_scipy() -> None:
     one, other = [0.70, 0.75, 0.80, 0.71], [0.9, 0.95, 0.93, 0.85]
     for found, known in (
-        (paired(one, other), stats.ttest_rel(other, one)),
-        (unpaired(one, other[:3]), stats.ttest_ind(other[:3], one, equal_var=False)),
+        (paired_contrast(one, other), stats.ttest_rel(other, one)),
+        (unpaired_contrast(one, other[:3]), stats.ttest_ind(other[:3], one, equal_var=False)),
     ):
         limits = known.confidence_interval(0.95)
         assert found.p == pytest.approx(known.pvalue)
@@ -351,9 +353,9 @@ def test_what_all_seeds_share_by_hand() -> None:
 
 def test_paired_by_hand() -> None:
     """Differences 0.1 and 0.3: Student's limits are 12.706 * 0.1 away; examples 1.96 sqrt(0.2 * 0.8 / 4 / 1000)."""
-    found = paired([0.5, 0.5], [0.6, 0.8], examples=1000)
+    found = paired_contrast([0.5, 0.5], [0.6, 0.8], examples=1000)
     assert found.difference.high - 0.2 == pytest.approx(math.hypot(1.27062, 1.95996 * math.sqrt(0.04 / 1000)), abs=1e-4)
-    agree = paired([0.6] * 3, [0.8] * 3, examples=800)
+    agree = paired_contrast([0.6] * 3, [0.8] * 3, examples=800)
     assert agree.difference.low == pytest.approx(0.2 - 1.95996 * math.sqrt(0.04 / 800), abs=1e-5)
     assert examples_blur(0.2, 800) == pytest.approx(agree.difference.high - 0.2)
     one, other = np.zeros((3, 800), dtype=bool), np.zeros((3, 800), dtype=bool)
@@ -418,7 +420,7 @@ def test_perfect_seeds_are_no_proof_of_perfection() -> None:
     assert perfect == wilson(2048, 2048)  # more seeds do not make more examples
     assert over_seeds([0, 0], 100).high == pytest.approx(wilson(0, 100).high)
     assert hierarchical_bootstrap(np.ones((3, 256), dtype=bool)).low < 1 - 1 / 256
-    both = paired([1, 1, 1], [1, 1, 1], examples=2048)
+    both = paired_contrast([1, 1, 1], [1, 1, 1], examples=2048)
     assert both.p == pytest.approx(1)
     assert both.difference.low < 0 < both.difference.high < 0.003
     assert verdict(both.difference, both.p, smallest=0.02) == "not reproduced"
@@ -427,12 +429,13 @@ def test_perfect_seeds_are_no_proof_of_perfection() -> None:
 @pytest.mark.parametrize(
     "found",
     [
-        paired([0.5], [0.9]), paired([0.5], [0.9], examples=100), unpaired([0.5], [0.8, 0.9]),
-        paired([0.1, 0.3, 0.7], [0.2, 0.4, 0.8]), unpaired([1, 1], [0.5, 0.5]),
+        paired_contrast([0.5], [0.9]), paired_contrast([0.5], [0.9], examples=100),
+        unpaired_contrast([0.5], [0.8, 0.9]), paired_contrast([0.1, 0.3, 0.7], [0.2, 0.4, 0.8]),
+        unpaired_contrast([1, 1], [0.5, 0.5]),
     ],
     ids=["one seed", "one seed and examples", "one seed against two", "constant difference", "constant scores"],
 )  # fmt: skip
-def test_without_a_spread_nothing_is_known(found: Paired) -> None:
+def test_without_a_spread_nothing_is_known(found: Contrast) -> None:
     assert math.isnan(found.p)
     assert (found.difference.low, found.difference.high) == (-math.inf, math.inf)
     assert verdict(found.difference, found.p, smallest=0.01) == "not enough evidence"
@@ -462,9 +465,9 @@ def test_without_a_spread_two_seeds_are_the_least() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: paired([0.1, 0.2], [0.3]), "the same seeds twice, given 2 and 1"),
-        (lambda: paired([0.1, math.nan], [0.3, 0.4]), "finite"),
-        (lambda: unpaired([], [0.3]), "at least one score"),
+        (lambda: paired_contrast([0.1, 0.2], [0.3]), "the same seeds twice, given 2 and 1"),
+        (lambda: paired_contrast([0.1, math.nan], [0.3, 0.4]), "finite"),
+        (lambda: unpaired_contrast([], [0.3]), "at least one score"),
         (lambda: over_seeds([0.1, math.inf], 0), "finite"),
         (lambda: over_seeds([0.1, 1.1], 10), "from 0 to 1"),
         (lambda: over_seeds([0.1], -1), "not negative"),
@@ -517,10 +520,10 @@ def test_an_interval_contains_its_estimate(scores: list[float], examples: int) -
 def test_a_comparison_turned_round_is_the_same(one: list[float], other: list[float], examples: int) -> None:
     least = min(len(one), len(other))
     for forth, back in (
-        (unpaired(one, other, examples=examples), unpaired(other, one, examples=examples)),
+        (unpaired_contrast(one, other, examples=examples), unpaired_contrast(other, one, examples=examples)),
         (
-            paired(one[:least], other[:least], examples=examples),
-            paired(other[:least], one[:least], examples=examples),
+            paired_contrast(one[:least], other[:least], examples=examples),
+            paired_contrast(other[:least], one[:least], examples=examples),
         ),
     ):
         assert forth.difference.estimate == -back.difference.estimate

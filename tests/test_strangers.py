@@ -104,7 +104,7 @@ def test_a_run_imports_only_what_it_is_asked_for(folder: Path, tmp_path: Path) -
         "run", "quick", "--scale", "tiny", "--seeds", 0, "--sleep-passes", 1, *small_run, "--out", folder.parents[1]
     )
     assert done.code == 0, done.err
-    missing, kept = reference.standing(tmp_path, "gate-tiny")
+    missing, kept = reference.inventory(tmp_path, "gate-tiny")
     assert missing and not kept
     assert not (tmp_path / "ran").exists()
 

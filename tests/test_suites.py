@@ -10,10 +10,11 @@ from benchmark import rows
 from benchmark.cells.cell import Cell, Training
 from benchmark.cells.cost import cost
 from benchmark.cells.grids import Grid, Plan
-from benchmark.cells.rivals import RIVALS, excluded
+from benchmark.cells.rivals import RIVALS, exclusions
 from benchmark.cells.suites import SCALES, SUITES, suite
 from benchmark.run.trainer import Trainer
 from tasks.depo import Depo
+from tasks.depo.foretold import ForetoldDepo
 from tasks.gsm_infinite.task import GSMInfinite
 from tasks.rule110 import Rule110
 
@@ -122,7 +123,7 @@ def test_figure_2b_at_the_papers_size() -> None:
 
 def test_a_cell_of_the_papers_size_takes_a_step_here(tmp_path: Path) -> None:
     """Everything as in the paper, four passes included, but for two sequences instead of 512."""
-    (cell,) = suite("passes", "paper").with_settings({"batch": 2}).narrowed(sleep_passes=[4], seed=[0]).cells()
+    (cell,) = suite("passes", "paper").with_settings({"batch": 2}).narrow(sleep_passes=[4], seed=[0]).cells()
     assert isinstance(cell.model, Hybrid)
     assert cell.model.window_embedding
     trainer = Trainer(cell, tmp_path)
@@ -179,7 +180,7 @@ def test_figure_5_at_the_papers_size() -> None:
 
 @pytest.mark.parametrize("name", ["hops", "operations"])
 def test_suites_of_several_difficulties_test_each(name: str, tmp_path: Path) -> None:
-    (cell,) = suite(name, "tiny").with_settings({"tokens": 1, "test_examples": 64}).narrowed(sleep_passes=[2]).cells()
+    (cell,) = suite(name, "tiny").with_settings({"tokens": 1, "test_examples": 64}).narrow(sleep_passes=[2]).cells()
     assert Trainer(cell, tmp_path).run() == "ok"
     written = [row for row in rows.read(tmp_path / "rows.jsonl") if row["answer"] is None]
     assert [row["difficulty"] for row in written] == list(cell.task.levels)
@@ -194,14 +195,14 @@ def test_suites_of_several_difficulties_test_each(name: str, tmp_path: Path) -> 
 
 def fair(sleep: Cell) -> list[str]:
     """The variants that a sleep model has."""
-    left_out = excluded(sleep)
+    left_out = exclusions(sleep)
     assert set(left_out) <= {"in-rule", "bigger-window"}
     return ["sleep", "plain", *(name for name in RIVALS if name not in left_out)]
 
 
 @pytest.mark.parametrize("scale", ["tiny", "cpu"])
 def test_controls_are_sleep_the_plain_hybrid_and_every_rival(scale: str) -> None:
-    cells = suite("controls", scale).narrowed(seed=[0]).cells()
+    cells = suite("controls", scale).narrow(seed=[0]).cells()
     assert [cell.variant for cell in cells] == fair(cells[0])
     totals = [cost(c).train_flops * c.steps * c.training.batch for c in cells if c.variant != "plain"]
     assert max(totals) < 1.05 * min(totals)
@@ -212,12 +213,12 @@ def test_controls_are_sleep_the_plain_hybrid_and_every_rival(scale: str) -> None
     [
         (suite("controls", "tiny").with_settings({"tokens": 200_000, "d_model": 24}), 2),
         (suite("controls", "tiny").with_task(Depo).with_settings({"nodes": 7, "tokens": 1_000_000}), 2),
-        (suite("controls", "tiny").narrowed(sleep_passes=[3]), 3),
+        (suite("controls", "tiny").narrow(sleep_passes=[3]), 3),
     ],
     ids=["settings", "task", "N"],
 )
 def test_rivals_are_matched_to_what_is_asked_for(changed: Plan, passes: int) -> None:
-    cells = {cell.variant: cell for cell in changed.narrowed(seed=[0]).cells()}
+    cells = {cell.variant: cell for cell in changed.narrow(seed=[0]).cells()}
     assert list(cells) == fair(cells["sleep"])
     assert cells["sleep"].training.sleep_passes == passes and cells["plain"].training.sleep_passes == 1
     totals = [cost(c).train_flops * c.steps * c.training.batch for name, c in cells.items() if name != "plain"]
@@ -225,7 +226,7 @@ def test_rivals_are_matched_to_what_is_asked_for(changed: Plan, passes: int) -> 
 
 
 def test_variants_are_chosen_by_name() -> None:
-    plan = suite("controls", "tiny").narrowed(seed=[0, 1])
+    plan = suite("controls", "tiny").narrow(seed=[0, 1])
     chosen = plan.only(["wider", "sleep", "wider"]).cells()
     assert [(c.seed, c.variant) for c in chosen] == [(s, v) for s in (0, 1) for v in ("wider", "sleep")]
     assert plan.only(None) == plan
@@ -237,7 +238,7 @@ def test_variants_are_chosen_by_name() -> None:
 
 
 def test_the_suite_of_rules_changes_the_rule_alone() -> None:
-    cells = suite("rules", "cpu").narrowed(seed=[0]).cells()
+    cells = suite("rules", "cpu").narrow(seed=[0]).cells()
     rules = [cell.axes["layout"].removeprefix("attn ") for cell in cells]
     assert len(cells) == 2 * len(set(rules))
     assert set(rules) <= set(MIXERS)
@@ -245,7 +246,7 @@ def test_the_suite_of_rules_changes_the_rule_alone() -> None:
 
 
 def test_sliding_has_both_evictions_and_the_two_stages() -> None:
-    cells = suite("sliding", "cpu").narrowed(seed=[0], sleep_passes=[2]).cells()
+    cells = suite("sliding", "cpu").narrow(seed=[0], sleep_passes=[2]).cells()
     kinds = [(cell.axes["eviction"], cell.training.hard_share) for cell in cells]
     assert kinds == [("hard", 0.0), ("sliding", 0.0), ("sliding", 0.33)]
     assert all(cell.task.answers == 2 for cell in cells), "one string is evicted when the other is not"
@@ -253,7 +254,7 @@ def test_sliding_has_both_evictions_and_the_two_stages() -> None:
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_retention_is_tested_far_beyond_training(scale: str) -> None:
-    for cell in suite("retention", scale).narrowed(seed=[0]).cells():
+    for cell in suite("retention", scale).narrow(seed=[0]).cells():
         trained = cell.axes["windows_after"]
         assert 0 in cell.levels
         assert max(cell.levels) > trained
@@ -261,11 +262,34 @@ def test_retention_is_tested_far_beyond_training(scale: str) -> None:
         assert not cell.axes["window_embedding"], "there is no index beyond the windows of training"
 
 
+@pytest.mark.parametrize("scale", ["tiny", "cpu"])
+def test_small_suites_foretell_questions_in_the_window_of_the_cycle(scale: str) -> None:
+    cells = suite("predictability", scale).narrow(seed=[0]).cells()
+    assert {cell.axes["predictability"] for cell in cells} == {0.0, 1.0} | ({0.5} if scale == "cpu" else set())
+    for cell in cells:
+        task = cell.task
+        assert isinstance(task, ForetoldDepo)
+        assert task.seq_len - task.window == task.questions * task.coder.question_tokens
+
+
+def test_questions_that_share_a_sleep_are_asked_of_every_system_on_the_same_tokens() -> None:
+    cells = suite("amortisation", "cpu").narrow(seed=[0]).cells()
+    assert [(cell.variant, cell.training.sleep_passes) for cell in cells] == [
+        *(("sleep", n) for n in (1, 2, 4)),
+        *((name, 1) for name in ("wake-loop", "cot", "questions-asleep")),
+    ]
+    assert len({(cell.task, cell.training.tokens, cell.steps) for cell in cells}) == 1
+    *_, loop, awake, asleep = cells
+    assert (loop.axes["wake_passes"], awake.axes["thoughts"]) == (4, 4)
+    assert (asleep.axes["taught"], asleep.axes["thoughts"]) == ("questions", 11 * 4 * 3)  # nodes, k, tokens of each
+    assert cells[0].task.answers == 10
+
+
 @pytest.mark.parametrize("name", ["sliding", "retention", "test-passes", "any-n", "rules", "controls"])
 def test_new_suites_train_and_test_as_told(name: str, tmp_path: Path) -> None:
     # Budgets of rivals are matched in whole steps: one step cannot be.
     plan = suite(name, "tiny").with_settings({"tokens": 30_000 if name == "controls" else 1, "test_examples": 16})
-    cell = plan.narrowed(seed=[0]).cells()[-1]
+    cell = plan.narrow(seed=[0]).cells()[-1]
     assert Trainer(cell, tmp_path).run() == "ok"
     every = rows.read(tmp_path / "rows.jsonl")
     written = [row for row in every if row["answer"] is None and row["step"] == cell.steps]
@@ -278,19 +302,19 @@ def test_new_suites_train_and_test_as_told(name: str, tmp_path: Path) -> None:
 
 
 def test_narrowing_chooses_values_of_axes() -> None:
-    grid = suite("passes", "cpu").narrowed(sleep_passes=[3, 1, 3], rollout_steps=[5], seed=None)
+    grid = suite("passes", "cpu").narrow(sleep_passes=[3, 1, 3], rollout_steps=[5], seed=None)
     assert [(c.seed, c.training.sleep_passes) for c in grid.cells()] == [(s, n) for s in range(5) for n in (3, 1)]
     assert {c.difficulty for c in grid.cells()} == {5}
 
 
 def test_narrowing_refuses_what_is_no_axis() -> None:
     with pytest.raises(ValueError, match=r"unknown axis of this suite 'sleep_pass'.*did you mean 'sleep_passes'"):
-        suite("passes", "cpu").narrowed(sleep_pass=[1])
+        suite("passes", "cpu").narrow(sleep_pass=[1])
 
 
 def test_narrowed_values_are_checked() -> None:
     with pytest.raises(ValueError, match=r"rollout_steps must be a whole number >= 0; given -1"):
-        suite("passes", "cpu").narrowed(rollout_steps=[-1]).cells()
+        suite("passes", "cpu").narrow(rollout_steps=[-1]).cells()
 
 
 def test_a_plan_runs_a_seed_of_every_grid_before_the_next() -> None:

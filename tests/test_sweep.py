@@ -20,7 +20,7 @@ import pytest
 import torch
 from harness import comparable, small
 
-from baselines.addresses import FOLDER, given
+from baselines.addresses import FOLDER, model_at
 from benchmark import environment, rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost
@@ -377,7 +377,7 @@ def test_what_goes_wrong_in_one_cell_stays_there(
 ) -> None:
     """A model that prints, starts programs that print, or ends the process."""
     monkeypatch.setenv(FOLDER, str(Path(__file__).parent))
-    model = given("faulty:Loud")(layout="attn gdn", d_model=8, heads=2, mlp_ratio=1)
+    model = model_at("faulty:Loud")(layout="attn gdn", d_model=8, heads=2, mlp_ratio=1)
     cells = [replace(small(seed=seed), model=model) for seed in (0, 1)]
     states = run([*cells, small()], tmp_path, kind())
     assert [states[cell.id].status for cell in cells] == ["ok", "crashed"]

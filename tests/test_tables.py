@@ -69,14 +69,14 @@ def test_seeds_that_failed_are_counted_under_the_table(tmp_path: Path) -> None:
         "Left out: 2 of 6 seeds diverged at N = 2, t = 3; 1 of 6 seeds timed out at N = 2, t = 3; "
         "1 of 1 seed ran out of memory at N = 4, t = 3."
     )
-    assert summaries.left_out(frame) == words
+    assert summaries.omissions(frame) == words
     assert studies(frame)[0].note.endswith(words)
     assert caption(frame).endswith(words)
     summaries.write(frame, tmp_path)
     assert (tmp_path / "summary.md").read_text().endswith(f"\n\n{words}\n")
     rows.write_table(tmp_path / "rows.parquet", frame.to_dicts())
     assert bench("table", tmp_path).out.endswith(f"\n\n{words}\n")
-    assert summaries.left_out(rows.table(whole)) == ""
+    assert summaries.omissions(rows.table(whole)) == ""
 
 
 def test_a_line_for_every_n_with_finished_cells(table: pl.DataFrame) -> None:
@@ -202,7 +202,7 @@ def test_latex_is_a_table_that_holds_what_the_markdown_holds() -> None:
     for part in ("toprule", "midrule", "bottomrule", "begin{tabular}{lrrrrrrrrrrrr}", "end{tabular}", "end{table}"):
         assert f"\\{part}" in text
     (head, *lines) = [line.strip().removesuffix(r" \\") for line in text.splitlines() if line.endswith(r"\\")]
-    shown = summaries.shown(table)
+    shown = summaries.display_table(table)
     assert head.replace(r"\%", "%").split(" & ") == shown.heads
     assert [line.split(" & ") for line in lines] == shown.lines
     assert text.count("{") == text.count("}")
@@ -278,7 +278,7 @@ def test_rows_of_version_1_read_table_and_draw_as_if_written_now(tmp_path: Path)
         (line,) = table.filter(pl.col("setting") == setting).to_dicts()
         assert line["exact_match"] == last.filter(pl.col("muon_lr") == rate)["exact_match"].mean()
         assert line["seeds"] == 2 and line["ci_low"] < line["lowest"] <= line["highest"] < line["ci_high"]
-    names = {figure.name for figure in figures.drawn(frame)}
+    names = {figure.name for figure in figures.drawings(frame)}
     assert "accuracy_by_passes-muon-lr-0.01" in names
 
 
@@ -321,10 +321,10 @@ def test_docstrings_are_read_over_lines_classes_and_sections() -> None:
             batch: Its own.
         """
 
-    told = dictionary.documented(Derived)
+    told = dictionary.documentation(Derived)
     assert (told["batch"], told["tokens"]) == ("Its own.", "Two lines of text: with a colon.")
     assert told["clip"] == "Largest gradient norm."
-    assert dictionary.documented(type("Bare", (), {"__dataclass_fields__": {}})) == {}
+    assert dictionary.documentation(type("Bare", (), {"__dataclass_fields__": {}})) == {}
 
 
 @pytest.mark.parametrize("command", ["figures", "table", "verify", "report"])

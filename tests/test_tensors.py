@@ -22,7 +22,7 @@ ODD = {
 
 
 def there_and_back(value: Any) -> Any:
-    text, named = tensors.plain(value)
+    text, named = tensors.json_of(value)
     head, body = tensors.encode(named, {"values": json.dumps(text)})
     read, texts = tensors.decode(head + body)
     return tensors.value_of(json.loads(texts["values"]), read)

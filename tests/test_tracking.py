@@ -127,13 +127,13 @@ def test_a_tracker_that_fails_is_a_note(
 def test_what_does_not_fit_is_dropped_and_said_once(
     fake: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tracking, "MOST_WAITING", 5)
+    monkeypatch.setattr(tracking, "QUEUE_LIMIT", 5)
     monkeypatch.setattr(tracking, "LAST_WAIT_S", 0.3)
     busy, notes = threading.Event(), list[str]()
     of_run("log", lambda *_, **__: busy.wait(20))(fake)
     cell = small()
     begun = time.monotonic()
-    with Tracker(fake.__name__).following([cell], "group", notes.append) as tell:
+    with Tracker(fake.__name__).follow([cell], "group", notes.append) as tell:
         tell(Event(cell=cell, kind="start", contents={}))
         for step in range(1000):
             tell(Event(cell=cell, kind="progress", contents={"step": step, "tokens_per_s": 1.0, "new_rows": []}))

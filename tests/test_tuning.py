@@ -12,7 +12,7 @@ from benchmark.cells.cell import Cell
 from benchmark.cells.facts import cell_facts, failure_row
 from benchmark.cells.request import Request
 from benchmark.cells.tuning import TUNING, Rates, Tuning
-from benchmark.judge.equal_flops import FREE, alike
+from benchmark.judge.equal_flops import FREE_SETTINGS, alike
 from benchmark.judge.evidence import Gain
 from benchmark.rows import Status
 from benchmark.rows.studies import studies
@@ -63,7 +63,7 @@ def test_every_arm_has_the_same_trials() -> None:
 
 def test_each_arm_gets_the_rates_of_its_own() -> None:
     frame = table(list(HERE.trials(ARMS)), by_rate)
-    tuned = HERE.tuned(ARMS, frame)
+    tuned = HERE.with_best_rates(ARMS, frame)
     assert [(c.training.muon_lr, c.training.adam_lr) for c in tuned] == [(0.01, 1e-3)] * 2 + [(0.005, 3e-3)] * 2
     assert [replace(c, training=a.training) for c, a in zip(tuned, ARMS, strict=True)] == ARMS, "nothing else changes"
     one, two = HERE.choice(ARMS[0], frame), HERE.choice(ARMS[2], frame)
@@ -88,13 +88,13 @@ def test_what_diverged_counts_as_chance_and_what_failed_not_at_all() -> None:
     crashed = failure_row(facts, Status.CRASHED, "no memory", step=2)
     assert HERE.choice(ARMS[0], rows.table([*ended, crashed])) is None
     with pytest.raises(ValueError, match=r"no trials of hybrid with N = 1 on rule110 are finished there; .* --tune"):
-        HERE.tuned(ARMS, rows.table(ended))
+        HERE.with_best_rates(ARMS, rows.table(ended))
 
 
 def test_an_arm_has_one_choice_where_its_own_difficulty_or_budget_was_not_tried() -> None:
     frame = table(list(HERE.trials(ARMS)), by_rate)
     deeper = [cell.with_settings({"rollout_steps": 2, "tokens": 64_000}) for cell in ARMS]
-    assert {cell.training.muon_lr for cell in HERE.tuned(deeper, frame)} == {0.01, 0.005}
+    assert {cell.training.muon_lr for cell in HERE.with_best_rates(deeper, frame)} == {0.01, 0.005}
     wider = ARMS[0].with_settings({"d_model": 24})
     assert HERE.choice(wider, frame) is None, "another arm"
 
@@ -102,7 +102,7 @@ def test_an_arm_has_one_choice_where_its_own_difficulty_or_budget_was_not_tried(
 def test_seeds_of_trials_are_not_published() -> None:
     frame = table(list(HERE.trials(ARMS)), by_rate)
     with pytest.raises(ValueError, match=r"seed 1000 is of trials of rates"):
-        HERE.tuned([replace(ARMS[0], seed=1000)], frame)
+        HERE.with_best_rates([replace(ARMS[0], seed=1000)], frame)
 
 
 def test_trials_and_what_they_choose_from_the_command_line(tmp_path: Path, workers_here: None) -> None:
@@ -135,16 +135,16 @@ QUICK: dict[str, Any] = {
 
 def test_arms_at_rates_of_their_own_are_one_study() -> None:
     """What differs by N alone hides in no mean; a network that differs is still another study."""
-    tuned = HERE.tuned(ARMS, table(list(HERE.trials(ARMS)), by_rate))
+    tuned = HERE.with_best_rates(ARMS, table(list(HERE.trials(ARMS)), by_rate))
     (study,) = studies(table(list(tuned), by_rate_of_n))
     assert study.passes == [1, 2] and "Each N at learning rates of its own." in study.note
     wider = [cell.with_settings({"d_model": 24}) if cell.training.sleep_passes == 2 else cell for cell in tuned]
     assert len(studies(table(wider, by_rate_of_n))) == 2
     gain = Gain(low=1, high=2, depths=tuple(study.depths))
     (longer,) = studies(table([cell.with_settings({"tokens": 16_000}) for cell in tuned[2:]], by_rate_of_n))
-    assert alike(study, longer, gain, FREE), "N = 2 for longer, at the rates of N = 2"
+    assert alike(study, longer, gain, FREE_SETTINGS), "N = 2 for longer, at the rates of N = 2"
     (other,) = studies(table([cell.with_settings({"muon_lr": 0.02}) for cell in tuned[2:]], by_rate_of_n))
-    assert not alike(study, other, gain, FREE)
+    assert not alike(study, other, gain, FREE_SETTINGS)
 
 
 def by_rate_of_n(cell: Cell) -> float:

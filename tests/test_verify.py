@@ -59,13 +59,13 @@ def test_a_gain_that_is_gone_at_equal_flops_is_visibly_qualified() -> None:
         return 0.5 + 0.1 * n * share
 
     found = said("two-beats-one", planted(by_flops, tests=4, **GOOD))
-    assert found.said == "reproduced; not at equal FLOPs"
+    assert found.full_verdict == "reproduced; not at equal FLOPs"
     assert [control.letter for control in found.controls] == ["a", "b", "c", "d", "e"]
 
 
 def test_a_claim_that_is_not_reproduced_is_not_qualified() -> None:
     found = said("two-beats-one", planted(flat(n1=0.7, n2=0.7, n4=0.7), **GOOD | {"noise": 0.003}))
-    assert found.said == "not reproduced"
+    assert found.full_verdict == "not reproduced"
 
 
 def test_p_values_are_corrected_together() -> None:
@@ -174,24 +174,24 @@ def validated(ns: tuple[int, ...], best: float, **facts: Any) -> list[list[rows.
 def test_nothing_is_concluded_against_an_n_that_was_not_tuned() -> None:
     alike = planted(flat(n1=0.7, n2=0.7, n4=0.7), **GOOD | RATE | {"noise": 0.003})
     found = said("two-beats-one", alike)
-    assert found.said == "not enough evidence; N = 2 tried at one muon lr"
+    assert found.full_verdict == "not enough evidence; N = 2 tried at one muon lr"
     assert found.seeds_needed is None
     trials = [f"bench run passes --set test_split=validation --set muon_lr={rate}" for rate in (0.01, 0.005)]
     assert found.command.split(" && ") == trials  # a choice takes two
     command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
     command.make_context("run", shlex.split(trials[1])[2:])  # it can be run
     tuned = said("two-beats-one", alike, *validated((1, 2), best=0.01))
-    assert tuned.said == "not reproduced"
+    assert tuned.full_verdict == "not reproduced"
     other = said("two-beats-one", alike, *validated((1, 2), best=0.005))
-    assert other.said == "not enough evidence; N = 2 not at its best muon lr, 0.005"
+    assert other.full_verdict == "not enough evidence; N = 2 not at its best muon lr, 0.005"
     assert other.command == "bench run passes --set muon_lr=0.005"
     elsewhere = said("two-beats-one", alike, *validated((1, 2), best=0.01, scale="gpu"))
-    assert elsewhere.said == "not enough evidence; N = 2 tried at one muon lr"
+    assert elsewhere.full_verdict == "not enough evidence; N = 2 tried at one muon lr"
     alike = planted(flat(n1=0.7, n2=0.7, n4=0.7), **GOOD | RATE | {"noise": 0.003, "cells": 16, "strings": 4})
     others = said("two-beats-one", alike, *validated((1, 2), best=0.01, cells=8, strings=4))
-    assert others.said == "not enough evidence; N = 2 tried at one muon lr"  # of another size of the task
+    assert others.full_verdict == "not enough evidence; N = 2 tried at one muon lr"  # of another size of the task
     share = said("two-beats-one", alike, *validated((1, 2), best=0.01, cells=16, strings=4, tokens=500))
-    assert share.said == "not reproduced"  # of the same; a share of the budget tells which is better
+    assert share.full_verdict == "not reproduced"  # of the same; a share of the budget tells which is better
 
 
 def test_validation_rows_judge_nothing() -> None:
@@ -202,9 +202,11 @@ def test_validation_rows_judge_nothing() -> None:
 
 def test_a_gain_over_an_n_that_was_not_tuned_has_a_reservation() -> None:
     better = planted(SLEEPS, **GOOD | RATE)
-    assert said("two-beats-one", better).said == "reproduced; equal FLOPs not settled; N = 1 tried at one muon lr"
+    assert (
+        said("two-beats-one", better).full_verdict == "reproduced; equal FLOPs not settled; N = 1 tried at one muon lr"
+    )
     tuned = said("two-beats-one", better, *validated((1,), best=0.01))
-    assert tuned.said == "reproduced; equal FLOPs not settled"
+    assert tuned.full_verdict == "reproduced; equal FLOPs not settled"
 
 
 # Which rows judge
@@ -333,12 +335,12 @@ def test_claims_true_by_construction_are_counted_apart() -> None:
 POINT = {"suite": "passes", "task": "rule110", "depths": (32,), "chance": 0.0995, "noise": 0.004, "examples": 8192}
 
 
-def of_figure(frame: pl.DataFrame, figure: str) -> list[points.Beside]:
-    return [found for found in points.beside(frame) if found.figure == figure]
+def of_figure(frame: pl.DataFrame, figure: str) -> list[points.PointEvidence]:
+    return [found for found in points.point_evidence(frame) if found.figure == figure]
 
 
 def test_rows_of_another_scale_are_never_beside_a_point() -> None:
-    found = points.beside(table(planted(flat(n1=0.1, n2=0.2), **POINT)))
+    found = points.point_evidence(table(planted(flat(n1=0.1, n2=0.2), **POINT)))
     assert len(found) == paper.points().height
     assert {p.contains for p in found} == {None}
     assert all(p.reading.startswith("no rows at this setting") and "--scale paper" in p.command for p in found)

@@ -1,7 +1,7 @@
 """Blocks that run in C: the same function of the same parameters as the torch block, with its gradient.
 
 A block is handed over whole (norm, mixer, residual, norm, MLP, residual). Attention under every eviction
-can be, and the update rules of `RULES`; which others cannot, and why, `unsupported` says.
+can be, and the update rules of `RULES`; which others cannot, and why, `obstacle` says.
 """
 
 import ctypes
@@ -50,14 +50,14 @@ def attach(model: torch.nn.Module) -> None:
     Raises:
         ValueError: the model has a block that cannot, or there is no compiler; the message says why.
     """
-    if reason := unsupported(model):
+    if reason := obstacle(model):
         raise ValueError(f"backend 'native' does not run this model: {reason}")
     assert isinstance(model, Sleeper)
     for block in model.stack:
         block.native = NativeBlock(block)
 
 
-def unsupported(model: torch.nn.Module) -> str:
+def obstacle(model: torch.nn.Module) -> str:
     """Why a model cannot run in C, in words; empty if it can."""
     if not isinstance(model, Sleeper):
         return "it is no stack of this project's blocks"
@@ -114,10 +114,10 @@ class NativeBlock:
         sizes = Sizes(batch, length, width, self.heads, self.size, self.hidden, tile, **self.kind, eps=eps)
         if sizes.attends and state is not None:
             sizes.past = state.shape[-2]
-        outputs: tuple[Tensor | None, Tensor | None] = _Block.apply(sizes, self.together(), h, state, read)  # type: ignore[no-untyped-call]
+        outputs: tuple[Tensor | None, Tensor | None] = _Block.apply(sizes, self.parameter_row(), h, state, read)  # type: ignore[no-untyped-call]
         return outputs
 
-    def together(self) -> Tensor:
+    def parameter_row(self) -> Tensor:
         """All parameters in one row, put together once for as long as none changes: its gradient is split once, too."""
         now = (torch.is_grad_enabled(), *((id(p), p._version, p.requires_grad) for p in self.parameters))
         if self.flat is None or self.flat[0] != now:

@@ -32,7 +32,7 @@ def flags() -> tuple[str, ...]:
     return (*FLAGS, *wide)
 
 
-def compiled(*more: str) -> Path:
+def library_file(*more: str) -> Path:
     """The library's file, compiled if no equal one is cached.
 
     Args:
@@ -72,10 +72,10 @@ def library() -> ctypes.CDLL:
     """The loaded library.
 
     Raises:
-        CompilerError: as `compiled`, or a library that this process cannot load.
+        CompilerError: as `library_file`, or a library that this process cannot load.
     """
     try:
-        return ctypes.CDLL(str(compiled()))
+        return ctypes.CDLL(str(library_file()))
     except OSError as error:
         raise CompilerError(f"the compiled library cannot be loaded: {error}") from error
 
@@ -97,6 +97,6 @@ def _processor() -> str:
 
 if __name__ == "__main__":
     try:
-        compiled()
+        library_file()
     except CompilerError as error:
         raise SystemExit(str(error)) from None

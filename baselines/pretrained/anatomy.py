@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 Kind = Literal["attention", "memory", "none"]
 
-GIVEN = {"hidden_states", "attention_mask", "position_ids", "position_embeddings", "use_cache", "cache"}
+ARGUMENTS = {"hidden_states", "attention_mask", "position_ids", "position_embeddings", "use_cache", "cache"}
 """What a layer is called with; any other argument of it must have a default."""
 
 TOLERANCE = 1e-3
 """Most difference of a logit from the library's own forward pass: float32 rounds differently in another order."""
 
-KNOWN = "llama, qwen3, olmo_hybrid, qwen3_next, nemotron_h"
+TESTED_MODELS = "llama, qwen3, olmo_hybrid, qwen3_next, nemotron_h"
 """Types of models that tests hold."""
 
 
@@ -61,11 +61,11 @@ def anatomy(lm: Any) -> Anatomy:
     if windowed or any("sliding" in kind or "chunked" in kind for kind in kinds_named):
         raise _refusal(config, "some of its layers see a window of their own")
     rotary = getattr(base, "rotary_emb", None)
-    if rotary is not None and len(_needed(rotary)) > 2:
-        raise _refusal(config, f"its rotary positions want {', '.join(_needed(rotary))}")
+    if rotary is not None and len(_required_arguments(rotary)) > 2:
+        raise _refusal(config, f"its rotary positions want {', '.join(_required_arguments(rotary))}")
     layers = tuple(base.layers)
     for layer in layers:
-        if unknown := [name for name in _needed(layer) if name not in GIVEN]:
+        if unknown := [name for name in _required_arguments(layer) if name not in ARGUMENTS]:
             raise _refusal(config, f"its layers want {', '.join(unknown)}")
         if "cache" not in inspect.signature(type(layer).forward).parameters:
             raise _refusal(config, "its layers take no cache")
@@ -102,7 +102,7 @@ def check(lm: Any, logits: Tensor, tokens: Tensor) -> None:
         raise _refusal(lm.config, "its layers, called one by one, give other logits than its own forward pass")
 
 
-def _needed(module: nn.Module) -> list[str]:
+def _required_arguments(module: nn.Module) -> list[str]:
     """Arguments of a module's forward that have no default."""
     parameters = list(inspect.signature(type(module).forward).parameters.values())[1:]
     variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -110,4 +110,4 @@ def _needed(module: nn.Module) -> list[str]:
 
 
 def _refusal(config: Any, why: str) -> ValueError:
-    return ValueError(f"model type {config.model_type!r} is not recognised: {why}; tested are {KNOWN}")
+    return ValueError(f"model type {config.model_type!r} is not recognised: {why}; tested are {TESTED_MODELS}")

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import float32
 
-NEEDED = "transformers>=5.24,<6"
+REQUIREMENT = "transformers>=5.24,<6"
 
-CHANGING = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures")
+VOLATILE_KEYS = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures")
 """Entries of config.json that say nothing about what the network computes."""
 
 
@@ -24,7 +24,7 @@ def transformers() -> Any:
         import transformers
         from transformers.cache_utils import DummyLayer  # noqa: F401, not there before 5.24
     except ImportError as error:
-        raise ValueError(f"pretrained decoders need transformers: pip install '{NEEDED}' ({error})") from error
+        raise ValueError(f"pretrained decoders need transformers: pip install '{REQUIREMENT}' ({error})") from error
     return transformers
 
 
@@ -38,7 +38,7 @@ def digest(folder: Path) -> str:
 def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
     """The same, of files that have not changed since."""
     (config, *_), *weights = files
-    settings = {k: v for k, v in json.loads(config.read_text("utf-8")).items() if k not in CHANGING}
+    settings = {k: v for k, v in json.loads(config.read_text("utf-8")).items() if k not in VOLATILE_KEYS}
     text = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for path, *_ in weights:
         with path.open("rb") as file:

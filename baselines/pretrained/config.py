@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from baselines.pretrained.decoder import Decoder
 
 SCHEME = "hf:"
-TRAINED = ("all", "memory")
+TRAINED_PARTS = ("all", "memory")
 JET_BLOCK = "jet-block"
 """Word of the Jet block as published, with values twice as wide as keys, beside those of `MIXERS`."""
 
@@ -58,7 +58,7 @@ class Pretrained(ModelConfig):
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be built."""
-        choices = {"eviction": EVICTIONS, "loop": LOOPS, "insert": ("", *MIXERS, JET_BLOCK), "trained": TRAINED}
+        choices = {"eviction": EVICTIONS, "loop": LOOPS, "insert": ("", *MIXERS, JET_BLOCK), "trained": TRAINED_PARTS}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 shown = ", ".join(word or "nothing" for word in allowed)
@@ -156,7 +156,7 @@ def place(folder: str) -> Path:
     return path
 
 
-def given(address: str) -> type[Pretrained]:
+def pretrained_at(address: str) -> type[Pretrained]:
     """The settings of `hf:FOLDER`: those of `Pretrained` with that folder, and the digest of what is in it now.
 
     Raises:

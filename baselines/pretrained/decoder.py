@@ -30,7 +30,7 @@ class DecoderState(State):
     read: int = 0
 
 
-class Inserted(nn.Module):
+class InsertedLayer(nn.Module):
     """A fast-weight layer between two layers: h + mixer(norm(h)). A new mixer ends in zeros, so it is the identity."""
 
     def __init__(self, mixer: Any, d_model: int) -> None:
@@ -91,9 +91,9 @@ class Decoder(Model):
         self._wake_passes = wake_passes
         self.parts = self.anatomy(lm)
         self.kinds, layers = self.parts.kinds, len(self.parts.layers)
-        self.looped = range(layers) if loop == "all" else range(layers // 4, layers // 4 + layers // 2)
+        self.loop_range = range(layers) if loop == "all" else range(layers // 4, layers // 4 + layers // 2)
         width = lm.get_input_embeddings().weight.shape[1]
-        self.inserted = nn.ModuleDict({str(i): Inserted(mixer, width) for i, mixer in (inserted or {}).items()})
+        self.inserted = nn.ModuleDict({str(i): InsertedLayer(mixer, width) for i, mixer in (inserted or {}).items()})
         if trained == "memory":
             self._freeze()
 
@@ -177,9 +177,9 @@ class Decoder(Model):
         """
         read, length = getattr(state, "read", 0), tokens.shape[1]
         h: Tensor = self.parts.embedding(tokens)
-        held, before = self._unpacked(state), self._unpacked(state)
+        held, before = self._unpack(state), self._unpack(state)
         context = self.context(h, held, read, own)
-        last = len(self.kinds) - 1 if output else max(self._holding, default=-1)
+        last = len(self.kinds) - 1 if output else max(self._memory_layers, default=-1)
         for number, section in enumerate(self._sections(passes, last)):
             again = 1 < number <= passes
             if again and self.parts.between is not None:
@@ -190,11 +190,11 @@ class Decoder(Model):
                 h = self.layer(i, h, context, held)
                 if str(i) in self.inserted and not own:
                     h, held.inserted[i] = self.inserted[str(i)](h, held.inserted[i])
-        return h, self._packed(held, state.windows + 1, read + length)
+        return h, self._pack(held, state.windows + 1, read + length)
 
     def _sections(self, passes: int, last: int) -> list[range]:
         """The layers in the order in which they are run, up to layer `last` of the last pass."""
-        looped = self.looped
+        looped = self.loop_range
         if last < looped.start:
             return [range(last + 1)]
         if last < looped.stop:
@@ -202,7 +202,7 @@ class Decoder(Model):
         return [range(looped.start), *[looped] * passes, range(looped.stop, last + 1)]
 
     @property
-    def _holding(self) -> list[int]:
+    def _memory_layers(self) -> list[int]:
         """The layers behind which something outlives the window."""
         keeps = {"memory": True, "attention": self.eviction != "hard", "none": False}
         return [i for i, kind in enumerate(self.kinds) if keeps[kind] or (self.carried and str(i) in self.inserted)]
@@ -217,7 +217,7 @@ class Decoder(Model):
         if self.eviction != "hard":
             held.kept_after[i] = seen[..., 1 - self.window :, :] if self.eviction == "sliding" else seen
 
-    def _unpacked(self, state: State) -> Held:
+    def _unpack(self, state: State) -> Held:
         """What each layer holds, from the state; what is not there is None."""
         fast_weights, cache, tails = iter(state.fast_weights), iter(state.cache), iter(getattr(state, "tails", ()))
         held = Held({}, {}, {}, {}, {}, {})
@@ -230,7 +230,7 @@ class Decoder(Model):
                 held.inserted[i] = next(fast_weights, None) if self.carried else None
         return held
 
-    def _packed(self, held: Held, windows: int, read: int) -> DecoderState:
+    def _pack(self, held: Held, windows: int, read: int) -> DecoderState:
         """The state from what each layer holds."""
         carried = held.inserted if self.carried else {}
         fast = (by.get(i) for i in range(len(self.kinds)) for by in (held.fast, carried))

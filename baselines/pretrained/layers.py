@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.attention import turned, visible
+from baselines.attention import rotate_at, visible
 from baselines.pretrained.settings import Settings
 
 
@@ -46,7 +46,7 @@ class GroupedAttention(nn.Module):
             part(x).unflatten(-1, (-1, self.size)).transpose(1, 2) for part in (self.q_proj, self.k_proj, self.v_proj)
         )
         precise = self.o_proj.weight.dtype  # under autocast a projection is bf16: too coarse for angles
-        q, k = (turned(part.to(precise), read, self.base) for part in (q, k))
+        q, k = (rotate_at(part.to(precise), read, self.base) for part in (q, k))
         both = torch.stack((k, v.to(k.dtype)), dim=1)
         both = both if kept is None else torch.cat((kept, both), dim=-2)
         reach = min((r for r in (reach, self.reach) if r is not None), default=None)

@@ -28,7 +28,7 @@ PUBLISHED: dict[str, Callable[[dict[str, Any]], Network]] = {
 
 def is_published(folder: Path) -> bool:
     """Whether the decoder of a checkpoint folder is one of `PUBLISHED`."""
-    return parsed(folder).get("model_type") in PUBLISHED
+    return str(parsed(folder).get("model_type")) in PUBLISHED
 
 
 def load(folder: Path) -> Network:

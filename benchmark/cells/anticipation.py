@@ -22,7 +22,7 @@ def foretold(scale: str) -> Cell:
 
 
 def predictability(scale: str) -> Grid:
-    """Depo whose questions are told before the last sleep with probability p, x N: does sleep gain by knowing them?"""
+    """Depo whose questions are told before the last sleep with probability p, x N: whether sleep gains by them."""
     return Grid(
         base=foretold(scale).with_settings({"tokens": BUDGETS[scale]}),
         axes={

@@ -17,13 +17,13 @@ import tasks
 from baselines.base import ModelConfig
 from benchmark.rows import COLUMNS, REPORT
 from tasks import rng
-from tasks.base import Task, changed, check_whole, nearest
+from tasks.base import Task, check_whole, nearest, non_defaults
 from tasks.values import LARGEST, kinds_of, parse
 
 MOST = {"tokens": 10**15, "batch": 10**6, "sleep_passes": 1024, "evaluations": 10**6, "test_examples": 10**8}
 """The largest values of settings: far beyond what anybody trains, and small enough to be looked at in a moment."""
 
-RESERVED = (
+RESERVED_NAMES = (
     *("n", "depth", "cell", "setting", "N", "tested_N", "seeds", "lowest", "highest", "ci_low", "ci_high", "reached"),
     *("tokens_needed", "at_smaller_budget", "at_larger_budget"),
 )
@@ -129,7 +129,7 @@ class Cell:
                     raise ValueError(f"{name}: the largest whole number that rows hold is {LARGEST}; given {part}")
         names = [f.name for part in self.parts() for f in fields(part)]
         if doubled := sorted(
-            {n for n in names if names.count(n) > 1 or n in COLUMNS or n in RESERVED or n.startswith(REPORT)}
+            {n for n in names if names.count(n) > 1 or n in COLUMNS or n in RESERVED_NAMES or n.startswith(REPORT)}
         ):
             raise ValueError(
                 f"settings of task {self.task.name!r}, model {self.model.name!r} and training must have names of "
@@ -214,15 +214,15 @@ class Cell:
     def id(self) -> str:
         """Twelve hex digits of the hash of the canonical settings.
 
-        Settings at their default are left out (`tasks.base.changed` says why); a test holds ids still.
+        Settings at their default are left out (`tasks.base.non_defaults` says why); a test holds ids still.
 
         Raises:
             ValueError: a plug-in has a setting, a name or a version that JSON has no form for.
         """
         canonical = {
-            "task": [self.task.name, self.task.version, changed(self.task)],
-            "model": [self.model.name, self.model.revision, changed(self.model)],
-            "training": changed(self.training),
+            "task": [self.task.name, self.task.version, non_defaults(self.task)],
+            "model": [self.model.name, self.model.revision, non_defaults(self.model)],
+            "training": non_defaults(self.training),
             "seed": self.seed,
         }
         try:
@@ -243,15 +243,15 @@ class Cell:
             if name not in valid:
                 raise ValueError(nearest(name, sorted(valid), kind="setting"))
         return Cell(
-            task=_replaced(self.task, settings),
-            model=_replaced(self.model, settings),
-            training=_replaced(self.training, settings),
+            task=_override(self.task, settings),
+            model=_override(self.model, settings),
+            training=_override(self.training, settings),
             seed=settings.get("seed", self.seed),
             variant=self.variant,
         )
 
 
-def _replaced(part: Part, settings: dict[str, Any]) -> Part:
+def _override(part: Part, settings: dict[str, Any]) -> Part:
     return replace(part, **{f.name: settings[f.name] for f in fields(part) if f.name in settings})
 
 

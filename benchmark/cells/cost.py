@@ -14,7 +14,7 @@ from baselines.report import Report
 from baselines.sleeper import Sleeper
 from benchmark.cells.cell import Cell
 from benchmark.cells.flops import FlopCounter
-from benchmark.forward import Batch, Windows, evaluating, expected_losses, predict, split_windows, token_losses
+from benchmark.forward import Batch, Windows, eval_mode, predict, split_windows, trained_losses
 from tasks.base import NOTES, Task
 
 Notes: TypeAlias = tuple[tuple[int, str, int], ...]
@@ -97,7 +97,7 @@ def count(config: ModelConfig, *, vocab_size: int, window: int, windows: Windows
 @lru_cache(maxsize=256)
 def sizes_of_notes(task: Task, config: ModelConfig) -> Notes:
     """Every note of a task that a model uses."""
-    kinds = _notes_used(config, task.vocab_size, task.window, task.seq_len)
+    kinds = _note_kinds(config, task.vocab_size, task.window, task.seq_len)
     episode = task.episodes("train", np.arange(1))
     return tuple((at, kind, t.shape[1]) for kind in kinds for at, t in sorted(task.notes(kind, episode).items()))
 
@@ -108,7 +108,7 @@ def blank(notes: Notes, batch: int) -> tuple[tuple[int, str, torch.Tensor], ...]
 
 
 @lru_cache(maxsize=256)
-def _notes_used(config: ModelConfig, vocab_size: int, window: int, seq_len: int) -> tuple[str, ...]:
+def _note_kinds(config: ModelConfig, vocab_size: int, window: int, seq_len: int) -> tuple[str, ...]:
     """Kinds of notes that a model uses."""
     with torch.random.fork_rng(devices=[]):
         model = config.build(vocab_size=vocab_size, window=window, seq_len=seq_len)
@@ -134,9 +134,7 @@ def _cost(
         # The counter knows plain products but not the CPU's fused attention, so attention runs as plain products here.
         with sdpa_kernel(SDPBackend.MATH), FlopCounter() as train:
             report = Report()
-            loss = token_losses(predict(model, batch, passes, report=report), batch.targets).sum()
-            expected = expected_losses(report, batch.targets)
-            loss = loss if expected is None else expected.sum()
+            loss = trained_losses(predict(model, batch, passes, report=report), batch.targets, report).sum()
             (loss if report.loss is None else loss + report.loss).backward()  # type: ignore[no-untyped-call]
         sleep_flops, wake_flops, state = forward_flops(model, windows, passes)
     evicted = sum(stop - start for start, stop, predicts in windows if not predicts)
@@ -165,11 +163,12 @@ def plain_weights(model: Model, vocab_size: int) -> int:
 
 
 def test_flops(cell: Cell, count: Cost) -> float:
-    """FLOPs of one of its tests; one at another difficulty may read longer sequences."""
+    """FLOPs of one of its tests: again with notes, where there are any; another difficulty may read longer ones."""
     training = cell.training
     longer = sum(cell.task.at(difficulty).seq_len for difficulty in training.test_at) / cell.task.seq_len
     examples = training.test_examples * max(1, len(training.test_passes)) * (longer or 1)
-    return examples * (count.sleep_flops + count.wake_flops)
+    again = 2 if sizes_of_notes(cell.task, cell.model) else 1
+    return again * examples * (count.sleep_flops + count.wake_flops)
 
 
 def work_of(cell: Cell, count: Cost) -> dict[str, float]:
@@ -193,7 +192,7 @@ def kv_bytes(model: Model, tokens: int) -> int | None:
 def forward_flops(model: Model, windows: Windows, passes: int) -> tuple[int, int, State]:
     """FLOPs of one sequence's sleep at N = `passes`, FLOPs of its predictions, and the state after both."""
     sleep_flops = wake_flops = 0
-    with torch.no_grad(), evaluating(model):
+    with torch.no_grad(), eval_mode(model):
         state = model.start(1)
         for start, stop, predicts in windows:
             tokens = torch.zeros(1, stop - start, dtype=torch.int64)

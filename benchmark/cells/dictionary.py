@@ -15,7 +15,7 @@ SECTION = re.compile(r"^(Attributes|Args):$", re.MULTILINE)
 ENTRY = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
 
-def documented(kind: type[Any]) -> dict[str, str]:
+def documentation(kind: type[Any]) -> dict[str, str]:
     """The settings of a dataclass and what its docstring, or that of a class it is made from, says of each.
 
     Read are sections `Attributes:` or `Args:` in Google's style; the nearest class that has an entry counts. A setting
@@ -45,7 +45,7 @@ def settings() -> list[tuple[str, str, str]]:
     parts += [(name, baselines.load(name)) for name in baselines.available()]
     whose: dict[tuple[str, str], list[str]] = {}
     for owner, kind in parts:
-        for name, about in documented(kind).items():
+        for name, about in documentation(kind).items():
             whose.setdefault((name, about), []).append(owner)
     order = list(dict.fromkeys(name for name, _ in whose))
     lines = sorted(whose.items(), key=lambda line: order.index(line[0][0]))

@@ -14,7 +14,7 @@ from tasks.base import Task, strongest
 
 def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
     """The columns that every row of a cell shares; `context` adds suite, scale and commit."""
-    unused = {f.name for part in cell.parts() for f in fields(part) if _unused(part, f)}
+    unused = {f.name for part in cell.parts() for f in fields(part) if _is_omitted(part, f)}
     settings = {k: list(v) if isinstance(v, tuple) else v for k, v in cell.axes.items() if k not in unused}
     return {
         "schema_version": rows.SCHEMA_VERSION,
@@ -39,7 +39,7 @@ def cell_facts(cell: Cell, *, device: str, context: rows.Row) -> rows.Row:
     }
 
 
-def _unused(part: Any, field: Field[Any]) -> bool:
+def _is_omitted(part: Any, field: Field[Any]) -> bool:
     """Whether rows leave a setting out: a place on one machine, or one that older rows lack and that is at its default.
 
     Rows with and without the latter are then alike.

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import flop_registry
 
 
 @cache
-def _composed(func: Any) -> bool:
+def _is_composite(func: Any) -> bool:
     """Whether an operation has no formula and torch runs it as several others, each of which may have one."""
     whole = func.overloadpacket in flop_registry
     return not whole and func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
@@ -38,7 +38,7 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and count it."""
         kwargs = kwargs or {}
-        if _composed(func):
+        if _is_composite(func):
             with self:
                 return func.decompose(*args, **kwargs)
         result = func(*args, **kwargs)

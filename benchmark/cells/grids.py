@@ -19,8 +19,8 @@ class Grid:
         axes: Setting -> its values, slowest first. "seed" comes first, so that a sweep has one seed of everything
             before it begins the second.
         variants: What is run in the place of each combination, by name, such as a model and its rivals, given the
-            combination and `only` some names (`rivals.matched`); None: itself. They are made from the combination, so
-            that a changed task or setting changes all of them as it should.
+            combination and `only` some names (`rivals.rival_cells`); None: itself. They are made from the combination,
+            so that a changed task or setting changes all of them as it should.
         chosen: Only these variants; None: all.
     """
 
@@ -47,12 +47,12 @@ class Grid:
                 raise ValueError(f"variants are of one {name}, or two would have one name; given {values}")
         return tuple(variant for cell in every for variant in self.variants(cell, only=self.chosen).values())
 
-    def narrowed(self, **axes: Sequence[Any] | None) -> "Grid":
+    def narrow(self, **axes: Sequence[Any] | None) -> "Grid":
         """The same grid with other values on some of its axes; None leaves an axis as it is."""
         chosen = {name: tuple(dict.fromkeys(values)) for name, values in axes.items() if values is not None}
         return replace(self, axes=self.axes | chosen)
 
-    def swept(self, axes: Mapping[str, tuple[Any, ...]]) -> "Grid":
+    def sweep(self, axes: Mapping[str, tuple[Any, ...]]) -> "Grid":
         """The same grid through other values of some settings; a setting that was no axis comes after the seed."""
         first = {name: self.axes[name] for name in ("seed",) if name in self.axes}
         new = {name: values for name, values in axes.items() if name not in self.axes}
@@ -141,7 +141,7 @@ class Plan:
         ordered = dict.fromkeys(cell.id for grid in self.grids for cell in grid.cells())
         return tuple(sorted((unique[id_] for id_ in ordered), key=lambda cell: cell.seed))
 
-    def narrowed(self, **axes: Sequence[Any] | None) -> "Plan":
+    def narrow(self, **axes: Sequence[Any] | None) -> "Plan":
         """Other values on some axes, in every grid that has the axis.
 
         Raises:
@@ -150,15 +150,15 @@ class Plan:
         for name, values in axes.items():
             if values is not None and name not in self.axes:
                 raise ValueError(nearest(name, self.axes, kind="axis of this suite"))
-        return Plan(tuple(g.narrowed(**{n: v for n, v in axes.items() if n in g.axes}) for g in self.grids))
+        return Plan(tuple(g.narrow(**{n: v for n, v in axes.items() if n in g.axes}) for g in self.grids))
 
-    def swept(self, axes: Mapping[str, tuple[Any, ...]]) -> "Plan":
+    def sweep(self, axes: Mapping[str, tuple[Any, ...]]) -> "Plan":
         """Every grid through the values of those settings that it has.
 
         Raises:
             ValueError: a setting that no grid has.
         """
-        return Plan(tuple(grid.swept(own) for grid, own in zip(self.grids, _each(dict(axes), self.bases), strict=True)))
+        return Plan(tuple(grid.sweep(own) for grid, own in zip(self.grids, _each(dict(axes), self.bases), strict=True)))
 
     def tested_at(self, axis: str, levels: Sequence[int] | None) -> "Plan":
         """The grids of tasks of an axis, such as "hops", tested at these difficulties alone; None leaves all.

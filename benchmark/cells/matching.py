@@ -12,7 +12,7 @@ TOLERANCE = 0.05
 MATCHES = ("train_flops", "sleep_flops", "tokens")
 
 
-def measured(cell: Cell, by: str) -> int:
+def expense(cell: Cell, by: str) -> int:
     """What is to be equal: FLOPs of the whole training, forward FLOPs of one sequence's sleep, or tokens."""
     sequences = cell.steps * cell.training.batch
     if by == "tokens":
@@ -22,7 +22,7 @@ def measured(cell: Cell, by: str) -> int:
 
 def excess(cell: Cell, sleep: Cell, by: str) -> float:
     """By how much a cell costs more than the sleep model, relative to it."""
-    return measured(cell, by) / measured(sleep, by) - 1
+    return expense(cell, by) / expense(sleep, by) - 1
 
 
 def check_match(name: str, cell: Cell, sleep: Cell, by: str = "train_flops") -> None:
@@ -33,13 +33,13 @@ def check_match(name: str, cell: Cell, sleep: Cell, by: str = "train_flops") -> 
     """
     if abs(off := excess(cell, sleep, by)) > TOLERANCE:
         raise ValueError(
-            f"{name} cannot be matched by {by}: {measured(cell, by):,} against {measured(sleep, by):,} of the sleep "
+            f"{name} cannot be matched by {by}: {expense(cell, by):,} against {expense(sleep, by):,} of the sleep "
             f"model is {off:+.1%}, beyond {TOLERANCE:.0%}"
             + (f"; its budget is {cell.steps} whole steps, and more tokens give finer ones" if cell.steps < 20 else "")
         )
 
 
-def budgeted(cell: Cell, sleep: Cell) -> Cell:
+def at_budget_of(cell: Cell, sleep: Cell) -> Cell:
     """The cell with the tokens on which its training costs as much as that of the sleep model."""
     steps = max(1, round(sleep.steps * cost(sleep).train_flops / cost(cell).train_flops))
     return cell.with_settings({"tokens": steps * cell.training.batch * cell.task.seq_len})

@@ -65,7 +65,7 @@ class Request:
         if self.rates is not None:
             if self.tune:
                 raise ValueError("--tune chooses rates and --rates takes chosen ones: only one of them")
-            cells = TUNING.tuned(cells, read_table(self.rates))
+            cells = TUNING.with_best_rates(cells, read_table(self.rates))
         return TUNING.trials(cells) if self.tune else cells
 
     def plan(self) -> Plan:
@@ -80,15 +80,15 @@ class Request:
         bases = [replace(base, model=kind()) for base in plan.bases] if kind else plan.bases
         changes = dict(parse_setting(text, *bases) for text in self.settings)
         if kind:
-            plan = _spoken(plan.with_model(kind, changes))
+            plan = _with_tokenizer(plan.with_model(kind, changes))
         elif changes:
             plan = plan.with_settings(changes)
         for base in plan.bases:
             if kind or _lacks_checkpoint(base):
                 attempt(base.model, vocab_size=base.task.vocab_size, window=base.task.window, seq_len=base.task.seq_len)
-        plan = plan.swept(dict(_axis(text, plan.bases) for text in self.axes))
+        plan = plan.sweep(dict(_axis(text, plan.bases) for text in self.axes))
         plan = plan.tested_at("hops", self.hops).tested_at("operations", self.operations)
-        plan = plan.narrowed(seed=self.seeds, sleep_passes=self.sleep_passes, rollout_steps=self.rollout_steps)
+        plan = plan.narrow(seed=self.seeds, sleep_passes=self.sleep_passes, rollout_steps=self.rollout_steps)
         return plan.only(self.variants)
 
     @property
@@ -131,7 +131,7 @@ class Request:
         return shlex.join(words + [word for text in self.settings for word in ("--set", text)])
 
 
-def _spoken(plan: Plan) -> Plan:
+def _with_tokenizer(plan: Plan) -> Plan:
     """The plan with its texts cut by the tokenizer of its model, where a task reads texts and the model brings one."""
     folder: str | None = getattr(plan.bases[0].model, "tokenizer", None)
     cut = any("tokenizer" in base.axes and not base.axes["tokenizer"] for base in plan.bases)

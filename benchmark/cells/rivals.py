@@ -13,12 +13,12 @@ import numpy as np
 from baselines.hybrid import MIXERS, Hybrid
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost
-from benchmark.cells.matching import MATCHES, TOLERANCE, budgeted, check_match, excess, sizes_by_nearness
+from benchmark.cells.matching import MATCHES, TOLERANCE, at_budget_of, check_match, excess, sizes_by_nearness
 from benchmark.forward import split_windows
 from tasks.base import nearest
 
 
-def matched(sleep: Cell, by: str = "train_flops", *, only: Sequence[str] | None = None) -> dict[str, Cell]:
+def rival_cells(sleep: Cell, by: str = "train_flops", *, only: Sequence[str] | None = None) -> dict[str, Cell]:
     """The cells of every fair rival of a sleep model, by variant; whatever is not named here stays as it is.
 
     - "sleep" is the cell itself, and "plain" is N = 1 on the same tokens: the paper's baseline, and no match.
@@ -44,14 +44,14 @@ def matched(sleep: Cell, by: str = "train_flops", *, only: Sequence[str] | None 
         sleep: A cell of a `Hybrid` that sleeps, N = `sleep_passes` > 1.
         by: "train_flops": FLOPs of the whole training; sizes first, then `tokens` make them equal. "sleep_flops":
             forward FLOPs of consolidating one sequence, on the same tokens. "tokens": the same tokens, with the sizes
-            of "train_flops". What cannot be matched that way is left out; `excluded` says why.
+            of "train_flops". What cannot be matched that way is left out; `exclusions` says why.
         only: These variants alone, in this order; no other is built. None: all that are fair.
 
     Raises:
         ValueError: nothing to match, not a plain sleep model, a rival that misses by more than `TOLERANCE`, or a
             variant asked for that is unknown or left out.
     """
-    left_out, known = excluded(sleep, by), ("sleep", "plain", *RIVALS)
+    left_out, known = exclusions(sleep, by), ("sleep", "plain", *RIVALS)
     for name in only or ():
         if name not in known:
             raise ValueError(nearest(name, known, kind="variant"))
@@ -67,13 +67,13 @@ def _variant(name: str, sleep: Cell, by: str) -> Cell:
     if name == "plain":
         return _plain(sleep, by)
     cell = RIVALS[name](sleep, by)
-    cell = budgeted(cell, sleep) if by == "train_flops" else cell
+    cell = at_budget_of(cell, sleep) if by == "train_flops" else cell
     check_match(name, cell, sleep, by)
     return cell
 
 
-def excluded(sleep: Cell, by: str = "train_flops") -> dict[str, str]:
-    """The rivals that `matched` leaves out, each with the reason.
+def exclusions(sleep: Cell, by: str = "train_flops") -> dict[str, str]:
+    """The rivals that `rival_cells` leaves out, each with the reason.
 
     Raises:
         ValueError: nothing to match, or not a plain sleep model.
@@ -87,7 +87,7 @@ def excluded(sleep: Cell, by: str = "train_flops") -> dict[str, str]:
         reasons["wake-loop"] = "it consolidates in one pass; its loops are in the prediction"
         if abs(off := excess(_reembed(sleep, by), sleep, by)) > TOLERANCE:
             reasons["reembed"] = f"{off:+.1%} sleep FLOPs: no pass goes on from another, so none computes an output"
-    reasons |= _excluded_in_rule(sleep, by) | _excluded_bigger_window(sleep, by)
+    reasons |= _exclusions_in_rule(sleep, by) | _exclusions_bigger_window(sleep, by)
     if model.loop != "all":
         reasons["reread"] = f"reading copies as tokens runs every block over them; the sleep model loops {model.loop!r}"
     elif by == "sleep_flops" and abs(off := excess(_reread(sleep, by), sleep, by)) > TOLERANCE:
@@ -98,7 +98,7 @@ def excluded(sleep: Cell, by: str = "train_flops") -> dict[str, str]:
     return reasons
 
 
-def _excluded_in_rule(sleep: Cell, by: str) -> dict[str, str]:
+def _exclusions_in_rule(sleep: Cell, by: str) -> dict[str, str]:
     passes, layout = sleep.training.sleep_passes, _hybrid(sleep).layout
     if f"product{passes}" not in MIXERS:
         return {"in-rule": f"no update rule makes {passes} steps per token"}
@@ -109,7 +109,7 @@ def _excluded_in_rule(sleep: Cell, by: str) -> dict[str, str]:
     return {}
 
 
-def _excluded_bigger_window(sleep: Cell, by: str) -> dict[str, str]:
+def _exclusions_bigger_window(sleep: Cell, by: str) -> dict[str, str]:
     model, windows = _hybrid(sleep), _read_windows(sleep)
     if model.eviction != "hard" or "attn" not in model.layout.split():
         return {"bigger-window": f"{model.layout!r} under {model.eviction} eviction has no window to make longer"}
@@ -159,7 +159,7 @@ def _plain(sleep: Cell, by: str) -> Cell:
 
 def _deeper(sleep: Cell, by: str) -> Cell:
     model = _hybrid(sleep)
-    words, looped = model.layout.split(), model.looped
+    words, looped = model.layout.split(), model.loop_range
     copies = words[looped.start : looped.stop] * sleep.training.sleep_passes
     layout = " ".join(words[: looped.start] + copies + words[looped.stop :])
     return _variation(sleep, sleep_passes=1, layout=layout)
@@ -245,4 +245,4 @@ RIVALS: dict[str, Callable[[Cell, str], Cell]] = {
     "in-rule": _in_rule,
     "bigger-window": _bigger_window,
 }
-"""Every rival by name: its structure from the sleep cell and what is matched; `matched` sets the budget."""
+"""Every rival by name: its structure from the sleep cell and what is matched; `rival_cells` sets the budget."""

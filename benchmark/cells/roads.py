@@ -16,13 +16,13 @@ from baselines.base import ModelConfig
 from baselines.chain_of_thought import ChainOfThoughtAsleep
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import sizes_of_notes
-from benchmark.cells.matching import budgeted, check_match
-from benchmark.cells.rivals import matched
+from benchmark.cells.matching import at_budget_of, check_match
+from benchmark.cells.rivals import rival_cells
 from benchmark.forward import split_windows
 from tasks.base import Task, nearest
 
 RIVALS = ("sleep", "plain", "deeper", "wake-loop")
-"""Roads that are settings of the hybrid, as `rivals.matched` makes them."""
+"""Roads that are settings of the hybrid, as `rivals.rival_cells` makes them."""
 
 PASSES = ("sliding", "equilibrium", "self-modifying")
 """Models whose N passes are what they do with a window; the others read it once, as they were published."""
@@ -47,13 +47,13 @@ def roads(sleep: Cell, *, only: Sequence[str] | None = None) -> dict[str, Cell]:
         only: These roads alone, in this order. None: all.
 
     Raises:
-        ValueError: a road that is unknown, or as `rivals.matched`.
+        ValueError: a road that is unknown, or as `rivals.rival_cells`.
     """
     names = (*RIVALS, *MODELS) if only is None else tuple(only)
     for name in names:
         if name not in (*RIVALS, *MODELS):
             raise ValueError(nearest(name, (*RIVALS, *MODELS), kind="road"))
-    rivals = matched(sleep, only=[name for name in names if name in RIVALS])
+    rivals = rival_cells(sleep, only=[name for name in names if name in RIVALS])
     return {name: rivals[name] if name in rivals else _of_model(name, sleep) for name in names}
 
 
@@ -61,7 +61,7 @@ def _of_model(name: str, sleep: Cell) -> Cell:
     """Another model of the sizes of the sleep model, on the tokens that cost as much to train."""
     passes = sleep.training.sleep_passes if name in PASSES else 1
     road = replace(sleep, model=model_of(name, sleep), variant=name)
-    road = budgeted(road.with_settings({"sleep_passes": passes, "test_passes": ()}), sleep)
+    road = at_budget_of(road.with_settings({"sleep_passes": passes, "test_passes": ()}), sleep)
     check_match(name, road, sleep)
     return road
 

@@ -71,7 +71,7 @@ def storage(scale: str) -> Cell:
     )
 
 
-def remembering(scale: str) -> Cell:
+def persistence(scale: str) -> Cell:
     """The retention setting of a scale: trained with a few windows after the one that matters, tested with more.
 
     No window index: windows beyond those of training would have none. The first window is known by its keys.

@@ -53,13 +53,13 @@ def _collect(path: Path, name: str, files: dict[Path, str]) -> None:
     if path in files or len(files) > MOST_FILES:
         return
     files[path] = name
-    for other in _imported(path):
+    for other in _imports(path):
         for beside in (path.with_name(f"{other}.py"), path.parent / other / "__init__.py"):
             if other not in _OURS and beside.is_file():
                 _collect(beside, other, files)
 
 
-def _imported(path: Path) -> Iterator[str]:
+def _imports(path: Path) -> Iterator[str]:
     """The first words of what a file imports."""
     try:
         tree = ast.parse(path.read_bytes())

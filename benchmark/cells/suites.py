@@ -11,9 +11,9 @@ from benchmark.cells.anticipation import amortisation, predictability
 from benchmark.cells.cell import Cell
 from benchmark.cells.grids import Grid, Plan
 from benchmark.cells.pretrained import pretrained
-from benchmark.cells.rivals import matched
+from benchmark.cells.rivals import rival_cells
 from benchmark.cells.roads import roads as every_road
-from benchmark.cells.scales import automaton, cycle, problems, remembering, seeds, storage
+from benchmark.cells.scales import automaton, cycle, persistence, problems, seeds, storage
 from tasks.base import Task, nearest
 from tasks.interference import Interference
 from tasks.recall import Recall
@@ -153,7 +153,7 @@ def controls(scale: str) -> Grid:
     depth = {"tiny": 2, "cpu": 6, "gpu": 8, "paper": 16}[scale]
     tokens = {"tiny": 100_000, "cpu": 5_000_000, "gpu": 20_000_000, "paper": 40_000_000}[scale]
     sleep = automaton(scale).with_settings({"rollout_steps": depth, "tokens": tokens})
-    return Grid(base=sleep, axes={"seed": seeds(scale), "sleep_passes": (2,)}, variants=matched)
+    return Grid(base=sleep, axes={"seed": seeds(scale), "sleep_passes": (2,)}, variants=rival_cells)
 
 
 def hop_controls(scale: str) -> Grid:
@@ -163,7 +163,7 @@ def hop_controls(scale: str) -> Grid:
     return Grid(
         base=base.with_settings({"tokens": tokens}),
         axes={"seed": seeds(scale), "sleep_passes": (passes,)},
-        variants=matched,
+        variants=rival_cells,
         chosen=("sleep", "plain", "deeper", "wider", "wake-loop"),
     )
 
@@ -207,14 +207,14 @@ def retention(scale: str) -> Grid:
     """What later windows leave of the one that matters: exact match against how many were read since, up to 64."""
     tokens = {"tiny": 50_000, "cpu": 2_000_000, "gpu": 50_000_000, "paper": 200_000_000}[scale]
     test_levels = (0, 1, 4) if scale == "tiny" else (0, 1, 2, 4, 8, 16, 32, 64)
-    base = remembering(scale).with_settings({"tokens": tokens, "test_at": test_levels})
+    base = persistence(scale).with_settings({"tokens": tokens, "test_at": test_levels})
     return _by_rule(base, scale, ("gdn", "delta", "linear"))
 
 
 def interference(scale: str) -> Grid:
     """Two kinds of facts in alternate windows: under the same keys, and under keys of their own, x N."""
     tokens = {"tiny": 50_000, "cpu": 2_000_000, "gpu": 50_000_000, "paper": 200_000_000}[scale]
-    base = replace(remembering(scale), task=Interference(pairs=2 if scale == "tiny" else 4, window_tokens=4))
+    base = replace(persistence(scale), task=Interference(pairs=2 if scale == "tiny" else 4, window_tokens=4))
     return Grid(
         base=base.with_settings({"tokens": tokens}),
         axes={"seed": seeds(scale), "shared_keys": (False, True), "sleep_passes": (1, 2)},

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.cells.cell import Cell
-from benchmark.cells.words import label, varying
+from benchmark.cells.words import distinctions, label
 from benchmark.rows.text import Table
 from benchmark.rows.trials import trial_scores
 
@@ -93,7 +93,7 @@ class Tuning:
         edges = [n for n, values in tried.items() if len(values) > 2 and getattr(best, n) in (min(values), max(values))]
         return Choice(best, scores, tuple(edges))
 
-    def tuned(self, cells: Iterable[Cell], frame: "pl.DataFrame") -> tuple[Cell, ...]:
+    def with_best_rates(self, cells: Iterable[Cell], frame: "pl.DataFrame") -> tuple[Cell, ...]:
         """Cells at the rates that their trials chose.
 
         Raises:
@@ -114,7 +114,7 @@ class Tuning:
     def choices(self, cells: Iterable[Cell], frame: "pl.DataFrame") -> Table:
         """What was chosen for each arm of some cells, and how all pairs of rates did."""
         arms = {replace(cell, seed=0).id: replace(cell, seed=0) for cell in cells}
-        others, lines = varying(list(arms.values())), list[list[str]]()
+        others, lines = distinctions(list(arms.values())), list[list[str]]()
         for cell in arms.values():
             name = label(cell, others).replace(", seed 0", "")
             if (choice := self.choice(cell, frame)) is None:

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from benchmark.cells.cell import Cell
 
 
-class Described(NamedTuple):
+class Description(NamedTuple):
     """A cell as plain data: reading it imports neither its task nor its model."""
 
     task: str
@@ -20,22 +20,22 @@ class Described(NamedTuple):
     """Every setting by name."""
 
 
-AnyCell: TypeAlias = "Cell | Described"
+AnyCell: TypeAlias = "Cell | Description"
 
 
-def described(cell: "AnyCell") -> Described:
+def description(cell: "AnyCell") -> Description:
     """A cell as plain data."""
-    if isinstance(cell, Described):
+    if isinstance(cell, Description):
         return cell
-    return Described(cell.task.name, cell.model.name, cell.variant, cell.task.axis, cell.seed, cell.axes)
+    return Description(cell.task.name, cell.model.name, cell.variant, cell.task.axis, cell.seed, cell.axes)
 
 
-def varying(cells: "Sequence[AnyCell]") -> tuple[str, ...]:
+def distinctions(cells: "Sequence[AnyCell]") -> tuple[str, ...]:
     """What tells cells apart beside difficulty, N and seed: names of task and model, variants, or settings.
 
     Named variants say by their names what differs; a setting that only comes with another task is no axis.
     """
-    plain = [described(cell) for cell in cells]
+    plain = [description(cell) for cell in cells]
     names = [name for name in ("task", "model", "variant") if len({getattr(c, name) or "" for c in plain}) > 1]
     if "variant" in names:
         return tuple(name for name in names if name != "model")
@@ -49,7 +49,7 @@ def varying(cells: "Sequence[AnyCell]") -> tuple[str, ...]:
 
 def fact(cell: "AnyCell", name: str) -> str:
     """A setting of a cell, or the name of its task, model or variant, in words; empty if it has none such."""
-    plain = described(cell)
+    plain = description(cell)
     named = {"task": plain.task, "model": plain.model, "variant": plain.variant}
     value = named[name] if name in named else plain.axes.get(name)
     return "" if value is None else str(value)
@@ -57,7 +57,7 @@ def fact(cell: "AnyCell", name: str) -> str:
 
 def label(cell: "AnyCell", others: Sequence[str] = ()) -> str:
     """A cell in a few words: difficulty, N, seed and the settings named."""
-    plain = described(cell)
+    plain = description(cell)
     more = "".join(f", {name} {value}" for name in others if (value := fact(plain, name)))
     difficulty = plain.axes.get(plain.axis)
     depth = "" if difficulty is None else f"{plain.axis} {difficulty}, "

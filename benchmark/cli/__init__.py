@@ -58,9 +58,9 @@ from benchmark.cli.options import (
     TaskName,
     Tune,
     Variants,
-    asked,
+    request_of,
 )
-from benchmark.cli.signals import interrupted
+from benchmark.cli.signals import is_interrupt
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -140,7 +140,7 @@ def run(
     from benchmark import figures, rows
     from benchmark.cells.tuning import TUNING
     from benchmark.cli import live
-    from benchmark.measure.audit.admission import audited
+    from benchmark.measure.audit.admission import audit_status
     from benchmark.run import executors
     from benchmark.run.tracking import Tracker
 
@@ -155,12 +155,12 @@ def run(
         address=address,
         gpu_share=gpu_share,
     )
-    request = asked(
+    request = request_of(
         *(suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings),
         *(tune, rates),
     )
     cells = request.cells()
-    context = {"suite": suite, "scale": scale, "audit": audited(request.plan(), model, ask=audit_first)}
+    context = {"suite": suite, "scale": scale, "audit": audit_status(request.plan(), model, ask=audit_first)}
     folder = out or request.folder
     states = live.run(
         request.title,
@@ -227,7 +227,7 @@ def main() -> None:
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
         except Exception as error:
-            if interrupted(error):
+            if is_interrupt(error):
                 sys.exit(INTERRUPTED)
             no_room = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
             text = f"{'not enough memory: ' if no_room else ''}{error}"

@@ -69,11 +69,11 @@ def _print(found: "Audit") -> None:
         title = f"the state, and which of {found.windows} evicted windows it carries"
         console.print(table_of(["tensor", "N", "bytes", "hears_of", "reaches_the_answer"], _lines(found), title=title))
     whole = dict.fromkeys(found.reaches.values())
-    say("windows that reach the answer: " + "; ".join(f"{named(w)}{_at(found.reaches, w)}" for w in whole))
+    say("windows that reach the answer: " + "; ".join(f"{window_ranges(w)}{_at(found.reaches, w)}" for w in whole))
     if isinstance(found.gradient, str):
         say(f"windows with a gradient: {found.gradient}")
     else:
-        told = [f"{named(w)}{_at(found.gradient, w)}" for w in dict.fromkeys(found.gradient.values())]
+        told = [f"{window_ranges(w)}{_at(found.gradient, w)}" for w in dict.fromkeys(found.gradient.values())]
         cut = "; with the state cut: none" if not found.of_evicted else ""
         say(f"windows with a gradient: {'; '.join(told)}{cut}")
     grown = f"grows by {found.growth:.10g} bytes a token" if found.growth else "bounded"
@@ -90,7 +90,7 @@ def _lines(found: "Audit") -> list[list[Any]]:
     for road in sorted(found.roads, key=lambda road: road.path):
         passes.setdefault((road.path, road.state_bytes, road.hears, road.reaches), []).append(road.passes)
     return [
-        [path, ", ".join(map(str, n)), state_bytes, named(hears), named(reaches)]
+        [path, ", ".join(map(str, n)), state_bytes, window_ranges(hears), window_ranges(reaches)]
         for (path, state_bytes, hears, reaches), n in passes.items()
     ]
 
@@ -101,7 +101,7 @@ def _at(found: dict[int, tuple[int, ...]], windows: tuple[int, ...]) -> str:
     return "" if len(passes) == len(found) else f" (N = {', '.join(map(str, passes))})"
 
 
-def named(windows: tuple[int, ...]) -> str:
+def window_ranges(windows: tuple[int, ...]) -> str:
     """Windows as text: "1-4", "1, 3" or "none"."""
     if len(windows) > 2 and windows[-1] - windows[0] == len(windows) - 1:
         return f"{windows[0]}-{windows[-1]}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from benchmark.cli.signals import exit_code, stopping
+from benchmark.cli.signals import exit_code, stop_signals
 
 if TYPE_CHECKING:
     import polars as pl
@@ -69,13 +69,13 @@ def prepare_process() -> None:
 
 def of_others(error: Exception) -> str:
     """What to say of an error that modules named by the user may have made by what they return; empty without any."""
-    from benchmark.rows.text import said
+    from benchmark.rows.text import error_line
 
     places = [sys.modules.get(f"{package}.addresses") for package in ("tasks", "baselines")]
     if not (names := sorted(name for place in places if place for name in place.FOREIGN)):
         return ""
     where = "".join(traceback.format_tb(error.__traceback__)[-3:]).rstrip()
-    return f"{said(error)}\nPerhaps {' and '.join(names)} returned what is not allowed; it ended here:\n{where}"
+    return f"{error_line(error)}\nPerhaps {' and '.join(names)} returned what is not allowed; it ended here:\n{where}"
 
 
 def warn_of_mixture(rows: Iterable[Mapping[str, Any]]) -> None:
@@ -93,7 +93,7 @@ def numbers(option: str, text: str) -> list[int]:
     return values.numbers(option, text)
 
 
-def filled(frame: "pl.DataFrame", *sources: object) -> "pl.DataFrame":
+def require_rows(frame: "pl.DataFrame", *sources: object) -> "pl.DataFrame":
     """The same rows.
 
     Raises:
@@ -115,13 +115,13 @@ class Outlet(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write a text, or drop it."""
-        with self._dropping():
+        with self._ignore_broken_pipe():
             self.stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         """Pass on what was written, or drop it."""
-        with self._dropping():
+        with self._ignore_broken_pipe():
             self.stream.flush()
 
     def fileno(self) -> int:
@@ -138,7 +138,7 @@ class Outlet(io.TextIOBase):
         return self.stream.encoding
 
     @contextmanager
-    def _dropping(self) -> Iterator[None]:
+    def _ignore_broken_pipe(self) -> Iterator[None]:
         try:
             yield
         except BrokenPipeError:
@@ -164,7 +164,7 @@ def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         quiet = not console.is_terminal
-        with stopping(ctrl_c=False), Progress(*columns, console=console, disable=quiet, transient=True) as progress:
+        with stop_signals(ctrl_c=False), Progress(*columns, console=console, disable=quiet, transient=True) as progress:
             line = progress.add_task(title, total=total)
             yield lambda count: progress.advance(line, count)
     except KeyboardInterrupt as interrupt:

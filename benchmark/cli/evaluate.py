@@ -55,10 +55,10 @@ def evaluate_(
     if (Path(source) / "cell.json").exists():
         if weights is not None:
             raise ValueError(f"{source} is the folder of a cell, whose weights are its own; --weights is for a MODEL")
-        cell, model = _trained(Path(source), trusted=trust)
-        cell = _on(cell, task, settings or ())
+        cell, model = _trained_model(Path(source), trusted=trust)
+        cell = _cell_on(cell, task, settings or ())
     else:
-        cell, model = _built(source, task, settings or (), weights)
+        cell, model = _new_model(source, task, settings or (), weights)
     passes = numbers("--sleep-passes", sleep_passes) if sleep_passes else cell.training.test_passes
     count = check_whole("--examples", cell.training.test_examples if examples is None else examples, 1)
     scores = [
@@ -81,7 +81,7 @@ def evaluate_(
         console.print(f"weights: {export}", highlight=False, soft_wrap=True)
 
 
-def _trained(folder: Path, *, trusted: bool) -> "tuple[Cell, Model]":
+def _trained_model(folder: Path, *, trusted: bool) -> "tuple[Cell, Model]":
     """The cell of a folder and its network as it was trained; a module that it names is imported if it is trusted.
 
     Raises:
@@ -99,7 +99,7 @@ def _trained(folder: Path, *, trusted: bool) -> "tuple[Cell, Model]":
     return cell, network(cell, folder)
 
 
-def _built(name: str, task: str | None, settings: Sequence[str], weights: Path | None) -> "tuple[Cell, Model]":
+def _new_model(name: str, task: str | None, settings: Sequence[str], weights: Path | None) -> "tuple[Cell, Model]":
     """A cell of a model by its address, and its network with weights from a file or as it is built.
 
     Raises:
@@ -126,7 +126,7 @@ def _built(name: str, task: str | None, settings: Sequence[str], weights: Path |
     return cell, model
 
 
-def _on(cell: "Cell", name: str | None, settings: Sequence[str]) -> "Cell":
+def _cell_on(cell: "Cell", name: str | None, settings: Sequence[str]) -> "Cell":
     """The cell with what is to be tested: its own task, or another of the same tokens, with other settings.
 
     Raises:

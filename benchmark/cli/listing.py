@@ -14,8 +14,8 @@ def list_(json_: Json = False) -> None:
     about = {name: (grid.__doc__ or "").partition("\n")[0] for name, grid in SUITES.items()}
     found = {"suites": about, "scales": list(SCALES), "tasks": tasks.available(), "models": baselines.available()}
     described = {
-        "task": {name: _described(tasks.load, name) for name in found["tasks"]},
-        "model": {name: _described(baselines.load, name) for name in found["models"]},
+        "task": {name: _description(tasks.load, name) for name in found["tasks"]},
+        "model": {name: _description(baselines.load, name) for name in found["models"]},
     }
     if json_:
         print_json(found | {"about": {f"{kind}s": lines for kind, lines in described.items()}})
@@ -30,7 +30,7 @@ def list_(json_: Json = False) -> None:
     console.print("or your own: --task package.module:Class, --model package.module:factory")
 
 
-def _described(load: Callable[[str], type], name: str) -> str:
+def _description(load: Callable[[str], type], name: str) -> str:
     """The first line of what a task or model says of itself, or why it cannot be loaded."""
     try:
         return (load(name).__doc__ or "").partition("\n")[0]

@@ -12,7 +12,7 @@ from benchmark import rows
 from benchmark.cells import words
 from benchmark.cells.cell import Cell
 from benchmark.cli.console import terminal
-from benchmark.cli.signals import exit_code, stopping
+from benchmark.cli.signals import exit_code, stop_signals
 from benchmark.run import sweep
 from benchmark.run.board import Board
 from benchmark.run.executors import Event, Executor
@@ -47,7 +47,7 @@ def train(
     with ExitStack() as stack:
         hearers: list[Callable[[Event], None]] = [board.on_event]
         if tracker:
-            hearers.append(stack.enter_context(tracker.following(board.cells, folder.name, partial(_warn, board))))
+            hearers.append(stack.enter_context(tracker.follow(board.cells, folder.name, partial(_warn, board))))
 
         def tell(event: Event) -> None:
             for hear in hearers:
@@ -66,9 +66,9 @@ def _train(
     on_event: Callable[[Event], None],
 ) -> dict[str, State]:
     place = SweepFolder(folder)
-    with stopping(executor), place.held(board.cells, context):
+    with stop_signals(executor), place.held(board.cells, context):
         for cell in board.cells:
-            board.known(cell, place.of(cell).state.status, place.of(cell).rows)
+            board.take_over(cell, place.of(cell).state.status, place.of(cell).rows)
         _say(place.remarks, board)
         try:
             with board:
@@ -97,7 +97,7 @@ def _warn(board: Board, text: str) -> None:
 
 def failures(cells: Sequence[Cell], states: dict[str, State]) -> list[str]:
     """A line for every cell that did not end well."""
-    varying = words.varying(cells)
+    varying = words.distinctions(cells)
     return [
         f"{states[cell.id].status}: {words.label(cell, varying)}: {states[cell.id].reason}"
         for cell in cells

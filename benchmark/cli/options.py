@@ -71,7 +71,7 @@ GpuShare = Annotated[
 ]
 
 
-def asked(
+def request_of(
     suite: str,
     scale: str,
     task: str | None,

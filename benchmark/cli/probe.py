@@ -42,7 +42,7 @@ def probe_(
     planned = place.cells()
     wanted = {"--seeds": seeds, "--sleep-passes": sleep_passes, "--rollout-steps": rollout_steps}
     given = {option: numbers(option, text) for option, text in wanted.items() if text is not None}
-    chosen = _finished(place, _chosen(planned, cells, given))
+    chosen = _ready_cells(place, _selection(planned, cells, given))
     out = out or Path("results/runs") / f"probe-{folder.resolve().name}"
     command = shlex.join(["bench", *sys.argv[1:]])
     written = run(chosen, folder, out, planned=planned, examples=examples, tested=tested, command=command)
@@ -78,14 +78,14 @@ def run(
     import torch
 
     from benchmark import environment
-    from benchmark.cells.words import label, varying
+    from benchmark.cells.words import distinctions, label
     from benchmark.figures import probe_figure
     from benchmark.measure import probe
     from benchmark.measure.probe import tables as probe_tables
     from benchmark.rows import write_atomically
     from benchmark.run.folder import SweepFolder
 
-    others = [name for name in varying(planned) if name not in ("task", "model")]  # columns of their own
+    others = [name for name in distinctions(planned) if name not in ("task", "model")]  # columns of their own
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in training: numbers then do not depend on the cores there are
     probes, spectra = [], []
@@ -108,7 +108,7 @@ def run(
     return written + probe_figure.draw(table, spectrum, out / "figures")
 
 
-def _chosen(cells: "list[Cell]", ids: str | None, given: dict[str, list[int]]) -> "list[Cell]":
+def _selection(cells: "list[Cell]", ids: str | None, given: dict[str, list[int]]) -> "list[Cell]":
     """The cells that the options ask for.
 
     Raises:
@@ -138,7 +138,7 @@ def _value(cell: "Cell", name: str) -> int | None:
     return value
 
 
-def _finished(place: "SweepFolder", cells: "list[Cell]") -> "list[Cell]":
+def _ready_cells(place: "SweepFolder", cells: "list[Cell]") -> "list[Cell]":
     """Those of the cells that can be probed; the others are named on stderr.
 
     Raises:

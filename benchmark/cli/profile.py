@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli.console import Json, Settings, bar, print_json, terminal
-from benchmark.cli.options import Axes, Model, Passes, Rollouts, Scale, TaskName, Variants, asked
+from benchmark.cli.options import Axes, Model, Passes, Rollouts, Scale, TaskName, Variants, request_of
 
 if TYPE_CHECKING:
     from benchmark.cells.cell import Cell
@@ -41,18 +41,20 @@ def profile_(
 ) -> None:
     """Show where a training step of a suite's cells goes, part by part, on one core."""
     from benchmark import environment
-    from benchmark.cells.words import label, varying
+    from benchmark.cells.words import distinctions, label
     from benchmark.figures import profile_figure
     from benchmark.measure import profile_tables, profiling
     from benchmark.rows import write_atomically
     from tasks.base import check_whole
 
     check_whole("--steps", steps, 1)
-    request = asked(suite, scale, task, model, None, sleep_passes, rollout_steps, None, None, axes, variants, settings)
+    request = request_of(
+        suite, scale, task, model, None, sleep_passes, rollout_steps, None, None, axes, variants, settings
+    )
     planned = request.cells()
     cells = [cell for cell in planned if cell.seed == planned[0].seed]  # a seed changes no time
     work = list(_work(cells, backends))
-    differ = [name for name in varying(cells) if name != "seed"]
+    differ = [name for name in distinctions(cells) if name != "seed"]
     rows = []
     with bar(f"profile of {request.title}", len(work) * profiling.work(steps)) as advance:
         for cell, backend in work:
@@ -87,7 +89,7 @@ def _work(cells: "Sequence[Cell]", given: list[str] | None) -> "Iterator[tuple[C
     Raises:
         ValueError: an unknown backend.
     """
-    from baselines.native.block import unsupported
+    from baselines.native.block import obstacle
     from tasks.base import nearest
 
     known, reasons = ("torch", "native"), set[str]()
@@ -99,7 +101,7 @@ def _work(cells: "Sequence[Cell]", given: list[str] | None) -> "Iterator[tuple[C
         if not given:
             task = cell.task
             model = cell.model.build(vocab_size=task.vocab_size, window=task.window, seq_len=task.seq_len)
-            if reason := unsupported(model):
+            if reason := obstacle(model):
                 reasons.add(reason)
                 chosen = ["torch"]
         yield from ((cell, name) for name in chosen)

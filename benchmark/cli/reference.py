@@ -46,13 +46,13 @@ def reference_(
     }
     failed = list[str]()
     for name in names:
-        missing, kept = reference.standing(root, name)
+        missing, kept = reference.inventory(root, name)
         failed += _train(name, study := reference.STUDIES[name], missing, by_backend[study.backend])
         reference.publish(root / name, name, kept)
         _illustrate(root / name)
         _say(f"{name}: {len(missing)} cells trained; rows, figures and tables in {root / name}")
     if not studies:
-        for name, (study, examples) in reference.PROBED.items():
+        for name, (study, examples) in reference.PROBES.items():
             failed += _probe(root.parent / "probe" / name, name, study, examples, by_backend[study.backend])
         for path in _conclude(root):
             _say(str(path))
@@ -74,7 +74,7 @@ def _show(root: Path, names: Sequence[str]) -> None:
     lines, total_s, counted = [], 0.0, set()
     with bar("studies", len(names)) as advance:
         for name in names:
-            missing, kept = reference.standing(root, name)
+            missing, kept = reference.inventory(root, name)
             new_s = sum(seconds(cell) for cell in missing if cell.id not in counted)  # studies share cells
             counted |= {cell.id for cell in missing}
             total_s += new_s

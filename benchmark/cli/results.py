@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.console import Json, filled, print_json, warn_of_mixture
+from benchmark.cli.console import Json, print_json, require_rows, warn_of_mixture
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,7 +36,7 @@ def figures_(
         raise ValueError(f"--out takes the figures of one source; given {len(places)}: {', '.join(map(str, places))}")
     for place in places:
         folder = out or (place if place.is_dir() else place.parent) / "figures"
-        written = figures.draw(filled(rows.read_table(place), place), folder)
+        written = figures.draw(require_rows(rows.read_table(place), place), folder)
         for path in written:
             typer.echo(path)
         for path in () if out else figures.stale(folder, written):
@@ -74,7 +74,7 @@ def table(
     from benchmark import rows
     from benchmark.judge import summaries
 
-    frame = filled(_restored(source), source)
+    frame = require_rows(_rows_of(source), source)
     warn_of_mixture(frame.select("cell_id", *rows.IDENTITY).unique().iter_rows(named=True))
     if out:
         for path in summaries.write(frame, out):
@@ -89,11 +89,11 @@ def table(
         typer.echo(summaries.csv(found), nl=False)
     else:
         typer.echo(summaries.markdown(found))
-        if text := summaries.left_out(frame):
+        if text := summaries.omissions(frame):
             typer.echo(f"\n{text}")
 
 
-def _restored(source: Path) -> "pl.DataFrame":
+def _rows_of(source: Path) -> "pl.DataFrame":
     """The rows of a source; a damaged table of a sweep is gathered again from its cells' own files, which stderr says.
 
     Raises:

@@ -37,7 +37,7 @@ def seeds_(
         raise ValueError(
             f"--difference is of shares of right answers: above 0, at most 1, such as 0.05; given {difference}"
         )
-    found = seeds.needed(rows.read_tables([source or DEFAULT]), difference, power, level)
+    found = seeds.seed_requirements(rows.read_tables([source or DEFAULT]), difference, power, level)
     if not found:
         raise ValueError(f"{source or DEFAULT} has no difficulty at which two N have a final score to compare")
     if json_:

@@ -19,7 +19,7 @@ from benchmark.cli.options import (
     TaskName,
     Tune,
     Variants,
-    asked,
+    request_of,
 )
 
 
@@ -43,17 +43,17 @@ def show_(
 ) -> None:
     """Show a suite's cells: settings, tokens, FLOPs and the time each would take on this machine's CPU or on a GPU."""
     from benchmark.cells.cost import cost
-    from benchmark.cells.words import fact, varying
+    from benchmark.cells.words import distinctions, fact
     from benchmark.measure import hours
     from benchmark.rows.text import amount, duration, table_of
 
     clock = hours.clock(device)
-    request = asked(
+    request = request_of(
         *(suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings),
         *(tune, rates),
     )
     grid, cells = request.plan(), request.cells()
-    others = varying(cells)
+    others = distinctions(cells)
     found: list[dict[str, Any]] = []
     with bar("cells", len(cells)) as advance:  # each kind of cell is tried for a moment, or counted
         for cell in cells:

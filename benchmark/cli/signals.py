@@ -28,7 +28,7 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
 
 
 @contextmanager
-def stopping(executor: "Executor | None" = None, *, ctrl_c: bool = True) -> Iterator[None]:
+def stop_signals(executor: "Executor | None" = None, *, ctrl_c: bool = True) -> Iterator[None]:
     """While it lasts, SIGTERM and the end of the terminal stop a sweep as Ctrl-C does.
 
     Signals that somebody else handles or ignores (nohup), and those of a thread beside the main one, are left alone.
@@ -71,7 +71,7 @@ def stopping(executor: "Executor | None" = None, *, ctrl_c: bool = True) -> Iter
             signal.signal(number, handler)
 
 
-def interrupted(error: BaseException | None) -> bool:
+def is_interrupt(error: BaseException | None) -> bool:
     """Whether Ctrl-C is behind an error: a module in C that is interrupted while it loads says something else."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):

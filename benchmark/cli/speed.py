@@ -59,7 +59,7 @@ def speed_(
     commit = trees.resolve(against, root)
     load = os.getloadavg()[0]
     title = f"speed against {against}"
-    with _tidy_end(), bar(title, len(chosen) * rounds) as advance, trees.extracted(commit, root) as tree:
+    with _tidy_end(), bar(title, len(chosen) * rounds) as advance, trees.checkout(commit, root) as tree:
         start = partial(speed.workers, tree, against, root, speed.DEFINITIONS)
         try:
             outcomes = speed.compare(start, chosen, rounds=rounds, tolerance=tolerance, clock=clock, advance=advance)

@@ -22,12 +22,12 @@ def status_(
 
     It reads data alone and imports nothing that the folder names.
     """
-    from benchmark.cells.words import label, varying
+    from benchmark.cells.words import distinctions, label
     from benchmark.run.standing import SweepStanding
 
     found = SweepStanding(folder)
     warn_of_mixture(row for standing in found.cells for row in standing.tests)
-    others = varying([standing.cell for standing in found.cells])
+    others = distinctions([standing.cell for standing in found.cells])
     names = {standing.cell_id: label(standing.cell, others) for standing in found.cells}
     if json_:
         _print_json(folder, found, names)

@@ -121,7 +121,7 @@ def hardness_(
     with bar("examples", total) as advance:
         for task, count in zip(chosen, met, strict=True):
             rows += hardness.measure_all(task, examples, count, advance)
-    every = hardness_tables.merged(earlier, rows)
+    every = hardness_tables.merge(earlier, rows)
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(table, hardness_tables.tidy(every).encode())
     write_atomically(table.with_suffix(".md"), hardness_tables.markdown(every).encode())

@@ -32,7 +32,7 @@ def retry(
 
     What ended as diverged or ok starts anew, and what it left is set aside; the others go on from their checkpoints.
     """
-    from benchmark.cells.words import label, varying
+    from benchmark.cells.words import distinctions, label
     from benchmark.cli import live
     from benchmark.rows import Status
     from benchmark.rows.schema import FAILURES
@@ -54,7 +54,7 @@ def retry(
         console.print(f"no cell of {folder} is {' or '.join(chosen)}")
         return
     if dry_run:
-        others = varying(every)
+        others = distinctions(every)
         for cell in cells:
             console.print(f"{place.of(cell).state.status}: {label(cell, others)}", highlight=False, soft_wrap=True)
         return

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.console import Json, filled, print_json, terminal
+from benchmark.cli.console import Json, print_json, require_rows, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.judge.claims import Judgement
-    from benchmark.judge.points import Beside
+    from benchmark.judge.points import PointEvidence
 
 COLORS = {"reproduced": "green", "not reproduced": "red", "not enough evidence": "yellow"}
 
@@ -45,14 +45,16 @@ def verify_(
     if claim is not None and claim not in names:
         raise ValueError(nearest(claim, names, kind="claim"))
     own, sources = bool(sources), sources or [environment.REFERENCE]
-    frame, kept = filled(rows.read_tables(sources), *sources), outcomes.read_all(sources)
+    frame, kept = require_rows(rows.read_tables(sources), *sources), outcomes.read_all(sources)
     judged = [found for found in claims.judge(frame, kept) if claim in (None, found.id)]  # corrected for all of them
-    beside = [point for point in points.beside(frame) if claim is None or point.figure.startswith(judged[0].figure)]
+    beside = [
+        point for point in points.point_evidence(frame) if claim is None or point.figure.startswith(judged[0].figure)
+    ]
     if json_:
         verdicts, printed = [j.as_dict() for j in judged], [p.as_dict() for p in beside]
         print_json({"claims": verdicts, "counts": claims.counts(judged), "points": printed})
         return
-    rest = "" if claim else verdict_tables.left_out([j for j in judged if own and not j.has_rows])
+    rest = "" if claim else verdict_tables.omissions([j for j in judged if own and not j.has_rows])
     if own and claim is None:  # of one's own rows only what they can judge
         judged = [j for j in judged if j.has_rows]
         beside = [point for point in beside if point.contains is not None]
@@ -61,7 +63,7 @@ def verify_(
         parts += [verdict_tables.points_markdown(beside)] if beside else []
         typer.echo("\n".join([*parts, *([f"{rest}\n"] if rest else [])]), nl=False)
     elif claim is not None:
-        _one(judged[0], terminal())
+        _print_claim(judged[0], terminal())
         _points(beside, terminal())
     else:
         if judged:
@@ -72,23 +74,23 @@ def verify_(
 
 def _all(judged: Sequence["Judgement"], console: "Console") -> None:
     """The tables of verdicts, the controls that say something, and the commands for what is open."""
-    from benchmark.judge.claims.verdict_tables import BUDGETS, CORRECTED, KINDS, LEGEND, shortened, tally
+    from benchmark.judge.claims.verdict_tables import BUDGETS, KINDS, LEGEND, METHOD_NOTE, short_command, tally
 
     for kind, title in KINDS.items():
         if of_kind := [j for j in judged if j.kind == kind]:
             _table(of_kind, title, console)
     console.print("\n".join(tally(judged)), highlight=False)
-    console.print(f"{CORRECTED}\n{LEGEND}\n{BUDGETS}\n", highlight=False)
+    console.print(f"{METHOD_NOTE}\n{LEGEND}\n{BUDGETS}\n", highlight=False)
     console.print("What was read:", style="bold")
     for j in judged:
         controls = "; ".join(f"({c.letter}) {c.status}" for c in j.controls if c.status in ("fails", "not tested"))
         console.print(f"  {j.id}: {j.reading}{f'. {controls}' if controls else ''}", highlight=False)
-        for c in (each for control in j.controls for each in control.whole):
+        for c in (each for control in j.controls for each in control.joint_comparisons):
             console.print(f"    {c}", highlight=False)
     if still := [j for j in judged if j.verdict == "not enough evidence"]:
         console.print("\nWhat would settle the open ones, about:", style="bold")
         for j in still:
-            console.print(f"  {j.id}: {shortened(j.command)}", highlight=False)
+            console.print(f"  {j.id}: {short_command(j.command)}", highlight=False)
     console.print("\n`bench verify --claim ID` says more of one, its controls in full.\n", highlight=False)
 
 
@@ -116,13 +118,13 @@ def _table(judged: Sequence["Judgement"], title: str, console: "Console") -> Non
     console.print(table)
 
 
-def _one(j: "Judgement", console: "Console") -> None:
+def _print_claim(j: "Judgement", console: "Console") -> None:
     """One claim with all that was found."""
     from rich.text import Text
 
     from benchmark.judge.claims.verdict_tables import interval, probability
 
-    console.print(Text.assemble((j.id, "bold"), f" (figure {j.figure}): ", (j.said, COLORS[j.verdict])))
+    console.print(Text.assemble((j.id, "bold"), f" (figure {j.figure}): ", (j.full_verdict, COLORS[j.verdict])))
     needed = f", about {j.seeds_needed} needed" if j.seeds_needed else ""
     needed += f", with {j.examples_needed} test examples" if j.examples_needed else ""
     others = f"; {j.others} other groups of rows could judge it too" if j.others else ""
@@ -136,7 +138,7 @@ def _one(j: "Judgement", console: "Console") -> None:
         f"reading:  {j.reading}",
         f"effect:   {quantity}{interval(j.estimate, j.low, j.high)}, p {probability(j)}, {j.seeds} seeds{needed}",
         *(f"({c.letter}) {c.name}: {c.status}. {c.reading}" for c in j.controls),
-        *(f"    at {c.where}, {c}" for control in j.controls for c in control.apart),
+        *(f"    at {c.where}, {c}" for control in j.controls for c in control.single_comparisons),
         f"command:  {j.command}",
     ]
     for line in lines:
@@ -144,7 +146,7 @@ def _one(j: "Judgement", console: "Console") -> None:
     console.print()
 
 
-def _points(found: Sequence["Beside"], console: "Console") -> None:
+def _points(found: Sequence["PointEvidence"], console: "Console") -> None:
     """A line per figure and difficulty; a figure without rows in one line."""
     from rich.table import Table
 

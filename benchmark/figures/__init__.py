@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from benchmark import rows
 from benchmark.figures import anticipation, comparisons, curves, finals, gains, maps, rates, rivals, roads, style
-from benchmark.rows.studies import Study, compared, studies
+from benchmark.rows.studies import Study, studies, suite_studies
 
 LONGEST_NAME = 160
 """Characters of a file's name without its ending; systems allow 255 bytes, and archives add folders."""
@@ -80,7 +80,7 @@ FIGURES: dict[str, Entry] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Drawn:
+class Drawing:
     """A figure as files."""
 
     name: str
@@ -97,25 +97,25 @@ class Drawn:
     """None unless asked for."""
 
 
-def drawn(frame: pl.DataFrame, *, png: bool = False) -> Iterator[Drawn]:
+def drawings(frame: pl.DataFrame, *, png: bool = False) -> Iterator[Drawing]:
     """Every figure that the rows allow, the same bytes for the same rows; as PNG, too, if `png`."""
     covered: set[str] = set()
     for entry in [entry for entry in FIGURES.values() if entry.by]:
-        for whole in compared(frame, entry.by or ()):
-            if figure := _drawn(entry, whole, png=png):
+        for whole in suite_studies(frame, entry.by or ()):
+            if figure := _drawing(entry, whole, png=png):
                 covered |= {*whole.scores["cell_id"]}
                 yield figure
     for study in studies(frame):
         if not study.name or not covered.issuperset(study.scores["cell_id"]):
             for entry in [entry for entry in FIGURES.values() if not entry.by]:
-                if figure := _drawn(entry, study, png=png):
+                if figure := _drawing(entry, study, png=png):
                     yield figure
 
 
-def one(frame: pl.DataFrame, name: str) -> Figure | None:
+def first_figure(frame: pl.DataFrame, name: str) -> Figure | None:
     """The first figure of a name that the rows allow, ready to be shown: a notebook finds its PNG."""
     entry = FIGURES[name]
-    for study in compared(frame, entry.by) if entry.by else studies(frame):
+    for study in suite_studies(frame, entry.by) if entry.by else studies(frame):
         with style.context():
             if figure := entry.draw(study):
                 style.settle(figure)
@@ -127,7 +127,7 @@ def one(frame: pl.DataFrame, name: str) -> Figure | None:
 def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:
     """Draw every figure that the rows allow as PNG and SVG; the paths written."""
     paths: list[Path] = []
-    for figure in drawn(frame, png=True):
+    for figure in drawings(frame, png=True):
         folder.mkdir(parents=True, exist_ok=True)
         for kind in style.KINDS:
             paths.append(folder / f"{figure.name}.{kind}")
@@ -149,7 +149,7 @@ def file_name(text: str) -> str:
     return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _drawn(entry: Entry, study: Study, *, png: bool) -> Drawn | None:
+def _drawing(entry: Entry, study: Study, *, png: bool) -> Drawing | None:
     """One figure of one study, if the rows allow it. Nothing of matplotlib's settings outlives the call."""
     with style.context():
         figure = entry.draw(study)
@@ -157,7 +157,7 @@ def _drawn(entry: Entry, study: Study, *, png: bool) -> Drawn | None:
             return None
         style.settle(figure)
         title, alt = style.title_of(figure), entry.words(study)
-        return Drawn(
+        return Drawing(
             name=file_name(f"{entry.name}-{study.name}"),
             entry=entry,
             caption=entry.caption + (f" Here: {study.name}." if study.name else ""),

@@ -47,11 +47,11 @@ def accuracy_by_predictability(study: Study) -> Figure | None:
 
 def accuracy_by_predictability_words(study: Study) -> str:
     """Each N from the least to the most predictable questions, at the hardest difficulty."""
-    last = words.last(study)
+    last = words.last_scores(study)
     depth, shares = values(last["depth"])[-1], values(last["predictability"])
     hardest = last.filter((pl.col("depth") == depth) & pl.col("predictability").is_in([shares[0], shares[-1]]))
     means = words.means(hardest, "n", "predictability")
-    parts = words.listed(
+    parts = words.enumeration(
         f"N = {n}: {' to '.join(f'{100 * score:.1f} %' for score in of_n['exact_match'])}"
         for n, of_n in words.split(means, "n")
     )

@@ -54,7 +54,7 @@ def rules(study: Study) -> Figure | None:
         panels.exact(ax, study, depth, style.limits(last), across=True)
         for place, layout in enumerate(layouts):
             for n, offset in zip(looks, style.offsets(len(looks), -0.7), strict=True):
-                percents = marks.percent(study.whole(last, n, depth).filter(pl.col("layout") == layout))
+                percents = marks.percent(study.scores_at(last, n, depth).filter(pl.col("layout") == layout))
                 why = why_missing(study, (pl.col("n") == n) & (pl.col("layout") == layout), depth)
                 start = study.chance(depth) + 2
                 marks.seeds(ax, place + offset, percents, looks[n], why=why, start=start, across=True)
@@ -70,7 +70,7 @@ def rules(study: Study) -> Figure | None:
 def rules_words(study: Study) -> str:
     """Each rule with each N."""
     names = rule_names(study)
-    means = words.means(words.last(study), "layout", "n")
+    means = words.means(words.last_scores(study), "layout", "n")
     parts = [f"{names[layout]} {words.by_passes(of_rule)}" for layout, of_rule in words.split(means, "layout")]
     return f"Exact match at the end of training by update rule and N, mean over seeds: {'; '.join(parts)}."
 
@@ -117,7 +117,7 @@ def evictions(study: Study) -> Figure | None:
                 marks.seeds(ax, place + offset, percents, looks[n], why=why, start=max(chances, default=0) + 2)
             if answer is None and eviction not in [later for later, _ in list(kinds)[place + 1 :]]:
                 of_paper = printed.filter((pl.col("depth") == depth) & (pl.col("eviction") == eviction))
-                overlay.beside(ax, of_paper, {depth: place})
+                overlay.draw_points(ax, of_paper, {depth: place})
         together = "all answers" if len(answers) > 1 else ""
         heading = [study.label(depth)] * (len(depths) > 1 or not together)
         heading += [together if answer is None else f"answer {answer + 1}"] * bool(together)
@@ -131,7 +131,7 @@ def evictions(study: Study) -> Figure | None:
 
 def evictions_words(study: Study) -> str:
     """Each eviction with each N."""
-    means = words.means(words.last(study), "eviction", "hard_share", "n")
+    means = words.means(words.last_scores(study), "eviction", "hard_share", "n")
     parts = [
         f"{eviction}{', two stages' if share else ''} {words.by_passes(of_kind)}"
         for (eviction, share), of_kind in means.group_by("eviction", "hard_share", maintain_order=True)
@@ -192,7 +192,7 @@ def retention(study: Study) -> Figure | None:
 
 def retention_words(study: Study) -> str:
     """How far each rule falls from the nearest to the furthest test."""
-    names, last = rule_names(study), words.last(study)
+    names, last = rule_names(study), words.last_scores(study)
     ends = values(last["depth"])[:: max(last["depth"].n_unique() - 1, 1)]
     means = words.means(last.filter(pl.col("depth").is_in(ends)), "layout", "n", "depth")
     parts = [
@@ -213,12 +213,12 @@ def rule_names(study: Study) -> dict[str, str]:
         layout: " + ".join(RULES.get(rule, rule) for rule in layout_rules) for layout, layout_rules in rules_of.items()
     }
     if len(set(names.values())) < len(names) or not all(names.values()):
-        names = {layout: _short(layout, number) for number, layout in enumerate(layouts, 1)}
+        names = {layout: _layout_name(layout, number) for number, layout in enumerate(layouts, 1)}
     order = list(RULES)
     return dict(sorted(names.items(), key=lambda item: [order.index(r) for r in rules_of[item[0]] if r in order]))
 
 
-def _short(layout: str, number: int) -> str:
+def _layout_name(layout: str, number: int) -> str:
     """A layout as short as it repeats, such as "(attn gdn) × 5" or "attn × 3 gdn × 7"; a long one has its number."""
     blocks = layout.split()
     period = next(p for p in range(1, len(blocks) + 1) if blocks == (blocks[:p] * len(blocks))[: len(blocks)])

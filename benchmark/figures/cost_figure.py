@@ -38,7 +38,7 @@ def cost_by_passes(rows: Sequence[Row]) -> Figure:
     reference = style.floor_handle(REFERENCE, "linear in N")
     figure, (wake, sleep) = style.sheet(
         title="What sleep costs: waking and sleeping, by sleep passes N",
-        about=", ".join(part for part in (_named(first), f"{amount(first['parameters'])} parameters") if part),
+        about=", ".join(part for part in (_model_name(first), f"{amount(first['parameters'])} parameters") if part),
         note=f"{_sentence(timing(rows))}. Answer after {CONTEXT} windows. "
         f"Top right: times what N = {passes[0]} takes, over all L. Sleep: both axes logarithmic."
         f"{_warning(first)}",
@@ -74,7 +74,7 @@ def cost_by_passes(rows: Sequence[Row]) -> Figure:
 
 def load(rows: Sequence[Row]) -> Figure:
     """What sleep costs where there is no idle time: see `load_figure`."""
-    return load_(rows, f"{_named(rows[0])}. {_sentence(timing(rows))}.")
+    return load_(rows, f"{_model_name(rows[0])}. {_sentence(timing(rows))}.")
 
 
 def throughput(rows: Sequence[Row]) -> Figure:
@@ -90,7 +90,7 @@ def throughput(rows: Sequence[Row]) -> Figure:
     of = {window: [row for row in by_passes if row["window"] == window] for window in looks}
     figure, (ax,) = style.sheet(
         title="What sleep costs in training: speed, by passes N",
-        about=", ".join(part for part in (_named(first), f"{amount(first['parameters'])} parameters") if part),
+        about=", ".join(part for part in (_model_name(first), f"{amount(first['parameters'])} parameters") if part),
         note=f"{_sentence(cost_tables.training(first))}, batch {first['batch']}, {_where(first)}. Bars: quartiles. "
         f"Parallel: all tokens in one window, in one pass; beside L: the share of it that N = {passes[0]} has. The "
         "last window is read once whatever N, so the fall is less than 1/N where it is much of them. Both axes "
@@ -154,7 +154,7 @@ def _plain_numbers(ax: Axes, passes: Sequence[int]) -> None:
     ax.yaxis.set_minor_locator(FixedLocator([]))
 
 
-def _named(row: Row) -> str:
+def _model_name(row: Row) -> str:
     return f"{row['model']} {row['settings']}".strip()
 
 

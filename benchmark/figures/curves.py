@@ -29,7 +29,7 @@ def accuracy_by_depth(study: Study) -> Figure | None:
     for ax, n in pairs:
         ends = []
         for depth, look in looks.items():
-            tests = study.whole(study.scores, n, depth)
+            tests = study.scores_at(study.scores, n, depth)
             end = marks.curve(ax, tests, look, "tokens_seen", style.scale_of(study.scores["tokens_seen"]))
             if end is not None:
                 ends.append((study.label(depth), end, look))
@@ -67,7 +67,7 @@ def accuracy_by_passes_words(study: Study) -> str:
     """Where the curves end that end furthest apart."""
     return (
         f"Learning curves of exact match against training tokens, one per N, a panel per {study.depth_axis}; "
-        f"{words.furthest_apart(study, words.last(study))}"
+        f"{words.furthest_apart(study, words.last_scores(study))}"
     )
 
 
@@ -82,10 +82,10 @@ def loss_by_passes(study: Study) -> Figure | None:
 
 def loss_by_passes_words(study: Study) -> str:
     """Where the losses end."""
-    means = words.means(words.last(study).filter(pl.col("loss").is_not_null()), "depth", "n", score="loss")
+    means = words.means(words.last_scores(study).filter(pl.col("loss").is_not_null()), "depth", "n", score="loss")
     ends = "; ".join(
         f"{study.label(depth)}: "
-        f"{words.listed(f'N = {n} {loss:.2f}' for n, loss in of_depth.select('n', 'loss').iter_rows())}"
+        f"{words.enumeration(f'N = {n} {loss:.2f}' for n, loss in of_depth.select('n', 'loss').iter_rows())}"
         for depth, of_depth in words.split(means, "depth")
     )
     return f"Curves of test loss in nats per token against training tokens, one per N. At their ends: {ends}."
@@ -103,7 +103,7 @@ def accuracy_by_flops(study: Study) -> Figure | None:
 
 def accuracy_by_flops_words(study: Study) -> str:
     """Where the curves end that end furthest apart, at the FLOPs of the cheapest N."""
-    equal = learning_curve.at_flops(study.scores, learning_curve.least(words.last(study)))
+    equal = learning_curve.at_flops(study.scores, learning_curve.least_flops(words.last_scores(study)))
     return (
         f"Learning curves of exact match against training FLOPs, one per N, a panel per {study.depth_axis}. "
         f"At the FLOPs of the cheapest N, {words.furthest_apart(study, equal)}"
@@ -139,7 +139,7 @@ def _by_passes(
     for ax, depth in pairs:
         for n, look in looks.items():
             turn = (list(looks).index(n), len(looks))
-            marks.curve(ax, study.whole(study.scores, n, depth), look, x, style.scale_of(study.scores[x]), turn, y)
+            marks.curve(ax, study.scores_at(study.scores, n, depth), look, x, style.scale_of(study.scores[x]), turn, y)
         if y == "loss":
             style.name_panel(ax, study.label(depth), [])
         else:
@@ -195,7 +195,7 @@ def no_gain(study: Study) -> Figure | None:
 
 def no_gain_words(study: Study) -> str:
     """The ends of each task."""
-    means = words.means(words.last(study), "task", "axis", "depth", "n")
+    means = words.means(words.last_scores(study), "task", "axis", "depth", "n")
     ends = [
         f"{task}, {label(str(axis), depth)}: {words.by_passes(of_task)}"
         for (task, axis, depth), of_task in means.group_by("task", "axis", "depth", maintain_order=True)

@@ -29,7 +29,7 @@ def accuracy_by_level(study: Study) -> Figure | None:
     lines = [name for name in guesses if name == "chance" or _differs(whole, name)]
     ranges = "Mark: mean over seeds; line: lowest to highest. " if whole["seed"].n_unique() > 1 else ""
     printed = overlay.points(study)
-    places = style.spaced(depths)
+    places = style.axis_places(depths)
     span = places[depths[-1]]
     figure, ((ax, _),) = panels.over(
         study,
@@ -53,7 +53,7 @@ def accuracy_by_level(study: Study) -> Figure | None:
     for n, offset in zip(looks, style.offsets(len(looks), 0.4), strict=True):
         at = {depth: place + offset for depth, place in places.items()}
         marks.along(ax, whole.filter(pl.col("n") == n), "depth", looks[n], at, joined=True)
-    overlay.beside(ax, printed, places)
+    overlay.draw_points(ax, printed, places)
     ax.set_xticks(list(places.values()), [str(depth) for depth in depths])
     ax.grid(visible=False, axis="x")
     marks.exact_axis(ax, (0, 102))
@@ -128,7 +128,7 @@ def tokens_to_threshold(study: Study) -> Figure | None:
     if not study.final.height or len(study.depths) * len(study.passes) < 2:  # one place says nothing
         return None
     looks, scale = style.by_passes(study.passes), style.scale_of(study.scores["tokens_seen"])
-    cells = _finished(study)
+    cells = _full_runs(study)
     budget = float(cells["tokens_seen"].cast(pl.Float64).max() or 0) / scale  # type: ignore[arg-type]
     lane = 1.14 * budget
     ends = study.final["tokens_seen"].cast(pl.Float64) / scale
@@ -149,7 +149,7 @@ def tokens_to_threshold(study: Study) -> Figure | None:
         ax.axhspan(1.04 * budget, 1.24 * budget, color="#efefef", linewidth=0)
         for i, depth in enumerate(study.depths):
             for n, slot in zip(looks, style.offsets(len(looks), 0.75), strict=True):
-                runs = learning_curve.tokens_to(study.whole(cells, n, depth), threshold)
+                runs = learning_curve.tokens_to(study.scores_at(cells, n, depth), threshold)
                 reached = runs["tokens"].sort(nulls_last=True)
                 for tokens, offset in zip(reached, style.offsets(len(reached), 0.5 / len(looks)), strict=True):
                     height, face = (lane, "white") if tokens is None else (tokens / scale, looks[n].color)
@@ -170,8 +170,8 @@ def tokens_to_threshold(study: Study) -> Figure | None:
 
 def tokens_to_threshold_words(study: Study) -> str:
     """How many cells of each N got there."""
-    best = _finished(study).group_by("n", "depth", "cell_id").agg(pl.col("lift").max()).sort("n", "depth", "cell_id")
-    reached = words.listed(
+    best = _full_runs(study).group_by("n", "depth", "cell_id").agg(pl.col("lift").max()).sort("n", "depth", "cell_id")
+    reached = words.enumeration(
         f"N = {n} in {(of_n['lift'] >= THRESHOLDS[-1]).sum()} of {of_n.height}" for n, of_n in words.split(best, "n")
     )
     return (
@@ -180,6 +180,6 @@ def tokens_to_threshold_words(study: Study) -> str:
     )
 
 
-def _finished(study: Study) -> pl.DataFrame:
+def _full_runs(study: Study) -> pl.DataFrame:
     """Whole answers of the cells that were trained to the end, at every test."""
     return study.scores.filter(pl.col("cell_id").is_in(study.final["cell_id"].to_list()) & pl.col("answer").is_null())

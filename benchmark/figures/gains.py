@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmark.judge.statistics import Interval  # scipy, which only the drawing needs
 
 EQUAL_TOKENS, EQUAL_FLOPS = "at equal training tokens", "at the training FLOPs of N = 1"
-_EQUAL = (
+_EQUAL_FLOPS_NOTE = (
     "At the FLOPs of N = 1 (between two tests: on the line through them) a larger N has read fewer tokens; what N = 1 "
     "would do with the FLOPs of the larger N is not shown. "
 )
@@ -60,11 +60,11 @@ def gains(study: Study) -> dict[str, list[Gain]]:
     """
     final = study.final.filter(pl.col("answer").is_null())
     scores = study.scores.filter(pl.col("cell_id").is_in(final["cell_id"].to_list()))
-    budgets = learning_curve.least(final.filter(pl.col("n") == 1))
-    return {EQUAL_TOKENS: _paired(final), EQUAL_FLOPS: _paired(learning_curve.at_flops(scores, budgets))}
+    budgets = learning_curve.least_flops(final.filter(pl.col("n") == 1))
+    return {EQUAL_TOKENS: _paired_gains(final), EQUAL_FLOPS: _paired_gains(learning_curve.at_flops(scores, budgets))}
 
 
-def _paired(scores: pl.DataFrame) -> list[Gain]:
+def _paired_gains(scores: pl.DataFrame) -> list[Gain]:
     """The gains in scores of one test per cell."""
     from benchmark.judge import statistics
 
@@ -77,7 +77,7 @@ def _paired(scores: pl.DataFrame) -> list[Gain]:
             both = both.filter((pl.col("processor") == pl.col("processor_one")).fill_null(True))
             if both.height:
                 one, more = (both[column].to_list() for column in ("exact_match_one", "exact_match"))
-                gain = statistics.paired(one, more, examples=both["n_examples"].min() or 0).difference  # type: ignore[arg-type]
+                gain = statistics.paired_contrast(one, more, examples=both["n_examples"].min() or 0).difference  # type: ignore[arg-type]
                 results.append(Gain(n=n, depth=depth, seeds=both.height, share=gain))
     return results
 
@@ -95,7 +95,7 @@ def gain_by_depth(study: Study) -> Figure | None:
         study,
         list(by_budget.items()),
         title="What sleep gains: exact match of N > 1 minus that of N = 1",
-        note=f"{_intervals(every)}{_EQUAL}",
+        note=f"{_intervals(every)}{_EQUAL_FLOPS_NOTE}",
         x=study.depth_axis,
         y="gain (percentage points)",
         size=(max(2.5, 0.2 * len(depths) * len(looks) + 0.8), 2.3),

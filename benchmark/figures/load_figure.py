@@ -46,9 +46,9 @@ def load_(rows: Sequence[Row], about: str) -> Figure:
     most.set(xlabel="sleep passes N", ylabel="answers per second", ylim=(0, None))
     most.set_xticks(passes)
     most.set_title("at full load", loc="left", weight="bold")
-    fastest = 1 / load.busy(of_window[0], 1.0, 1.0)
+    fastest = 1 / load.utilisation(of_window[0], 1.0, 1.0)
     for row, look in zip(of_window, looks.values(), strict=True):
-        end = 1 / load.busy(row, 1.0, 1.0)
+        end = 1 / load.utilisation(row, 1.0, 1.0)
         rates = np.linspace(0, 0.98 * end, 100)
         wait.plot(
             rates, [1000 * load.answer_s(row, rate, 1.0) for rate in rates], color=look.color, linestyle=look.dashes

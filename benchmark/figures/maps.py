@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from benchmark.figures import floors, marks, panels, style, words
-from benchmark.rows.studies import DRAWN, Study, values
+from benchmark.rows.studies import DRAWN_PASSES, Study, values
 
-GOOD = 0.9
+SOLVED_SCORE = 0.9
 """Exact match that counts as solved in the words about a map."""
 
 SHADE = "Shade: share of the way from chance (white) to 100 % (dark). "
@@ -39,7 +39,7 @@ def frontier(study: Study) -> Figure | None:
             text = "" if math.isnan(levels[name]) else f"{levels[name]:.1f}"
             ax.text(i, height, text, color=style.GREY, ha="center", va="center")
         for j, n in enumerate(passes):
-            percents = marks.percent(study.whole(study.final, n, depth))
+            percents = marks.percent(study.scores_at(study.final, n, depth))
             marks.tile(
                 ax, (i, j), percents, chance=chance, seeds=seeds, missing=why_missing(study, pl.col("n") == n, depth)
             )
@@ -52,12 +52,12 @@ def frontier(study: Study) -> Figure | None:
 def frontier_words(study: Study) -> str:
     """How far each N gets."""
     parts = []
-    for n, of_n in words.split(words.means(words.last(study), "n", "depth"), "n"):
-        solved = of_n.filter(pl.col("exact_match") >= GOOD)["depth"].to_list()
-        parts.append(f"N = {n} " + (f"at {words.listed(map(study.label, solved))}" if solved else "nowhere"))
+    for n, of_n in words.split(words.means(words.last_scores(study), "n", "depth"), "n"):
+        solved = of_n.filter(pl.col("exact_match") >= SOLVED_SCORE)["depth"].to_list()
+        parts.append(f"N = {n} " + (f"at {words.enumeration(map(study.label, solved))}" if solved else "nowhere"))
     return (
         f"Map of N against {study.depth_axis}: exact match at the end of training. "
-        f"The mean over seeds is at least {100 * GOOD:.0f} % with {'; '.join(parts)}."
+        f"The mean over seeds is at least {100 * SOLVED_SCORE:.0f} % with {'; '.join(parts)}."
     )
 
 
@@ -75,7 +75,7 @@ def trained_by_tested(study: Study) -> Figure | None:
     if not last.height or study.scores["test_passes"].is_null().all():
         return None
     test_levels, trainings, depths = values(study.scores["tested_passes"]), _trainings(study), values(last["depth"])
-    counts = last.group_by("n", DRAWN, "tested_passes", "depth").agg(pl.col("cell_id").n_unique())
+    counts = last.group_by("n", DRAWN_PASSES, "tested_passes", "depth").agg(pl.col("cell_id").n_unique())
     seeds = max(counts["cell_id"].to_list())
     figure, pairs = panels.over(
         study,
@@ -90,8 +90,8 @@ def trained_by_tested(study: Study) -> Figure | None:
     for ax, depth in pairs:
         for i, test in enumerate(test_levels):
             for j, (n, drawn) in enumerate(trainings):
-                so = pl.col(DRAWN).eq_missing(pl.lit(drawn))
-                percents = marks.percent(study.whole(last, n, depth).filter(so, pl.col("tested_passes") == test))
+                so = pl.col(DRAWN_PASSES).eq_missing(pl.lit(drawn))
+                percents = marks.percent(study.scores_at(last, n, depth).filter(so, pl.col("tested_passes") == test))
                 at_test = (pl.col("tested_passes") == test) | pl.col("tested_passes").is_null()
                 why = why_missing(study, (pl.col("n") == n) & so & at_test, depth)
                 marks.tile(ax, (i, j), percents, chance=study.chance(depth), seeds=seeds, missing=why)
@@ -109,7 +109,7 @@ def trained_by_tested(study: Study) -> Figure | None:
 
 def _trainings(study: Study) -> list[tuple[int, str | None]]:
     """N, and what it was drawn from, of every kind of training; those that draw last."""
-    both = pl.concat([frame.select("n", DRAWN) for frame in (study.scores, study.failed)]).unique()
+    both = pl.concat([frame.select("n", DRAWN_PASSES) for frame in (study.scores, study.failed)]).unique()
     return sorted(both.rows(), key=lambda training: (training[1] is not None, training))
 
 
@@ -131,8 +131,8 @@ def trained_by_tested_words(study: Study) -> str:
     """What each N gets as it was trained, and at best otherwise."""
     parts = []
     for n, drawn in _trainings(study):
-        so = pl.col(DRAWN).eq_missing(pl.lit(drawn))
-        of_n = words.means(words.last(study).filter((pl.col("n") == n) & so), "n", "tested_passes")
+        so = pl.col(DRAWN_PASSES).eq_missing(pl.lit(drawn))
+        of_n = words.means(words.last_scores(study).filter((pl.col("n") == n) & so), "n", "tested_passes")
         met = pl.col("tested_passes").is_in(_trained_with(n, drawn))
         own = of_n.filter(met)["exact_match"].to_list()
         other = of_n.filter(~met).sort("exact_match", descending=True, maintain_order=True)

@@ -62,7 +62,7 @@ def _factor(column: str) -> int:
     return 1 if column == "loss" else 100
 
 
-def apart(heights: Sequence[float], limits: tuple[float, float], gap: float) -> list[float]:
+def separate(heights: Sequence[float], limits: tuple[float, float], gap: float) -> list[float]:
     """Heights, which rise, moved as little as makes them at least `gap` apart and keeps them within the limits."""
     low, high = limits
     moved = list(heights)
@@ -78,7 +78,7 @@ def apart(heights: Sequence[float], limits: tuple[float, float], gap: float) -> 
 def label_ends(ax: Axes, ends: Sequence[tuple[str, float, Look]], *, gap: float) -> None:
     """Write each label beside the right end of its curve (label, height, look), at least `gap` apart."""
     ordered = sorted(ends, key=lambda end: end[1])
-    heights = apart([height for _, height, _ in ordered], ax.get_ylim(), gap)
+    heights = separate([height for _, height, _ in ordered], ax.get_ylim(), gap)
     across = ax.get_yaxis_transform()
     for (label, _, look), height in zip(ordered, heights, strict=True):
         ax.plot(1.045, height, color=look.color, marker=look.marker, markersize=4, transform=across, clip_on=False)

@@ -17,7 +17,7 @@ METRICS = ("exact_match", "accuracy")
 EVICTIONS = {"hard": "hard eviction", "sliding": "sliding window"}
 """The words for a setting `eviction` in the paper's names of its models."""
 
-UNASSIGNED = style.Look(color=style.GREY, marker="o")
+UNASSIGNED_LOOK = style.Look(color=style.GREY, marker="o")
 """A point whose N the paper does not say."""
 
 
@@ -67,9 +67,9 @@ def note(table: pl.DataFrame) -> str:
 
 def handles(table: pl.DataFrame, passes: Sequence[int]) -> list[Line2D]:
     """Entries of a legend, if there are any points: what is hollow, and every N that only the paper has."""
-    entries = [(UNASSIGNED, "the paper's")] * bool(table.height)
+    entries = [(UNASSIGNED_LOOK, "the paper's")] * bool(table.height)
     entries += [(look, f"N = {n}") for n, look in style.by_passes(values({*table["n"]} - {*passes})).items()]
-    return [Line2D([], [], label=label, **_hollow(look)) for look, label in entries]
+    return [Line2D([], [], label=label, **_hollow_style(look)) for look, label in entries]
 
 
 def at_edge(ax: Axes, table: pl.DataFrame) -> None:
@@ -83,7 +83,7 @@ def at_edge(ax: Axes, table: pl.DataFrame) -> None:
         _column(ax, column, place, across=0.05 * (len(columns) == 1), named=len(columns) > 1)
 
 
-def beside(ax: Axes, table: pl.DataFrame, at: Mapping[int, float]) -> None:
+def draw_points(ax: Axes, table: pl.DataFrame, at: Mapping[int, float]) -> None:
     """Points beside the marks of a difficulty, a column per figure of the paper with its name under the lowest.
 
     Args:
@@ -106,8 +106,8 @@ def _column(
     """
     where = ax.transData if scaled else ax.get_yaxis_transform()
     for i, (n, value) in enumerate(column.sort("n", maintain_order=True).select("n", "value").iter_rows()):
-        look = UNASSIGNED if n is None else style.by_passes([n])[n]
-        ax.plot(place - across * (i % 2), value, zorder=3.5, clip_on=False, transform=where, **_hollow(look))
+        look = UNASSIGNED_LOOK if n is None else style.by_passes([n])[n]
+        ax.plot(place - across * (i % 2), value, zorder=3.5, clip_on=False, transform=where, **_hollow_style(look))
     if named:
         lowest = float(column["value"].to_numpy().min())
         ax.annotate(
@@ -116,7 +116,7 @@ def _column(
         )  # fmt: skip
 
 
-def _hollow(look: style.Look) -> dict[str, Any]:
+def _hollow_style(look: style.Look) -> dict[str, Any]:
     return {
         "color": look.color, "marker": look.marker, "markerfacecolor": "white", "markeredgewidth": 0.9,
         "markersize": 4.2, "linestyle": "none",

@@ -18,9 +18,9 @@ from benchmark.figures import style
 STUDY = ("task", "model", "settings", "difficulty")
 """What figures are of their own for."""
 
-UNTRAINED: dict[str, Any] = {"color": "#AA3377", "linestyle": (0, (4, 1.5)), "linewidth": 1.2, "zorder": 2}
+UNTRAINED_LINE: dict[str, Any] = {"color": "#AA3377", "linestyle": (0, (4, 1.5)), "linewidth": 1.2, "zorder": 2}
 TOKENS: dict[str, Any] = {"color": style.GREY, "linestyle": (0, (1, 1.3)), "linewidth": 1.3, "zorder": 2}
-OWN: dict[str, Any] = {"color": "#D55E00", "marker": "*", "markersize": 9, "linestyle": "none", "zorder": 5}
+OWN_MARK: dict[str, Any] = {"color": "#D55E00", "marker": "*", "markersize": 9, "linestyle": "none", "zorder": 5}
 
 STEPS = {"rollout_steps": "steps t'", "hops": "hops k'", "operations": "operations"}
 """How the steps of a task are named on an axis."""
@@ -33,7 +33,7 @@ def draw(probes: pl.DataFrame, spectra: pl.DataFrame, folder: Path) -> list[Path
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with style.context():
-        for kind, frame, figure_of in (("probe", probes, readable), ("fast_weights", spectra, by_pass)):
+        for kind, frame, figure_of in (("probe", probes, by_step), ("fast_weights", spectra, by_pass)):
             for name, study in studies(frame):
                 paths += style.save(figure_of(study), folder, f"{kind}-{name}")
     return paths
@@ -47,17 +47,17 @@ def studies(frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
         yield re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-"), study
 
 
-def readable(study: pl.DataFrame) -> Figure:
+def by_step(study: pl.DataFrame) -> Figure:
     """Accuracy of probes against steps of computation: a column of panels per N, a row per kind, a curve per pass.
 
     Where nothing is computed, accuracy against the pass. Call inside `benchmark.figures.style.context`.
     """
     study = study.filter(pl.col("block").is_null())
-    counts, kinds = _whole(study, "sleep_passes"), study["kind"].unique(maintain_order=True).to_list()
+    counts, kinds = _integers(study, "sleep_passes"), study["kind"].unique(maintain_order=True).to_list()
     x = "step" if study["step"].n_unique() > 1 else "pass"
     looks = style.by_order(range(1, counts[-1] + 1))
     figure, axes = style.sheet(
-        title=f"Read off the fast weights S after each pass n of N: {_asked(study)}",
+        title=f"Read off the fast weights S after each pass n of N: {_question(study)}",
         about=_about(study),
         note=_note(study),
         panels=len(kinds) * len(counts),
@@ -71,7 +71,7 @@ def readable(study: pl.DataFrame) -> Figure:
         _panel(ax, scores, looks, x)
     low = study.select(pl.min_horizontal("accuracy", "majority", "tokens", "untrained").min()).item()
     low = 0 if low < 0.25 else 10 * int((100 * low - 3) // 10)
-    places = _whole(study, x)
+    places = _integers(study, x)
     axes[0].set(ylim=(low, 102), xlim=(places[0] - 0.4, places[-1] + 0.4))
     axes[0].set_xticks(places)
     axis = study["axis"][0]
@@ -81,24 +81,24 @@ def readable(study: pl.DataFrame) -> Figure:
 
 def _panel(ax: Axes, scores: pl.DataFrame, looks: Mapping[int, style.Look], x: str) -> None:
     """Curves of one N and kind: a pass each with the band of its seeds, then the controls."""
-    last = _whole(scores, "pass")[-1]
+    last = _integers(scores, "pass")[-1]
     for n in range(1, last + 1) if x == "step" else [last]:
         mean, look = _spread(scores.filter(pl.col("pass") == n) if x == "step" else scores, x, "accuracy"), looks[n]
         ax.fill_between(mean[x], mean["low"], mean["high"], color=look.color, alpha=0.16, linewidth=0)
         ax.plot(mean[x], mean["mean"], color=look.color, marker=look.marker, linestyle=look.dashes, zorder=3)
     controls = scores if x == "pass" else scores.filter(pl.col("pass") == last)
-    for column, line in (("untrained", UNTRAINED), ("tokens", TOKENS), ("majority", style.CHANCE_LINE)):
+    for column, line in (("untrained", UNTRAINED_LINE), ("tokens", TOKENS), ("majority", style.CHANCE_LINE)):
         mean = _spread(controls, x, column)
         if mean.height == 1:  # a line needs two ends
             mean = pl.concat([mean.with_columns(pl.col(x) + end) for end in (-0.35, 0.35)])
         ax.plot(mean[x], mean["mean"], **line)
     own = _spread(controls.filter(pl.col("model_accuracy").is_not_null()), x, "model_accuracy")
-    ax.plot(own[x], own["mean"], **OWN)
+    ax.plot(own[x], own["mean"], **OWN_MARK)
 
 
 def _gain(scores: pl.DataFrame, x: str) -> str:
     """What the first and the last pass hold of the hardest step, mean over seeds, in words for a panel's corner."""
-    passes, step = _whole(scores, "pass"), _whole(scores, "step")[-1]
+    passes, step = _integers(scores, "pass"), _integers(scores, "step")[-1]
     hardest = scores.filter(pl.col("step") == step)
     means = {n: 100 * hardest.filter(pl.col("pass") == n)["accuracy"].to_numpy().mean() for n in passes}
     at = f" {STEPS.get(scores['axis'][0], 'step').split()[-1]} = {step}" if x == "step" else ""
@@ -113,17 +113,17 @@ def _spread(frame: pl.DataFrame, x: str, column: str, scale: float = 100) -> pl.
 
 def by_pass(study: pl.DataFrame) -> Figure:
     """Norm, effective rank and change of S against the pass, a curve per N; call inside `style.context`."""
-    looks, passes = style.by_passes(_whole(study, "sleep_passes")), _whole(study, "pass")
+    looks, passes = style.by_passes(_integers(study, "sleep_passes")), _integers(study, "pass")
     figure, axes = style.sheet(
         title="The fast weights S themselves after each pass n of N",
         about=_about(study),
         note="Means over heads, blocks and held-out examples; bands: lowest to highest seed. Effective rank: exp of "
-        f"the entropy of the singular values, at most {_whole(study, 'size')[-1]}. Change: norm of what the pass "
+        f"the entropy of the singular values, at most {_integers(study, 'size')[-1]}. Change: norm of what the pass "
         "changed over the sum of the norms before and after; 1 where it was all new.",
         panels=len(MEASURES),
         legend=[
             *(look.handle(f"N = {n}") for n, look in looks.items()),
-            style.floor_handle(UNTRAINED, "before training"),
+            style.floor_handle(UNTRAINED_LINE, "before training"),
         ],
         share=False,
     )
@@ -138,19 +138,19 @@ def by_pass(study: pl.DataFrame) -> Figure:
         if column in controls:
             longest = study.filter(pl.col("sleep_passes") == pl.col("sleep_passes").max())
             mean = _spread(longest, "pass", controls[column], scale=1)
-            ax.plot(mean["pass"], mean["mean"], **UNTRAINED)
+            ax.plot(mean["pass"], mean["mean"], **UNTRAINED_LINE)
         ax.set(xlabel="pass n", xlim=(0.6, passes[-1] + 0.4))
         ax.set_ylim(0, 1.08 if column == "change" else None)
         ax.set_xticks(passes)
     return figure
 
 
-def _whole(frame: pl.DataFrame, column: str) -> list[int]:
+def _integers(frame: pl.DataFrame, column: str) -> list[int]:
     """The different whole numbers in a column, smallest first."""
     return sorted(int(value) for value in frame[column].unique())
 
 
-def _asked(study: pl.DataFrame) -> str:
+def _question(study: pl.DataFrame) -> str:
     """What the probes ask, in a few words."""
     return "the answer after each step" if study["step"].n_unique() > 1 else "what was stored"
 
@@ -178,8 +178,8 @@ def _note(study: pl.DataFrame) -> str:
 
 def _legend(study: pl.DataFrame, looks: Mapping[int, style.Look], x: str) -> list[Line2D]:
     handles = [look.handle(f"pass {n}") for n, look in looks.items()] if x == "step" else []
-    handles += [style.floor_handle(UNTRAINED, "untrained"), style.floor_handle(TOKENS, "tokens")]
+    handles += [style.floor_handle(UNTRAINED_LINE, "untrained"), style.floor_handle(TOKENS, "tokens")]
     handles.append(style.floor_handle(style.CHANCE_LINE, "most frequent"))
     if study["model_accuracy"].is_not_null().any():
-        handles.append(Line2D([], [], label="model", **OWN))
+        handles.append(Line2D([], [], label="model", **OWN_MARK))
     return handles

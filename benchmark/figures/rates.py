@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from benchmark.figures import panels, style, words
 from benchmark.rows.studies import Study, values
 
-LEAST = 3
+LEAST_RATES = 3
 """Rates of Muon without which there is no curve."""
 
 
@@ -14,7 +14,7 @@ def accuracy_by_rate(study: Study) -> Figure | None:
     """Exact match at the end of training against the rate of Muon, a colour per N; a panel per difficulty."""
     last = study.final.filter(pl.col("answer").is_null())
     rates = values(last["muon_lr"])
-    if len(rates) < LEAST:
+    if len(rates) < LEAST_RATES:
         return None
     looks = style.by_passes(study.passes)
     keys = [(depth, variant) for variant in last["variant"].unique().sort() for depth in values(last["depth"])]
@@ -37,7 +37,7 @@ def accuracy_by_rate(study: Study) -> Figure | None:
         for n, look in looks.items():
             arm = of_panel.filter(pl.col("n") == n)
             ax.plot(arm["muon_lr"], 100 * arm["exact_match"], ".", color=look.color, markersize=2.5, alpha=0.5)
-            mean = _best(arm).sort("muon_lr")
+            mean = _best_rates(arm).sort("muon_lr")
             line = {"color": look.color, "marker": look.marker, "linestyle": look.dashes, "linewidth": look.width}
             ax.plot(mean["muon_lr"], 100 * mean["exact_match"], **line)
         ax.set_xscale("log", base=2)
@@ -48,15 +48,15 @@ def accuracy_by_rate(study: Study) -> Figure | None:
 
 def accuracy_by_rate_words(study: Study) -> str:
     """The best rate of each N, and what it comes to."""
-    last = words.last(study)
+    last = words.last_scores(study)
     parts = list[str]()
     for (n, depth), arm in last.sort("n", "depth").partition_by("n", "depth", as_dict=True).items():
-        best = _best(arm).sort("exact_match").tail(1).row(0, named=True)
+        best = _best_rates(arm).sort("exact_match").tail(1).row(0, named=True)
         parts.append(f"N = {n} at {study.label(depth)}: {100 * best['exact_match']:.0f} % at {best['muon_lr']:g}")
     return f"Exact match at the best rate of Muon, mean over seeds: {'; '.join(parts)}."
 
 
-def _best(arm: pl.DataFrame) -> pl.DataFrame:
+def _best_rates(arm: pl.DataFrame) -> pl.DataFrame:
     """Of each rate of Muon the mean over seeds at the better rate of AdamW."""
     means = arm.group_by("muon_lr", "adam_lr").agg(pl.col("exact_match").mean())
     return means.group_by("muon_lr").agg(pl.col("exact_match").max())

@@ -37,7 +37,7 @@ OTHERS = tuple(
 _COSTS = {"parameters": 58, "state": 36, "cache": 36, "train FLOPs": 54, "time": 40}
 """Columns of costs and their widths, in points."""
 
-LATE = " †"
+LATE_MARK = " †"
 _COSTS_NOTE = (
     "State: bytes per sequence between windows; cache, if it is counted: those of the keys and values it replaces. "
     "Time: of training and its tests. "
@@ -135,8 +135,10 @@ def rivals_final(study: Study) -> Figure | None:
 
 def rivals_words(study: Study) -> str:
     """Sleep among its rivals."""
-    means = words.means(words.last(study), "variant", "n").sort("exact_match", descending=True, maintain_order=True)
-    scores = words.listed(
+    means = words.means(words.last_scores(study), "variant", "n").sort(
+        "exact_match", descending=True, maintain_order=True
+    )
+    scores = words.enumeration(
         f"{variant} (N = {n}) {100 * score:.1f} %"
         for variant, n, score in means.select("variant", "n", "exact_match").iter_rows()
     )
@@ -190,13 +192,13 @@ def variants_of(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
     for part in scores.filter(pl.col("variant").is_not_null()).partition_by("variant", maintain_order=True):
         passes = values(part["n"])
         for n in passes:
-            name = part["variant"][0] + (f", N = {n}" if len(passes) > 1 else "") + (LATE if late(part) else "")
+            name = part["variant"][0] + (f", N = {n}" if len(passes) > 1 else "") + (LATE_MARK if is_late(part) else "")
             variants[name] = part.filter(pl.col("n") == n)
     order = [PLAIN, *LOOKS]
     return dict(sorted(variants.items(), key=lambda item: (_is_sleep(item[0]), _rank(item[0], order), item[0])))
 
 
-def late(part: pl.DataFrame) -> bool:
+def is_late(part: pl.DataFrame) -> bool:
     """Whether rows say that a prediction is more than a plain pass: runs in sequence, or FLOPs of several."""
     found = [part[name].max() or 1 for name in ("wake_passes", "wake_ratio") if name in part.columns]
     return any(more > 1 for more in found)  # type: ignore[operator]
@@ -222,7 +224,7 @@ def looks_of(variants: dict[str, pl.DataFrame]) -> dict[str, Look]:
 
 def _base(name: str) -> str:
     """A variant without its N and its mark."""
-    return name.removesuffix(LATE).partition(", N = ")[0]
+    return name.removesuffix(LATE_MARK).partition(", N = ")[0]
 
 
 def _is_sleep(name: str) -> bool:
@@ -231,4 +233,4 @@ def _is_sleep(name: str) -> bool:
 
 def loops_note(names: dict[str, pl.DataFrame]) -> str:
     """What the mark at a name means, where one has it."""
-    return _LOOPS_NOTE if any(name.endswith(LATE) for name in names) else ""
+    return _LOOPS_NOTE if any(name.endswith(LATE_MARK) for name in names) else ""

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmark.figures import floors, marks, panels, style, words
-from benchmark.figures.rivals import LATE, SLEEP, late
+from benchmark.figures.rivals import LATE_MARK, SLEEP, is_late
 from benchmark.rows.studies import Study, values
 from benchmark.rows.text import amount
 
@@ -49,7 +49,7 @@ def roads_words(study: Study) -> str:
     ends = _ends(study)
     depth = values(ends["depth"])[-1]
     deepest = ends.filter(pl.col("depth") == depth).sort("exact_match", descending=True)
-    parts = words.listed(
+    parts = words.enumeration(
         f"{row['variant']} {100 * row['exact_match']:.1f} % ({amount(row['wake_flops'])} FLOPs a prediction, "
         f"{amount(row['bytes'])}B kept{', late' * row['late']})"
         for row in deepest.iter_rows(named=True)
@@ -63,7 +63,7 @@ def _ends(study: Study) -> pl.DataFrame:
     return (
         whole.with_columns(
             bytes=pl.col("state_bytes").fill_null(0),
-            late=pl.Series([late(whole[i]) for i in range(whole.height)], dtype=pl.Boolean),
+            late=pl.Series([is_late(whole[i]) for i in range(whole.height)], dtype=pl.Boolean),
         )
         .group_by("variant", "model", "n", "depth", maintain_order=True)
         .agg(pl.col("exact_match", "wake_flops", "bytes").mean(), pl.col("late").any())
@@ -86,7 +86,7 @@ def _marks(ax: Axes, ends: pl.DataFrame, kept: list[float]) -> None:
     """The marks of a panel and, at its right in the order of their heights, their names."""
     low, high = ax.get_ylim()
     ends = ends.sort("exact_match", "variant")
-    heights = marks.apart([100 * score for score in ends["exact_match"]], (low, high), (high - low) * _GAP)
+    heights = marks.separate([100 * score for score in ends["exact_match"]], (low, high), (high - low) * _GAP)
     for row, height in zip(ends.iter_rows(named=True), heights, strict=True):
         asleep = row["variant"] == SLEEP
         color = style.by_passes([row["n"]])[row["n"]].color if asleep else style.INK
@@ -94,7 +94,7 @@ def _marks(ax: Axes, ends: pl.DataFrame, kept: list[float]) -> None:
         face = "none" if row["late"] else color
         ax.scatter(*at, s=_area(row["bytes"], kept), facecolors=face, edgecolors=color, alpha=0.7, zorder=3 + asleep)
         ax.annotate(
-            f"{row['variant']}{LATE * row['late']}",
+            f"{row['variant']}{LATE_MARK * row['late']}",
             at,
             xytext=(1.06, height),
             textcoords=ax.get_yaxis_transform(),

@@ -197,7 +197,7 @@ def offsets(count: int, width: float) -> list[float]:
     return [width * ((i + 0.5) / count - 0.5) for i in range(count)]
 
 
-def spaced(values: Sequence[int]) -> dict[int, float]:
+def axis_places(values: Sequence[int]) -> dict[int, float]:
     """Places of sorted values along an axis on which a joined line has true slopes, the two nearest 1 apart.
 
     Values whose gaps differ by more than five times are placed by their logarithms, where they have one.

@@ -8,7 +8,7 @@ import polars as pl
 from benchmark.rows.studies import Study
 
 
-def last(study: Study) -> pl.DataFrame:
+def last_scores(study: Study) -> pl.DataFrame:
     """Whole answers at the end of training or, before any cell is finished, at the last test of each."""
     whole = study.final.filter(pl.col("answer").is_null())
     if whole.height:
@@ -29,10 +29,10 @@ def split(scores: pl.DataFrame, column: str) -> Iterable[tuple[Any, pl.DataFrame
 
 def by_passes(means: pl.DataFrame) -> str:
     """Such as "78.5 % (N = 1) and 80.1 % (N = 2)"."""
-    return listed(f"{100 * score:.1f} % (N = {n})" for n, score in means.select("n", "exact_match").iter_rows())
+    return enumeration(f"{100 * score:.1f} % (N = {n})" for n, score in means.select("n", "exact_match").iter_rows())
 
 
-def listed(parts: Iterable[str]) -> str:
+def enumeration(parts: Iterable[str]) -> str:
     """Parts with commas and an "and"."""
     *head, end = list(parts) or ["nothing"]
     return f"{', '.join(head)} and {end}" if head else end
@@ -53,7 +53,7 @@ def furthest_apart(study: Study, scores: pl.DataFrame) -> str:
 def from_easiest_to_hardest(study: Study) -> str:
     """Scores by N at the easiest and at the hardest difficulty."""
     parts, hardest = [], 0
-    for n, of_n in split(means(last(study), "n", "depth"), "n"):
+    for n, of_n in split(means(last_scores(study), "n", "depth"), "n"):
         ends = [of_n.row(i) for i in sorted({0, of_n.height - 1})]
         parts.append(f"N = {n} {', '.join(f'{100 * score:.1f} % at {study.label(depth)}' for _, depth, score in ends)}")
         hardest = max(hardest, ends[-1][1])

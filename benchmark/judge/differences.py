@@ -14,18 +14,18 @@ from scipy import special
 
 from benchmark.judge.intervals import (
     Interval,
-    checked,
     examples_reach,
     p_value,
     shared_variance,
     standard_error,
     students_reach,
     tail,
+    valid_scores,
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Paired:
+class Contrast:
     """A comparison of two sets of scores.
 
     Attributes:
@@ -39,14 +39,14 @@ class Paired:
     seeds: int
 
 
-def paired(
+def paired_contrast(
     low_scores: Sequence[float],
     high_scores: Sequence[float],
     level: float = 0.95,
     *,
     examples: int = 0,
     shared: float | None = None,
-) -> Paired:
+) -> Contrast:
     """Compare two settings on the same seeds and data, by the paired t test; the difference is high minus low.
 
     Without `examples` the question is about these held-out examples: seeds alone vary. With them it is about new
@@ -75,7 +75,7 @@ def paired(
     Raises:
         ValueError: no scores, different numbers of them, or a score that is not finite (with examples: not a share).
     """
-    one, other = checked(low_scores, examples), checked(high_scores, examples)
+    one, other = valid_scores(low_scores, examples), valid_scores(high_scores, examples)
     if len(one) != len(other):
         raise ValueError(
             f"a paired comparison takes the same seeds twice, given {len(one)} and {len(other)} scores; "
@@ -84,11 +84,11 @@ def paired(
     differences = other - one
     error = standard_error(differences, float(np.abs([one, other]).max()))
     difference = float(differences.mean())
-    return _compared(difference, error, len(one) - 1, seeds=len(one), examples=examples, shared=shared, level=level)
+    return _contrast(difference, error, len(one) - 1, seeds=len(one), examples=examples, shared=shared, level=level)
 
 
-def paired_outcomes(low_right: NDArray[Any], high_right: NDArray[Any], level: float = 0.95) -> Paired:
-    """Compare two settings by what each seed got right, on the same seeds and examples: `paired`, with nothing assumed.
+def paired_outcomes(low_right: NDArray[Any], high_right: NDArray[Any], level: float = 0.95) -> Contrast:
+    """Compare two settings by what each seed got right, on the same seeds and examples, with nothing assumed.
 
     Args:
         low_right: [seeds, examples], booleans, or shares of what each example asks.
@@ -102,27 +102,29 @@ def paired_outcomes(low_right: NDArray[Any], high_right: NDArray[Any], level: fl
         raise ValueError(f"the same seeds and examples twice, given {low_right.shape} and {high_right.shape}")
     low, high = np.asarray(low_right, dtype=np.float64), np.asarray(high_right, dtype=np.float64)
     shared = shared_variance(high - low)
-    return paired(list(low.mean(axis=1)), list(high.mean(axis=1)), level, examples=low.shape[1], shared=shared)
+    return paired_contrast(list(low.mean(axis=1)), list(high.mean(axis=1)), level, examples=low.shape[1], shared=shared)
 
 
-def unpaired(one: Sequence[float], other: Sequence[float], level: float = 0.95, *, examples: int = 0) -> Paired:
+def unpaired_contrast(
+    one: Sequence[float], other: Sequence[float], level: float = 0.95, *, examples: int = 0
+) -> Contrast:
     """Compare two settings on different seeds, by Welch's t test (Biometrika 34:28, 1947); other minus one.
 
-    Arguments, result and errors as `paired`, held-out examples included, which both settings have in common; but the
-    numbers of seeds may differ. At least one more seed than one is needed on both sides.
-    It covers in 94 to 97 % where `paired` does in the same simulation.
+    Arguments, result and errors as `paired_contrast`, held-out examples included, which both settings have in common;
+    but the numbers of seeds may differ. At least one more seed than one is needed on both sides. Intervals cover in 94
+    to 97 % of cases where those of `paired_contrast` do in the same simulation.
     """
-    a, b = checked(one, examples), checked(other, examples)
+    a, b = valid_scores(one, examples), valid_scores(other, examples)
     errors = [standard_error(scores, max(np.abs(a).max(), np.abs(b).max())) for scores in (a, b)]
     freedom = 0.0
     if min(len(a), len(b)) > 1 and any(errors):
         parts = [(error / max(errors)) ** 2 for error in errors]  # their ratio counts alone; tiny squares would be 0
         freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(a) - 1) + parts[1] ** 2 / (len(b) - 1))
     difference, seeds = float(b.mean() - a.mean()), min(len(a), len(b))
-    return _compared(difference, math.hypot(*errors), freedom, seeds=seeds, examples=examples, shared=None, level=level)
+    return _contrast(difference, math.hypot(*errors), freedom, seeds=seeds, examples=examples, shared=None, level=level)
 
 
-def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_], level: float = 0.95) -> Paired:
+def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_], level: float = 0.95) -> Contrast:
     """Compare two runs by what each got right of the same examples: examples are all that varies; other minus one.
 
     p is McNemar's (Psychometrika 12:153, 1947), exact: examples that only one run has right are its or the other's
@@ -150,38 +152,38 @@ def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_], level: float = 0.9
     estimate = (wins - losses) / total
     low, high = min(estimate, centre - half), max(estimate, centre + half)
     interval = Interval(estimate=estimate, low=max(-1.0, low), high=min(1.0, high), level=level)
-    return Paired(difference=interval, p=p, seeds=1)
+    return Contrast(difference=interval, p=p, seeds=1)
 
 
 def examples_blur(difference: float, examples: int, shared: float | None = None, level: float = 0.95) -> float:
-    """How far held-out examples alone leave a difference open, as `paired` counts them; 0 without examples."""
+    """How far held-out examples alone leave a difference open, as `paired_contrast` counts them; 0 without examples."""
     if not examples:
         return 0.0
-    return examples_reach(0.0, _shared(difference, shared), examples, tail(level))
+    return examples_reach(0.0, _example_variance(difference, shared), examples, tail(level))
 
 
-def _shared(difference: float, variance: float | None) -> float:
-    """The variance over examples of a difference: what is known of it, else as `paired` says."""
+def _example_variance(difference: float, variance: float | None) -> float:
+    """The variance over examples of a difference: what is known of it, else as `paired_contrast` says."""
     return abs(difference) * (1 - abs(difference)) / 4 if variance is None else variance
 
 
-def _compared(
+def _contrast(
     difference: float, error: float, freedom: float, *, seeds: int, examples: int, shared: float | None, level: float
-) -> Paired:
+) -> Contrast:
     """The comparison with standard error and degrees of freedom over seeds; `seeds` of the smaller set."""
 
     def reach(alpha: float) -> float:
         """How far the limits are from the difference."""
         spread = students_reach(error, freedom, alpha)
-        return examples_reach(spread, _shared(difference, shared), examples, alpha) if examples else spread
+        return examples_reach(spread, _example_variance(difference, shared), examples, alpha) if examples else spread
 
     limited = seeds > 1 and (error > 0 or examples > 0)
     half = reach(tail(level)) if limited else math.inf
     interval = Interval(estimate=difference, low=difference - half, high=difference + half, level=level)
     if not limited:
-        return Paired(difference=interval, p=math.nan, seeds=seeds)
+        return Contrast(difference=interval, p=math.nan, seeds=seeds)
     if not examples:
         p = 2 * float(special.stdtr(freedom, -abs(difference) / error))
     else:
         p = p_value(lambda alpha: reach(alpha) < abs(difference))
-    return Paired(difference=interval, p=p, seeds=seeds)
+    return Contrast(difference=interval, p=p, seeds=seeds)

@@ -16,17 +16,17 @@ import polars as pl
 
 from benchmark import rows
 from benchmark.judge import learning_curve
-from benchmark.judge.evidence import Gain, Scores, aligned, common, examples, named, scores
-from benchmark.judge.statistics import Interval, paired, unpaired
+from benchmark.judge.evidence import Gain, Scores, align, common_seeds, depth_words, examples, scores
+from benchmark.judge.statistics import Interval, paired_contrast, unpaired_contrast
 from benchmark.rows.studies import RATES, Study
 
-FREE = ("tokens", "evaluations")
+FREE_SETTINGS = ("tokens", "evaluations")
 """Settings in which a run trained for longer may differ: the rate is constant, so its first part is the shorter run."""
 
 Status = Literal["survives", "fails", "not tested", "not needed"]
 """How a gain fares under a control."""
 
-_NAMED = 3  # rivals named in a reading
+_RIVALS_NAMED = 3  # rivals named in a reading
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,14 +98,14 @@ def at_smaller_budget(study: Study, gain: Gain) -> list[Comparison]:
     Nothing where costs are not counted.
     """
     comparisons = []
-    for n in _smaller(study.passes, gain):
-        budgets = _spent(study, n, gain.depths)
+    for n in _smaller_passes(study.passes, gain):
+        budgets = _budgets(study, n, gain.depths)
         both = learning_curve.at_flops(study.scores.filter(pl.col("n").is_in([n, gain.high])), budgets)
         one, other = (scores(both, each, gain.depths) for each in (n, gain.high))
         if one and other:
             against = Gain(low=n, high=gain.high, depths=gain.depths)
             count = examples(study.final, [n, gain.high], gain.depths)
-            comparisons.append(_compared("smaller", budgets, study, against, one, other, count))
+            comparisons.append(_comparison("smaller", budgets, study, against, one, other, count))
     return comparisons
 
 
@@ -115,23 +115,23 @@ def at_larger_budget(study: Study, gain: Gain, every: Sequence[Study]) -> list[C
     The N of the gain first, then the others there are. Of several such rows, those of most seeds, then of the highest
     mean. Without any, a comparison holds the FLOPs at which its rows end. Nothing where costs are not counted.
     """
-    budgets = _spent(study, gain.high, gain.depths)
+    budgets = _budgets(study, gain.high, gain.depths)
     other = scores(study.final, gain.high, gain.depths)
     if not budgets or not other:
         return []
-    sources = [study, *(each for each in every if each is not study and alike(study, each, gain, FREE))]
+    sources = [study, *(each for each in every if each is not study and alike(study, each, gain, FREE_SETTINGS))]
     count = examples(study.final, [gain.high], gain.depths)
     comparisons = []
-    for n in _smaller([n for each in sources for n in each.passes], gain):
+    for n in _smaller_passes([n for each in sources for n in each.passes], gain):
         of_n = [each.scores.filter(pl.col("n") == n) for each in sources]
         candidates = [scores(learning_curve.at_flops(each, budgets), n, gain.depths) for each in of_n]
         best = max(candidates, key=lambda each: (len(each), _mean(each) if each else 0.0))
         against = Gain(low=n, high=gain.high, depths=gain.depths)
         if best:
-            comparisons.append(_compared("larger", budgets, study, against, best, other, count))
+            comparisons.append(_comparison("larger", budgets, study, against, best, other, count))
         elif n == gain.low:
             ends = [end for each in sources if (end := _end(each.scores, n, gain.depths)) is not None]
-            empty = _empty("larger", budgets, study, against)
+            empty = _scope("larger", budgets, study, against)
             comparisons.append(Comparison(**empty, ends=max(ends, default=None)))
     return comparisons
 
@@ -191,14 +191,14 @@ def rivals(study: Study, gain: Gain, every: Sequence[Study]) -> str:
     for sleep in every:
         depth = max(sleep.depths)
         here = Gain(low=gain.low, high=gain.high, depths=(depth,))
-        if sleep.variant != "sleep" or depth not in gain.depths or not alike(study, sleep, here, FREE):
+        if sleep.variant != "sleep" or depth not in gain.depths or not alike(study, sleep, here, FREE_SETTINGS):
             continue
         suite = sleep.scores.select("suite", "scale").row(0)
         others = [each for each in every if each.variant not in (None, "plain", "sleep") and each.final.height]
         others = [each for each in others if each.scores.select("suite", "scale").row(0) == suite]
         by_name = {str(each.variant): (scores(each.final, each.passes[0], [depth]), each) for each in others}
         own, count = scores(sleep.final, sleep.passes[0], [depth]), examples(sleep.final, sleep.passes, [depth])
-        best = sorted((-_mean(score), name) for name, (score, _) in by_name.items() if score)[:_NAMED]
+        best = sorted((-_mean(score), name) for name, (score, _) in by_name.items() if score)[:_RIVALS_NAMED]
         if not own or not best:
             continue
         differences = []
@@ -238,7 +238,7 @@ def alike(study: Study, other: Study, gain: Gain, but: Sequence[str]) -> bool:
     return all(one[c] == two[c] for c in ours.columns if c not in apart and not c.startswith(rows.REPORT))
 
 
-def _smaller(passes: Iterable[int], gain: Gain) -> list[int]:
+def _smaller_passes(passes: Iterable[int], gain: Gain) -> list[int]:
     """The N below that of a gain, the smaller one of the gain first."""
     return sorted({n for n in passes if n < gain.high}, key=lambda n: (n != gain.low, n))
 
@@ -247,26 +247,26 @@ def _mean(scores: Scores) -> float:
     return float(np.mean([*scores.values()]))
 
 
-def _spent(study: Study, n: int, depths: Sequence[int]) -> dict[int, float]:
+def _budgets(study: Study, n: int, depths: Sequence[int]) -> dict[int, float]:
     """Training FLOPs of a finished run of an N, by difficulty; none unless they are counted at every one."""
-    flops = learning_curve.least(study.final.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths))))
+    flops = learning_curve.least_flops(study.final.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths))))
     return flops if set(flops) == set(depths) else {}
 
 
 def _end(scores: pl.DataFrame, n: int, depths: Sequence[int]) -> float | None:
     """The FLOPs up to which rows of an N go, at the difficulty where they end first."""
-    ends = learning_curve.most(scores.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths))))
+    ends = learning_curve.most_flops(scores.filter((pl.col("n") == n) & pl.col("depth").is_in(list(depths))))
     return min(ends.values()) if set(ends) == set(depths) else None
 
 
-def _empty(budget: Literal["smaller", "larger"], budgets: dict[int, float], study: Study, gain: Gain) -> dict[str, Any]:
+def _scope(budget: Literal["smaller", "larger"], budgets: dict[int, float], study: Study, gain: Gain) -> dict[str, Any]:
     """What a comparison is of, before anything is compared."""
     flops = float(np.mean([*budgets.values()]))
     of = {"budget": budget, "flops": flops, "low": gain.low, "high": gain.high, "depths": gain.depths}
-    return of | {"where": named(study, gain.depths)}
+    return of | {"where": depth_words(study, gain.depths)}
 
 
-def _compared(
+def _comparison(
     budget: Literal["smaller", "larger"],
     budgets: dict[int, float],
     study: Study,
@@ -277,22 +277,22 @@ def _compared(
 ) -> Comparison:
     """The scores of the larger N, `other`, minus those of the smaller, each over `count` examples."""
     difference, means, seeds = _difference(one, other, count)
-    return Comparison(**_empty(budget, budgets, study, gain), means=means, difference=difference, seeds=seeds)
+    return Comparison(**_scope(budget, budgets, study, gain), means=means, difference=difference, seeds=seeds)
 
 
 def _difference(one: Scores, other: Scores, count: int) -> tuple[Interval, tuple[float, float], int]:
     """The second minus the first set of scores with both means and the number of seeds; paired where seeds allow."""
-    pairs, single = common(one, other), min(len(one), len(other)) == 1
+    pairs, single = common_seeds(one, other), min(len(one), len(other)) == 1
     first, second = (
-        aligned(one, other)
+        align(one, other)
         if len(pairs) > 1 or (single and pairs)
         else tuple([each[seed] for seed in sorted(each)] for each in (one, other))
     )
     means = float(np.mean(first)), float(np.mean(second))
     if len(pairs) > 1:
-        difference = paired(first, second, examples=count).difference
+        difference = paired_contrast(first, second, examples=count).difference
     elif not single:
-        difference = unpaired(first, second, examples=count).difference
+        difference = unpaired_contrast(first, second, examples=count).difference
     else:
         difference = Interval(estimate=means[1] - means[0], low=-math.inf, high=math.inf)
     return difference, means, min(len(first), len(second))

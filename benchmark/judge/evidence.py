@@ -94,7 +94,7 @@ def examples(rows: pl.DataFrame, ns: Iterable[int], depths: Sequence[int], answe
     return int(fewest) if isinstance(fewest, int) else 0
 
 
-def common(*score_sets: Mapping[int, float]) -> list[int]:
+def common_seeds(*score_sets: Mapping[int, float]) -> list[int]:
     """The seeds that all have and that may be compared: what is known to be trained on two processors is no pair."""
 
     def one_processor(seed: int) -> bool:
@@ -104,13 +104,13 @@ def common(*score_sets: Mapping[int, float]) -> list[int]:
     return [seed for seed in sorted(set.intersection(*(set(each) for each in score_sets))) if one_processor(seed)]
 
 
-def aligned(*score_sets: Mapping[int, float]) -> tuple[list[float], ...]:
+def align(*score_sets: Mapping[int, float]) -> tuple[list[float], ...]:
     """The scores of the seeds that may be compared, in the same order.
 
     Raises:
         LackingError: no seed has them all, on one processor where that is known.
     """
-    seeds = common(*score_sets)
+    seeds = common_seeds(*score_sets)
     if not seeds:
         apart = set.intersection(*(set(each) for each in score_sets))
         raise LackingError(f"no seed has finished with every N that is compared{' on one processor' if apart else ''}")
@@ -135,7 +135,7 @@ def outcomes_of(
     return np.array(table) if len({len(values) for values in table}) == 1 else None
 
 
-def shared(*tables: NDArray[np.float64] | None) -> float | None:
+def example_variance(*tables: NDArray[np.float64] | None) -> float | None:
     """The variance over examples that all seeds share, of a score or of a difference of two (second minus first).
 
     None where outcomes or a second seed are lacking.
@@ -184,7 +184,7 @@ def passes(study: Study, n: int | str) -> int:
     return int(n)
 
 
-def named(study: Study, depths: Sequence[int]) -> str:
+def depth_words(study: Study, depths: Sequence[int]) -> str:
     """The difficulties in words: "t = 8", or "k = 2, 3, 4"."""
     first, *rest = (study.label(depth) for depth in depths)
     return ", ".join([first, *(text.partition(" = ")[2] for text in rest)])

@@ -95,7 +95,7 @@ def over_seeds(scores: Sequence[float], examples: int, level: float = 0.95, *, s
     Raises:
         ValueError: no scores, a score that is not finite, or with examples not from 0 to 1.
     """
-    array = checked(scores, examples)
+    array = valid_scores(scores, examples)
     mean, alpha = float(array.mean()), tail(level)
     seeds = students_reach(standard_error(array, float(np.abs(array).max())), len(array) - 1, alpha)
     if not examples:
@@ -220,7 +220,7 @@ def p_value(holds: Callable[[float], bool]) -> float:
     return float(10**high)
 
 
-def checked(scores: Sequence[float], examples: int) -> Floats:
+def valid_scores(scores: Sequence[float], examples: int) -> Floats:
     """The scores as an array, after a check that they are finite and, as shares of examples, from 0 to 1."""
     array = np.asarray(scores, dtype=np.float64)
     if array.ndim != 1 or not len(array):

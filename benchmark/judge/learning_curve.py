@@ -54,23 +54,23 @@ def tokens_to(scores: pl.DataFrame, lift: float) -> pl.DataFrame:
     """
     readings: list[tuple[object, ...]] = []
     for curve in _curves(scores.drop_nulls("lift"), "tokens_seen"):
-        tokens = _first(curve["tokens_seen"].to_list(), curve["lift"].to_list(), lift)
+        tokens = _tokens_at(curve["tokens_seen"].to_list(), curve["lift"].to_list(), lift)
         readings.append((*curve.select(_RUN).row(-1), tokens))
     schema = {name: scores.schema[name] for name in _RUN}
     return pl.DataFrame(readings, schema=schema | {"tokens": pl.Float64()}, orient="row")
 
 
-def least(final: pl.DataFrame) -> dict[int, float]:
+def least_flops(final: pl.DataFrame) -> dict[int, float]:
     """By difficulty, the training FLOPs of the finished run that spent least; none where they are not counted."""
-    return _spent(final, pl.col("train_flops").min())
+    return _flops(final, pl.col("train_flops").min())
 
 
-def most(final: pl.DataFrame) -> dict[int, float]:
+def most_flops(final: pl.DataFrame) -> dict[int, float]:
     """By difficulty, the training FLOPs of the finished run that spent most; none where they are not counted."""
-    return _spent(final, pl.col("train_flops").max())
+    return _flops(final, pl.col("train_flops").max())
 
 
-def _spent(final: pl.DataFrame, which: pl.Expr) -> dict[int, float]:
+def _flops(final: pl.DataFrame, which: pl.Expr) -> dict[int, float]:
     tests = final.drop_nulls("train_flops").group_by("depth").agg(which).sort("depth")
     return dict(tests.select("depth", "train_flops").iter_rows())
 
@@ -81,7 +81,7 @@ def _curves(scores: pl.DataFrame, along: str) -> list[pl.DataFrame]:
     return whole.partition_by("cell_id", "depth", maintain_order=True) if whole.height else []
 
 
-def _first(tokens: Sequence[float], lifts: Sequence[float], goal: float) -> float | None:
+def _tokens_at(tokens: Sequence[float], lifts: Sequence[float], goal: float) -> float | None:
     """Where the line through the tests, from no lift at no tokens, first has a lift."""
     before, had = 0.0, 0.0
     for now, lift in zip(tokens, lifts, strict=True):

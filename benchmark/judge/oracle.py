@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmark.rows.outcomes import Key, Outcome
-from benchmark.rows.studies import DRAWN, Study, compared, values
+from benchmark.rows.studies import DRAWN_PASSES, Study, suite_studies, values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def bound(right: NDArray[np.bool_], passes: Sequence[int]) -> Bound:
     )
 
 
-def guessing(chance: float, tests: int) -> float:
+def guess_accuracy(chance: float, tests: int) -> float:
     """The accuracy of an oracle whose every N guesses afresh; guesses that agree get less, down to `chance`."""
     return 1 - (1 - chance) ** tests
 
@@ -78,17 +78,19 @@ def bounds(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome]) -> list[dict[st
         way from there to 1 that the oracle goes, at most 0 where it does no better than guesses.
     """
     lines = []
-    for study in compared(frame, ("test_passes", DRAWN)):
+    for study in suite_studies(frame, ("test_passes", DRAWN_PASSES)):
         whole = study.final.filter(pl.col("answer").is_null())
-        kinds = {*whole.select("depth", "n", DRAWN).iter_rows()}
+        kinds = {*whole.select("depth", "n", DRAWN_PASSES).iter_rows()}
         for depth, n, drawn in sorted(kinds, key=lambda kind: (kind[0], kind[2] or "", kind[1])):
-            cells = whole.filter(pl.col("depth") == depth, pl.col("n") == n, pl.col(DRAWN).eq_missing(pl.lit(drawn)))
+            cells = whole.filter(
+                pl.col("depth") == depth, pl.col("n") == n, pl.col(DRAWN_PASSES).eq_missing(pl.lit(drawn))
+            )
             tested = values(cells["tested_passes"])
             if found := list(_bounds(study, cells, tested, outcomes)) if len(tested) > 1 else []:
                 chance = study.chance(depth) / 100
                 facts = {"study": study.name, "at": study.label(depth), "n": n, "drawn": drawn, "tested": tested}
                 means = {name: float(np.mean([getattr(b, name) for b in found])) for name in asdict(found[0])}
-                luck = guessing(chance, len(tested))
+                luck = guess_accuracy(chance, len(tested))
                 rest = {"seeds": len(found), "chance": chance, "guessing": luck}
                 lines.append(facts | means | rest | {"above_guessing": max(0.0, (means["oracle"] - luck) / (1 - luck))})
     return lines
@@ -107,9 +109,9 @@ def _bounds(
         else:
             by_n = [[key] for key in keys]
         if all(key in outcomes for of_n in by_n for key in of_n):
-            yield bound(np.array([_right([outcomes[key] for key in of_n]) for of_n in by_n]), tested)
+            yield bound(np.array([_right_answers([outcomes[key] for key in of_n]) for of_n in by_n]), tested)
 
 
-def _right(parts: Sequence[Outcome]) -> NDArray[np.bool_]:
+def _right_answers(parts: Sequence[Outcome]) -> NDArray[np.bool_]:
     """Whether each of what was asked was right; at every N the same is asked."""
     return np.concatenate([part.right[part.asked > 0] > 0 for part in parts])

@@ -25,7 +25,7 @@ ALL_PASSES = {"4a": (1, 2, 4, 6), "4b": (1, 2, 4)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Beside:
+class PointEvidence:
     """A printed point, and what rows say at its setting."""
 
     figure: str
@@ -56,7 +56,7 @@ class Beside:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-def beside(frame: pl.DataFrame) -> list[Beside]:
+def point_evidence(frame: pl.DataFrame) -> list[PointEvidence]:
     """Every printed point with the rows at its setting, in the paper's order."""
     points, settings = paper.points(), paper.settings()
     groups = {figure: _study(frame, setting) for figure, setting in settings.items()}
@@ -93,7 +93,7 @@ def _study(frame: pl.DataFrame, setting: paper.Setting) -> Study | None:
 
 def _point(
     row: Mapping[str, Any], setting: paper.Setting, study: Study | None, free: list[int], together: list[float]
-) -> Beside:
+) -> PointEvidence:
     """One point; `free`: the N a value without N may belong to, `together`: the values that share them."""
     same = {k: row[k] for k in ("figure", "task", "axis", "difficulty", "sleep_passes", "value", "source")}
     depth, n = row["difficulty"], row["sleep_passes"]
@@ -105,11 +105,11 @@ def _point(
                 intervals[count] = mean_over_seeds(each, total), len(each)
     differs = f" ({setting.differs})" if setting.differs else ""
     if not intervals:
-        return Beside(**same, reading=f"no rows at this setting{differs}", command=setting.command)
+        return PointEvidence(**same, reading=f"no rows at this setting{differs}", command=setting.command)
     about = f"scale paper{differs}"
     if n is not None:
         interval, seeds = intervals[n]
-        return Beside(
+        return PointEvidence(
             **same,
             estimate=interval.estimate,
             low=interval.low,
@@ -121,7 +121,7 @@ def _point(
         )
     readings = ", ".join(f"N = {count} {interval}" for count, (interval, _) in intervals.items())
     complete = len(intervals) >= len(together)
-    return Beside(
+    return PointEvidence(
         **same,
         seeds=min(seeds for _, seeds in intervals.values()),
         contains=_assignable(list(intervals.values()), together, row["source"]) if complete else None,

@@ -6,13 +6,15 @@ from typing import Any
 
 import polars as pl
 
-from benchmark.judge.evidence import Scores, common, examples, scores
+from benchmark.judge.evidence import Scores, common_seeds, examples, scores
 from benchmark.judge.power import LIKELY, sd_limit, seeds_needed
-from benchmark.judge.statistics import paired
+from benchmark.judge.statistics import paired_contrast
 from benchmark.rows.studies import studies, values
 
 
-def needed(frame: pl.DataFrame, difference: float, power: float = 0.8, level: float = 0.95) -> list[dict[str, Any]]:
+def seed_requirements(
+    frame: pl.DataFrame, difference: float, power: float = 0.8, level: float = 0.95
+) -> list[dict[str, Any]]:
     """A line per study, difficulty and two neighbouring N: the spread over seeds and the seeds that it asks for.
 
     Args:
@@ -43,10 +45,10 @@ def needed(frame: pl.DataFrame, difference: float, power: float = 0.8, level: fl
 
 def _line(one: Scores, other: Scores, examples: int, difference: float, power: float, level: float) -> dict[str, Any]:
     """The facts of one comparison."""
-    seeds = common(one, other)
+    seeds = common_seeds(one, other)
     low, high = [one[seed] for seed in seeds], [other[seed] for seed in seeds]
     gain = (
-        paired(low, high, level, examples=examples).difference.as_dict()
+        paired_contrast(low, high, level, examples=examples).difference.as_dict()
         if seeds
         else dict.fromkeys(("estimate", "low", "high"))
     )

@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from benchmark.judge.differences import Paired, examples_blur, mcnemar, paired, paired_outcomes, unpaired
+from benchmark.judge.differences import (
+    Contrast,
+    examples_blur,
+    mcnemar,
+    paired_contrast,
+    paired_outcomes,
+    unpaired_contrast,
+)
 from benchmark.judge.intervals import (
     Floats,
     Interval,
@@ -31,8 +38,8 @@ from benchmark.judge.intervals import (
 from benchmark.judge.power import seeds_needed
 
 __all__ = [
+    "Contrast",
     "Interval",
-    "Paired",
     "Trend",
     "Verdict",
     "examples_blur",
@@ -40,12 +47,12 @@ __all__ = [
     "holm",
     "mcnemar",
     "over_seeds",
-    "paired",
+    "paired_contrast",
     "paired_outcomes",
     "seeds_needed",
     "shared_variance",
     "trend",
-    "unpaired",
+    "unpaired_contrast",
     "verdict",
     "wilson",
 ]
@@ -91,7 +98,7 @@ def trend(scores: ArrayLike, x: Sequence[float], level: float = 0.95) -> Trend:
             f"a trend takes scores [seeds, levels] and a value per level, given {table.shape} and {len(axis)} values"
         )
     if len(axis) < 3 or len(np.unique(axis)) < len(axis):
-        raise ValueError(f"a trend takes at least 3 different levels, given {list(x)}; compare two with `paired`")
+        raise ValueError(f"a trend takes at least 3 different levels, given {list(x)}: see `paired_contrast` for two")
     if not (np.isfinite(table).all() and np.isfinite(axis).all()):
         raise ValueError("a trend takes finite scores; leave out the seeds or levels that lack some")
     order = np.argsort(axis)

@@ -62,8 +62,8 @@ def _study(study: Study, every: list[Study]) -> pl.DataFrame:
     scores = study.scores.filter(pl.col("cell_id").is_in(last["cell_id"].to_list()))
     rivals = [each for each in every if (each.setting, not each.variant) == (study.setting, not study.variant)]
     finals = pl.concat([rival.final.select("depth", "train_flops") for rival in rivals])
-    smaller = learning_curve.at_flops(scores, learning_curve.least(finals))
-    larger = learning_curve.at_flops(scores, learning_curve.most(finals))
+    smaller = learning_curve.at_flops(scores, learning_curve.least_flops(finals))
+    larger = learning_curve.at_flops(scores, learning_curve.most_flops(finals))
     needed = learning_curve.tokens_to(scores, LIFT).drop_nulls("tokens")
     by = ["depth", "n"]
     score = pl.col("exact_match")
@@ -117,32 +117,32 @@ def _with_intervals(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.Series(name, of_name, pl.Float64) for name, of_name in limits.items())
 
 
-def shown(table: pl.DataFrame, title: str = "") -> Table:
+def display_table(table: pl.DataFrame, title: str = "") -> Table:
     """The summary for people: scores with three digits, tokens in millions, no column without any value."""
     columns = [c for c in table.columns if table[c].null_count() < table.height and c != "ci_high"]
     heads = ["95 % interval" if c == "ci_low" else words(c) for c in columns]
     lines = []
     for row in table.iter_rows(named=True):
         row["ci_low"] = None if row.get("ci_low") is None else f"{row['ci_low']:.3f} to {row['ci_high']:.3f}"
-        lines.append([_shown(name, row[name]) for name in columns])
+        lines.append([_entry_text(name, row[name]) for name in columns])
     return Table(heads, lines, title)
 
 
 def markdown(table: pl.DataFrame) -> str:
-    """The summary in Markdown, as `shown`, every column at the right."""
-    people = shown(table)
+    """The summary in Markdown, as `display_table`, every column at the right."""
+    people = display_table(table)
     rule = f" {'|'.join('---:' for _ in people.heads)} "  # with the spaces that the committed summaries have
     return replace(people, sides=rule.split("|")).markdown()
 
 
 def in_latex(table: pl.DataFrame, caption: str) -> str:
-    """The table in LaTeX, as `shown`; exact match is bold where it is clearly the best of its setting and difficulty.
+    """The table in LaTeX, as `display_table`; exact match is bold where it is clearly the best of its kind.
 
     Clearly: its interval is above that of every other line of the same setting and difficulty.
     """
-    people = shown(table, caption)
+    people = display_table(table, caption)
     at = [place for place, head in enumerate(people.heads) if head == "exact match"]
-    return people.latex(bold={(line, place) for place in at for line in _clearly_best(table)})
+    return people.latex(bold={(line, place) for place in at for line in _best_lines(table)})
 
 
 def caption(frame: pl.DataFrame) -> str:
@@ -160,10 +160,10 @@ def caption(frame: pl.DataFrame) -> str:
     )
     if len(trained_on := processors(frame)) > 1:
         text += f" Trained on {len(trained_on)} processors, {', '.join(trained_on)}: seeds are paired within one only."
-    return f"{text[0].upper()}{text[1:]} {left_out(frame)}".rstrip()
+    return f"{text[0].upper()}{text[1:]} {omissions(frame)}".rstrip()
 
 
-def left_out(frame: pl.DataFrame) -> str:
+def omissions(frame: pl.DataFrame) -> str:
     """The cells of a summary that failed, in a sentence; empty if none did."""
     found = [
         f"{study.name}: {text}" if study.name else text
@@ -183,7 +183,7 @@ def write(frame: pl.DataFrame, folder: Path) -> list[Path]:
     files = {
         "rows.csv": csv(frame),
         "summary.csv": csv(table),
-        "summary.md": "\n\n".join(filter(None, [markdown(table), left_out(frame)])) + "\n",
+        "summary.md": "\n\n".join(filter(None, [markdown(table), omissions(frame)])) + "\n",
         "summary.tex": in_latex(table, caption(frame)),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ def csv(table: pl.DataFrame) -> str:
     return table.with_columns(pl.col(c).cast(pl.List(pl.String)).list.join(" ") for c in lists).write_csv()
 
 
-def _clearly_best(table: pl.DataFrame) -> list[int]:
+def _best_lines(table: pl.DataFrame) -> list[int]:
     """The lines whose interval is above those of all others of their setting and difficulty."""
     beside = [c for c in ("setting", *table.columns[2:3]) if c in table.columns]
     lines = []
@@ -211,7 +211,7 @@ def _clearly_best(table: pl.DataFrame) -> list[int]:
     return lines
 
 
-def _shown(name: str, value: object) -> str:
+def _entry_text(name: str, value: object) -> str:
     if value is None:
         return "-"
     if name == "tokens_needed":

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from baselines.base import Model
-from benchmark.forward import Batch, evaluating
+from benchmark.forward import Batch, eval_mode
 from benchmark.rows.text import Table
 from tasks.colors import Colors
 
@@ -35,7 +35,7 @@ def binding(model: Model, task: Colors, passes: int, examples: int, *, forget: b
         forget: Whether the state is thrown away before the question.
     """
     found = []
-    with evaluating(model), torch.no_grad():
+    with eval_mode(model), torch.no_grad():
         for start in range(0, examples, BATCH):
             episode = task.episodes("test", np.arange(start, min(start + BATCH, examples)))
             batch = Batch.of(episode, torch.device("cpu"))

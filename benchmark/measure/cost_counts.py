@@ -7,7 +7,7 @@ from baselines.base import Model, ModelConfig
 from baselines.hybrid import MIXERS, Hybrid
 from benchmark.cells.cost import forward_flops
 from benchmark.measure.cost_tables import CONTEXT, size
-from benchmark.measure.latency import built, counts, sequence
+from benchmark.measure.latency import build_model, counts, sequence
 from benchmark.rows.text import Table, amount
 
 WINDOW, PASSES = 75, (1, 4)
@@ -40,7 +40,7 @@ def markdown(
     heads += ["bytes kept: fast weights, vectors", "keys and values", *["latency", "grows"] * constraints]
     lines = []
     for name, config in configs.items():
-        one, model = counts(config, window=WINDOW, passes=first), built(config, WINDOW)
+        one, model = counts(config, window=WINDOW, passes=first), build_model(config, WINDOW)
         more = forward_flops(model, sequence(WINDOW)[:CONTEXT], last)[0] / (CONTEXT * WINDOW)
         flops = map(amount, (one.sleep_flops_per_token, more, one.wake_flops_per_token))
         sizes = map(size, (one.fast_weight_bytes + one.other_state_bytes, one.kv_bytes))

@@ -12,7 +12,7 @@ Row: TypeAlias = dict[str, Any]
 CONTEXT = 4
 """Windows that are slept over before the answer."""
 
-TIMED = ("wake", "sleep")
+TIMED_PARTS = ("wake", "sleep")
 
 
 def shown_clock(row: Row) -> str:
@@ -36,7 +36,7 @@ def table(rows: Sequence[Row], title: str = "") -> Table:
     lines = []
     for row in rows:
         flops = [amount(row[f"{part}_flops_per_token"]) for part in ("train", "sleep", "wake")]
-        times = [_milliseconds(row, f"{part}_{shown_clock(row)}") for part in TIMED]
+        times = [_milliseconds(row, f"{part}_{shown_clock(row)}") for part in TIMED_PARTS]
         times += [f"{throughput(row):,.0f}"] if "step_tokens" in row else []
         lines.append([row["window"], row["sleep_passes"], *flops, *(size(row[part]) for part in kept), *times])
     return Table(columns, lines, title)

@@ -37,10 +37,10 @@ def clock(device: str) -> Clock:
     if torch.cuda.is_available():
         measured = f"of one {torch.cuda.get_device_name()}, by steps timed on it"
         return Clock(seconds=lambda cell: estimate.seconds(cell, device), basis=measured)
-    return Clock(seconds=estimated, basis="of one H100, estimated from counts, not measured")
+    return Clock(seconds=h100_seconds, basis="of one H100, estimated from counts, not measured")
 
 
-def estimated(cell: Cell) -> float:
+def h100_seconds(cell: Cell) -> float:
     """Seconds of training and testing on one H100, by `step_cost`; a test takes as long per FLOP as a step."""
     of_step, count = step_cost(cell), cost(cell)
     tests = len(cell.evaluation_steps) * test_flops(cell, count) / (cell.training.batch * count.train_flops)

@@ -22,8 +22,8 @@ from baselines.base import Model, ModelConfig
 from baselines.sleeper import Sleeper
 from benchmark.cells.cost import count, forward_flops, kv_bytes
 from benchmark.forward import Windows
-from benchmark.measure.cost_tables import CONTEXT, TIMED, Row
-from tasks.base import changed, check_whole, nearest
+from benchmark.measure.cost_tables import CONTEXT, TIMED_PARTS, Row
+from tasks.base import check_whole, nearest, non_defaults
 
 VOCABULARY = 64
 WARM_UP = 2
@@ -69,7 +69,7 @@ def sequence(window: int) -> Windows:
     return (*slept, (CONTEXT * window, CONTEXT * window + 1, True))
 
 
-def built(config: ModelConfig, window: int) -> Model:
+def build_model(config: ModelConfig, window: int) -> Model:
     """The model for such a sequence, with random weights; torch's random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -83,7 +83,7 @@ def counts(config: ModelConfig, *, window: int, passes: int) -> Counts:
         ValueError: N or L below 1, or a window that the model refuses.
     """
     check(windows=(window,), passes=(passes,))
-    model = built(config, window)
+    model = build_model(config, window)
     found = count(config, vocab_size=VOCABULARY, window=window, windows=sequence(window), passes=passes)
     state = forward_flops(model, sequence(window)[:CONTEXT], 1)[2]  # its size does not depend on N
     fast_weights, cache = _bytes(state.fast_weights), _bytes(state.cache)
@@ -137,7 +137,7 @@ def measure(
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device 'cuda' was asked for, but torch finds no GPU here; use 'cpu'")
     windows, passes = tuple(dict.fromkeys(windows)), tuple(dict.fromkeys(passes))
-    models = {window: built(config, window) for window in windows}  # a window is refused before any is measured
+    models = {window: build_model(config, window) for window in windows}  # a window is refused before any is measured
     rows: list[Row] = []
     with one_thread():
         for window, n in itertools.product(windows, passes):
@@ -154,7 +154,7 @@ def measure(
                     advance(1)
     for row, case in zip(rows, cases, strict=True):
         row["repeats"] = repeats
-        for what, clock in itertools.product(TIMED, CLOCKS):
+        for what, clock in itertools.product(TIMED_PARTS, CLOCKS):
             row |= quartiles(f"{what}_{clock}", case.times[what, clock])
     return rows
 
@@ -166,7 +166,7 @@ def steps(windows: Sequence[int], passes: Sequence[int], repeats: int) -> int:
 
 def describe(config: ModelConfig, window: int, passes: int) -> Row:
     """What a row is of: the model, its settings that are not the default, N and L."""
-    settings = " ".join(f"{name}={value!r}" for name, value in changed(config).items())
+    settings = " ".join(f"{name}={value!r}" for name, value in non_defaults(config).items())
     return {"model": config.name, "settings": settings, "sleep_passes": passes, "window": window}
 
 
@@ -190,7 +190,7 @@ class Case:
         for part in slept[:-1]:
             self.before = self.model.sleep(part, self.before, passes)
         self.after = self.model.sleep(self.window, self.before, passes)
-        self.times: dict[tuple[str, str], list[float]] = {pair: [] for pair in itertools.product(TIMED, CLOCKS)}
+        self.times: dict[tuple[str, str], list[float]] = {pair: [] for pair in itertools.product(TIMED_PARTS, CLOCKS)}
 
     def time(self, *, keep: bool) -> None:
         """Time a few answer tokens, then one window; each after a call that brings its weights into the caches."""

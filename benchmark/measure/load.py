@@ -23,7 +23,7 @@ def answers_per_s(row: Row, questions: float) -> float:
     return questions / (sleep_s + questions * wake_s)
 
 
-def busy(row: Row, tokens_per_s: float, questions: float) -> float:
+def utilisation(row: Row, tokens_per_s: float, questions: float) -> float:
     """The share of its time that the worker is busy, at so many tokens of the stream per second; at 1 it falls behind.
 
     Args:
@@ -44,7 +44,7 @@ def answer_s(row: Row, tokens_per_s: float, questions: float) -> float:
         questions: Questions per window of it.
     """
     sleep_s, wake_s = times(row)
-    if (share := busy(row, tokens_per_s, questions)) >= 1:
+    if (share := utilisation(row, tokens_per_s, questions)) >= 1:
         return math.inf
     windows_per_s = tokens_per_s / float(row["window"])
     unfinished_s = windows_per_s * (sleep_s**2 + questions * wake_s**2) / 2  # of what is served when a question comes

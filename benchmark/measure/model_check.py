@@ -17,7 +17,8 @@ from torch import Tensor
 from baselines import contract
 from baselines.addresses import own_errors
 from baselines.base import Model, ModelConfig
-from benchmark.forward import Batch, autocast, predict, token_losses
+from baselines.report import Report
+from benchmark.forward import Batch, autocast, predict, trained_losses
 from benchmark.measure.audit import audit
 from benchmark.run import checkpoint, tensors
 from benchmark.run.optimizer import split
@@ -46,7 +47,7 @@ def checkup(config: ModelConfig, task: Task, *, passes: int = 2) -> list[Answer]
         ValueError: the model cannot be built; where its own code raised, the message ends with its own traceback.
     """
     with own_errors(f"model {config.name!r}: building it raised"):
-        model = _built(config, task)
+        model = _build(config, task)
     patient = _Patient(config, task, model, passes)
     answers: list[Answer] = []
     for question, ask in patient.questions.items():
@@ -115,14 +116,14 @@ class _Patient:
 
     def learns(self) -> str:
         self.model.zero_grad(set_to_none=True)
-        batch = self.batch()
-        loss = token_losses(predict(self.model, batch, self.passes), batch.targets).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        batch, report = self.batch(), Report()
+        loss = trained_losses(predict(self.model, batch, self.passes, report=report), batch.targets, report).mean()
+        (loss if report.loss is None else loss + report.loss).backward()  # type: ignore[no-untyped-call]
         reached = [name for name, p in self.model.named_parameters() if p.grad is not None]
         missed = [name for name, p in self.model.named_parameters() if p.grad is None and p.requires_grad]
         if not reached:
             raise ValueError("the loss has no gradient by any parameter")
-        return f"{len(reached)} parameters have a gradient" + (f"; none has {_short(missed)}" if missed else "")
+        return f"{len(reached)} parameters have a gradient" + (f"; none has {_first_names(missed)}" if missed else "")
 
     def bf16(self) -> str:
         try:
@@ -134,9 +135,9 @@ class _Patient:
 
     def checkpoint(self) -> str:
         checkpoint.check_savable(state := self.model.state_dict(), "it")
-        text, named = tensors.plain(state)
+        text, named = tensors.json_of(state)
         data = b"".join(tensors.encode(named, {}))
-        other = _built(self.config, self.task, seed=1)
+        other = _build(self.config, self.task, seed=1)
         other.load_state_dict(tensors.value_of(text, tensors.decode(data)[0]))
         return f"{len(data)} bytes, loaded into another model"
 
@@ -152,13 +153,13 @@ class _Patient:
         names = {id(p): name for name, p in self.model.named_parameters()}
         muon, adam = split(self.model)
         if odd := [names.get(id(p), "a weight that is no parameter") for p in muon if p.dim() != 2]:
-            raise ValueError(f"matrices() gives Muon what is no matrix: {_short(odd)}")
+            raise ValueError(f"matrices() gives Muon what is no matrix: {_first_names(odd)}")
         parts = {
             "Muon": [names[id(p)] for p in muon if p.requires_grad],
             "AdamW": [names[id(p)] for p in adam if p.requires_grad],
             "frozen": [names[id(p)] for p in self.model.parameters() if not p.requires_grad],
         }
-        return "\n".join(f"{kind}: {_grouped(held)}" for kind, held in parts.items() if held)
+        return "\n".join(f"{kind}: {_name_groups(held)}" for kind, held in parts.items() if held)
 
     def batch(self) -> Batch:
         """A batch of the task."""
@@ -169,7 +170,7 @@ class _Patient:
         return predict(self.model, self.batch(), self.passes)
 
 
-def _built(config: ModelConfig, task: Task, seed: int = 0) -> Model:
+def _build(config: ModelConfig, task: Task, seed: int = 0) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return config.build(vocab_size=task.vocab_size, window=task.window, seq_len=task.seq_len)
@@ -179,13 +180,13 @@ def _kind(t: Tensor) -> str:
     return str(t.dtype).removeprefix("torch.")
 
 
-def _grouped(names: list[str]) -> str:
+def _name_groups(names: list[str]) -> str:
     """Names, those that differ in the numbers of their blocks alone as one with a count."""
     counts = Counter(re.sub(r"\b\d+\b", "*", name) for name in names)
     return ", ".join(f"{name} ({count})" if "*" in name else name for name, count in counts.items())
 
 
-def _short(names: list[str], most: int = 4) -> str:
+def _first_names(names: list[str], most: int = 4) -> str:
     """Names, the first few of many."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

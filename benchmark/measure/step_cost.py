@@ -19,14 +19,11 @@ from baselines.base import ModelConfig
 from baselines.report import Report
 from benchmark.cells.cell import Cell, Training
 from benchmark.cells.cost import Notes, blank, sizes_of_notes
-from benchmark.forward import Batch, Windows, autocast, expected_losses, predict, split_windows, token_losses
+from benchmark.forward import Batch, Windows, autocast, predict, split_windows, trained_losses
 from benchmark.run.device_optimizer import DeviceMuonAdamW
 from benchmark.run.recomputation import ROOM, Memory, step_memory
 from benchmark.run.step_count import StepCounter
 from tasks.base import IGNORE
-
-LAUNCH_S = 10e-6
-"""A kernel that is launched by itself."""
 
 REPLAYED_S = 2e-6
 """A kernel of a replayed graph, at least."""
@@ -88,7 +85,7 @@ def step_cost(cell: Cell) -> StepCost:
 
 
 @contextmanager
-def _shapes_alone() -> Iterator[None]:
+def _shape_tensors() -> Iterator[None]:
     """Tensors without numbers; what is kept of tensors from call to call is of one kind, here and outside."""
     rotary.cache_clear()
     try:
@@ -104,7 +101,7 @@ def _step_cost(
 ) -> StepCost:
     predicted = sum(stop - start for start, stop, asked in windows if asked)
     length = windows[-1][1]
-    with torch.random.fork_rng(devices=[]), _shapes_alone():
+    with torch.random.fork_rng(devices=[]), _shape_tensors():
         model = model_config.build(vocab_size=vocab, window=window, seq_len=length)
         optimizer = DeviceMuonAdamW(model, training)
         tokens, targets = (torch.zeros(training.batch, n, dtype=torch.int64) for n in (length, predicted))
@@ -114,9 +111,7 @@ def _step_cost(
             report = Report()
             with autocast(torch.device("cpu"), training.precision):
                 logits = predict(model, part, training.sleep_passes, report=report)
-            expected = expected_losses(report, part.targets)
-            losses = token_losses(logits, part.targets) if expected is None else expected
-            loss = losses.sum() / (part.targets != IGNORE).sum()
+            loss = trained_losses(logits, part.targets, report).sum() / (part.targets != IGNORE).sum()
             (loss if report.loss is None else loss + report.loss).backward()  # type: ignore[no-untyped-call]
 
         memory = step_memory(model, batch, training.batch, gradients)

@@ -61,7 +61,7 @@ def gather(sources: Sequence[Path]) -> list[Source]:
     return [
         Source(
             name=folder.name,
-            id=_free(f"rows-{slug(folder.name)}", ids),
+            id=_free_id(f"rows-{slug(folder.name)}", ids),
             frame=frame,
             environment=_environment(folder),
             outcomes=outcomes.read(folder),
@@ -84,7 +84,7 @@ def _is_variation(folder: Path, frame: pl.DataFrame) -> bool:
     return all(plan.variation for plan in plans) and folder.name not in {f"{plan.suite}-{plan.scale}" for plan in plans}
 
 
-def _free(name: str, ids: set[str]) -> str:
+def _free_id(name: str, ids: set[str]) -> str:
     """An id that no other source has."""
     number, id_ = 1, name
     while id_ in ids:
@@ -104,10 +104,10 @@ def _environment(folder: Path) -> dict[str, Any]:
 
 def page(sources: Sequence[Source], advance: Callable[[int], None] = lambda _: None) -> str:
     """The page of some sources; `advance` hears of each one that is drawn."""
-    frame = rows.together([source.frame for source in sources])
+    frame = rows.concatenate([source.frame for source in sources])
     by_key = {key: outcome for source in sources for key, outcome in source.outcomes.items()}
     judgements = claims.judge(frame, by_key)
-    curves = interactive.available()
+    curves = interactive.is_available()
     sections = []
     for source in sources:
         sections.append(section(source, interactive.chart(source.frame) if curves else None))
@@ -124,7 +124,7 @@ def page(sources: Sequence[Source], advance: Callable[[int], None] = lambda _: N
 def _extent(sources: Sequence[Source], frame: pl.DataFrame) -> str:
     """How much was read, and what it took."""
     costs = [inventory.cost(source.frame) for source in sources]
-    failed = sum(inventory.failed(source.frame).height for source in sources)
+    failed = sum(inventory.failed_cells(source.frame).height for source in sources)
     return (
         f"The page reads {frame.height:,} rows of {sum(c.cells for c in costs):,} training runs in {len(sources)} "
         f"folder{'s' * (len(sources) != 1)}; {failed or 'none'} of the runs failed. They took "

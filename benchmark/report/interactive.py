@@ -1,6 +1,6 @@
 """Learning curves to hover over: a Vega-Lite chart from rows, and the library that draws it without a network.
 
-Needs the extra `report` (altair, vl-convert-python); without it `available` is false.
+Needs the extra `report` (altair, vl-convert-python); without it `is_available` is false.
 """
 
 from functools import lru_cache
@@ -25,12 +25,12 @@ AGAINST = {"tokens": "training tokens", "flops": "training FLOPs"}
 PERCENT = "exact match (%)"
 
 
-def available() -> bool:
+def is_available() -> bool:
     """Whether the extra is installed."""
-    return all(_installed(name) for name in ("altair", "vl_convert"))
+    return all(_is_installed(name) for name in ("altair", "vl_convert"))
 
 
-def _installed(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     try:
         return find_spec(name) is not None
     except ValueError:  # a module that was put away on purpose
@@ -123,7 +123,7 @@ def chart(frame: pl.DataFrame) -> dict[str, Any] | None:
         .transform_filter(f"datum.view === which && ({visible})")
         .transform_calculate(x="along === 'tokens' ? datum.tokens : datum.flops")
         .add_params(
-            alt.param(name="which", value=_telling(values), bind=choices),
+            alt.param(name="which", value=_best_view(values), bind=choices),
             alt.param(name="along", value="tokens", bind=axes),
             *boxes,
         )
@@ -146,7 +146,7 @@ def chart(frame: pl.DataFrame) -> dict[str, Any] | None:
     return {**layered.to_dict(), "datasets": {"curves": values}}
 
 
-def _telling(values: list[dict[str, Any]]) -> int:
+def _best_view(values: list[dict[str, Any]]) -> int:
     """The view in which the series end furthest apart; the first if none does."""
     ends: dict[int, dict[int, float]] = {}
     for value in values:  # a series' last point comes last

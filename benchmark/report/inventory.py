@@ -6,7 +6,7 @@ import polars as pl
 
 from benchmark.cells import suites
 from benchmark.cells.cell import Cell
-from benchmark.cells.words import label, varying
+from benchmark.cells.words import distinctions, label
 from benchmark.rows import Status
 from benchmark.rows.text import Table
 
@@ -53,7 +53,7 @@ def plans(frame: pl.DataFrame) -> list[Plan]:
     for (suite, scale), part in frame.group_by("suite", "scale", maintain_order=True):
         plan = _plan(str(suite), str(scale))
         here = set(part["cell_id"])
-        others = varying(plan or ())
+        others = distinctions(plan or ())
         entries.append(
             Plan(
                 suite=str(suite),
@@ -71,17 +71,17 @@ def _plan(suite: str, scale: str) -> tuple[Cell, ...] | None:
     return suites.suite(suite, scale).cells() if ours else None
 
 
-def failed(frame: pl.DataFrame) -> pl.DataFrame:
+def failed_cells(frame: pl.DataFrame) -> pl.DataFrame:
     """A row per failed cell: the last one that says so, sorted by cell."""
     bad = frame.filter(pl.col("status") != Status.OK).sort("cell_id", "step", nulls_last=False, maintain_order=True)
     return bad.unique("cell_id", keep="last", maintain_order=True)
 
 
-def unfinished(frame: pl.DataFrame) -> pl.DataFrame:
+def unfinished_cells(frame: pl.DataFrame) -> pl.DataFrame:
     """The last row of each cell that did not fail and has not read its whole budget of tokens, sorted by cell."""
     if "tokens" not in frame.columns:
         return frame.clear()
-    rest = frame.filter(~pl.col("cell_id").is_in(failed(frame)["cell_id"].to_list()))
+    rest = frame.filter(~pl.col("cell_id").is_in(failed_cells(frame)["cell_id"].to_list()))
     last = rest.sort("cell_id", "step", maintain_order=True).unique("cell_id", keep="last", maintain_order=True)
     return last.filter(pl.col("tokens_seen") < pl.col("tokens"))
 

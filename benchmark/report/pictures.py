@@ -10,29 +10,29 @@ _PLACES = re.compile(r' (?:d|x|y)="[^"]*"|translate\([^)]*\)')
 _PATHS = re.compile(r' d="[^"]*"')
 
 
-def smaller(svg: str) -> str:
+def minify(svg: str) -> str:
     """The same picture without what a browser does not need.
 
     Comments, metadata, ids that nothing refers to, long ids, groups without attributes, and digits of places below a
     hundredth of a point; those of scales stay.
     """
-    svg = _renamed(_NOISE.sub("", svg))
+    svg = _shorten_ids(_NOISE.sub("", svg))
     svg = _PLACES.sub(lambda match: _DECIMALS.sub(r"\1", match[0]), re.sub(r"\s+", " ", svg))
     svg = _PATHS.sub(lambda match: ' d="' + re.sub(r" ?([A-Za-z]) ?", r"\1", match[0][4:]), svg)
     svg = re.sub(r' style="[^"]*"', lambda match: match[0].replace("; ", ";").replace(": ", ":"), svg)
     svg = re.sub(r'(<use [^>]*?) transform="translate\(([-\d.]+) ([-\d.]+)\)"/>', r'\1 x="\2" y="\3"/>', svg)
     svg = svg.replace(' y="0"/>', "/>").replace("xlink:href", "href")
-    return _ungrouped(re.sub(r"> <", "><", svg).replace("<g/>", "").strip())
+    return _drop_groups(re.sub(r"> <", "><", svg).replace("<g/>", "").strip())
 
 
-def _renamed(svg: str) -> str:
+def _shorten_ids(svg: str) -> str:
     """The picture with a short name for each id that something refers to, and without the others."""
     used = {name: f"{i:x}" for i, name in enumerate(dict.fromkeys(re.findall(r'(?:"|\()#([^")]+)', svg)))}
     svg = re.sub(r' id="([^"]*)"', lambda match: f' id="i{used[match[1]]}"' if match[1] in used else "", svg)
     return re.sub(r'("|\()#([^")]+)', lambda match: f"{match[1]}#i{used[match[2]]}", svg)
 
 
-def _ungrouped(svg: str) -> str:
+def _drop_groups(svg: str) -> str:
     """The picture without `<g>` that say nothing, and without their ends."""
     parts = re.split(r"(<g(?: [^>]*[^/>])?>|</g>)", svg)  # text, tag, text, ... text
     says: list[bool] = []
@@ -49,7 +49,7 @@ def address(svg: bytes) -> Markup:
 
     It is escaped already, and stands between double quotes.
     """
-    text = smaller(svg.decode()).replace("'", "&apos;").replace('"', "'")
+    text = minify(svg.decode()).replace("'", "&apos;").replace('"', "'")
     for character in "%#<>":
         text = text.replace(character, f"%{ord(character):02X}")
     return Markup(f"data:image/svg+xml,{text.replace('&', '&amp;')}")

@@ -11,7 +11,7 @@ from benchmark import figures
 from benchmark.judge import summaries
 from benchmark.report import inventory, pictures
 from benchmark.rows.outcomes import Key, Outcome
-from benchmark.rows.studies import outdated, words
+from benchmark.rows.studies import outdated_tasks, words
 from benchmark.rows.text import Entry, Table, amount, duration
 
 Facts = list[tuple[str, str]]
@@ -34,13 +34,13 @@ class Source:
 def section(source: Source, chart: dict[str, Any] | None) -> dict[str, Any]:
     """What the template says of a source; `chart` is its interactive learning curves, if it has some."""
     frame = source.frame
-    failed, unfinished = inventory.failed(frame), inventory.unfinished(frame)
+    failed, unfinished = inventory.failed_cells(frame), inventory.unfinished_cells(frame)
     return {
         "id": source.id,
         "name": source.name,
         "command": source.environment.get("command"),
         "plans": inventory.plans(frame),
-        "outdated": outdated(frame),
+        "outdated": outdated_tasks(frame),
         "figures": [
             {
                 "address": pictures.address(figure.svg),
@@ -48,7 +48,7 @@ def section(source: Source, chart: dict[str, Any] | None) -> dict[str, Any]:
                 "alt": figure.alt,
                 "caption": figure.caption,
             }
-            for figure in figures.drawn(frame)
+            for figure in figures.drawings(frame)
         ],
         "chart": chart,
         "scores": _scores(source),
@@ -73,11 +73,13 @@ def _scores(source: Source) -> Table | None:
     title = f"Final scores of {source.name} over seeds"
     if "setting" in summary.columns and summary["setting"].n_unique() == 1:  # in every line it would say nothing
         title, summary = f"{title}: {summary['setting'][0]}", summary.drop("setting")
-    lines = [[Entry(shown(name, value), value) for name, value in row.items()] for row in summary.iter_rows(named=True)]
+    lines = [
+        [Entry(number_text(name, value), value) for name, value in row.items()] for row in summary.iter_rows(named=True)
+    ]
     return Table([words(c) for c in summary.columns], lines, title)
 
 
-def shown(name: str, value: float | str | None) -> str:
+def number_text(name: str, value: float | str | None) -> str:
     """A number of the summary as it is read: counts with a metric prefix, scores with three digits."""
     if value is None:
         return "–"

@@ -47,8 +47,8 @@ def render(
     text: str = _template().render(
         title="Do language models gain by sleeping?",
         policy=Markup(f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}"),
-        style=_own((ASSETS / "report.css").read_text(encoding="utf-8")),
-        scripts=[_own(script) for script in scripts],
+        style=_raw_markup((ASSETS / "report.css").read_text(encoding="utf-8")),
+        scripts=[_raw_markup(script) for script in scripts],
         sections=sections,
         claims=claims,
         judged=[claim for claim in claims if claim["study"]],
@@ -83,7 +83,7 @@ def _data(value: float | str | None) -> Markup:
     return Markup("") if value is None else Markup(' data-value="{}"').format(value)
 
 
-def _own(text: str) -> Markup:
+def _raw_markup(text: str) -> Markup:
     """Script or style of this package, or of a library, which must not be escaped.
 
     Raises:

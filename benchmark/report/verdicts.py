@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from benchmark.judge.claims.verdict_tables import shortened
+from benchmark.judge.claims.verdict_tables import short_command
 
 Claim = dict[str, Any]
 """A judgement of `benchmark.judge.claims` as plain data."""
@@ -75,5 +75,5 @@ def probability(value: float | None) -> str:
     return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-FILTERS = {"number": number, "p": probability, "interval": interval, "budgets": budgets, "shortened": shortened}
+FILTERS = {"number": number, "p": probability, "interval": interval, "budgets": budgets, "shortened": short_command}
 """Of the template."""

@@ -6,8 +6,15 @@ columns are in `schema`, what the rows of a cell must be in `validity`, what a t
 tells which code rows come from.
 """
 
-from benchmark.rows.files import DamagedFileError, OtherCodeError, named, read_plain, set_aside, write_atomically
-from benchmark.rows.fitting import fitted
+from benchmark.rows.files import (
+    DamagedFileError,
+    OtherCodeError,
+    path_in_errors,
+    read_plain,
+    set_aside,
+    write_atomically,
+)
+from benchmark.rows.fitting import conform
 from benchmark.rows.lines import append, read, rewrite, seal
 from benchmark.rows.parquet import read_frame, write_frame
 from benchmark.rows.schema import (
@@ -25,7 +32,7 @@ from benchmark.rows.schema import (
     is_setting,
 )
 from benchmark.rows.stamps import Seal
-from benchmark.rows.tables import read_table, read_tables, table, tables_in, together, write_table
+from benchmark.rows.tables import concatenate, read_table, read_tables, table, tables_in, write_table
 
 __all__ = [
     "COLUMNS",
@@ -42,10 +49,11 @@ __all__ = [
     "Seal",
     "Status",
     "append",
+    "concatenate",
+    "conform",
     "dictionary",
-    "fitted",
     "is_setting",
-    "named",
+    "path_in_errors",
     "read",
     "read_frame",
     "read_plain",
@@ -56,7 +64,6 @@ __all__ = [
     "set_aside",
     "table",
     "tables_in",
-    "together",
     "write_atomically",
     "write_frame",
     "write_table",

@@ -8,8 +8,8 @@ import polars as pl
 
 from benchmark.rows.schema import Status
 
-SAID = {Status.OUT_OF_MEMORY: "ran out of memory"}
-MOST_NAMED = 4
+PHRASES = {Status.OUT_OF_MEMORY: "ran out of memory"}
+NAME_LIMIT = 4
 """Sentences of a note; the others are counted."""
 
 
@@ -30,12 +30,12 @@ def sentences(scores: pl.DataFrame, failed: pl.DataFrame, by: Sequence[str] = ()
         # Where nobody knows the difficulty, all of that N are meant.
         same = [pl.col(c).eq_missing(pl.lit(value)) for c, value in at.items() if value is not None]
         seeds = every.filter(*same)["seed"].n_unique()
-        how = SAID.get(Status(status), str(status).replace("_", " "))
+        how = PHRASES.get(Status(status), str(status).replace("_", " "))
         found.append(f"{count} of {seeds} seed{'s' * (seeds > 1)} {how} at {_place(at, axis, by)}")
     return found
 
 
-def note(found: Sequence[str], most: int = MOST_NAMED) -> str:
+def note(found: Sequence[str], most: int = NAME_LIMIT) -> str:
     """Some sentences as one, the first ones in full."""
     more = f"; so it is with {len(found) - most} more" if len(found) > most else ""
     return f"Left out: {'; '.join(found[:most])}{more}."

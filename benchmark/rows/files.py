@@ -48,7 +48,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is {_kind(path)}; only a plain file is replaced")
     partial = path.with_name(path.name + ".partial")
-    with named(path):
+    with path_in_errors(path):
         partial.unlink(missing_ok=True)  # of a process that was killed, or a link that somebody laid there
         with partial.open("xb") as file:
             file.write(data)
@@ -63,7 +63,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def named(path: Path) -> Iterator[None]:
+def path_in_errors(path: Path) -> Iterator[None]:
     """Let errors of the system say which file they are about: those of writing and syncing do not.
 
     Raises:

@@ -4,7 +4,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.rows.files import DamagedFileError, OtherCodeError
-from benchmark.rows.schema import COLUMNS, COUNTED, LATER, NAMED, REPORT, SCHEMA_VERSION, TESTED, Status, is_setting
+from benchmark.rows.schema import (
+    COLUMNS,
+    COUNT_COLUMNS,
+    LATER,
+    NAME_COLUMNS,
+    REPORT,
+    SCHEMA_VERSION,
+    TEST_COLUMNS,
+    Status,
+    is_setting,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,7 +28,7 @@ def column_kinds() -> dict[str, Any]:
     return {name: kinds[column.kind] for name, column in COLUMNS.items()}
 
 
-def fitted(frame: "pl.DataFrame", path: Path) -> "pl.DataFrame":
+def conform(frame: "pl.DataFrame", path: Path) -> "pl.DataFrame":
     """A table of rows as this code writes it.
 
     Args:
@@ -32,13 +42,13 @@ def fitted(frame: "pl.DataFrame", path: Path) -> "pl.DataFrame":
         OtherCodeError: of a newer schema, or of a status that is not known here.
     """
     try:
-        frame = _typed(frame, column_kinds())
-        frame = _migrated(frame)
+        frame = _cast(frame, column_kinds())
+        frame = _migrate(frame)
         if missing := [name for name in COLUMNS if name not in frame.columns]:
             raise ValueError(f"not a table of rows: it lacks {', '.join(missing)}")
         _check_known(frame)
         _check_filled(frame)
-        frame = _typed(frame, _read_by_name(frame))
+        frame = _cast(frame, _read_by_name(frame))
         _check_settings(frame)
     except OtherCodeError as error:
         raise OtherCodeError(f"{path} {error}") from error
@@ -47,7 +57,7 @@ def fitted(frame: "pl.DataFrame", path: Path) -> "pl.DataFrame":
     return frame
 
 
-def _typed(frame: "pl.DataFrame", kinds: dict[str, Any]) -> "pl.DataFrame":
+def _cast(frame: "pl.DataFrame", kinds: dict[str, Any]) -> "pl.DataFrame":
     """The columns named, in their types.
 
     Raises:
@@ -76,7 +86,7 @@ def _nan(column: "pl.Series") -> Any:
     return column.is_nan().fill_null(False) if column.dtype.is_float() else column.is_null()
 
 
-def _migrated(frame: "pl.DataFrame") -> "pl.DataFrame":
+def _migrate(frame: "pl.DataFrame") -> "pl.DataFrame":
     """A table of an older schema as it would be written now.
 
     Version 2 brought `majority` and `question_only`, which are the chance for every task of version 1; then came those
@@ -121,11 +131,11 @@ def _check_filled(frame: "pl.DataFrame") -> None:
 
     scored = frame.filter(pl.col("status") == Status.OK)
     trained = [name for name in ("sleep_passes",) if name in frame.columns]
-    empty = [name for name in NAMED if frame[name].null_count()]
-    empty += [name for name in (*TESTED, *trained) if (scored[name].is_null() | _nan(scored[name])).any()]
+    empty = [name for name in NAME_COLUMNS if frame[name].null_count()]
+    empty += [name for name in (*TEST_COLUMNS, *trained) if (scored[name].is_null() | _nan(scored[name])).any()]
     if empty:
         raise ValueError(f"not a table of rows: {', '.join(empty)} without a value in some")
-    if small := [name for name in COUNTED if (scored[name] < 1).any()]:
+    if small := [name for name in COUNT_COLUMNS if (scored[name] < 1).any()]:
         raise ValueError(f"not a table of rows: {', '.join(small)} below 1 in some")
 
 

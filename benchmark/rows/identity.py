@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-MOST_NAMED = 4
+NAME_LIMIT = 4
 
 
 def mixture(rows: Iterable[Mapping[str, Any]]) -> str | None:
@@ -20,8 +20,8 @@ def mixture(rows: Iterable[Mapping[str, Any]]) -> str | None:
     if len(found) < 2:
         return None
     largest = sorted(found, key=lambda state: (-len(found[state]), state))
-    named = [f"{state} ({len(found[state])} cell{'s' * (len(found[state]) > 1)})" for state in largest[:MOST_NAMED]]
-    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    named = [f"{state} ({len(found[state])} cell{'s' * (len(found[state]) > 1)})" for state in largest[:NAME_LIMIT]]
+    more = f" and {len(found) - NAME_LIMIT} more" if len(found) > NAME_LIMIT else ""
     return (
         f"these rows come from {len(found)} states of the code: {', '.join(named)}{more}; where it changed what is "
         "computed, their numbers do not belong together"

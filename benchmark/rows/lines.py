@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmark.rows import stamps
-from benchmark.rows.files import DamagedFileError, named, read_plain, write_atomically
+from benchmark.rows.files import DamagedFileError, path_in_errors, read_plain, write_atomically
 from benchmark.rows.schema import Row
 from benchmark.rows.stamps import Seal
 from benchmark.rows.validity import check_cell
@@ -28,7 +28,7 @@ def append(path: Path, rows: Iterable[Row], *, after: Seal | None = None) -> Sea
     """
     if path.exists():
         read_plain(path)
-    with named(path), path.open("ab+") as file:
+    with path_in_errors(path), path.open("ab+") as file:
         file.seek(0)
         *found, torn = file.read().split(b"\n")
         seal = Seal(len(found), stamps.check_of(found[-1]) if found else None)
@@ -77,7 +77,7 @@ def _text(rows: Iterable[Row], seal: Seal) -> tuple[bytes, Seal]:
     count, check = seal
     text = []
     for row in rows:
-        line = stamps.stamped(row, check)
+        line = stamps.stamp(row, check)
         count, check = count + 1, stamps.check_of(line)
         text.append(line + b"\n")
     return b"".join(text), Seal(count, check)

@@ -67,7 +67,7 @@ class Outcome:
         return values
 
 
-def tests_kept(steps: Sequence[int]) -> set[int]:
+def outcome_steps(steps: Sequence[int]) -> set[int]:
     """Of the steps at which a cell is tested, those whose outcomes are kept: the last and the middle one."""
     return {steps[(len(steps) - 1) // 2], steps[-1]}
 
@@ -85,8 +85,8 @@ def lines(cell_id: str, step: int, tested_passes: int, scores: Iterable["Score"]
             "difficulty": score.difficulty,
             "answer": score.answer,
             "examples": len(score.asked),
-            "asked": None if score.asked.all() else _packed(score.asked),
-            "right": _packed(score.right),
+            "asked": None if score.asked.all() else _pack(score.asked),
+            "right": _pack(score.right),
         }
         for score in scores
         if score.asked is not None and score.right is not None
@@ -202,15 +202,15 @@ def _outcome(examples: int, asked: bytes | None, right: bytes | None) -> Outcome
     Raises:
         ValueError: they are not of so many examples, or something is right that was not asked.
     """
-    of_right = _unpacked(right, examples)
-    of_asked = np.ones(examples, dtype=np.int64) if asked is None else _unpacked(asked, examples)
+    of_right = _unpack(right, examples)
+    of_asked = np.ones(examples, dtype=np.int64) if asked is None else _unpack(asked, examples)
     outcome = Outcome(asked=of_asked, right=of_right)
     if not outcome.asked.any() or (outcome.right > outcome.asked).any():
         raise ValueError("something is right that was not asked")
     return outcome
 
 
-def _packed(bits: NDArray[np.bool_]) -> str:
+def _pack(bits: NDArray[np.bool_]) -> str:
     return base64.b64encode(np.packbits(bits).tobytes()).decode()
 
 
@@ -221,7 +221,7 @@ def _bytes(text: str | None) -> bytes | None:
         raise ValueError(str(error)) from error
 
 
-def _unpacked(data: bytes | None, examples: int) -> NDArray[np.int64]:
+def _unpack(data: bytes | None, examples: int) -> NDArray[np.int64]:
     if data is None or len(data) != -(-examples // 8):
         raise ValueError(f"not the bits of {examples} examples")
     return np.unpackbits(np.frombuffer(data, dtype=np.uint8), count=examples).astype(np.int64)

@@ -9,7 +9,7 @@ from benchmark.rows.text import Table
 
 SCHEMA_VERSION = 8
 
-STAMPED = 7
+STAMP_VERSION = 7
 """The first version whose lines have a check (`benchmark.rows.stamps`)."""
 
 Row = dict[str, Any]
@@ -169,13 +169,13 @@ LATER = (
 )
 """Columns that versions before this one did not have: null in their rows."""
 
-NAMED = ("schema_version", "cell_id", "status", "task", "task_version", "model", "model_version", "seed")
+NAME_COLUMNS = ("schema_version", "cell_id", "status", "task", "task_version", "model", "model_version", "seed")
 """Columns that every row has a value in."""
 
-COUNTED = ("seq_len", "window", "n_examples")
+COUNT_COLUMNS = ("seq_len", "window", "n_examples")
 """Whole numbers from 1, or null."""
 
-TESTED = ("step", "tokens_seen", "tested_passes", "axis", "difficulty", "exact_match", "chance")
+TEST_COLUMNS = ("step", "tokens_seen", "tested_passes", "axis", "difficulty", "exact_match", "chance")
 """Columns that every row with scores has a value in; of `answer` null is one."""
 
 IDENTITY = ("commit", "source")

@@ -40,7 +40,7 @@ class Seal(NamedTuple):
         raise ValueError(f"{value!r} is no seal")
 
 
-def stamped(value: Mapping[str, Any], before: str | None = None, *, indent: int | None = None) -> bytes:
+def stamp(value: Mapping[str, Any], before: str | None = None, *, indent: int | None = None) -> bytes:
     """A mapping, not empty, as JSON with its check; half a character, which no table could hold, becomes `?`.
 
     Args:
@@ -53,7 +53,7 @@ def stamped(value: Mapping[str, Any], before: str | None = None, *, indent: int 
     return body + b',%b"check-sum": "%b"%b' % (gap, _digest(body, before).encode(), end)
 
 
-def unstamped(data: bytes, before: str | None = None) -> tuple[dict[str, Any], str | None]:
+def unstamp(data: bytes, before: str | None = None) -> tuple[dict[str, Any], str | None]:
     """A mapping from its JSON, and its check; None for what older code wrote without.
 
     Raises:
@@ -82,7 +82,7 @@ def load(path: Path) -> dict[str, Any]:
         OSError: there is no file.
     """
     try:
-        return unstamped(read_plain(path))[0]
+        return unstamp(read_plain(path))[0]
     except DamagedFileError:
         raise
     except ValueError as error:
@@ -102,7 +102,7 @@ def lines(path: Path) -> Iterator[tuple[int, dict[str, Any], str | None]]:
     before = None
     for number, line in enumerate(read_plain(path).split(b"\n")[:-1], start=1):
         try:
-            value, check = unstamped(line, before)
+            value, check = unstamp(line, before)
             if before is not None and check is None:
                 raise ValueError("has no check, though the line before has")
         except ValueError as error:

@@ -25,11 +25,11 @@ RATES = ("muon_lr", "adam_lr")
 """Learning rates, which each N may have of its own."""
 """Columns whose values share a comparison only if it tells them apart."""
 
-DRAWN = "sleep_passes_drawn"
+DRAWN_PASSES = "sleep_passes_drawn"
 """The setting by which steps of training draw their N; a column of every study, null where they do not."""
 
 SYMBOLS = {"rollout_steps": "t", "hops": "k"}
-MOST_NAMED = 4  # tasks or models named in a note
+NAME_LIMIT = 4  # tasks or models named in a note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class Study:
         """The name of the difficulty, with its symbol."""
         return f"{words(self.axis)} {SYMBOLS.get(self.axis, '')}".strip()
 
-    def whole(self, scores: pl.DataFrame, n: int, depth: int) -> pl.DataFrame:
+    def scores_at(self, scores: pl.DataFrame, n: int, depth: int) -> pl.DataFrame:
         """The rows, out of `scores` or `final`, of one N and difficulty, all answers together."""
         return scores.filter((pl.col("n") == n) & (pl.col("depth") == depth) & pl.col("answer").is_null())
 
@@ -96,14 +96,14 @@ class Study:
 
 def studies(frame: pl.DataFrame, *, scored: bool = True) -> list[Study]:
     """The studies in a table of rows, in a fixed order; those without any score are left out, if `scored`."""
-    frame, settings = _prepared(frame), _settings(frame)
-    told = _telling(frame, IDENTITY)
+    frame, settings = _prepare(frame), _settings(frame)
+    told = _distinguishing(frame, IDENTITY)
     found = []
     for group in _split(frame, told):
         for part, varying in _alike(group, settings):
             first = part.row(0, named=True)
-            setting = _named(first, [c for c in (*told, *varying) if c != "variant"])
-            name = _named(first, [*told, *varying, "test_passes"])
+            setting = _value_words(first, [c for c in (*told, *varying) if c != "variant"])
+            name = _value_words(first, [*told, *varying, "test_passes"])
             found.append(_study(part, name=name, setting=setting, variant=first["variant"], settings=settings))
     return sorted((study for study in found if study.scores.height or not scored), key=lambda study: study.name)
 
@@ -117,36 +117,36 @@ def _alike(group: pl.DataFrame, settings: Sequence[str]) -> Iterator[tuple[pl.Da
             yield study, told
 
 
-def compared(frame: pl.DataFrame, by: Sequence[str]) -> list[Study]:
+def suite_studies(frame: pl.DataFrame, by: Sequence[str]) -> list[Study]:
     """Each suite of a table of rows as one study, whose figure tells apart N, difficulty and the columns `by`.
 
     A suite in which anything else varies is left out, because a mean would hide it; so is one of several variants if
     "variant" is not in `by`, and so are tests at another N than the trained one if "test_passes" is not.
     """
-    if any(c not in frame.columns for c in by if c != DRAWN):
+    if any(c not in frame.columns for c in by if c != DRAWN_PASSES):
         return []
-    frame, settings = _prepared(frame), _settings(frame)
+    frame, settings = _prepare(frame), _settings(frame)
     if "test_passes" not in by:
         frame = frame.filter(pl.col("test_passes").is_null())
-    told = _telling(frame, [c for c in PLACE if c not in by])
+    told = _distinguishing(frame, [c for c in PLACE if c not in by])
     others = [c for c in (*IDENTITY, *settings) if c not in by]
     found = []
     for part in _split(frame, told) if frame.height else []:
         hidden = part.group_by(*by, "n", "depth").agg(pl.col(others).n_unique()).select(pl.col(others) > 1)
         if any(hidden[c].any() for c in others) or ("variant" in others and part["variant"].n_unique() > 1):
             continue
-        name = _named(part.row(0, named=True), told)
+        name = _value_words(part.row(0, named=True), told)
         study = _study(part, name=name, setting=name, variant=None, by=by)
         if study.scores.height:
             found.append(study)
     return sorted(found, key=lambda study: study.name)
 
 
-def _prepared(frame: pl.DataFrame) -> pl.DataFrame:
+def _prepare(frame: pl.DataFrame) -> pl.DataFrame:
     """The rows with `n`, `depth` and `test_passes`: the N of the test where it is not the trained one; sorted."""
     axes = [a for a in frame["axis"].unique(maintain_order=True) if a in frame.columns]
-    if DRAWN not in frame.columns:
-        frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(DRAWN))
+    if DRAWN_PASSES not in frame.columns:
+        frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(DRAWN_PASSES))
     lists = [c for c in _settings(frame) if frame[c].dtype == pl.List]
     trained = pl.col("sleep_passes" if "sleep_passes" in frame.columns else "tested_passes")
     frame = frame.with_columns(
@@ -172,7 +172,7 @@ def _settings(frame: pl.DataFrame) -> list[str]:
     return [c for c in frame.columns if rows.is_setting(c) and c not in ("sleep_passes", "test_passes")]
 
 
-def _telling(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
+def _distinguishing(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
     """Of the columns, those that tell rows apart that the ones before them do not."""
     told: list[str] = []
     for column in columns:
@@ -207,7 +207,7 @@ def _study(
     last = scores.filter(pl.col("step") == pl.col("step").max().over("cell_id"))
     final = last.filter(pl.col("tokens_seen") >= pl.col("tokens")) if "tokens" in part.columns else last
     axes = values(part["axis"])
-    trained = [_tasks(part), _listed(part, "model"), *(f"{c} {part[c][0]}" for c in ("suite", "scale"))]
+    trained = [_tasks(part), _value_list(part, "model"), *(f"{c} {part[c][0]}" for c in ("suite", "scale"))]
     note = []
     if scores.height:
         seeds = scores.group_by(*by, "n", "depth").agg(pl.col("seed").n_unique())["seed"].to_list()
@@ -226,7 +226,7 @@ def _study(
     return Study(
         name=name,
         variant=variant,
-        setting=", ".join([*outdated(part), *([setting] if setting else [])]),
+        setting=", ".join([*outdated_tasks(part), *([setting] if setting else [])]),
         about=f"{', '.join(trained)}\n{name}".strip(),
         note=" ".join(note),
         axis=axes[0] if len(axes) == 1 else "difficulty",
@@ -237,7 +237,7 @@ def _study(
     )
 
 
-def _named(row: dict[str, Any], columns: Iterable[str]) -> str:
+def _value_words(row: dict[str, Any], columns: Iterable[str]) -> str:
     """What a row has in some columns, in words."""
     return ", ".join(f"{words(c)} {row[c]}" for c in columns if row[c] is not None)
 
@@ -255,7 +255,7 @@ def task_words(task: str, version: int) -> str:
     return f"{task} v{version} ({was}now v{kind.version})"
 
 
-def outdated(part: pl.DataFrame) -> list[str]:
+def outdated_tasks(part: pl.DataFrame) -> list[str]:
     """The tasks of rows that the code has in a newer version, in words."""
     found = part.select("task", "task_version").unique().drop_nulls().sort("task", "task_version").rows()
     return [words for task, version in found if (words := task_words(task, version)) != task]
@@ -264,15 +264,15 @@ def outdated(part: pl.DataFrame) -> list[str]:
 def _tasks(part: pl.DataFrame) -> str:
     """The tasks, each with its version if there is a newer one, or how many there are."""
     found = part.select("task", "task_version").unique().sort("task", "task_version").rows()
-    if len(found) < MOST_NAMED:
+    if len(found) < NAME_LIMIT:
         return " + ".join(dict.fromkeys(task_words(*each) for each in found))
-    return "; ".join([_listed(part, "task"), *outdated(part)])
+    return "; ".join([_value_list(part, "task"), *outdated_tasks(part)])
 
 
-def _listed(part: pl.DataFrame, column: str) -> str:
+def _value_list(part: pl.DataFrame, column: str) -> str:
     """The values of a column, or how many there are."""
     found = values(part[column])
-    return " + ".join(found) if len(found) < MOST_NAMED else f"{len(found)} {column}s"
+    return " + ".join(found) if len(found) < NAME_LIMIT else f"{len(found)} {column}s"
 
 
 def processors(frame: pl.DataFrame) -> list[str]:

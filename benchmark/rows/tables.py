@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.environment import REFERENCE
 from benchmark.rows.files import DamagedFileError
-from benchmark.rows.fitting import column_kinds, fitted
+from benchmark.rows.fitting import column_kinds, conform
 from benchmark.rows.parquet import read_frame, write_frame
 from benchmark.rows.schema import Row
 
@@ -72,7 +72,7 @@ def read_table(path: Path) -> "pl.DataFrame":
             raise ValueError(f"no rows at {path}: reference rows come with a clone; name a folder")
         raise ValueError(f"no rows at {path}; `bench run` writes them")
     try:
-        return fitted(read_frame(path), path)
+        return conform(read_frame(path), path)
     except DamagedFileError as error:
         if not (folder / "cells").is_dir():
             raise
@@ -90,10 +90,10 @@ def read_tables(sources: Sequence[Path]) -> "pl.DataFrame":
     """
     if not sources:
         raise ValueError("no rows were named; give a folder that `bench run` wrote, or a rows.parquet")
-    return together([read_table(path) for source in sources for path in tables_in(source)])
+    return concatenate([read_table(path) for source in sources for path in tables_in(source)])
 
 
-def together(frames: Sequence["pl.DataFrame"]) -> "pl.DataFrame":
+def concatenate(frames: Sequence["pl.DataFrame"]) -> "pl.DataFrame":
     """Tables of rows as one; a setting that is a list in one and not in another is a text in both."""
     import polars as pl
 

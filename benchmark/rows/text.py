@@ -40,11 +40,11 @@ def amount(number: float) -> str:
 _HTML = re.compile(r"<(?=[A-Za-z/!?])")
 """What begins a tag."""
 
-MOST_SAID = 2000
+MESSAGE_LIMIT = 2000
 """Characters of an error that are kept."""
 
 
-def said(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """An error in a line of plain text: its type and what it says, without what would steer a terminal, cut if long."""
     try:
         text = str(error)
@@ -55,9 +55,9 @@ def said(error: BaseException) -> str:
 
 def clean(text: str) -> str:
     """A text of others without escape sequences and other signs that no one can read, cut if it is long."""
-    text = text[: 2 * MOST_SAID]  # before anything is looked for in megabytes
+    text = text[: 2 * MESSAGE_LIMIT]  # before anything is looked for in megabytes
     text = printable(text)
-    return text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]} [...]"
+    return text if len(text) <= MESSAGE_LIMIT else f"{text[:MESSAGE_LIMIT]} [...]"
 
 
 def printable(text: str) -> str:

@@ -7,7 +7,7 @@ from benchmark.rows.schema import Status
 if TYPE_CHECKING:
     import polars as pl
 
-LAST = 3
+LAST_TESTS = 3
 """So many of the last tests of a trial count, as a constant rate leaves single ones noisy."""
 
 
@@ -23,6 +23,6 @@ def trial_scores(frame: "pl.DataFrame") -> dict[str, float]:
             continue
         scored = part.filter(pl.col("status") == Status.OK)
         if scored.height and scored["tokens_seen"].max() >= scored["tokens"].max():  # type: ignore[operator]
-            last = scored["step"].unique().sort().tail(LAST)
+            last = scored["step"].unique().sort().tail(LAST_TESTS)
             found[str(id_)] = float(scored.filter(pl.col("step").is_in(last.implode()))["exact_match"].mean())  # type: ignore[arg-type]
     return found

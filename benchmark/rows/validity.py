@@ -5,13 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.rows.files import DamagedFileError, OtherCodeError
-from benchmark.rows.schema import COLUMNS, COUNTED, NAMED, REPORT, SCHEMA_VERSION, STAMPED, TESTED, Row, Status
+from benchmark.rows.schema import (
+    COLUMNS,
+    COUNT_COLUMNS,
+    NAME_COLUMNS,
+    REPORT,
+    SCHEMA_VERSION,
+    STAMP_VERSION,
+    TEST_COLUMNS,
+    Row,
+    Status,
+)
 
 LARGEST = 2**63 - 1
 """The largest whole number that a table holds."""
 
 _PLACE = ("step", "tested_passes", "difficulty", "answer")
-_WRITTEN = tuple(str(status) for status in Status if status.written)
+_ROW_STATUSES = tuple(str(status) for status in Status if status.written)
 
 
 def check_cell(path: Path, lines: Iterable[tuple[int, Row, str | None]], cell_id: str | None = None) -> list[Row]:
@@ -64,11 +74,11 @@ def _check_known(row: Row, *, whole: bool) -> None:
         raise ValueError(f"not a row of sleepbench: it lacks {', '.join(lacking)}")
     version, status = row["schema_version"], row["status"]
     error = OtherCodeError if whole else ValueError
-    if not _is(version, "int") or not 1 <= version <= SCHEMA_VERSION:
+    if not _is_kind(version, "int") or not 1 <= version <= SCHEMA_VERSION:
         raise error(f"schema version {version!r}; this code reads 1 to {SCHEMA_VERSION}")
-    if status not in _WRITTEN:
-        raise error(f"status {status!r}; this code knows {', '.join(_WRITTEN)}")
-    if version >= STAMPED and not whole:
+    if status not in _ROW_STATUSES:
+        raise error(f"status {status!r}; this code knows {', '.join(_ROW_STATUSES)}")
+    if version >= STAMP_VERSION and not whole:
         raise ValueError(f"has no check, as rows of schema version {version} have")
 
 
@@ -83,15 +93,15 @@ def _check_values(before: Row, row: Row) -> None:
         if value is None or (value == same and type(value) is type(same)):
             continue
         if name in COLUMNS:
-            if not _is(value, COLUMNS[name].kind):
-                raise ValueError(f"{name} is {_shown(value)}, not of type {COLUMNS[name].kind}")
+            if not _is_kind(value, COLUMNS[name].kind):
+                raise ValueError(f"{name} is {_excerpt(value)}, not of type {COLUMNS[name].kind}")
         elif name.startswith(REPORT):
-            if not _is(value, "float"):
-                raise ValueError(f"{name} is {_shown(value)}, not a number")
+            if not _is_kind(value, "float"):
+                raise ValueError(f"{name} is {_excerpt(value)}, not a number")
         elif not _is_setting(value):
-            raise ValueError(f"{name} is {_shown(value)}, which is no value of a setting")
+            raise ValueError(f"{name} is {_excerpt(value)}, which is no value of a setting")
         elif name in before:
-            raise ValueError(f"setting {name} is {_shown(value)}, and {_shown(same)} in the line before")
+            raise ValueError(f"setting {name} is {_excerpt(value)}, and {_excerpt(same)} in the line before")
 
 
 def _check_filled(row: Row) -> None:
@@ -100,17 +110,17 @@ def _check_filled(row: Row) -> None:
     Raises:
         ValueError: naming the columns.
     """
-    if empty := [name for name in NAMED if row.get(name) is None]:
+    if empty := [name for name in NAME_COLUMNS if row.get(name) is None]:
         raise ValueError(f"a row without {', '.join(empty)}")
     if row["status"] == Status.OK:
-        lacking = [name for name in TESTED if row.get(name) is None] + [name for name in ("answer",) if name not in row]
+        lacking = [name for name in TEST_COLUMNS if row.get(name) is None] + ["answer"] * ("answer" not in row)
         if lacking:
             raise ValueError(f"a row with scores lacks {', '.join(lacking)}")
-        if small := [name for name in COUNTED if row.get(name) is not None and row[name] < 1]:
+        if small := [name for name in COUNT_COLUMNS if row.get(name) is not None and row[name] < 1]:
             raise ValueError(f"{', '.join(small)} below 1")
 
 
-def _is(value: Any, kind: str) -> bool:
+def _is_kind(value: Any, kind: str) -> bool:
     """Whether a value is of a column's type, and one that a table holds."""
     match value:
         case bool():
@@ -127,7 +137,7 @@ def _is(value: Any, kind: str) -> bool:
 def _is_setting(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(_is_setting, value))
-    return value is None or isinstance(value, bool) or any(_is(value, kind) for kind in ("str", "int", "float"))
+    return value is None or isinstance(value, bool) or any(_is_kind(value, kind) for kind in ("str", "int", "float"))
 
 
 def _is_text(value: str) -> bool:
@@ -139,7 +149,7 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def _shown(value: Any) -> str:
+def _excerpt(value: Any) -> str:
     """A value in a message: a text may be long, or hold what a terminal obeys."""
     text = ascii(value)
     return text if len(text) <= 40 else f"{text[:40]}..."

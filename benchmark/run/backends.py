@@ -5,15 +5,15 @@ import sys
 from baselines.base import Model
 
 
-def native(model: Model, *, must: bool) -> bool:
+def use_native(model: Model, *, must: bool) -> bool:
     """Let a model's blocks run in C, if they can; else say on stderr why they run in torch.
 
     Raises:
         ValueError: they must and cannot; the message says why.
     """
-    from baselines.native.block import attach, unsupported
+    from baselines.native.block import attach, obstacle
 
-    if not must and (reason := unsupported(model)):
+    if not must and (reason := obstacle(model)):
         print(f"blocks run in torch: {reason}", file=sys.stderr)
         return False
     attach(model)

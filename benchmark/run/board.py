@@ -10,15 +10,15 @@ from rich.text import Text
 
 from benchmark import rows
 from benchmark.cells.cell import Cell
-from benchmark.cells.words import fact, label, varying
+from benchmark.cells.words import distinctions, fact, label
 from benchmark.rows import Status
 from benchmark.rows.text import amount, duration
 from benchmark.run.executors import Event
 from benchmark.run.work import Work
 
-UNDONE = (Status.WAITING, Status.RUNNING, Status.INTERRUPTED, Status.STOPPED)
+OPEN_STATUSES = (Status.WAITING, Status.RUNNING, Status.INTERRUPTED, Status.STOPPED)
 
-STOPPING = "stopping: the cells that run save at their next step; once more ends them at once"
+STOP_NOTE = "stopping: the cells that run save at their next step; once more ends them at once"
 
 MIN_LINES, FRAME_LINES = 5, 10
 """Lines of the grid that a live table has at least; lines around them."""
@@ -33,7 +33,7 @@ class Board:
 
     def __init__(self, title: str, cells: Sequence[Cell], *, console: Console) -> None:
         self.title, self.cells, self.console = title, cells, console
-        self.others = varying(cells)
+        self.others = distinctions(cells)
         self.work = Work(cells)
         self.state = dict.fromkeys((cell.id for cell in cells), Status.WAITING)
         self.finished = 0
@@ -67,23 +67,23 @@ class Board:
         if self.console.is_terminal:
             self.live.stop()
 
-    def known(self, cell: Cell, status: Status, written: Sequence[rows.Row]) -> None:
+    def take_over(self, cell: Cell, status: Status, written: Sequence[rows.Row]) -> None:
         """Take over what an earlier sweep left."""
         self.set(cell, status)
         self.note(cell, written)
         if status == Status.OK:
-            self.work.reached(cell, cell.steps)
+            self.work.advance(cell, cell.steps)
 
     def set(self, cell: Cell, status: Status) -> None:
         """Take over how a cell stands."""
-        self.finished += (status not in UNDONE) - (self.state[cell.id] not in UNDONE)
+        self.finished += (status not in OPEN_STATUSES) - (self.state[cell.id] not in OPEN_STATUSES)
         self.state[cell.id] = status
         self.running.pop(cell.id, None)
         if status == Status.RUNNING:
             self.running[cell.id] = cell
-        self.changed(cell)
+        self.redraw(cell)
 
-    def changed(self, cell: Cell) -> None:
+    def redraw(self, cell: Cell) -> None:
         """Have the lines of a cell drawn anew."""
         for key in self.lines_of[cell.id]:
             self.drawn.pop(key, None)
@@ -95,11 +95,11 @@ class Board:
         for row in written:
             if row["status"] == Status.OK and row["answer"] is None and row.get("tested_passes", shown) == shown:
                 self.last[cell.id, row["difficulty"]] = row
-                self.work.reached(cell, row["step"])
+                self.work.advance(cell, row["step"])
                 if row["step"] and row.get("train_flops"):
                     self.work.learn(cell, row["train_flops"] / row["step"] * cell.steps)
         if written:
-            self.changed(cell)
+            self.redraw(cell)
 
     def on_event(self, event: Event) -> None:
         """Take over what a worker said."""
@@ -109,7 +109,7 @@ class Board:
         elif event.kind == "counted":
             self.work.learn(cell, said["train_flops"])
         elif event.kind == "progress":
-            self.work.reached(cell, said["step"])
+            self.work.advance(cell, said["step"])
             self.speed[cell.id] = said["tokens_per_s"]
             self.note(cell, said["new_rows"])
         elif event.kind == "note":
@@ -128,13 +128,13 @@ class Board:
         if self.console.is_terminal:
             self.live.refresh()
         else:
-            self.console.print(STOPPING)
+            self.console.print(STOP_NOTE)
 
     def render(self) -> RenderableType:
         """The grid, as much as the terminal holds, and a line per running cell."""
         eta = self.work.eta_s()
         head = f"{self.finished} of {len(self.cells)} cells" + (f", about {duration(eta)} left" if eta else "")
-        head = f"{head}; {STOPPING}" if self.stopping else head
+        head = f"{head}; {STOP_NOTE}" if self.stopping else head
         running = list(self.running.values())
         most = max(MIN_LINES, self.console.height - len(running) - FRAME_LINES)
         return Group(self.grid(head, most), *map(self.line, running[: self.console.height]))

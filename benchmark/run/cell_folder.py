@@ -31,7 +31,7 @@ class State(NamedTuple):
 
 
 class CellFolder:
-    """A cell's own folder. What it holds is read once, until `changed` says that there is more.
+    """A cell's own folder. What it holds is read once, until `forget` is called.
 
     Args:
         path: The folder.
@@ -68,7 +68,7 @@ class CellFolder:
         """
         return outcomes.read_lines(self.outcomes_file, self.cell_id)
 
-    def changed(self) -> None:
+    def forget(self) -> None:
         """Forget what was read: a worker has written since."""
         for name in ("rows", "outcomes", "_end", "state"):
             self.__dict__.pop(name, None)
@@ -83,7 +83,7 @@ class CellFolder:
         with path.open("a") as lock:
             while True:
                 try:
-                    with rows.named(path):
+                    with rows.path_in_errors(path):
                         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     if time.monotonic() < deadline:
@@ -184,7 +184,7 @@ class CellFolder:
         sweeps += [asked] if asked not in sweeps else []
         self.path.mkdir(parents=True, exist_ok=True)
         plan = cell.as_json() | {"sweeps": sweeps, "steps": cell.steps, "axis": cell.task.axis}
-        text = stamps.stamped(plan, indent=1)
+        text = stamps.stamp(plan, indent=1)
         if not (self.plan.is_file() and self.plan.read_bytes() == text):  # writing waits for the disk
             rows.write_atomically(self.plan, text)
 
@@ -209,13 +209,13 @@ class CellFolder:
     def finish(self, status: Status, reason: str | None) -> None:
         """Write down that the cell is done, however it ended, and what its files then are."""
         end = {"status": status, "reason": reason} | {path.stem: rows.seal(path) for path in self.logs}
-        rows.write_atomically(self.finished, stamps.stamped(end))
-        self.changed()
+        rows.write_atomically(self.finished, stamps.stamp(end))
+        self.forget()
 
     def add(self, row: Row) -> None:
         """Append a row."""
         rows.append(self.rows_file, [row])
-        self.changed()
+        self.forget()
 
     def lost(self, failure: Row) -> State:
         """Append the row of a worker that died, unless the cell ended after all or another is at it; how it stands.
@@ -223,7 +223,7 @@ class CellFolder:
         Nothing is added to damaged rows: the next run names them and sets them aside.
         """
         with self.locked(DYING_S) as mine:
-            self.changed()
+            self.forget()
             try:
                 if mine and not self.state.status.final:
                     self.add(failure)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from benchmark.rows import DamagedFileError, read_plain, write_atomically
-from benchmark.rows.text import said
+from benchmark.rows.text import error_line
 from benchmark.run import tensors
 
 FORMAT = "sleepbench checkpoint 3"
@@ -38,7 +38,7 @@ def save(path: Path, contents: dict[str, Any], **facts: Any) -> None:
 
     `facts` is what is known of the checkpoint without loading it: its cell, and the seals of the files beside it.
     """
-    values, named = tensors.plain(contents)
+    values, named = tensors.json_of(contents)
     texts = {"format": FORMAT, "sha256": _UNKNOWN, "facts": json.dumps(facts), "values": json.dumps(values)}
     head, body = tensors.encode(named, texts)
     digest = hashlib.sha256(head + body).hexdigest()
@@ -52,7 +52,7 @@ def check_savable(state: dict[str, Any], whose: str) -> None:
         ValueError: naming the first such entry.
     """
     try:
-        tensors.encode(tensors.plain(state)[1], {})
+        tensors.encode(tensors.json_of(state)[1], {})
     except TypeError as error:
         raise ValueError(
             f"{whose} has in its state what a checkpoint cannot keep: {error}; allowed are tensors, numbers, texts, "
@@ -66,7 +66,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     Raises:
         DamagedFileError: the bytes are not those that were written, or no code of this suite wrote them.
     """
-    named, texts = _verified(path)
+    named, texts = _contents(path)
     try:
         contents = tensors.value_of(
             json.loads(texts["values"]), {name: tensor.to(device) for name, tensor in named.items()}
@@ -100,7 +100,7 @@ def restore(
     except torch.OutOfMemoryError:  # a RuntimeError too, and no word about the file
         raise
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        why = f"it lacks {error}" if isinstance(error, KeyError) else said(error)
+        why = f"it lacks {error}" if isinstance(error, KeyError) else error_line(error)
         raise UnfitCheckpointError(f"{path} does not hold the network of cell {cell_id}: {why}") from error
     return contents
 
@@ -112,7 +112,7 @@ def verify(path: Path) -> dict[str, Any]:
         DamagedFileError: the file does not hold the bytes that were written.
     """
     try:
-        facts = json.loads(_verified(path)[1]["facts"])
+        facts = json.loads(_contents(path)[1]["facts"])
         if not isinstance(facts, dict):
             raise ValueError("its facts are no mapping")
     except (KeyError, ValueError, RecursionError) as error:
@@ -120,7 +120,7 @@ def verify(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _verified(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def _contents(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     data = read_plain(path)
     try:
         named, texts = tensors.decode(data)

@@ -8,10 +8,10 @@ from benchmark.cells.cell import Cell
 from benchmark.cells.source import digests
 
 FILE = "code.json"
-_BUILT = ("rows.jsonl", "outcomes.jsonl", "checkpoint.safetensors", "finished.json")
+_PRODUCTS = ("rows.jsonl", "outcomes.jsonl", "checkpoint.safetensors", "finished.json")
 
 
-def changed(cell: Cell, folder: Path) -> str | None:
+def code_change(cell: Cell, folder: Path) -> str | None:
     """What of a cell's code is other than when it was begun, in words; None if nothing, or if that is not known."""
     try:
         before = rows.stamps.load(folder / FILE)
@@ -28,7 +28,7 @@ def begin(cell: Cell, folder: Path) -> str | None:
         A word on what was set aside, if anything was.
     """
     said = None
-    if (what := changed(cell, folder)) and (moved := set_aside(folder, "other-code")):
+    if (what := code_change(cell, folder)) and (moved := set_aside(folder, "other-code")):
         left = f"what it left is in *{moved[0].suffix}"
         said = f"the code of {what} has changed since: trained from the start; {left}"
     if found := digests(cell):
@@ -38,7 +38,7 @@ def begin(cell: Cell, folder: Path) -> str | None:
 
 def set_aside(folder: Path, why: str) -> list[Path]:
     """Rename whatever a cell's training has written to free names that say why; the new paths."""
-    there = [folder / name for name in _BUILT if (folder / name).exists()]
+    there = [folder / name for name in _PRODUCTS if (folder / name).exists()]
     number = 1
     while any(path.with_name(f"{path.name}.{why}-{number}").exists() for path in there):
         number += 1

@@ -35,7 +35,7 @@ def set_aside(folder: "CellFolder") -> list[str]:
                     for later in depending:
                         if later.exists():
                             rows.set_aside(later)
-                    folder.changed()
+                    folder.forget()
     return moved
 
 

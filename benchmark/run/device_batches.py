@@ -20,7 +20,7 @@ def device_batches(
     With the notes that `model` uses, which no task makes on a device.
     """
     there = None if model and model.uses_notes else tensor_maker(cell, device)
-    return map(there, steps) if there else made_ahead(maker(cell, device, model), steps)
+    return map(there, steps) if there else prefetch(maker(cell, device, model), steps)
 
 
 def maker(cell: Cell, device: torch.device, model: Model | None = None) -> Callable[[int], Batch]:
@@ -53,7 +53,7 @@ def tensor_maker(cell: Cell, device: torch.device) -> Callable[[int], Batch] | N
     return make
 
 
-def made_ahead(make: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
+def prefetch(make: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
     """The batches of `steps`, the next one made by a background thread while the last one is trained on."""
     with ThreadPoolExecutor(max_workers=1) as background:
         waiting: deque[Future[Batch]] = deque()

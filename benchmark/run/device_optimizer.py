@@ -55,7 +55,7 @@ class DeviceMuonAdamW(MuonAdamW):
             parameter.grad = None
 
 
-def _live(optimizer: torch.optim.Optimizer) -> tuple[list[Tensor], list[Tensor]]:
+def _live_parameters(optimizer: torch.optim.Optimizer) -> tuple[list[Tensor], list[Tensor]]:
     """The parameters with gradients, and these."""
     (group,) = optimizer.param_groups
     parameters = [p for p in group["params"] if p.grad is not None]
@@ -65,7 +65,7 @@ def _live(optimizer: torch.optim.Optimizer) -> tuple[list[Tensor], list[Tensor]]
 def _muon(optimizer: torch.optim.Optimizer, rate: Tensor) -> None:
     """`torch.optim.Muon` of matrices of each shape together."""
     (group,) = optimizer.param_groups
-    parameters, gradients = _live(optimizer)
+    parameters, gradients = _live_parameters(optimizer)
     buffers = []
     for parameter in parameters:
         state = optimizer.state[parameter]
@@ -102,7 +102,7 @@ def orthogonal(matrices: Tensor, coefficients: tuple[float, float, float], eps: 
 def _adam(optimizer: torch.optim.Optimizer, rate: Tensor) -> None:
     """`torch.optim.AdamW`, its numbers of steps tensors where the parameters are."""
     (group,) = optimizer.param_groups
-    parameters, gradients = _live(optimizer)
+    parameters, gradients = _live_parameters(optimizer)
     first, second = group["betas"]
     steps, means, squares = [], [], []
     for parameter in parameters:

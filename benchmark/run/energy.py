@@ -33,10 +33,10 @@ class Meter:
         if self.joules is None or before is None or self.last is None or self.last.keys() != before.keys():
             self.joules = None
         else:
-            self.joules += sum(_risen(before[name], self.last[name]) for name in before)
+            self.joules += sum(_increase(before[name], self.last[name]) for name in before)
         return self.joules
 
-    def saved(self) -> dict[str, float]:
+    def snapshot(self) -> dict[str, float]:
         """What a checkpoint keeps of it; nothing where nothing is measured."""
         return {} if (joules := self.total()) is None else {"energy_j": joules}
 
@@ -45,7 +45,7 @@ Reading = dict[str, tuple[float, float]]
 """Joules by counter, and where it starts again from 0."""
 
 
-def _risen(before: tuple[float, float], after: tuple[float, float]) -> float:
+def _increase(before: tuple[float, float], after: tuple[float, float]) -> float:
     """By how much a counter rose that may have started again once."""
     return after[0] - before[0] + (after[1] if after[0] < before[0] else 0.0)
 

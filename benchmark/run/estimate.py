@@ -18,13 +18,13 @@ def seconds(cell: Cell, device: str = "cpu") -> float:
     """Estimated seconds of training and testing on one core of this machine, or on its GPU."""
     count, training = cost(cell), cell.training
     like = (device, cell.model, count, training.batch, training.precision)  # cells alike in these take the same time
-    if like not in _measured:
-        _measured[like] = _seconds_per_flop(cell, torch.device(device))
+    if like not in _timings:
+        _timings[like] = _seconds_per_flop(cell, torch.device(device))
     tests = len(cell.evaluation_steps) * test_flops(cell, count)
-    return (cell.steps * training.batch * count.train_flops + tests) * _measured[like]
+    return (cell.steps * training.batch * count.train_flops + tests) * _timings[like]
 
 
-_measured: dict[tuple[object, ...], float] = {}
+_timings: dict[tuple[object, ...], float] = {}
 
 
 def _seconds_per_flop(cell: Cell, device: torch.device) -> float:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from baselines.base import Model
 from baselines.report import Report
-from benchmark.forward import Batch, autocast, evaluating, notes_of, predict, split_windows, token_losses
+from benchmark.forward import Batch, autocast, eval_mode, notes_of, predict, split_windows, token_losses
 from benchmark.rows.scores import Score
 from tasks.base import IGNORE, Episode, Task
 
@@ -71,7 +71,7 @@ def evaluate(
     parts, report = [], Report()
     for episode in held_out.episodes():
         batch = Batch.of(episode, device, notes_of(held_out.task, model, episode) if noted else ())
-        with evaluating(model), autocast(device, precision):
+        with eval_mode(model), autocast(device, precision):
             logits = predict(model, batch, passes, report=report)
         losses = token_losses(logits, batch.targets).double().cpu().numpy()
         right = (logits.argmax(-1) == batch.targets).cpu().numpy()

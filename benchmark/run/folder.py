@@ -58,7 +58,7 @@ class SweepFolder:
         Raises:
             ValueError: there is none; the message says what keeps those that were planned from being read.
         """
-        cells, unreadable = self._planned()
+        cells, unreadable = self._read_plans()
         if not cells:
             why = "\n".join(unreadable) or "`bench run` makes them"
             raise ValueError(f"{self.path} holds no cells; {why}")
@@ -66,9 +66,9 @@ class SweepFolder:
 
     def unreadable(self) -> list[str]:
         """A line for every planned cell that this code cannot read, saying why; others go on without it."""
-        return self._planned()[1]
+        return self._read_plans()[1]
 
-    def _planned(self) -> tuple[list[Cell], list[str]]:
+    def _read_plans(self) -> tuple[list[Cell], list[str]]:
         cells, unreadable = [], []
         for folder in self._there():
             try:
@@ -95,14 +95,14 @@ class SweepFolder:
             DamagedFileError: a file of a cell is damaged; it has been set aside and the message says where.
             OtherCodeError: newer code wrote rows of a cell; they stay where they are.
         """
-        with self._locked():
+        with self._lock():
             self.set_damaged_aside()
             for cell in cells:
                 self.of(cell).prepare(cell, context or {})
             yield
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _lock(self) -> Iterator[None]:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = (self.path / "lock").open("a+")
@@ -110,14 +110,14 @@ class SweepFolder:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from error
         with lock:
             try:
-                with rows.named(self.path / "lock"):  # where a file system has no locks
+                with rows.path_in_errors(self.path / "lock"):  # where a file system has no locks
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.seek(0)
                 raise FolderInUseError(
                     f"{self.path} is in use by process {lock.read().strip()}; wait for it or choose --out"
                 ) from None
-            with rows.named(self.path / "lock"):
+            with rows.path_in_errors(self.path / "lock"):
                 lock.truncate(0)
                 lock.write(str(os.getpid()))
                 lock.flush()
@@ -164,7 +164,7 @@ class SweepFolder:
             FolderInUseError: another process holds the folder.
             ValueError: it cannot be written.
         """
-        with self._locked():
+        with self._lock():
             tables = self._derived_set_aside()
             self.gather()
         return [*tables, *self.remarks]

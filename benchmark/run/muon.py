@@ -25,7 +25,7 @@ class Muon(torch.optim.Muon):
             by_shape.setdefault(parameter.shape, []).append(parameter)
         for shape, parameters in by_shape.items():
             updates = orthogonal(
-                [self._averaged(parameter, group["momentum"]) for parameter in parameters],
+                [self._nesterov(parameter, group["momentum"]) for parameter in parameters],
                 group["ns_coefficients"],
                 group["ns_steps"],
                 group["eps"],
@@ -35,7 +35,7 @@ class Muon(torch.optim.Muon):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(update, alpha=-rate)
 
-    def _averaged(self, parameter: Tensor, momentum: float) -> Tensor:
+    def _nesterov(self, parameter: Tensor, momentum: float) -> Tensor:
         """Nesterov's average of a parameter's gradients."""
         state, gradient = self.state[parameter], parameter.grad
         assert gradient is not None

@@ -48,7 +48,7 @@ class Study:
         return " && ".join(f"{request.command}{backend}" for request in self.requests)
 
 
-def _one(suite: str, **asked: Any) -> Study:
+def _one_suite(suite: str, **asked: Any) -> Study:
     return Study(requests=(Request(suite=suite, **asked),))
 
 
@@ -64,11 +64,11 @@ _HOPS_LONG = (
 )
 """N = 1 and 2 to the FLOPs of N = 4."""
 
-_TUNED = replace(_PASSES, seeds=(0, 1, 2), rates=environment.REFERENCE / "passes-tuning-cpu")
+_TUNED_PASSES = replace(_PASSES, seeds=(0, 1, 2), rates=environment.REFERENCE / "passes-tuning-cpu")
 
-_LONG_1 = replace(_TUNED, rollout_steps=(7, 8), sleep_passes=(1,), settings=("tokens=110M",))
+_LONG_1 = replace(_TUNED_PASSES, rollout_steps=(7, 8), sleep_passes=(1,), settings=("tokens=110M",))
 """N = 1 to the FLOPs of N = 4 at the two deepest t."""
-_LONG_2 = replace(_TUNED, rollout_steps=(8,), sleep_passes=(2,), settings=("tokens=44.5M",))
+_LONG_2 = replace(_TUNED_PASSES, rollout_steps=(8,), sleep_passes=(2,), settings=("tokens=44.5M",))
 """N = 2 to the same."""
 
 BEFORE = ("longer", "deeper", "wider", "bigger-state", "reread", "reembed", "reset-state", "wake-loop")
@@ -81,22 +81,22 @@ _SMOLLM2 = (
 """What `python -m baselines.pretrained.smollm2 FOLDER` writes, whose place no cell knows: to train, `folder=FOLDER`."""
 
 STUDIES: dict[str, Study] = {
-    "rollouts-cpu": _one("rollouts"),
-    "passes-cpu": _one("passes"),
-    "addressing-cpu": _one("addressing"),
-    "hops-cpu": _one("hops"),
-    "operations-cpu": _one("operations"),
-    "controls-cpu": _one("controls", variants=("sleep", "plain", *BEFORE)),
-    "hop-controls-cpu": _one("hop-controls"),
-    "rules-cpu": _one("rules"),
-    "sliding-cpu": _one("sliding"),
-    "test-passes-cpu": _one("test-passes"),
-    "retention-cpu": _one("retention"),
-    "no-gain-cpu": _one("no-gain"),
+    "rollouts-cpu": _one_suite("rollouts"),
+    "passes-cpu": _one_suite("passes"),
+    "addressing-cpu": _one_suite("addressing"),
+    "hops-cpu": _one_suite("hops"),
+    "operations-cpu": _one_suite("operations"),
+    "controls-cpu": _one_suite("controls", variants=("sleep", "plain", *BEFORE)),
+    "hop-controls-cpu": _one_suite("hop-controls"),
+    "rules-cpu": _one_suite("rules"),
+    "sliding-cpu": _one_suite("sliding"),
+    "test-passes-cpu": _one_suite("test-passes"),
+    "retention-cpu": _one_suite("retention"),
+    "no-gain-cpu": _one_suite("no-gain"),
     # What the suites leave open: other rates, longer training, everything evicted, no fast weights.
-    "hops-long-cpu": _one("hops", sleep_passes=(1,), seeds=(0, 1, 2), settings=("tokens=40000000",)),
-    "passes-long-cpu": _one("passes", rollout_steps=(7,), seeds=(0,), settings=("tokens=12000000",)),
-    "passes-rate-cpu": _one(
+    "hops-long-cpu": _one_suite("hops", sleep_passes=(1,), seeds=(0, 1, 2), settings=("tokens=40000000",)),
+    "passes-long-cpu": _one_suite("passes", rollout_steps=(7,), seeds=(0,), settings=("tokens=12000000",)),
+    "passes-rate-cpu": _one_suite(
         "passes", rollout_steps=(6,), sleep_passes=(1, 2), seeds=(0, 1, 2), settings=("muon_lr=0.005",)
     ),
     "muon-rate-cpu": Study(
@@ -110,10 +110,10 @@ STUDIES: dict[str, Study] = {
             for rate in (0.005, 0.01, 0.02)
         )
     ),
-    "operations-evicted-cpu": _one(
+    "operations-evicted-cpu": _one_suite(
         "operations", sleep_passes=(1, 4), seeds=(0,), settings=("window_tokens=62", "tokens=6000000")
     ),
-    "transformer-cpu": _one(
+    "transformer-cpu": _one_suite(
         "passes",
         model="transformer",
         rollout_steps=(0,),
@@ -122,7 +122,7 @@ STUDIES: dict[str, Study] = {
         settings=("layout=attn attn", "tokens=500000"),
     ),
     # Of a decoder that is not in the repository.
-    "pretrained-cpu": _one(
+    "pretrained-cpu": _one_suite(
         "pretrained",
         seeds=(0,),
         settings=("tokens=10240", "test_examples=192", "evaluations=2", "muon_lr=0.03", *_SMOLLM2),
@@ -130,21 +130,21 @@ STUDIES: dict[str, Study] = {
     # The second edition: every arm at rates that were chosen alike (results/README.md).
     "passes-tuning-cpu": Study(requests=(replace(_PASSES, rollout_steps=(7,), tune=True),), backend="native"),
     "hops-tuning-cpu": Study(requests=(replace(_HOPS, tune=True),), backend="native"),
-    "passes-tuned-cpu": Study(requests=(_TUNED,), backend="native"),
+    "passes-tuned-cpu": Study(requests=(_TUNED_PASSES,), backend="native"),
     "passes-tuned-long-cpu": Study(
         requests=(_LONG_1, _LONG_2, replace(_LONG_2, rollout_steps=(7,), seeds=(0, 1))), backend="native"
     ),
     "hops-tuned-cpu": Study(requests=(_HOPS_TUNED,), backend="native"),
     "hops-tuned-long-cpu": Study(requests=_HOPS_LONG, backend="native"),
     # What `make gate` checks small new cells against; more seeds see smaller regressions.
-    "gate-tiny": _one("gate", scale="tiny", seeds=tuple(range(16))),
+    "gate-tiny": _one_suite("gate", scale="tiny", seeds=tuple(range(16))),
 }
 """Every study of the evidence by its folder."""
 
 
-PROBED: dict[str, tuple[Study, int]] = {
-    "passes-cpu": (_one("passes", rollout_steps=(6,), seeds=(0, 3, 4)), 8192),
-    "hops-cpu": (_one("hops", sleep_passes=(1, 4), seeds=(3, 4)), 2048),
+PROBES: dict[str, tuple[Study, int]] = {
+    "passes-cpu": (_one_suite("passes", rollout_steps=(6,), seeds=(0, 3, 4)), 8192),
+    "hops-cpu": (_one_suite("hops", sleep_passes=(1, 4), seeds=(3, 4)), 2048),
 }
 """Cells whose fast weights are probed, by folder of `results/probe`, and the examples that probes are fitted on.
 
@@ -152,7 +152,7 @@ Rows do not tell: it takes the checkpoints. A wider network has more numbers in 
 """
 
 
-def standing(root: Path, name: str) -> tuple[list[Cell], list[Row]]:
+def inventory(root: Path, name: str) -> tuple[list[Cell], list[Row]]:
     """Of a study: the cells that no rows under `root` finish, and the rows of the others.
 
     Its own folder counts first. A cell that another study holds is not trained twice: the same id is the same numbers.
@@ -164,12 +164,12 @@ def standing(root: Path, name: str) -> tuple[list[Cell], list[Row]]:
     for place in (*own, *others):
         wanted = {id_: cell for id_, cell in cells.items() if id_ not in {row["cell_id"] for row in kept}}
         if wanted:
-            kept += [row | study.context for row in finished(rows.read_table(place), wanted)]
+            kept += [row | study.context for row in finished_rows(rows.read_table(place), wanted)]
     done = {row["cell_id"] for row in kept}
     return [cell for id_, cell in cells.items() if id_ not in done], kept
 
 
-def finished(frame: "pl.DataFrame", cells: dict[str, Cell]) -> list[Row]:
+def finished_rows(frame: "pl.DataFrame", cells: dict[str, Cell]) -> list[Row]:
     """The rows of those cells that came to their end, as they would be written now.
 
     A setting that did not exist when a row was written has the value that left the cell's id as it is: its default.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from benchmark.run.trainer import Trainer
 
 
-def scored(trainer: "Trainer", tests: Sequence[HeldOut], train_loss: float) -> Iterator[rows.Row]:
+def score_rows(trainer: "Trainer", tests: Sequence[HeldOut], train_loss: float) -> Iterator[rows.Row]:
     """Rows of the held-out scores at the present step; outcomes that are to be kept go to `trainer.new_outcomes`."""
     cell, cost = trainer.cell, trainer.cost
     training, trainer.new_outcomes = cell.training, []
@@ -26,7 +26,7 @@ def scored(trainer: "Trainer", tests: Sequence[HeldOut], train_loss: float) -> I
         if sizes_of_notes(tested, cell.model):
             again = evaluate(trainer.model, held_out, noted=True, **how)
             noted = {(score.difficulty, score.answer): score.exact_match for score in again}
-        if trainer.step in outcomes.tests_kept(cell.evaluation_steps):
+        if trainer.step in outcomes.outcome_steps(cell.evaluation_steps):
             trainer.new_outcomes += outcomes.lines(cell.id, trainer.step, passes, scores)
         for score in scores:
             chance = tested.chance(score.difficulty, score.answer)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.cells.words import Described
+from benchmark.cells.words import Description
 from benchmark.rows import Row, Status, stamps
 
 TAIL = 16_384
@@ -29,7 +29,7 @@ class Standing:
     """How a cell stands."""
 
     cell_id: str
-    cell: Described
+    cell: Description
     status: Status
     reason: str | None
     step: int
@@ -67,10 +67,10 @@ class SweepStanding:
         self.cells: list[Standing] = []
         self.unreadable: list[str] = []
         """A line for each cell that cannot be read."""
-        held = _held(str(folder / "lock"))
+        held = _holder(str(folder / "lock"))
         self.running_pid: int | None = held
         """The process that holds the folder."""
-        with _uncollected():
+        with _without_collector():
             for path in sorted(_cell_folders(folder)):
                 try:
                     there = _names(path)
@@ -125,7 +125,7 @@ class SweepStanding:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def _without_collector() -> Iterator[None]:
     """Let Python not look for garbage meanwhile: there is none, and looking takes a fifth of the time."""
     was = gc.isenabled()
     gc.disable()
@@ -140,11 +140,11 @@ class _DamageError(ValueError):
     """A file that cannot be read; the message names it."""
 
 
-def _kind(cell: Described) -> tuple[Any, ...]:
+def _kind(cell: Description) -> tuple[Any, ...]:
     return cell.task, cell.model, cell.axes.get("sleep_passes"), cell.axes.get(cell.axis)
 
 
-def _order(cell: Described) -> tuple[float, float]:
+def _order(cell: Description) -> tuple[float, float]:
     numbers = (cell.axes.get(cell.axis), cell.axes.get("sleep_passes"))
     first, second = (float(value) if isinstance(value, int | float) else 0.0 for value in numbers)
     return first, second
@@ -186,7 +186,7 @@ def _standing(path: str, there: Set[str], *, running: bool) -> Standing:
     }
     last, tests = _last_test(f"{path}/rows.jsonl") if "rows.jsonl" in there else (None, [])
     axis = plan.get("axis") or (last or {}).get("axis") or "difficulty"
-    cell = Described(plan["task"]["name"], plan["model"]["name"], plan.get("variant"), axis, plan["seed"], axes)
+    cell = Description(plan["task"]["name"], plan["model"]["name"], plan.get("variant"), axis, plan["seed"], axes)
     steps = plan.get("steps")
     _check(cell, steps, tests)
     if steps is None and last:
@@ -208,7 +208,7 @@ def _standing(path: str, there: Set[str], *, running: bool) -> Standing:
     )
 
 
-def _check(cell: Described, steps: Any, tests: Sequence[Row]) -> None:
+def _check(cell: Description, steps: Any, tests: Sequence[Row]) -> None:
     """Refuse values of other types than those that are counted with, compared or printed.
 
     Raises:
@@ -231,7 +231,7 @@ def _state(path: str, there: Set[str], last: Row | None, *, running: bool) -> tu
         if "rows" in end and stamps.Seal.of(end["rows"]).check != (last or {}).get(stamps.NAME):
             raise _DamageError(f"{path}/rows.jsonl does not end with the line that finished.json knows of")
         return Status(end["status"]), end["reason"], os.stat(finished).st_mtime  # noqa: PTH116
-    if running and _held(f"{path}/lock") is not None:
+    if running and _holder(f"{path}/lock") is not None:
         return Status.RUNNING, None, None
     if last and last["status"] != Status.OK:
         return Status(last["status"]), last["reason"], None
@@ -285,7 +285,7 @@ def _json(path: str) -> Any:
         raise _DamageError(f"{path}: {error}") from error
 
 
-def _held(path: str) -> int | None:
+def _holder(path: str) -> int | None:
     """The process that holds a lock, 0 if it does not say which; None if nobody does."""
     try:
         with open(path, "r+b") as file:  # noqa: PTH123

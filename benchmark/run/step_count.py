@@ -48,18 +48,18 @@ class StepCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if formula := flop_registry.get(func.overloadpacket):
                 self.flops += formula(*args, **(kwargs or {}), out_val=result)
         for tensor in fresh:
-            self._born(tensor)
+            self._add_storage(tensor)
         return result
 
-    def _born(self, tensor: Tensor) -> None:
+    def _add_storage(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
         if (key := storage._cdata) not in self._alive:
             self._alive[key] = storage.nbytes()
             self._alive_bytes += storage.nbytes()
-            weakref.finalize(storage, self._died, key)
+            weakref.finalize(storage, self._remove_storage, key)
             self.peak_bytes = max(self.peak_bytes, self._alive_bytes)
 
-    def _died(self, key: int) -> None:
+    def _remove_storage(self, key: int) -> None:
         self._alive_bytes -= self._alive.pop(key)
 
 

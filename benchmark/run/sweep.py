@@ -37,7 +37,7 @@ def run(
     """
     pending, stale = [], []
     for cell in cells:
-        status, changed = folder.of(cell).state.status, code.changed(cell, folder.of(cell).path)
+        status, changed = folder.of(cell).state.status, code.code_change(cell, folder.of(cell).path)
         if not status.final or (changed and status.failed):  # what failed may have been mended
             pending.append(cell)
         elif changed:
@@ -90,7 +90,7 @@ def run(
             for event in executor.cut_off:
                 record(event)
             for cell in pending:
-                folder.of(cell).changed()
+                folder.of(cell).forget()
             if not at_once:  # else the next run gathers
                 folder.gather()
     return {cell.id: folder.of(cell).state for cell in cells}

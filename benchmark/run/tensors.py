@@ -35,7 +35,7 @@ DTYPES = {
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _KEYS = (str, int, float, bool, type(None))
 _METADATA = "__metadata__"
-_HEADER_MOST = 100_000_000
+_HEADER_LIMIT = 100_000_000
 """No longer header is read, as the format's own readers do."""
 
 
@@ -67,7 +67,7 @@ def decode(data: bytes) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         ValueError: it is no such file; every byte belongs to one tensor.
     """
     length = int.from_bytes(data[:8], "little")
-    if not 0 < length <= min(_HEADER_MOST, len(data) - 8):
+    if not 0 < length <= min(_HEADER_LIMIT, len(data) - 8):
         raise ValueError("its header is longer than the file")
     try:
         entries = json.loads(data[8 : 8 + length])
@@ -102,7 +102,7 @@ def _entries(entries: dict[str, Any]) -> Iterator[tuple[str, torch.dtype, list[i
         raise ValueError(f"{name!r} is described as no tensor")
 
 
-def plain(value: Any) -> tuple[Any, dict[str, torch.Tensor]]:
+def json_of(value: Any) -> tuple[Any, dict[str, torch.Tensor]]:
     """A value as JSON that keeps its types, and the tensors in it under the names that stand in their places.
 
     Raises:
@@ -133,7 +133,7 @@ def plain(value: Any) -> tuple[Any, dict[str, torch.Tensor]]:
 
 
 def value_of(text: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
-    """The value that `plain` was given.
+    """The value that `json_of` was given.
 
     Raises:
         ValueError: it is none such, or names a tensor that is not there.

@@ -14,16 +14,16 @@ from baselines.base import Model
 from benchmark.forward import Batch, notes_of
 from tasks.base import Episode, Task
 
-MOST_TOGETHER = 32
+GROUP_LIMIT = 32
 
-TOGETHER_BYTES = 1 << 23
+GROUP_BYTES = 1 << 23
 """What the arrays of the episodes made at once may take: more gains nothing, and would leave a core's caches."""
 
 
-def together(task: Task, size: int) -> int:
+def batches_at_once(task: Task, size: int) -> int:
     """How many batches of `size` examples are made at once."""
     of_batch = 4 * 8 * size * task.seq_len  # inputs, targets, difficulty, answer
-    return max(1, min(MOST_TOGETHER, TOGETHER_BYTES // of_batch))
+    return max(1, min(GROUP_LIMIT, GROUP_BYTES // of_batch))
 
 
 def batches(task: Task, size: int, steps: Sequence[int], *, seed: int, model: Model | None = None) -> Iterator[Batch]:
@@ -31,7 +31,7 @@ def batches(task: Task, size: int, steps: Sequence[int], *, seed: int, model: Mo
 
     With the notes that `model` uses.
     """
-    device, count = torch.device("cpu"), together(task, size)
+    device, count = torch.device("cpu"), batches_at_once(task, size)
     for first in range(0, len(steps), count):
         some = steps[first : first + count]
         episode = task.episodes("train", np.arange(some[0] * size, (some[-1] + 1) * size), seed=seed)

@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from benchmark.cells.cell import Cell
-from benchmark.cells.words import label, varying
+from benchmark.cells.words import distinctions, label
 from benchmark.rows import Status
-from benchmark.rows.text import said
+from benchmark.rows.text import error_line
 from benchmark.run.executors import Event
 from tasks.base import nearest
 
@@ -26,7 +26,7 @@ TRACKERS: dict[str, dict[str, Any]] = {
 }
 """The modules, and what their `init` takes beside project, group, name and config; cells at once are runs at once."""
 
-MOST_WAITING = 1000
+QUEUE_LIMIT = 1000
 """Events that may wait for the tracker."""
 
 LAST_WAIT_S = 5.0
@@ -54,7 +54,7 @@ class Tracker:
         self.name = name
 
     @contextmanager
-    def following(
+    def follow(
         self, cells: Sequence[Cell], group: str, note: Callable[[str], None]
     ) -> Iterator[Callable[[Event], None]]:
         """Follow a sweep while it runs.
@@ -67,7 +67,7 @@ class Tracker:
         Yields:
             What is to be told every event. It returns at once and raises nothing.
         """
-        waiting, ending = queue.Queue[Event](MOST_WAITING), threading.Event()
+        waiting, ending = queue.Queue[Event](QUEUE_LIMIT), threading.Event()
         runs, noted = _Runs(self.name, cells, group), set[str]()
 
         def once(about: str, text: str) -> None:
@@ -79,7 +79,7 @@ class Tracker:
             try:
                 call(*arguments)
             except BaseException as error:  # whatever a library of others raises, on a thread of its own
-                once("error", said(error))
+                once("error", error_line(error))
 
         def serve() -> None:
             while not (ending.is_set() and waiting.empty()):
@@ -94,7 +94,7 @@ class Tracker:
             try:
                 waiting.put_nowait(event)
             except queue.Full:
-                once("lag", f"{MOST_WAITING} events wait for it, and what does not fit is dropped")
+                once("lag", f"{QUEUE_LIMIT} events wait for it, and what does not fit is dropped")
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -111,7 +111,7 @@ class _Runs:
     """The runs of a tracker, one per cell that has begun and not ended."""
 
     def __init__(self, name: str, cells: Sequence[Cell], group: str) -> None:
-        self.name, self.others, self.group = name, varying(cells), group
+        self.name, self.others, self.group = name, distinctions(cells), group
         self.open: dict[str, Any] = {}
 
     def take(self, event: Event) -> None:

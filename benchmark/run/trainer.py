@@ -20,17 +20,17 @@ from benchmark import rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost
 from benchmark.cells.facts import cell_facts, failure_row
-from benchmark.forward import Batch, Windows, autocast, expected_losses, predict, token_losses
+from benchmark.forward import Batch, Windows, autocast, predict, token_losses, trained_losses
 from benchmark.rows import Status, outcomes
 from benchmark.run import checkpoint
-from benchmark.run.backends import native
+from benchmark.run.backends import use_native
 from benchmark.run.device_batches import device_batches
 from benchmark.run.device_optimizer import DeviceMuonAdamW
 from benchmark.run.energy import Meter
 from benchmark.run.evaluate import TEST_BATCH, HeldOut
 from benchmark.run.optimizer import MuonAdamW
 from benchmark.run.recomputation import fit, free_room
-from benchmark.run.scoring import scored
+from benchmark.run.scoring import score_rows
 from benchmark.run.step_graph import CudaRecorder, StepGraph
 from benchmark.run.together import batches
 from tasks.base import IGNORE
@@ -84,7 +84,7 @@ class Trainer:
         self.model: Model = cell.model.build(
             vocab_size=cell.task.vocab_size, window=cell.task.window, seq_len=cell.task.seq_len
         ).to(self.device)
-        self.backend = "native" if backend != "torch" and native(self.model, must=backend == "native") else "torch"
+        self.backend = "native" if backend != "torch" and use_native(self.model, must=backend == "native") else "torch"
         checkpoint.check_savable(self.model.state_dict(), f"model {cell.model.name!r}")
         self.graph: StepGraph | None = None
         if self.device.type == "cuda":
@@ -127,7 +127,7 @@ class Trainer:
             self.step += 1
             new_rows: list[rows.Row] = []
             if self.step in evaluation_steps:
-                new_rows = self.evaluated()
+                new_rows = self.evaluation_rows()
                 if self.new_outcomes and new_rows[-1]["status"] == Status.OK:
                     self.append(self.outcomes_path, self.new_outcomes)
                 self.append(self.rows_path, new_rows)
@@ -145,7 +145,7 @@ class Trainer:
                 return Status.STOPPED
         return Status.OK
 
-    def evaluated(self) -> list[rows.Row]:
+    def evaluation_rows(self) -> list[rows.Row]:
         """The rows of the present step; one row that says so if a loss is no longer a number."""
         points = (0, *self.cell.evaluation_steps)
         train_loss = self.loss_sum.item() / (self.step - points[points.index(self.step) - 1])
@@ -154,11 +154,11 @@ class Trainer:
         for name, loss in [("training", train_loss), *(("test", row["loss"]) for row in scores)]:
             if not math.isfinite(loss):
                 reason = f"the {name} loss became {loss} by step {self.step}"
-                return [failure_row(self.facts, Status.DIVERGED, reason, step=self.step, wall_s=self.elapsed())]
-        spent = {"wall_s": self.elapsed(), "energy_j": self.meter.total()}
+                return [failure_row(self.facts, Status.DIVERGED, reason, step=self.step, wall_s=self.elapsed_s())]
+        spent = {"wall_s": self.elapsed_s(), "energy_j": self.meter.total()}
         return [row | spent for row in scores]
 
-    def elapsed(self) -> float:
+    def elapsed_s(self) -> float:
         """Seconds of this and all earlier attempts so far."""
         now = time.perf_counter()
         self.wall_s, self.clock = self.wall_s + now - self.clock, now
@@ -180,7 +180,7 @@ class Trainer:
             step = self.graph or self.device_step
             notes = tuple((number, kind) for number, kind, _ in batch.notes)
             return step((batch.windows, notes, hard, self.cell.passes_at(self.step)), *batch.tensors())
-        loss = self.accumulated(batch, hard=hard, passes=self.cell.passes_at(self.step))
+        loss = self.accumulate(batch, hard=hard, passes=self.cell.passes_at(self.step))
         self.optimizer.step(self.step)
         return loss
 
@@ -190,12 +190,12 @@ class Trainer:
         inputs, targets, *tokens = tensors
         noted = tuple((*at, note) for at, note in zip(notes, tokens, strict=True))
         batch = Batch(inputs=inputs, targets=targets, windows=windows, notes=noted)
-        loss = self.accumulated(batch, hard=hard, passes=passes)
+        loss = self.accumulate(batch, hard=hard, passes=passes)
         assert isinstance(self.optimizer, DeviceMuonAdamW)
         self.optimizer.take()
         return loss
 
-    def accumulated(self, batch: Batch, *, hard: bool, passes: int) -> torch.Tensor:
+    def accumulate(self, batch: Batch, *, hard: bool, passes: int) -> torch.Tensor:
         """Make the gradients of a batch, in parts if it is taken in parts; the loss."""
         count = (batch.targets != IGNORE).sum()
         losses = [self.gradients(part, count, hard=hard, passes=passes) for part in batch.parts(self.micro_batches)]
@@ -215,8 +215,8 @@ class Trainer:
         if logits.shape[-1] != self.cell.task.vocab_size:
             raise ValueError(f"the model must give {self.cell.task.vocab_size} logits, not {logits.shape[-1]}")
         loss = token_losses(logits, part.targets).sum() / count
-        expected, own = expected_losses(report, part.targets), report.loss
-        total = loss if expected is None else expected.sum() / count
+        total = trained_losses(logits, part.targets, report).sum() / count if report.answers else loss
+        own = report.loss
         total = total if own is None else total + own * (len(part.inputs) / training.batch)
         total.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
@@ -230,7 +230,7 @@ class Trainer:
 
     def test(self, train_loss: float) -> Iterator[rows.Row]:
         """Rows of the held-out scores at the present step; outcomes that are to be kept go to `new_outcomes`."""
-        return scored(self, self.tests, train_loss)
+        return score_rows(self, self.tests, train_loss)
 
     def append(self, path: Path, new: list[rows.Row]) -> None:
         """Append to a file of this cell.
@@ -245,12 +245,12 @@ class Trainer:
         state = {
             "cell_id": self.cell.id,
             "step": self.step,
-            "wall_s": self.elapsed(),
+            "wall_s": self.elapsed_s(),
             "loss_sum": self.loss_sum,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
-            **self.meter.saved(),
+            **self.meter.snapshot(),
         }
         if self.micro_batches > 1:
             state["micro_batches"] = self.micro_batches

@@ -13,7 +13,7 @@ LITTER = ("*.damaged-[0-9]*", "*.other-code-[0-9]*", "*.before-retry-[0-9]*", "*
 def start_anew(folder: CellFolder) -> None:
     """Set aside whatever a cell has, so that it is trained from its start."""
     set_aside(folder.path, "before-retry")
-    folder.changed()
+    folder.forget()
 
 
 def context(folder: CellFolder) -> Row:

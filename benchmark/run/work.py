@@ -27,7 +27,7 @@ class Work:
         """From now on it is worked on."""
         self._before, self._begun = dict(self.share), time.monotonic()
 
-    def reached(self, cell: Cell, step: int) -> None:
+    def advance(self, cell: Cell, step: int) -> None:
         """A cell is at a step."""
         self.share[cell.id] = min(1.0, step / self.steps[cell.id])
 

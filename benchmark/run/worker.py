@@ -21,7 +21,7 @@ from benchmark import rows
 from benchmark.cells.cost import work_of
 from benchmark.cells.facts import cell_facts, failure_row
 from benchmark.rows import Status
-from benchmark.rows.text import said, tail
+from benchmark.rows.text import error_line, tail
 from benchmark.run import checkpoint, code
 from benchmark.run.executors.base import Job
 from benchmark.run.folder import CellFolder, State
@@ -33,7 +33,7 @@ LOCK_WAIT_S = 30.0
 MICRO_BATCHES = 8
 """Parts of a batch in the one attempt that follows where memory did not suffice."""
 
-MOST_LOGGED = 100_000
+LOG_LIMIT = 100_000
 """Characters of a traceback that go to the log; its end counts."""
 
 BEAT_S = 5.0
@@ -60,7 +60,7 @@ def main() -> None:
         job = Job.from_json(json.loads(line))
     except BaseException as error:  # of a plug-in that is imported here; there is no cell to write a row of
         traceback.print_exc()
-        send(event="end", status=Status.CRASHED, reason=said(error), step=None, unrecorded=True)
+        send(event="end", status=Status.CRASHED, reason=error_line(error), step=None, unrecorded=True)
         return
     work(job, send, stopping.is_set)
 
@@ -75,7 +75,7 @@ def work(job: Job, send: Callable[..., None], stop: Callable[[], bool], *, in_pa
         in_parts: Whether to train again with each batch in parts where memory does not suffice.
     """
     with (job.folder / "lock").open("w") as lock:
-        if not _acquired(lock):
+        if not _acquire(lock):
             # Its rows are the other process's to write.
             send(event="end", status=Status.STOPPED, reason=f"{job.folder} is being trained by another process")
             return
@@ -91,23 +91,23 @@ def _train(job: Job, stop: Callable[[], bool], send: Callable[..., None], *, in_
     """Train the cell; if it does not fit into memory once more, each batch in parts."""
     ended = _attempt(job, stop, send, micro_batches=1)
     if ended.status != Status.OUT_OF_MEMORY or job.cell.training.batch == 1 or not in_parts:
-        return _recorded(job, ended)
+        return _record(job, ended)
     parts = min(MICRO_BATCHES, job.cell.training.batch)
     text = f"out of memory at step {ended.step}: trained again with each batch in {parts} parts"
     print(text, file=sys.stderr)
     send(event="note", text=text)
     if (again := _attempt(job, stop, send, micro_batches=parts)).status == Status.OUT_OF_MEMORY:
         again = again._replace(reason=f"{again.reason} (with each batch in {parts} parts too)")
-    return _recorded(job, again)
+    return _record(job, again)
 
 
-class _Ended(NamedTuple):
+class _End(NamedTuple):
     status: Status
     reason: str | None
     step: int | None
 
 
-def _attempt(job: Job, stop: Callable[[], bool], send: Callable[..., None], *, micro_batches: int) -> _Ended:
+def _attempt(job: Job, stop: Callable[[], bool], send: Callable[..., None], *, micro_batches: int) -> _End:
     """Train the cell from where it stands; how that ended, whatever the model does in this process."""
     import torch
 
@@ -135,14 +135,14 @@ def _attempt(job: Job, stop: Callable[[], bool], send: Callable[..., None], *, m
         send(event="note", text=f"{error}\n  set aside as {aside}")
         return _attempt(job, stop, send, micro_batches=micro_batches)
     except BaseException as error:  # a model may raise what it likes
-        print(tail(traceback.format_exc(), MOST_LOGGED), file=sys.stderr, flush=True)
+        print(tail(traceback.format_exc(), LOG_LIMIT), file=sys.stderr, flush=True)
         status = Status.OUT_OF_MEMORY if _out_of_memory(error) else Status.CRASHED
-        return _Ended(status, said(error), trainer.step if trainer else None)
+        return _End(status, error_line(error), trainer.step if trainer else None)
     reason = CellFolder(job.folder).rows[-1]["reason"] if status == Status.DIVERGED else None
-    return _Ended(status, reason, trainer.step)
+    return _End(status, reason, trainer.step)
 
 
-def _recorded(job: Job, ended: _Ended) -> State:
+def _record(job: Job, ended: _End) -> State:
     """Append the row of a failure; a divergence has written its own."""
     import torch
 
@@ -155,7 +155,7 @@ def _recorded(job: Job, ended: _Ended) -> State:
 def _out_of_memory(error: BaseException) -> bool:
     import torch
 
-    text = said(error).lower()
+    text = error_line(error).lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text
 
 
@@ -179,12 +179,12 @@ def _beat(send: Callable[..., None], stopping: threading.Event) -> None:
         send(event="alive")
 
 
-def _acquired(lock: TextIO) -> bool:
+def _acquire(lock: TextIO) -> bool:
     """Take the cell's lock; a worker of a killed sweep may still be writing its last checkpoint."""
     deadline = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
-            with rows.named(Path(lock.name)):
+            with rows.path_in_errors(Path(lock.name)):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:

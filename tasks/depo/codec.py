@@ -150,7 +150,7 @@ class Codec:
         letters: Tokens = (((scaled & low) * sizes.take(length) >> bits) + starts.take(length)).astype(np.int64)
         return letters
 
-    def drawn(self, token: int) -> str:
+    def token_text(self, token: int) -> str:
         """A token for a human: a letter, with a dash if it is not the last of its word; k=3; a sign; padding."""
         if token == PAD:
             return "_"

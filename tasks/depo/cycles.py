@@ -10,7 +10,7 @@ import numpy as np
 from tasks import rng
 from tasks.base import Tokens
 from tasks.depo.codec import Codec
-from tasks.ragged import ABSENT, first_met, halves, packed
+from tasks.ragged import ABSENT, first_occurrences, halves, pack
 
 _BLOCK = 384
 
@@ -38,7 +38,7 @@ def blocks(n: Tokens) -> Iterator[Tokens]:
 class CycleSampler:
     """Cycles of up to `nodes` nodes with names of a codec, which must have at least 5/4 as many."""
 
-    coded: Codec
+    coder: Codec
     nodes: int
 
     def draw(self, split: str, key: np.uint64, indices: Tokens, n: Tokens, first: int) -> tuple[Tokens, rng.Words]:
@@ -52,7 +52,7 @@ class CycleSampler:
             for block in blocks(n[rows]):
                 of_block = rows[block]
                 start = first + attempt[block] * self._most_words
-                named = self._named(key, indices[of_block], n[of_block], start)
+                named = self._names(key, indices[of_block], n[of_block], start)
                 after = np.concatenate([named[:, 1:], named[:, :1]], axis=1)
                 after[np.arange(len(block)), n[of_block] - 1] = named[:, 0]
                 cycles[block, : named.shape[1]] = named
@@ -62,7 +62,7 @@ class CycleSampler:
         cycles, hashes, _ = rng.draw_in_split(attempted, split, np.arange(len(indices)))
         return cycles, hashes
 
-    def _named(self, key: np.uint64, indices: Tokens, n: Tokens, first: Tokens) -> Tokens:
+    def _names(self, key: np.uint64, indices: Tokens, n: Tokens, first: Tokens) -> Tokens:
         """Different names [b, most of `n`], then ABSENT.
 
         Names are drawn one after the other and those met before are left out, so how many are drawn at once does not
@@ -71,11 +71,11 @@ class CycleSampler:
         most = int(n.max())
         width = self._enough_words[most]
         while True:
-            codes = self.coded.draw(halves(rng.words(key, indices, width, first)))
-            fresh = first_met(codes, self.coded.words)
+            codes = self.coder.draw(halves(rng.words(key, indices, width, first)))
+            fresh = first_occurrences(codes, self.coder.words)
             named = np.cumsum(fresh, axis=1, dtype=np.int16)
             if (named[:, -1] >= n).all():
-                return packed(codes, fresh & (named <= n[:, None].astype(named.dtype)), most, ABSENT)
+                return pack(codes, fresh & (named <= n[:, None].astype(named.dtype)), most, ABSENT)
             if width == self._most_words:
                 raise RuntimeError(f"{2 * width} names drawn were not enough for {most} different ones")
             width = min(2 * width, self._most_words)
@@ -91,7 +91,7 @@ class CycleSampler:
     @cached_property
     def _enough_words(self) -> list[int]:
         """Random words that are nearly always enough for 0..nodes names: expected different ones, less 4 deviations."""
-        sizes = np.diff(self.coded.starts)
+        sizes = np.diff(self.coder.starts)
         names = np.arange(1, 2 * self._most_words + 1)
         met = 1 - np.exp(-names[:, None] / len(sizes) / sizes)  # [draws, lengths] share of the names of each length
         different = (sizes * met).sum(axis=1)

@@ -7,7 +7,7 @@ An example of Depo, and behind its edges as many questions as will be asked, wit
 
 Each question is foretold with probability p, in its place; in the place of one that is not stands another of the same
 cycle, drawn as questions are, so that what is read looks alike at every p and a sleep cannot know which it has. It asks
-whether compute before a question helps because the question is predictable (arXiv 2504.13171, sections 4 and 5).
+whether compute before a question helps because the question is predictable (sleep-time compute, arXiv 2504.13171).
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from tasks.base import Episode, Tokens
 from tasks.depo.codec import PAD
 from tasks.depo.paths import names_in, questions_in
 from tasks.depo.task import Depo
-from tasks.ragged import ABSENT, at, packed
+from tasks.ragged import ABSENT, at, pack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +49,17 @@ class ForetoldDepo(Depo):
     @property
     def _told(self) -> int:
         """Most tokens of the questions without answers."""
-        return self.questions * (self.coded.question_tokens - self.coded.lengths[-1])
+        return self.questions * (self.coder.question_tokens - self.coder.lengths[-1])
 
     @property
-    def _read(self) -> int:
+    def _read_tokens(self) -> int:
         """Tokens of the windows that hold edges, then questions."""
-        return -(-(self.nodes * self.coded.edge_tokens + self._told) // self.window) * self.window
+        return -(-(self.nodes * self.coder.edge_tokens + self._told) // self.window) * self.window
 
     def edges_of(self, inputs: Tokens) -> Tokens:
         """Tokens [B, R] of those windows, with padding in the place of whatever is no edge."""
-        read = inputs[:, : self._read].copy()
-        read[:, self._read - self._told :] = PAD
+        read = inputs[:, : self._read_tokens].copy()
+        read[:, self._read_tokens - self._told :] = PAD
         return read
 
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
@@ -68,17 +68,17 @@ class ForetoldDepo(Depo):
         The fact `foretold` [B, questions] says which are.
         """
         episode = super().generate(split, indices, key)
-        inputs, n, edges = episode.inputs, episode.facts["nodes"], self._read - self._told
-        inputs[:, :edges] = inputs[:, self._read - edges : self._read]
-        k, starts = questions_in(inputs[:, self._read :], self.coded, self.questions)
+        inputs, n, edges = episode.inputs, episode.facts["nodes"], self._read_tokens - self._told
+        inputs[:, :edges] = inputs[:, self._read_tokens - edges : self._read_tokens]
+        k, starts = questions_in(inputs[:, self._read_tokens :], self.coder, self.questions)
         stream = rng.stream("foretold", key)  # of its own, so that what is asked is what Depo would ask
         other_k, places = self.questions_drawn(split, stream, indices, n)
-        others = at(names_in(inputs[:, :edges], self.coded)[:, ::2], places)
+        others = at(names_in(inputs[:, :edges], self.coder)[:, ::2], places)
         luck = rng.words(stream, indices, self.questions, 1 + 3 * self.questions)
         right = (luck >> np.uint64(11)) * 2.0**-53 < self.predictability
         told_k, told = np.where(right, k, other_k), np.where(right, starts, others)
-        tokens, _ = self.coded.questions(told_k, told, np.full_like(told, ABSENT))
-        inputs[:, edges : self._read] = packed(tokens, tokens != ABSENT, self._told, PAD)
+        tokens, _ = self.coder.questions(told_k, told, np.full_like(told, ABSENT))
+        inputs[:, edges : self._read_tokens] = pack(tokens, tokens != ABSENT, self._told, PAD)
         foretold = (told_k == k) & (told == starts) & (starts != ABSENT)
         return replace(episode, facts={**episode.facts, "foretold": foretold})
 

@@ -26,7 +26,7 @@ from tasks.depo.codec import PAD, Codec
 from tasks.depo.cycles import CycleSampler, blocks, sizes_of_cycles
 from tasks.depo.paths import nodes_after_hops, path_hashes
 from tasks.memories import MOST_NAMES, Memory
-from tasks.ragged import ABSENT, at, distinct, halves, packed, shuffled
+from tasks.ragged import ABSENT, at, distinct_numbers, halves, pack, permutations
 
 DISTRIBUTIONS = ("peer", "uniform", "fixed")
 """Nodes of a training cycle: P(n) proportional to 1 / (n + sqrt(N)) on 3..N; uniform on 3..N; always N."""
@@ -86,7 +86,7 @@ class Depo(Task):
         if not self.levels:
             raise ValueError(f"max_hops {self.max_hops} leaves no power of two to test with on {self.nodes} nodes")
         # Names are drawn until they differ: the last of W names in use would take about W draws.
-        words = self.coded.words
+        words = self.coder.words
         if words < self.nodes * 1.25:
             raise ValueError(
                 f"codec {self.codec!r} over {self.letters} letters has {words} names; {self.nodes} nodes need at least "
@@ -98,26 +98,26 @@ class Depo(Task):
                     f"too few cycles to hold some out: {n} of {words} names make {many}; at least {_FEWEST} needed"
                 )
         check_whole("window_tokens", self.window_tokens, 1, most=2**20)
-        if self.questions * self.coded.question_tokens > self.window:
+        if self.questions * self.coder.question_tokens > self.window:
             raise ValueError(
-                f"{self.questions} questions take up to {self.questions * self.coded.question_tokens} tokens and must "
+                f"{self.questions} questions take up to {self.questions * self.coder.question_tokens} tokens and must "
                 f"fit in one window of {self.window}; allowed here: up to "
-                f"{self.window // self.coded.question_tokens} questions"
+                f"{self.window // self.coder.question_tokens} questions"
             )
 
     @cached_property
-    def coded(self) -> Codec:
+    def coder(self) -> Codec:
         """The codec."""
         return Codec(self.codec, self.letters, self.max_hops)
 
     @cached_property
     def _cycles(self) -> CycleSampler:
-        return CycleSampler(self.coded, self.nodes)
+        return CycleSampler(self.coder, self.nodes)
 
     @property
     def vocab_size(self) -> int:
         """Padding, letters, last letters, hops, signs."""
-        return self.coded.vocab_size
+        return self.coder.vocab_size
 
     @property
     def window(self) -> int:
@@ -125,18 +125,18 @@ class Depo(Task):
         return self.window_tokens
 
     @property
-    def _read(self) -> int:
+    def _read_tokens(self) -> int:
         """Tokens of the windows that hold the edges."""
-        return -(-self.nodes * self.coded.edge_tokens // self.window) * self.window
+        return -(-self.nodes * self.coder.edge_tokens // self.window) * self.window
 
     def edges_of(self, inputs: Tokens) -> Tokens:
         """Tokens [B, R] of those windows, with padding in the place of whatever is no edge."""
-        return inputs[:, : self._read]
+        return inputs[:, : self._read_tokens]
 
     @property
     def seq_len(self) -> int:
         """T: the padded edges, then the questions."""
-        return self._read + self.questions * self.coded.question_tokens
+        return self._read_tokens + self.questions * self.coder.question_tokens
 
     @property
     def answers(self) -> int:
@@ -167,10 +167,10 @@ class Depo(Task):
         one that is not the start (`splits.word_floors`).
         """
         chance = self.chance(difficulty, answer)
-        if chance < 1 and splits.cycles(self.coded.words, self.nodes) <= splits.MOST_CYCLES:
-            majority, question_only = splits.table_floors(self.coded, self.nodes, difficulty)
+        if chance < 1 and splits.cycles(self.coder.words, self.nodes) <= splits.MOST_CYCLES:
+            majority, question_only = splits.table_floors(self.coder, self.nodes, difficulty)
             return {"majority": majority, "question_only": question_only}
-        majority, question_only = splits.word_floors(self.coded, self.nodes)
+        majority, question_only = splits.word_floors(self.coder, self.nodes)
         return {"majority": majority, "question_only": question_only if chance < 1 else 1.0}
 
     def shortcuts(self, difficulty: int) -> dict[str, float]:
@@ -193,7 +193,7 @@ class Depo(Task):
         if self.train_hops and k not in self.train_hops:
             return 0.0
         sizes = (self.nodes,) if self.distribution == "fixed" else tuple(range(3, self.nodes + 1))
-        return splits.seen_paths(self.coded, self.nodes, sizes, k)
+        return splits.seen_paths(self.coder, self.nodes, sizes, k)
 
     def held_out(self, difficulty: int) -> str:
         """Questions that training does not ask; else nothing: what fixes an answer is in every split.
@@ -210,15 +210,15 @@ class Depo(Task):
         The way back, from the answer to the start, fixes it only with n, the number of nodes, which is then hashed too,
         as it is where k goes beyond a whole round.
         """
-        asked = episode.inputs[:, self._read :]
-        return path_hashes(self.edges_of(episode.inputs), asked, self.coded, self.questions)
+        asked = episode.inputs[:, self._read_tokens :]
+        return path_hashes(self.edges_of(episode.inputs), asked, self.coder, self.questions)
 
     def memories(self, episode: Episode) -> tuple[Memory, ...]:
         """The node 1..K hops after each name; nothing where names are too many to fit a probe for each."""
-        if self.coded.words > MOST_NAMES:
+        if self.coder.words > MOST_NAMES:
             return ()
         chances = [self.chance(k) for k in range(1, self.max_hops + 1)]
-        return nodes_after_hops(self.edges_of(episode.inputs), self.coded, chances)
+        return nodes_after_hops(self.edges_of(episode.inputs), self.coder, chances)
 
     def notes(self, kind: str, episode: Episode) -> Mapping[int, Tokens]:
         """Of each window that is read what follows from the edges so far; of the prediction the walks to its answers.
@@ -226,15 +226,15 @@ class Depo(Task):
         Workings are tables of the nodes 2, 4, ... up to K hops on; at K = 1 there are none. Questions are all that
         training might ask, with their answers, whatever the episode asks.
         """
-        edges, asked = self.edges_of(episode.inputs), episode.inputs[:, self._read :]
+        edges, asked = self.edges_of(episode.inputs), episode.inputs[:, self._read_tokens :]
         if super().notes(kind, episode) or kind == "questions":
             hops = self.train_hops or range(1, self.max_hops + 1)
-            return notes.questions_about(edges, self.window, self.coded, hops, self.nodes)
-        return notes.workings(edges, asked, episode.answer[:, self._read :] >= 0, self.window, self.coded)
+            return notes.questions_about(edges, self.window, self.coder, hops, self.nodes)
+        return notes.workings(edges, asked, episode.answer[:, self._read_tokens :] >= 0, self.window, self.coder)
 
     def word(self, token: int) -> str:
         """A letter of a name (with a dash behind it if more follow), k=3, a sign, or an underscore for padding."""
-        return self.coded.drawn(token)
+        return self.coder.token_text(token)
 
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
         """Examples `indices` [B]: inputs [B, T] = padding, edges, then questions with their answers, padding."""
@@ -248,13 +248,13 @@ class Depo(Task):
         arrays[:] = np.reshape([PAD, IGNORE, -1, -1], (4, 1, 1))
         for rows in blocks(n):
             edges = self._edges(cycles[rows, : n[rows[-1]]], key, indices[rows], n[rows])
-            inputs[rows, self._read - edges.shape[1] : self._read] = edges
+            inputs[rows, self._read_tokens - edges.shape[1] : self._read_tokens] = edges
         asked, number, hops = self._questions(split, cycles, key, indices, n)
-        inputs[:, self._read :] = asked
+        inputs[:, self._read_tokens :] = asked
         # A target stands where the token before it is read.
-        targets[:, self._read : -1] = np.where(number[:, 1:] >= 0, asked[:, 1:], IGNORE)
-        answer[:, self._read : -1] = number[:, 1:]
-        difficulty[:, self._read : -1] = hops[:, 1:]
+        targets[:, self._read_tokens : -1] = np.where(number[:, 1:] >= 0, asked[:, 1:], IGNORE)
+        answer[:, self._read_tokens : -1] = number[:, 1:]
+        difficulty[:, self._read_tokens : -1] = hops[:, 1:]
         return Episode(
             inputs=inputs,
             targets=targets,
@@ -269,16 +269,16 @@ class Depo(Task):
         """Tokens [b, most * edge_tokens] of the edges in random order, padded on the left."""
         most = cycles.shape[1]
         words = rng.words(key, indices, -(-most // 2), 1 + 3 * self.questions)
-        order = shuffled(halves(words)[:, :most], n, self.nodes)
+        order = permutations(halves(words)[:, :most], n, self.nodes)
         after = np.where(order == n[:, None] - 1, 0, order + (order != ABSENT))
-        tokens = self.coded.edges(at(cycles, order), at(cycles, after))
-        return packed(tokens, tokens != ABSENT, most * self.coded.edge_tokens, PAD, right=True)
+        tokens = self.coder.edges(at(cycles, order), at(cycles, after))
+        return pack(tokens, tokens != ABSENT, most * self.coder.edge_tokens, PAD, right=True)
 
     def questions_drawn(self, split: str, key: np.uint64, indices: Tokens, n: Tokens) -> tuple[Tokens, Tokens]:
         """The k of each question, and its start as a number below `n` [B], different ones, then ABSENT; [B, Q] both."""
         picks, ranks, ks = np.split(rng.words(key, indices, 3 * self.questions, 1), 3, axis=1)
         hops = np.array(self.levels if split != "train" else self.train_hops or range(1, self.max_hops + 1))
-        return hops[rng.integers(ks, len(hops))], distinct(picks, ranks, n)
+        return hops[rng.integers(ks, len(hops))], distinct_numbers(picks, ranks, n)
 
     def _questions(
         self, split: str, cycles: Tokens, key: np.uint64, indices: Tokens, n: Tokens
@@ -286,15 +286,15 @@ class Depo(Task):
         """Of each token of the questions [b, T - read]: its id, the number of its answer, the k of that; -1: none."""
         k, starts = self.questions_drawn(split, key, indices, n)
         ends = np.where(starts == ABSENT, ABSENT, (starts + k) % n[:, None])
-        tokens, is_answer = self.coded.questions(k, at(cycles, starts), at(cycles, ends))
-        present, width = tokens != ABSENT, self.seq_len - self._read
+        tokens, is_answer = self.coder.questions(k, at(cycles, starts), at(cycles, ends))
+        present, width = tokens != ABSENT, self.seq_len - self._read_tokens
         # A token and what is said of it lie in one number, so that both are packed at once.
         facts = np.where(is_answer, (np.arange(self.questions) + 1)[:, None] << 16 | (k << 32)[..., None], 0)
-        both = packed(tokens | facts, present, width, PAD)
+        both = pack(tokens | facts, present, width, PAD)
         return both & 0xFFFF, (both >> 16 & 0xFFFF) - 1, np.where(both >> 32 > 0, both >> 32, -1)
 
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
         """One example drawn for a human: its windows, then its cycle and, per question, the walk to the answer."""
         windows = super().example(index, split, seed)
         inputs = self.episodes(split, [index], seed).inputs
-        return "\n".join([windows, "", *self.coded.walks(self.edges_of(inputs)[0], inputs[0, self._read :])])
+        return "\n".join([windows, "", *self.coder.walks(self.edges_of(inputs)[0], inputs[0, self._read_tokens :])])

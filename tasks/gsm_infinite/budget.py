@@ -41,7 +41,7 @@ class Budget:
         copy = f"The {phrase} equals the {phrase}."
         return (size(copy) + size(f"{copy} the sum of the and {phrase}")) // 2
 
-    def fill(self, problem: Wording, core: dict[int, str], question: str, margin: int = 1) -> "Filled":
+    def fill(self, problem: Wording, core: dict[int, str], question: str, margin: int = 1) -> "Filling":
         """The sentences of a problem, with as much of its filler as fits.
 
         Args:
@@ -67,10 +67,10 @@ class Budget:
             return core_tokens + sum(sizes[:filler]) if self._by_word else self.count(f"{text(filler)} {question}")
 
         filler, tokens = fit(count, core_tokens, sizes, self.tokens)
-        return Filled(text(filler), filler, tokens, filler == len(sizes))
+        return Filling(text(filler), filler, tokens, filler == len(sizes))
 
 
-class Filled(NamedTuple):
+class Filling(NamedTuple):
     """A problem's text, filled up to a budget."""
 
     text: str

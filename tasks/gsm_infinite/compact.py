@@ -36,11 +36,11 @@ from tasks.gsm_infinite.compact_tokens import (
 from tasks.gsm_infinite.generator import draw
 from tasks.gsm_infinite.generator.shape import Shape
 from tasks.gsm_infinite.generator.statistics import statistics
-from tasks.gsm_infinite.graphs import GIVEN, NONE, Graphs
+from tasks.gsm_infinite.graphs import NONE, VALUE_SENTENCE, Graphs
 from tasks.gsm_infinite.operations import DETERMINANT, CountedTask, floors_of, lone_number, words_of
 from tasks.gsm_infinite.workings import CompactSource
 from tasks.memories import Memory, answers_by_step
-from tasks.ragged import ABSENT, packed
+from tasks.ragged import ABSENT, pack
 
 _FRAME = 8  # most tokens that are no sentence: <bos> Q, a name of 3, ?, A, the answer
 _SHORTEST, _LONGEST = 6, 16  # tokens of a sentence
@@ -141,18 +141,18 @@ class GSMCompact(CountedTask):
 
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
         """Examples `indices` [B]: inputs [B, T] = question, sentences, the sign of the answer, padding on one side."""
-        graphs, length = self._drawn(split, indices, key)
+        graphs, length = self._draw(split, indices, key)
         text, (first, last) = sentences(graphs), self._frame(graphs)
         before = np.count_nonzero(first != ABSENT, axis=1)
         frame = before + np.count_nonzero(last != ABSENT, axis=1)
-        text[~self._kept(graphs, text, length - frame, self.most_tokens - frame)] = ABSENT
+        text[~self._kept_sentences(graphs, text, length - frame, self.most_tokens - frame)] = ABSENT
         slots = np.concatenate([first, text.reshape(len(text), text.shape[1] * text.shape[2]), last], axis=1)
         present = slots != ABSENT
         ends = np.count_nonzero(present, axis=1)  # how long each text is
         # Padding is behind the text where every text reaches the window that is predicted, else before it.
         behind = self.filler and min(self.least_tokens, self.most_tokens - _LONGEST) - 2 >= self._last_window
         start = np.zeros_like(ends) if behind else self.most_tokens - ends
-        inputs = packed(slots, present, self.most_tokens, PAD, right=not behind)
+        inputs = pack(slots, present, self.most_tokens, PAD, right=not behind)
         targets = np.full_like(inputs, IGNORE)
         answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
         tokens = np.count_nonzero(text != ABSENT, axis=2)
@@ -171,7 +171,7 @@ class GSMCompact(CountedTask):
             facts={
                 **statistics(graphs),
                 "text_tokens": ends,
-                "visible": self._visible(graphs, begins),
+                "visible": self._visible_share(graphs, begins),
                 "lone_number": lone_number(graphs) == graphs.answer,
                 DETERMINANT: words_of(graphs.determinant.tolist()),
                 "question": np.take_along_axis(graphs.role, graphs.asked[:, None], axis=1)[:, 0],
@@ -191,7 +191,7 @@ class GSMCompact(CountedTask):
         key, operations = self.key(split), self.least_operations
         return draw(self._shape, operations, split, np.arange(count), key, accept=self._fits)[0]
 
-    def _drawn(self, split: str, indices: Tokens, key: np.uint64) -> tuple[Graphs, Tokens]:
+    def _draw(self, split: str, indices: Tokens, key: np.uint64) -> tuple[Graphs, Tokens]:
         """The problems, with enough filler to reach the least length, and how long each is to be [B]."""
         words = rng.words(key, indices, 2)
         operations = self.least_operations + rng.integers(words[:, 0], len(self.levels))
@@ -204,7 +204,7 @@ class GSMCompact(CountedTask):
         """Whether the core and its question fit in the text."""
         return core_tokens(graphs) + _FRAME <= self.most_tokens
 
-    def _kept(self, graphs: Graphs, text: Slots, least: Tokens, most: Tokens) -> NDArray[np.bool_]:
+    def _kept_sentences(self, graphs: Graphs, text: Slots, least: Tokens, most: Tokens) -> NDArray[np.bool_]:
         """Which sentences [B, S] stand in the text: the core's, and filler to between `least` and `most` [B] tokens."""
         first = np.argmax(graphs.place >= graphs.filler_place, axis=1)[:, None]  # filler is numbered after the core
         is_filler = np.take_along_axis(graphs.place, np.maximum(graphs.order, 0), axis=1) >= graphs.filler_place
@@ -234,24 +234,24 @@ class GSMCompact(CountedTask):
             return np.concatenate([sign("<bos>"), question], axis=1), answer
         return sign("<bos>"), np.concatenate([question, answer], axis=1)
 
-    def _visible(self, graphs: Graphs, begins: Tokens) -> NDArray[np.float64]:
+    def _visible_share(self, graphs: Graphs, begins: Tokens) -> NDArray[np.float64]:
         """Share [B] of the needed sentences that begin in the window that is predicted; all do at `begins` [B, S]."""
         needed = np.take_along_axis(graphs.needed, np.maximum(graphs.order, 0), axis=1) & (graphs.order >= 0)
-        needed |= graphs.order == GIVEN
+        needed |= graphs.order == VALUE_SENTENCE
         share: NDArray[np.float64] = (needed & (begins >= self._last_window)).sum(axis=1) / needed.sum(axis=1)
         return share
 
     def example(self, index: int = 0, split: str = "train", seed: int = 0) -> str:
         """One example drawn for a human: its windows, then what the answer needs, step by step, with its values."""
         lines = [super().example(index, split, seed), ""]
-        graphs, _ = self._drawn(split, np.array([index]), self.key(split, seed))
+        graphs, _ = self._draw(split, np.array([index]), self.key(split, seed))
         named, text, order = names(graphs)[0], sentences(graphs)[0], graphs.order[0].tolist()
 
         def said(slots: Slots) -> str:
             return " ".join(self.word(token) for token in slots[slots != ABSENT].tolist())
 
         needed = np.flatnonzero(graphs.needed[0]).tolist()  # what a quantity uses comes before it
-        steps = [(q, q) for q in needed] + [(int(graphs.given[0]), GIVEN)] * (GIVEN in order)
+        steps = [(q, q) for q in needed] + [(int(graphs.given[0]), VALUE_SENTENCE)] * (VALUE_SENTENCE in order)
         for q, place in steps:
             sentence = text[order.index(place)] if place in order else named[q]
             right = said(sentence[3:]).removesuffix(" ;") or "the total"

@@ -12,7 +12,7 @@ how long its name is, so nothing need stand between a name and what it equals.
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.gsm_infinite.graphs import COUNT, GIVEN, NONE, RATE, TOTAL, Graphs, Numbers
+from tasks.gsm_infinite.graphs import COUNT, NONE, RATE, TOTAL, VALUE_SENTENCE, Graphs, Numbers
 from tasks.ragged import ABSENT
 
 KINDS, PLACES = 8, 8  # core names
@@ -49,7 +49,7 @@ def sentences(graphs: Graphs) -> Slots:
     """Tokens [B, S, slots] of each sentence in order, ABSENT in slots that are not needed."""
     order = graphs.order
     name, row = names(graphs), np.arange(len(order))[:, None]
-    given = order == GIVEN
+    given = order == VALUE_SENTENCE
     quantity = np.where(given, graphs.given[:, None], order)  # NONE is the last row, of no quantity
 
     def of(values: NDArray[np.generic], none: int) -> Numbers:

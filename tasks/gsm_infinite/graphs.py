@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 NONE = -1  # no quantity, no kind, no operand; padding
 COUNT, RATE, TOTAL, PRODUCT = range(4)  # values of `Graphs.role`
-GIVEN = -2  # in `Graphs.order`: the sentence that gives the value of the quantity `Graphs.given`
+VALUE_SENTENCE = -2  # in `Graphs.order`: the sentence that gives the value of the quantity `Graphs.given`
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.gsm_infinite.graphs import COUNT, GIVEN, NONE, PRODUCT, RATE, TOTAL, Graphs
+from tasks.gsm_infinite.graphs import COUNT, NONE, PRODUCT, RATE, TOTAL, VALUE_SENTENCE, Graphs
 from tasks.gsm_infinite.themes import Names, Theme, names_in_order
 
 _EXISTS = " exists, and its number is greater than 0"
@@ -72,7 +72,7 @@ def wordings(graphs: Graphs, names: Sequence[Names], problems: slice = slice(Non
 def sentence(problem: Wording, q: int) -> str:
     """The sentence of a stated quantity, or (q = GIVEN) the one that gives the value of the end quantity."""
     phrases = problem.phrases
-    if q == GIVEN:
+    if q == VALUE_SENTENCE:
         return f"The {phrases[problem.given]} equals {problem.value[problem.given]}."
     if q == problem.asked and problem.given != NONE:
         return f"The {phrases[q]}{_POSITIVE if problem.role[q] == RATE else _EXISTS}."
@@ -108,7 +108,7 @@ def render(graphs: Graphs, b: int, names: Names) -> tuple[str, str]:
 
 _SENTENCE = re.compile(rf"The (.+?)(?: equals (.+)|{_EXISTS}|{_POSITIVE})")
 _RIGHT = re.compile(r"(?:(\d+)(?: (plus|times) |$))?(?:the (sum of|difference between) )?(.*)")
-_BETWEEN = re.compile(r", and the |, the | and the ")
+_SEPARATOR = re.compile(r", and the |, the | and the ")
 _COUNT_QUESTION = re.compile(r"How many (.+) does (.+) have\?")
 
 
@@ -142,7 +142,7 @@ def _read_sentence(text: str, quantities: _Quantities) -> tuple[int, _Right | No
     if match[2] is None:
         return q, None
     constant, how, inner, rest = _RIGHT.fullmatch(match[2]).groups()  # type: ignore[union-attr]  # matches anything
-    phrases = _BETWEEN.split(rest.removeprefix("the ")) if rest else []
+    phrases = _SEPARATOR.split(rest.removeprefix("the ")) if rest else []
     operands = [quantities.number(phrase) for phrase in phrases]
     return q, (int(constant or 0), how == "times", inner == "difference between", operands)
 
@@ -174,7 +174,7 @@ def parse(problem: str, question: str, theme: Theme) -> Graphs:
         # Only the end quantity of the reverse mode has a sentence that is not its definition.
         if right and not right[3] and (met[q] > 1 or role[0, q] in (TOTAL, PRODUCT)):
             given, value[0, q] = q, right[0]
-            order.append(GIVEN)
+            order.append(VALUE_SENTENCE)
             continue
         order.append(q)
         if right:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tasks import rng
-from tasks.base import SPLITS, changed, check_whole, nearest
+from tasks.base import SPLITS, check_whole, nearest, non_defaults
 from tasks.gsm_infinite.budget import Budget
 from tasks.gsm_infinite.generator import draw
 from tasks.gsm_infinite.generator.shape import MODES, SUBSETS, Shape
@@ -62,7 +62,7 @@ class Problems:
             check_whole("token_budget", self.token_budget, 1)
         if self.subset == "symbolic":
             check_whole("operations", self.operations, 1, OPERATIONS)
-            if unused := {"mode", "theme", "kinds", "places"} & changed(self).keys():
+            if unused := {"mode", "theme", "kinds", "places"} & non_defaults(self).keys():
                 raise ValueError(f"symbolic problems take no {', '.join(sorted(unused))}: leave the default")
             return
         check_whole("kinds", self.kinds, 1, CORE, "names of core kinds")
@@ -109,8 +109,8 @@ class Problems:
             budget = self.token_budget
             return draw_problems(self.operations, split, rows, key, token_budget=budget, tokenizer=tokenizer)
         if self.token_budget is None:
-            return self._plain(split, rows, key)
-        return self._filled(split, rows, key, Budget(self.token_budget, tokenizer or WordTokenizer()))
+            return self._plain_problems(split, rows, key)
+        return self._filled_problems(split, rows, key, Budget(self.token_budget, tokenizer or WordTokenizer()))
 
     def graphs(self, split: str, indices: NDArray[np.int64], seed: int = 0) -> Graphs:
         """The graphs of `problems`, without filler; of a subset that is not symbolic."""
@@ -118,27 +118,27 @@ class Problems:
 
     def _key(self, split: str, seed: int) -> np.uint64:
         """The stream of a split and data seed."""
-        settings = {name: value for name, value in changed(self).items() if name != "token_budget"}
+        settings = {name: value for name, value in non_defaults(self).items() if name != "token_budget"}
         return rng.stream("gsm_infinite_text", self.version, settings, seed, split)
 
     @property
     def _themes(self) -> list[Theme]:
         return list(THEMES.values()) if self.theme == "mixed" else [THEMES[self.theme]]
 
-    def _draw(self, split: str, indices: NDArray[np.int64], key: np.uint64, filler: int) -> "list[_Drawn]":
+    def _draw(self, split: str, indices: NDArray[np.int64], key: np.uint64, filler: int) -> "list[_Draft]":
         """Problems with so many sentences of filler each."""
         graphs, _ = draw(self.shape, self.operations, split, indices, key, filler=filler)
         names = draw_names(self._themes, rng.stream("names", key), indices, self.kinds, self.places, filler=filler > 0)
         known = statistics(graphs)
         facts = zip(*(of.tolist() for of in known.values()), strict=True)
         return [
-            _Drawn(wording, content, determinant, dict(zip(known, row, strict=True)))
+            _Draft(wording, content, determinant, dict(zip(known, row, strict=True)))
             for wording, content, determinant, row in zip(
                 wordings(graphs, names), graphs.content.tolist(), graphs.determinant.tolist(), facts, strict=True
             )
         ]
 
-    def _plain(self, split: str, indices: NDArray[np.int64], key: np.uint64) -> list[Problem]:
+    def _plain_problems(self, split: str, indices: NDArray[np.int64], key: np.uint64) -> list[Problem]:
         """Problems without filler."""
         problems = []
         for start in range(0, len(indices), _BLOCK):
@@ -146,7 +146,7 @@ class Problems:
                 problems.append(one.problem(self, " ".join(one.core.values())))
         return problems
 
-    def _filled(self, split: str, indices: NDArray[np.int64], key: np.uint64, budget: Budget) -> list[Problem]:
+    def _filled_problems(self, split: str, indices: NDArray[np.int64], key: np.uint64, budget: Budget) -> list[Problem]:
         """Problems with as much filler as fits."""
         filler = min(budget.sentences(self._themes), _ALL_FILLER)
         size = -(-32 * _BLOCK // (32 + filler))
@@ -175,7 +175,7 @@ class Problems:
         return problems
 
 
-class _Drawn:
+class _Draft:
     """A problem in words, before its text is put together."""
 
     def __init__(self, wording: Wording, content: int, determinant: int, facts: dict[str, int]) -> None:

@@ -159,7 +159,7 @@ class Reading:
         """
         formulas = self.formulas.get(quantity, [])
         if quantity.startswith(_TOTAL):
-            formulas = [self._implied(quantity), *formulas]
+            formulas = [self._total_definition(quantity), *formulas]
         if len(formulas) > 1:
             raise UnsolvableProblem(f"ambiguous: the {quantity} is defined twice")
         if formulas:
@@ -170,7 +170,7 @@ class Reading:
             return None
         raise UnsolvableProblem(f"the {quantity} is needed but undefined")
 
-    def _implied(self, total: str) -> Definition:
+    def _total_definition(self, total: str) -> Definition:
         """A total: the sum, over the kinds that the text mentions for its place, of counts or of counts times rates."""
         what, place = self._split(total)
         pairs = [pair for pair in self._endings.get(place, ()) if self._is_of(pair, place)]
@@ -228,7 +228,7 @@ class Reading:
         return endings
 
     @cached_property
-    def _certain(self) -> tuple[set[str], set[str]]:
+    def _certain_names(self) -> tuple[set[str], set[str]]:
         """The kinds and the places whose names are certain: known from a pair that has one " in " or by a total."""
         plain = [pair.partition(" in ") for pair in self._pairs if pair.count(" in ") == 1]
         totals = [phrase for phrase in self._seen if phrase.startswith(_TOTAL)]
@@ -246,7 +246,7 @@ class Reading:
 
     def _weight(self, kind: str, place: str) -> float:
         """How well a cut is attested: are its names certain, and if not, with how many certain ones do they stand?"""
-        kinds, places = self._certain
+        kinds, places = self._certain_names
         if kind in kinds and place in places:
             return float("inf")
         of_kind = kind in kinds or sum(f"{kind} in {other}" in self._pairs for other in places - {place})

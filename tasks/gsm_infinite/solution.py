@@ -10,7 +10,7 @@ In reverse mode the unknown is x, steps that depend on it are linear in x, and t
 
 from collections.abc import Mapping
 
-from tasks.gsm_infinite.graphs import COUNT, GIVEN, NONE, PRODUCT, RATE, TOTAL
+from tasks.gsm_infinite.graphs import COUNT, NONE, PRODUCT, RATE, TOTAL, VALUE_SENTENCE
 from tasks.gsm_infinite.language import Wording
 
 Linear = tuple[int, int]  # a, b: the number a x + b
@@ -73,7 +73,7 @@ def solution(problem: Wording, sentences: Mapping[int, str]) -> str:
     if reverse:
         left = problem.value[end]
         equations = [f"{_show((a, b))} = {left}", f"{_show((abs(a), 0))} = {abs(left - b)}", f"x = {(left - b) // a}"]
-        lines.append(", so ".join([sentences[GIVEN][:-1], *dict.fromkeys(equations)]) + ".")
+        lines.append(", so ".join([sentences[VALUE_SENTENCE][:-1], *dict.fromkeys(equations)]) + ".")
     lines.append(f"Answer: {problem.value[problem.asked]}.")
     return "\n".join(lines)
 

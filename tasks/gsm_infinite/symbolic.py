@@ -34,8 +34,8 @@ _NUMBER = np.array([str(n) for n in [*range(100), *range(-99, 0)]], dtype="S")  
 _STEP = np.array(["", " + 1", " - 1"], dtype="S")  # likewise
 _SENTENCE = np.dtype("S8, S7, S3, S7, S4, S1")
 _SENTENCE.names = ("assign", "name", "equals", "source", "step", "end")
-_WORKED = np.dtype("S7, S3, S7, S4, S3, S3, S4, S3, S3, S2")
-_WORKED.names = ("name", "copied", "source", "step", "computed", "number", "again", "equals", "value", "end")
+_STEP_FIELDS = np.dtype("S7, S3, S7, S4, S3, S3, S4, S3, S3, S2")
+_STEP_FIELDS.names = ("name", "copied", "source", "step", "computed", "number", "again", "equals", "value", "end")
 
 _word_tokenizer = cache(WordTokenizer)
 
@@ -75,7 +75,7 @@ def solutions(trees: Trees) -> list[str]:
     core = trees.value.shape[1]
     parent, step, rows = trees.parent[:, :core], trees.step[:, :core], np.arange(len(trees.value))[:, None]
     names = _name_texts(trees.names[:, :core])
-    steps = np.full(names.shape, np.array((b"", b" = ", *[b""] * 5, b" = ", b"", b". "), dtype=_WORKED))
+    steps = np.full(names.shape, np.array((b"", b" = ", *[b""] * 5, b" = ", b"", b". "), dtype=_STEP_FIELDS))
     steps["name"], steps["source"] = names, names[rows, parent]
     steps["step"] = steps["again"] = _STEP[step]
     steps["computed"] = np.array(["", " = "], dtype="S")[np.abs(step)]
@@ -121,7 +121,7 @@ def draw_problems(
         if token_budget is None:
             trees, _ = draw(operations, split, rows, key)
         else:
-            trees = _filled(operations, split, rows, key, token_budget, tokenizer)
+            trees = _filled_trees(operations, split, rows, key, token_budget, tokenizer)
         problems += _problems(trees)
     return problems
 
@@ -169,7 +169,9 @@ def _determinants(trees: Trees) -> rng.Words:
     return rng.mix(rng.content_hash(sentences) + trees.asked.astype(np.uint64))
 
 
-def _filled(operations: int, split: str, indices: Numbers, key: np.uint64, budget: int, tokenizer: Tokenizer) -> Trees:
+def _filled_trees(
+    operations: int, split: str, indices: Numbers, key: np.uint64, budget: int, tokenizer: Tokenizer
+) -> Trees:
     """Trees with as much filler as the budget holds: one sentence more would exceed it."""
 
     def draw_filled(rows: Numbers, filler: Numbers) -> Trees:

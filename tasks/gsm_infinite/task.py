@@ -109,7 +109,7 @@ class GSMInfinite(CountedTask):
     @property
     def vocab_size(self) -> int:
         """Padding, then the words, numbers and marks of all themes; or all pieces of the tokenizer."""
-        return self._tokens.vocab_size + self._first
+        return self._tokens.vocab_size + self._first_token
 
     @property
     def _tokens(self) -> WordTokenizer | PieceTokenizer:
@@ -117,7 +117,7 @@ class GSMInfinite(CountedTask):
         return pieces(self.tokenizer, self.tokenizer_sha256) if self.tokenizer else _tokenizer()
 
     @property
-    def _first(self) -> int:
+    def _first_token(self) -> int:
         """The token of the tokenizer's id 0."""
         return 0 if self.tokenizer else PAD + 1
 
@@ -141,7 +141,7 @@ class GSMInfinite(CountedTask):
 
     def word(self, token: int) -> str:
         """The token's word; an underscore for padding."""
-        return "_" if token == PAD else self._tokens.word(token - self._first)
+        return "_" if token == PAD else self._tokens.word(token - self._first_token)
 
     def texts(self, split: str, indices: Tokens, key: np.uint64) -> list[Problem]:
         """The problems `indices` [B] of a valid split as text, from the stream `key`."""
@@ -168,8 +168,8 @@ class GSMInfinite(CountedTask):
         targets = np.full_like(inputs, IGNORE)
         answer, difficulty = np.full_like(inputs, -1), np.full_like(inputs, -1)
         for b, problem in enumerate(problems):
-            asked = np.array(self._tokens.encode(f" {_said(problem)}")) + self._first
-            read = np.array(self._tokens.encode(self.prompt(problem))) + self._first
+            asked = np.array(self._tokens.encode(f" {_answer_text(problem)}")) + self._first_token
+            read = np.array(self._tokens.encode(self.prompt(problem))) + self._first_token
             text = np.concatenate([read, asked[:-1]])
             inputs[b, self.seq_len - len(text) :] = text
             targets[b, -len(asked) :] = asked
@@ -197,7 +197,7 @@ class GSMInfinite(CountedTask):
         borders = np.arange(self.window, self.seq_len, self.window) - self.seq_len
 
         def encode(text: str) -> Tokens:
-            return np.array(self._tokens.encode(text), dtype=np.int64) + self._first
+            return np.array(self._tokens.encode(text), dtype=np.int64) + self._first_token
 
         room = workings.WORDS_STEP * (self.most_operations + 1)
         return workings.in_words(episode.source, prompts, borders.tolist(), room, encode, PAD)
@@ -236,7 +236,7 @@ def _tokenizer() -> WordTokenizer:
     return WordTokenizer()
 
 
-def _said(problem: Problem) -> str:
+def _answer_text(problem: Problem) -> str:
     """The answer as it is written."""
     return ", ".join(problem.answer) if isinstance(problem.answer, tuple) else str(problem.answer)
 

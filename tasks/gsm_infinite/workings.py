@@ -14,7 +14,7 @@ from tasks.base import Tokens
 from tasks.gsm_infinite.compact_tokens import FIRST_NUMBER, ID, names
 from tasks.gsm_infinite.graphs import Graphs
 from tasks.gsm_infinite.problem import Problem
-from tasks.ragged import ABSENT, packed
+from tasks.ragged import ABSENT, pack
 
 COMPACT_STEP, WORDS_STEP = 5, 64
 """Tokens that a step is given room for: a name of 3, its value and a sign; in words more than most take."""
@@ -48,7 +48,7 @@ def compact(source: CompactSource, borders: Sequence[int], steps: int, pad: int)
     for number, border in enumerate(borders):
         known = graphs.needed & (known_with <= border)
         present = known[..., None] & (slots != ABSENT)
-        noted[number] = packed(slots, present, COMPACT_STEP * steps, pad)
+        noted[number] = pack(slots, present, COMPACT_STEP * steps, pad)
     return noted
 
 

@@ -107,7 +107,7 @@ def lines(random: Random) -> list[str]:
     checked, before, text = random.random() < 0.5, None, b""
     for each in told:
         each.pop(stamps.NAME, None)
-        line = stamps.stamped(each or {"a": 1}, before) if checked else json.dumps(each).encode()
+        line = stamps.stamp(each or {"a": 1}, before) if checked else json.dumps(each).encode()
         before = stamps.check_of(line)
         text += line + b"\n"
     path.write_bytes(text)

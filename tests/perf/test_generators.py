@@ -11,7 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from timing import per_second
 
 from benchmark.forward import Batch
-from benchmark.run.device_batches import made_ahead
+from benchmark.run.device_batches import prefetch
 from tasks import rng
 from tasks.base import Task
 from tasks.depo import Depo
@@ -105,7 +105,7 @@ def test_wait_for_batches(benchmark: BenchmarkFixture, note: Note, step_ms: int)
         return Batch.of(task.episodes("train", np.arange(256) + 256 * step), torch.device("cpu"))
 
     def consume() -> None:
-        batches = made_ahead(make, range(50))
+        batches = prefetch(make, range(50))
         while True:
             begun = time.perf_counter()
             if next(batches, None) is None:

@@ -86,7 +86,7 @@ class Judgement:
     """"empirical" or "construction"; see `benchmark.judge.paper.Claim`."""
 
     @property
-    def said(self) -> str:
+    def full_verdict(self) -> str:
         """The verdict with what qualifies it, such as "reproduced; not at equal FLOPs"."""
         return "; ".join(text for text in (self.verdict, self.qualification) if text)
 
@@ -123,7 +123,7 @@ def judge(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome] | None = None) ->
         return by_task[task]
 
     return [
-        _judged(claim, *each, adjusted.get(i), len(tests), every, frame)
+        _judgement(claim, *each, adjusted.get(i), len(tests), every, frame)
         for i, (claim, each) in enumerate(zip(claims, findings, strict=True))
     ]
 
@@ -188,7 +188,7 @@ def _studies(frame: pl.DataFrame, claim: Claim) -> list[Study]:
     ]
 
 
-def _judged(
+def _judgement(
     claim: Claim,
     finding: Finding | None,
     study: Study | None,
@@ -215,7 +215,7 @@ def _judged(
     controls: tuple[artefacts.Control, ...] = ()
     if finding.gain is not None and claim.controls:
         controls = artefacts.examine(claim.controls, study, finding.gain, every(study))
-    untuned = _untuned(claim, finding, study, decided, frame)
+    untuned = _tuning_shortfall(claim, finding, study, decided, frame)
     retune = untuned is not None and decided == "not reproduced"
     if retune:
         decided = "not enough evidence"
@@ -244,7 +244,9 @@ def _judged(
     )
 
 
-def _untuned(claim: Claim, finding: Finding, study: Study, decided: Verdict, frame: pl.DataFrame) -> Shortfall | None:
+def _tuning_shortfall(
+    claim: Claim, finding: Finding, study: Study, decided: Verdict, frame: pl.DataFrame
+) -> Shortfall | None:
     """Which N lacks a value of its own of the setting that a claim is sensitive to, if that could turn its verdict.
 
     A gain may be missing because the larger N has none, and be there because the smaller N has none.

@@ -32,17 +32,17 @@ from benchmark.judge.equal_flops import (
 from benchmark.judge.evidence import (
     Gain,
     Scores,
-    aligned,
+    align,
     chance,
-    common,
+    common_seeds,
+    example_variance,
     examples,
     mean_over_seeds,
     outcomes_of,
     scores,
-    shared,
     task_of,
 )
-from benchmark.judge.statistics import paired
+from benchmark.judge.statistics import paired_contrast
 from benchmark.rows.studies import Study, values
 from tasks.base import Task
 
@@ -55,7 +55,7 @@ NAMES = {
 }
 """Every control by letter."""
 
-FAILED = {
+FAILURE_WORDS = {
     "a": "not at every answer",
     "b": "not with a window index",
     "c": "not on held-out answers",
@@ -86,15 +86,15 @@ class Control:
     comparisons: tuple[Comparison, ...] = ()
 
     @property
-    def whole(self) -> tuple[Comparison, ...]:
+    def joint_comparisons(self) -> tuple[Comparison, ...]:
         """The comparisons over all difficulties of the gain."""
         depths = self.comparisons[0].depths if self.comparisons else ()
         return tuple(each for each in self.comparisons if each.depths == depths)
 
     @property
-    def apart(self) -> tuple[Comparison, ...]:
+    def single_comparisons(self) -> tuple[Comparison, ...]:
         """Those at each of several difficulties."""
-        return self.comparisons[len(self.whole) :]
+        return self.comparisons[len(self.joint_comparisons) :]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
@@ -111,7 +111,7 @@ def examine(letters: Sequence[str], study: Study, gain: Gain, every: Sequence[St
         gain: What it is.
         every: All studies there are, among which runs with a window index, longer ones and rivals are looked for.
     """
-    one, other = aligned(scores(study.final, gain.low, gain.depths), scores(study.final, gain.high, gain.depths))
+    one, other = align(scores(study.final, gain.low, gain.depths), scores(study.final, gain.high, gain.depths))
     whole = float(np.mean(other) - np.mean(one))
     if whole <= 0:
         none = f"no gain to explain: {whole:+.3f}"
@@ -138,7 +138,7 @@ def examine(letters: Sequence[str], study: Study, gain: Gain, every: Sequence[St
 
 def qualification(controls: Sequence[Control]) -> str:
     """What a claim that is reproduced has to be qualified by: controls that fail, and equal FLOPs if left open."""
-    words = [FAILED[control.letter] for control in controls if control.status == "fails"]
+    words = [FAILURE_WORDS[control.letter] for control in controls if control.status == "fails"]
     unsettled = any(control.letter == "e" and control.status == "not tested" for control in controls)
     return "; ".join([*words, "equal FLOPs not settled"] if unsettled else words)
 
@@ -151,8 +151,8 @@ def _every_answer(study: Study, gain: Gain) -> tuple[Status, str]:
     gains: list[Scores] = []
     for answer in answers:
         one, other = (scores(study.final, n, gain.depths, answer=answer) for n in (gain.low, gain.high))
-        gains.append(Scores({seed: other[seed] - one[seed] for seed in common(one, other)}, one.processors))
-    table = np.array(aligned(*gains))  # [answers, seeds]
+        gains.append(Scores({seed: other[seed] - one[seed] for seed in common_seeds(one, other)}, one.processors))
+    table = np.array(align(*gains))  # [answers, seeds]
     mean = table.mean(axis=0)
     text = f"gain by answer {', '.join(f'{row.mean():+.3f}' for row in table)}"
     if (table.mean(axis=1) < table.mean() / 2).any():
@@ -160,7 +160,7 @@ def _every_answer(study: Study, gain: Gain) -> tuple[Status, str]:
     if (mean <= 0).any():
         return "not tested", f"{text}; some seeds gain nothing"
     shares = table / mean  # what seeds have in common cancels
-    beyond = [paired([0.5] * len(row), list(row)).difference for row in shares]
+    beyond = [paired_contrast([0.5] * len(row), list(row)).difference for row in shares]
     if all(share.low > 0 for share in beyond):
         return "survives", text
     return "not tested", f"{text}; seeds too few to say that each has half of their mean"
@@ -185,11 +185,11 @@ def _window_index(study: Study, gain: Gain, whole: float, every: Sequence[Study]
         if not twin.final.height or twin.final["window_embedding"][0] is not True:
             continue
         one, other = (scores(twin.final, n, gain.depths) for n in (gain.low, gain.high))
-        if common(one, other):
-            low, high = aligned(one, other)
-            pairs, count = common(one, other), examples(twin.final, [gain.low, gain.high], gain.depths)
+        if common_seeds(one, other):
+            low, high = align(one, other)
+            pairs, count = common_seeds(one, other), examples(twin.final, [gain.low, gain.high], gain.depths)
             right = (outcomes_of(twin.final, twin.outcomes, n, gain.depths, pairs) for n in (gain.low, gain.high))
-            remaining = paired(low, high, examples=count, shared=shared(*right))
+            remaining = paired_contrast(low, high, examples=count, shared=example_variance(*right))
             text = f"with a window index {remaining.difference} is left of {whole:+.3f}"
             return status(remaining.difference, whole), text
     return "not tested", f"{consolidated} windows are consolidated without an index; no rows with one at this setting"
@@ -243,16 +243,16 @@ def _shortcuts(study: Study, gain: Gain) -> tuple[Status, str]:
     chances, floor = chance(study.final, gain.depths), float(np.mean([each.share for each in highest]))
     lift = (score.estimate - chances) / (1 - chances)
     unknown, other_version = _unknown_shortcuts(study, gain)
-    text = f"N = {gain.high} {score}, a lift of {lift:.2f}; strongest shortcut {_named(highest)} {floor:.3f}"
+    text = f"N = {gain.high} {score}, a lift of {lift:.2f}; strongest shortcut {_floor_names(highest)} {floor:.3f}"
     if score.estimate <= floor:
         passed = floors(study, gain.depths, below=score.estimate).values()
-        beaten = f", above {_named(passed)} {np.mean([each.share for each in passed]):.3f}" if passed else ""
+        beaten = f", above {_floor_names(passed)} {np.mean([each.share for each in passed]):.3f}" if passed else ""
         return "fails", f"{text}{beaten}{unknown}"
     sure = score.low > floor and len(by_seed) > 1 and not other_version
     return ("survives" if sure else "not tested"), f"{text}{unknown}"
 
 
-def _named(floors: Iterable[Floor]) -> str:
+def _floor_names(floors: Iterable[Floor]) -> str:
     return ", ".join(dict.fromkeys(floor.name for floor in floors))
 
 

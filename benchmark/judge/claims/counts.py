@@ -14,7 +14,7 @@ def constant(study: Study, *, column: str) -> Finding:
     last = ratios[max(ratios)]
     worst = max(abs(ratio - 1) for ratio in ratios.values())
     name = column.replace("_", " ")
-    return _counted(study, f"{name} {_costs(study, column)}", estimate=last, effect=ANY - worst)
+    return _exact_finding(study, f"{name} {_costs(study, column)}", estimate=last, effect=ANY - worst)
 
 
 def linear(study: Study, *, column: str, within: float, beside: str | None = None) -> Finding:
@@ -33,7 +33,7 @@ def linear(study: Study, *, column: str, within: float, beside: str | None = Non
     texts = [f"{column.replace('_', ' ')} {_times(ratios)}; each further pass {last:.2f} of N = 1"]
     if beside is not None:
         texts.append(f"{beside.replace('_', ' ')} {_times(_ratios(study, beside))}")
-    return _counted(study, "; ".join(texts), estimate=last / first if first else 0.0, effect=within - worst)
+    return _exact_finding(study, "; ".join(texts), estimate=last / first if first else 0.0, effect=within - worst)
 
 
 def _ratios(study: Study, column: str) -> dict[int, float]:
@@ -63,7 +63,7 @@ def _times(ratios: dict[int, float]) -> str:
     return ", ".join(f"N = {n} {ratio:.2f} times" for n, ratio in sorted(ratios.items()) if n > 1)
 
 
-def _counted(study: Study, reading: str, *, estimate: float, effect: float) -> Finding:
+def _exact_finding(study: Study, reading: str, *, estimate: float, effect: float) -> Finding:
     """A finding in which nothing is random."""
     return Finding(
         reading=reading,

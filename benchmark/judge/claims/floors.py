@@ -44,13 +44,13 @@ def floors(study: Study, depths: Sequence[int] | None = None, *, below: float = 
     the rows' settings, tables that are always right among them. Where it is of a newer version than the rows its
     shortcuts stand in for theirs: they can make a claim harder, never easier, for claims are judged over chance too.
     """
-    every = {depth: _known(study, depth) for depth in depths or values(study.final["depth"])}
+    every = {depth: _all_floors(study, depth) for depth in depths or values(study.final["depth"])}
     lower = {depth: {name: share for name, share in shares.items() if share < below} for depth, shares in every.items()}
     best = {depth: strongest(shares) for depth, shares in lower.items()}
     return {depth: Floor(name=highest[0], share=highest[1]) for depth, highest in best.items() if highest}
 
 
-def _known(study: Study, depth: int) -> dict[str, float]:
+def _all_floors(study: Study, depth: int) -> dict[str, float]:
     """Every floor by name."""
     rows = study.final.filter((pl.col("depth") == depth) & pl.col("answer").is_null())
     first = rows.row(0, named=True)

@@ -21,21 +21,21 @@ from benchmark.judge.claims.trends import falls, gain_grows, later, trend_findin
 from benchmark.judge.evidence import (
     Gain,
     LackingError,
-    aligned,
+    align,
     chance,
-    common,
+    common_seeds,
+    depth_words,
     deviation,
+    example_variance,
     examples,
     mean_over_seeds,
-    named,
     outcomes_of,
     passes,
     places,
     scores,
-    shared,
 )
 from benchmark.judge.intervals import p_value
-from benchmark.judge.statistics import Interval, examples_blur, paired, wilson
+from benchmark.judge.statistics import Interval, examples_blur, paired_contrast, wilson
 from benchmark.rows.studies import Study, values
 
 
@@ -47,15 +47,15 @@ def beats(study: Study, *, low: int | str, high: int | str, at: str, smallest: f
     """
     small, large, depths = passes(study, low), passes(study, high), places(study, at)
     low_scores, high_scores = scores(study.final, small, depths), scores(study.final, large, depths)
-    one, other = aligned(low_scores, high_scores)
-    seeds = common(low_scores, high_scores)
+    one, other = align(low_scores, high_scores)
+    seeds = common_seeds(low_scores, high_scores)
     return _difference(
         one,
         other,
         examples(study.final, [small, large], depths),
-        shared=shared(*(outcomes_of(study.final, study.outcomes, n, depths, seeds) for n in (small, large))),
+        shared=example_variance(*(outcomes_of(study.final, study.outcomes, n, depths, seeds) for n in (small, large))),
         smallest=smallest,
-        reading=f"N = {large} {np.mean(other):.3f}, N = {small} {np.mean(one):.3f} at {named(study, depths)}",
+        reading=f"N = {large} {np.mean(other):.3f}, N = {small} {np.mean(one):.3f} at {depth_words(study, depths)}",
         gain=Gain(low=small, high=large, depths=depths),
     )
 
@@ -68,9 +68,11 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
     """
     small, large, depths = passes(study, low), passes(study, high), places(study, at)
     low_scores, high_scores = scores(study.final, small, depths), scores(study.final, large, depths)
-    one, other = aligned(low_scores, high_scores)
-    count, seeds = examples(study.final, [small, large], depths), common(low_scores, high_scores)
-    common_part = shared(*(outcomes_of(study.final, study.outcomes, n, depths, seeds) for n in (small, large)))
+    one, other = align(low_scores, high_scores)
+    count, seeds = examples(study.final, [small, large], depths), common_seeds(low_scores, high_scores)
+    common_part = example_variance(
+        *(outcomes_of(study.final, study.outcomes, n, depths, seeds) for n in (small, large))
+    )
     highest = floors(study, depths).values()
     floor, best = float(np.mean([each.share for each in highest])), one if np.mean(one) > np.mean(other) else other
     if floor < 1 and mean_over_seeds(dict(enumerate(best)), count).low <= floor:
@@ -80,14 +82,14 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
         )
 
     def inside(level: float) -> bool:
-        interval = paired(one, other, level, examples=count, shared=common_part).difference
+        interval = paired_contrast(one, other, level, examples=count, shared=common_part).difference
         return -margin < interval.low and interval.high < margin
 
-    difference = paired(one, other, examples=count, shared=common_part).difference
+    difference = paired_contrast(one, other, examples=count, shared=common_part).difference
     far = max(abs(difference.low), abs(difference.high))
     near = 0.0 if difference.low <= 0 <= difference.high else min(abs(difference.low), abs(difference.high))
     return Finding(
-        reading=f"N = {large} {np.mean(other):.3f}, N = {small} {np.mean(one):.3f} at {named(study, depths)}",
+        reading=f"N = {large} {np.mean(other):.3f}, N = {small} {np.mean(one):.3f} at {depth_words(study, depths)}",
         quantity="difference",
         estimate=difference,
         effect=Interval(estimate=margin - abs(difference.estimate), low=margin - far, high=margin - near),
@@ -101,21 +103,21 @@ def equal(study: Study, *, low: int | str, high: int | str, at: str, margin: flo
 
 def above(study: Study, *, n: int | str, at: str, bound: float, measure: str = "exact_match") -> Finding:
     """A score, or the lift over the best of chance and shortcuts, lies above a bound."""
-    return _bounded(study, n=n, at=at, bound=bound, measure=measure, sign=1)
+    return _bound_finding(study, n=n, at=at, bound=bound, measure=measure, sign=1)
 
 
 def below(study: Study, *, n: int | str, at: str, bound: float, measure: str = "exact_match") -> Finding:
     """A score, or the lift over chance, lies below a bound; over a shortcut it would lie lower still."""
-    return _bounded(study, n=n, at=at, bound=bound, measure=measure, sign=-1)
+    return _bound_finding(study, n=n, at=at, bound=bound, measure=measure, sign=-1)
 
 
-def _bounded(study: Study, *, n: int | str, at: str, bound: float, measure: str, sign: int) -> Finding:
+def _bound_finding(study: Study, *, n: int | str, at: str, bound: float, measure: str, sign: int) -> Finding:
     count, depths = passes(study, n), places(study, at)
     by_seed, total = scores(study.final, count, depths), examples(study.final, [count], depths)
     if not by_seed:
-        raise LackingError(f"no seed has finished N = {count} at {named(study, depths)}")
+        raise LackingError(f"no seed has finished N = {count} at {depth_words(study, depths)}")
     floor = _floor(study, depths, sign) if measure == "lift" else Floor(name="nothing", share=0.0)
-    held_out = shared(outcomes_of(study.final, study.outcomes, count, depths, sorted(by_seed)))
+    held_out = example_variance(outcomes_of(study.final, study.outcomes, count, depths, sorted(by_seed)))
     score = mean_over_seeds(by_seed, total, shared=held_out)
 
     def beyond(level: float) -> bool:
@@ -128,7 +130,7 @@ def _bounded(study: Study, *, n: int | str, at: str, bound: float, measure: str,
     sides = sorted(sign * (value - bound) for value in (estimate.low, estimate.high))
     lift = f", a lift of {estimate.estimate:.3f} over {floor.name} ({floor.share:.3f})" if measure == "lift" else ""
     return Finding(
-        reading=f"N = {count} {score.estimate:.3f} at {named(study, depths)}{lift}",
+        reading=f"N = {count} {score.estimate:.3f} at {depth_words(study, depths)}{lift}",
         quantity=measure.replace("_", " "),
         estimate=estimate,
         effect=Interval(estimate=sign * (estimate.estimate - bound), low=sides[0], high=sides[1]),
@@ -146,7 +148,7 @@ def _floor(study: Study, depths: Sequence[int], sign: int) -> Floor:
         return Floor(name="chance", share=chance(study.final, depths))
     highest = floors(study, depths).values()
     if any(floor.passes for floor in highest):
-        raise LackingError(f"a shortcut gets everything right at {named(study, depths)}: nothing can be above it")
+        raise LackingError(f"a shortcut gets everything right at {depth_words(study, depths)}: nothing can be above it")
     name = ", ".join(dict.fromkeys(floor.name for floor in highest))
     return Floor(name=name, share=float(np.mean([floor.share for floor in highest])))
 
@@ -156,14 +158,14 @@ def rises(study: Study, *, at: str, smallest: float) -> Finding:
     depths = places(study, at)
     counts = [n for n in values(study.final["n"]) if scores(study.final, n, depths)]
     if len(counts) < 3:
-        raise LackingError(f"a trend takes three N or more at {named(study, depths)}; there are {len(counts)}")
-    table = np.array(aligned(*(scores(study.final, n, depths) for n in counts))).T
+        raise LackingError(f"a trend takes three N or more at {depth_words(study, depths)}; there are {len(counts)}")
+    table = np.array(align(*(scores(study.final, n, depths) for n in counts))).T
     means = ", ".join(f"N = {n} {mean:.3f}" for n, mean in zip(counts, table.mean(axis=0), strict=True))
     return trend_finding(
         table,
         [math.log2(n) for n in counts],
         smallest=smallest,
-        reading=f"{means} at {named(study, depths)}; slope for each doubling",
+        reading=f"{means} at {depth_words(study, depths)}; slope for each doubling",
         gain=Gain(low=counts[0], high=counts[-1], depths=depths),
     )
 
@@ -176,14 +178,14 @@ def helps(study: Study, *, column: str, base: float, n: int | str, at: str, smal
         raise LackingError(f"it takes one other value of {column} than {base}; there are {len(others)}")
     parts = [study.final.filter(pl.col(column) == value) for value in (base, others[0])]
     by_seed = [scores(part, count, depths) for part in parts]
-    one, other = aligned(*by_seed)
-    seeds = common(*by_seed)
+    one, other = align(*by_seed)
+    seeds = common_seeds(*by_seed)
     name = column.replace("_", " ")
     return _difference(
         one,
         other,
         min(examples(part, [count], depths) for part in parts),
-        shared=shared(*(outcomes_of(part, study.outcomes, count, depths, seeds) for part in parts)),
+        shared=example_variance(*(outcomes_of(part, study.outcomes, count, depths, seeds) for part in parts)),
         smallest=smallest,
         reading=f"N = {count}: {np.mean(other):.3f} with {name} {others[0]:g}, {np.mean(one):.3f} with {base:g}",
     )
@@ -200,7 +202,7 @@ def _difference(
     gain: Gain | None = None,
 ) -> Finding:
     """How much higher scores are than others of the same seeds, each over `count` examples, as a finding."""
-    pairs = paired(one, other, examples=count, shared=shared)
+    pairs = paired_contrast(one, other, examples=count, shared=shared)
     return Finding(
         reading=reading,
         quantity="difference",

@@ -25,7 +25,7 @@ def seeds_for(finding: Finding, tests: int) -> int | None:
     With the spread seen, at the level that the smallest of all p values has to reach; at least two more than there are.
     None where nothing allows an estimate, or where no number of seeds that could be trained would do.
     """
-    effect = _sought(finding)
+    effect = _target_effect(finding)
     if finding.seeds < 2 or not math.isfinite(finding.spread) or effect <= 0:
         return None
     try:
@@ -41,7 +41,7 @@ def examples_for(finding: Finding, study: Study) -> int | None:
     Below 0.6 of it, for the seeds leave about 0.7: together they then leave less than the effect. None too where that
     takes more than `MOST_EXAMPLES`.
     """
-    examples, allowed = study.final.row(0, named=True).get("test_examples"), _ENOUGH * _sought(finding)
+    examples, allowed = study.final.row(0, named=True).get("test_examples"), _ENOUGH * _target_effect(finding)
     if not examples or finding.blur <= allowed or finding.blur > allowed * math.sqrt(MOST_EXAMPLES / examples):
         return None
     return int(examples * 2 ** math.ceil(2 * math.log2(finding.blur / allowed)))
@@ -58,7 +58,7 @@ def command(
     words = [claim.command]
     if first["scale"] in ("tiny", "gpu", "paper"):
         words.append(f"--scale {first['scale']}")
-    if not _usual(first):
+    if not _is_default_model(first):
         words.append(f"--model {first['model']}")
     if seeds is None and seeds_of(study) < 2:
         seeds = 3
@@ -67,14 +67,14 @@ def command(
     return " && ".join(" ".join([*words, *(f"--set {text}" for text in settings)]) for settings in trials or ((),))
 
 
-def _sought(finding: Finding) -> float:
+def _target_effect(finding: Finding) -> float:
     """The size of the effect that more rows are planned for; where it is clear but small, what it is too small by."""
     if finding.effect.low > 0 and finding.effect.estimate < finding.smallest:
         return finding.smallest - finding.effect.estimate
     return max(finding.smallest, abs(finding.effect.estimate))
 
 
-def _usual(row: Mapping[str, Any]) -> bool:
+def _is_default_model(row: Mapping[str, Any]) -> bool:
     """Whether the suite trains that model unless told otherwise."""
     if row["model"] == "hybrid" and row["scale"] != "paper":
         return True  # without importing what builds models

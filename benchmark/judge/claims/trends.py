@@ -13,8 +13,8 @@ import polars as pl
 from benchmark.judge import learning_curve
 from benchmark.judge.claims.finding import Finding
 from benchmark.judge.claims.floors import Floor, floors
-from benchmark.judge.evidence import Gain, LackingError, Scores, aligned, chance, common, deviation, passes, scores
-from benchmark.judge.statistics import paired, trend
+from benchmark.judge.evidence import Gain, LackingError, Scores, align, chance, common_seeds, deviation, passes, scores
+from benchmark.judge.statistics import paired_contrast, trend
 from benchmark.rows.studies import Study, values, words
 
 _ALPHA = 0.05
@@ -80,7 +80,7 @@ def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float
 
     def gain(depth: int) -> Scores:
         one, other = scores(study.final, small, [depth]), scores(study.final, large, [depth])
-        return Scores({seed: other[seed] - one[seed] for seed in common(one, other)}, one.processors)
+        return Scores({seed: other[seed] - one[seed] for seed in common_seeds(one, other)}, one.processors)
 
     depths, table = _by_depth(study, gain)
     top = int(table.mean(axis=0).argmax())
@@ -93,9 +93,9 @@ def gain_grows(study: Study, *, low: int | str, high: int | str, smallest: float
         gain=Gain(low=small, high=large, depths=(depths[top],)),
     )
     compared, both = len(depths) - 1, (list(table[:, top]), list(table[:, -1]))
-    if paired(*both).difference.high >= 0:
+    if paired_contrast(*both).difference.high >= 0:
         return growth
-    peak = paired(*both, 1 - _ALPHA / compared)
+    peak = paired_contrast(*both, 1 - _ALPHA / compared)
     from_top = peak.difference
     reading = f"{growth.reading}; a peak: at {study.label(depths[-1])} it is {from_top.estimate:+.3f} from the most"
     return replace(
@@ -146,7 +146,7 @@ def _by_depth(study: Study, score: Callable[[int], Scores]) -> tuple[list[int], 
     by_depth = {depth: each for depth in values(study.final["depth"]) if (each := score(depth))}
     if len(by_depth) < 3:
         raise LackingError(f"a trend takes three difficulties or more; there are {len(by_depth)}")
-    return list(by_depth), np.array(aligned(*by_depth.values())).T
+    return list(by_depth), np.array(align(*by_depth.values())).T
 
 
 def _along(study: Study, depths: Sequence[int], table: np.ndarray, sign: str = "") -> str:

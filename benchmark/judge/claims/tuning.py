@@ -14,7 +14,7 @@ from benchmark.rows.studies import RATES, Study, values
 from benchmark.rows.trials import trial_scores
 
 _SAME = ("task", "task_version", "scale", "model", "model_version")
-_FREE = ("tokens", "evaluations", "sleep_passes", "test_split", "test_examples", "test_passes")
+_FREE_SETTINGS = ("tokens", "evaluations", "sleep_passes", "test_split", "test_examples", "test_passes")
 """Settings in which a run on validation examples may differ from what is judged; its budget may be a share."""
 
 
@@ -28,7 +28,9 @@ def best_value(frame: pl.DataFrame, study: Study, n: int, setting: str) -> float
         setting: A column of rows.
     """
     first = study.final.filter(pl.col("n") == n).row(0, named=True)
-    settings = [c for c in frame.columns if rows.is_setting(c) and c not in (*_FREE, *RATES, setting, study.axis)]
+    settings = [
+        c for c in frame.columns if rows.is_setting(c) and c not in (*_FREE_SETTINGS, *RATES, setting, study.axis)
+    ]
     settings = [c for c in settings if frame[c].dtype != pl.List and c in study.final.columns]
     tried = frame.filter(
         *(pl.col(column) == first[column] for column in _SAME),

@@ -9,7 +9,7 @@ from benchmark.rows.text import Table
 
 if TYPE_CHECKING:
     from benchmark.judge.claims import Judgement
-    from benchmark.judge.points import Beside
+    from benchmark.judge.points import PointEvidence
 
 MARKS = {"survives": "+", "fails": "−", "not tested": "?", "not needed": "·"}
 """A sign for how a control ended, for a table that has room for no more."""
@@ -29,7 +29,7 @@ BUDGETS = (
 KINDS = {"empirical": "Empirical claims", "construction": "Claims true by construction, counted apart"}
 """Every kind of claim, in words."""
 
-CORRECTED = (
+METHOD_NOTE = (
     "Verdicts at equal tokens, on the form a claim takes at this scale. Intervals: 95 % over seeds and examples; p "
     "corrected for all claims judged here (Holm)."
 )
@@ -62,7 +62,7 @@ def tally(judgements: Sequence["Judgement"]) -> list[str]:
     return lines
 
 
-def left_out(judgements: Sequence["Judgement"]) -> str:
+def omissions(judgements: Sequence["Judgement"]) -> str:
     """A line on claims that have no rows here; empty if there are none."""
     if not judgements:
         return ""
@@ -95,7 +95,7 @@ def signs(judgement: "Judgement") -> str:
     return " ".join(f"{control.letter}{MARKS[control.status]}" for control in judgement.controls)
 
 
-def shortened(command: str) -> str:
+def short_command(command: str) -> str:
     """A command whose long list of seeds is cut: `--seeds 0,1,...,11`."""
     return re.sub(r"(--seeds 0,1,)(?:\d+,){2,}(\d+)", r"\1...,\2", command)
 
@@ -109,7 +109,7 @@ def markdown(judgements: Sequence["Judgement"]) -> str:
     for kind in KINDS:
         if of_kind := [j for j in judgements if j.kind == kind]:
             lines += [f"{KINDS[kind]}:", "", _verdicts(of_kind), ""]
-    lines += [*tally(judgements), "", CORRECTED]
+    lines += [*tally(judgements), "", METHOD_NOTE]
     if controlled := [j for j in judgements if j.controls]:
         controls = [
             (f"`{j.id}`", f"({c.letter}) {c.name}", c.status, c.reading) for j in controlled for c in j.controls
@@ -152,7 +152,7 @@ def _budgets(judgements: Sequence["Judgement"]) -> list[str]:
     return ["", BUDGETS, "", _table(heads, lines, ("difference", "scores", "seeds"))] if lines else []
 
 
-def points_markdown(points: Iterable["Beside"]) -> str:
+def points_markdown(points: Iterable["PointEvidence"]) -> str:
     """The paper's printed points beside rows at the same setting, in Markdown."""
     lines = []
     for p in points:

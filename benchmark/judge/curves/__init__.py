@@ -183,12 +183,12 @@ def numbers(curves: Curves) -> tuple[Floats, ...]:
     A seed that never got halfway has infinite tokens.
     """
     share = np.diff(curves.tokens, prepend=0.0) / curves.tokens[-1]
-    reached = [_reached(curves.tokens, lift) for lift in curves.lift]
+    reached = [_tokens_to_halfway(curves.tokens, lift) for lift in curves.lift]
     accuracy, loss = curves.accuracy, curves.loss
     return accuracy @ share, accuracy[:, -1], loss @ share, loss[:, -1], np.log(np.array(reached))
 
 
-def _reached(tokens: Floats, lift: Floats) -> float:
+def _tokens_to_halfway(tokens: Floats, lift: Floats) -> float:
     """Tokens at which the lift first came to `HALFWAY`, on a straight line between points, from 0 at the start."""
     tokens, lift = np.concatenate([[0.0], tokens]), np.concatenate([[0.0], lift])
     above = np.flatnonzero(lift >= HALFWAY)
@@ -230,7 +230,7 @@ def _tail(value: float, error: float, freedom: int) -> float:
 def _verdict(pair: Pair, differences: tuple[Difference, ...], tolerance: float, alpha: float) -> Comparison:
     """What the differences of a pair, adjusted for the whole file, amount to."""
     here, there = pair.curves, pair.reference
-    verdict, reading = _judged(pair, [d for d in differences if d.measure.judged], tolerance, alpha)
+    verdict, reading = _reading(pair, [d for d in differences if d.measure.judged], tolerance, alpha)
     if here and there and here.failed and not there.failed:
         verdict, reading = "regressed", f"{'; '.join(here.failed)}; no cell of the reference failed"
     elif here and (left_out := [*here.failed, *here.unfinished]):
@@ -246,7 +246,7 @@ def _verdict(pair: Pair, differences: tuple[Difference, ...], tolerance: float, 
     )
 
 
-def _judged(pair: Pair, judged: Sequence[Difference], tolerance: float, alpha: float) -> tuple[Verdict, str]:
+def _reading(pair: Pair, judged: Sequence[Difference], tolerance: float, alpha: float) -> tuple[Verdict, str]:
     if pair.curves is None or not (pair.curves.seeds or pair.curves.failed):
         return "missing", "no finished cell in the rows that are checked"
     if pair.reference is None:
@@ -260,19 +260,19 @@ def _judged(pair: Pair, judged: Sequence[Difference], tolerance: float, alpha: f
         return "incomparable", f"no finished cell in {side}"
     worse = [d for d in judged if d.worse < alpha]
     if worse:
-        return "regressed", "; ".join(map(_said, worse))
+        return "regressed", "; ".join(map(_difference_words, worse))
     better = [d for d in judged if d.improved < alpha]
     if better:
-        return "improved", "; ".join(map(_said, better))
-    if changed := _changed(pair.curves, pair.reference):
+        return "improved", "; ".join(map(_difference_words, better))
+    if changed := _count_differences(pair.curves, pair.reference):
         return "changed", changed
     open_ = [d for d in judged if not _no_worse(d, tolerance)]
     if not open_:
         return "pass", f"no number of the curve is worse by {tolerance:g}"
-    return "inconclusive", f"may be worse by more than {tolerance:g}: {'; '.join(map(_said, open_))}"
+    return "inconclusive", f"may be worse by more than {tolerance:g}: {'; '.join(map(_difference_words, open_))}"
 
 
-def _changed(here: Curves, there: Curves) -> str:
+def _count_differences(here: Curves, there: Curves) -> str:
     """Which counts differ, in words."""
     differing = [c for c in here.counts if c in there.counts and here.counts[c] != there.counts[c]]
     return "; ".join(f"{c} {here.counts[c]:g} against {there.counts[c]:g}" for c in differing)
@@ -284,5 +284,5 @@ def _no_worse(difference: Difference, tolerance: float) -> bool:
     return interval.low >= -tolerance if difference.measure.better > 0 else interval.high <= tolerance
 
 
-def _said(difference: Difference) -> str:
+def _difference_words(difference: Difference) -> str:
     return f"{difference.measure.name} {difference.here:.3f} against {difference.there:.3f}"

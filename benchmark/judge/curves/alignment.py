@@ -98,7 +98,7 @@ def align(frame: pl.DataFrame, reference: pl.DataFrame) -> list[Pair]:
     new, old = _side(frame.select(shared)), _side(reference.select(shared))
     conditions = list(dict.fromkeys([*old.settings, *new.settings]))
     if not set(new.settings) & set(old.settings):
-        raise ValueError(_nothing_shared(new, old))
+        raise ValueError(_mismatch(new, old))
     settings = {c: (old.settings.get(c) or new.settings[c]) for c in conditions}
     names = _names(settings)
     return [
@@ -141,7 +141,7 @@ def _side(frame: pl.DataFrame) -> _Side:
     ids: dict[tuple[str, int], str] = {}
     broken = set(frame.filter(pl.col("status") != Status.OK)["cell_id"])
     for row in frame.sort("step", nulls_last=True, maintain_order=True).iter_rows(named=True):
-        cell = {c: _plain(row[c]) for c in (*IDENTITY, *shared) if row[c] is not None}
+        cell = {c: _canonical_value(row[c]) for c in (*IDENTITY, *shared) if row[c] is not None}
         key = (json.dumps(cell, sort_keys=True), row["seed"])
         if ids.setdefault(key, row["cell_id"]) != row["cell_id"]:
             raise ValueError(
@@ -161,7 +161,7 @@ def _side(frame: pl.DataFrame) -> _Side:
     return side
 
 
-def _plain(value: Any) -> Any:
+def _canonical_value(value: Any) -> Any:
     """A setting so that equal ones are written alike: 2.0 as 2."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -211,7 +211,7 @@ def _unlike(new: _Side, old: _Side, condition: str, task: str) -> str:
 
 def _names(settings_of: dict[str, dict[str, Any]]) -> dict[str, str]:
     """A name for every condition: task, difficulty, N, and as many of the other settings as tell them apart."""
-    names = {c: _short(settings) for c, settings in settings_of.items()}
+    names = {c: _condition_name(settings) for c, settings in settings_of.items()}
     columns = dict.fromkeys(name for settings in settings_of.values() for name in settings)
     skipped = {"axis", "difficulty", "tested", "cell", "sleep_passes", "test_passes", "test_at", "task"}
     for column in columns:
@@ -225,13 +225,13 @@ def _names(settings_of: dict[str, dict[str, Any]]) -> dict[str, str]:
     return names
 
 
-def _short(settings: dict[str, Any]) -> str:
+def _condition_name(settings: dict[str, Any]) -> str:
     trained, tested = settings.get("sleep_passes"), settings["tested"]
     name = f"{settings['task']}, {label(settings['axis'], settings['difficulty'])}"
     return f"{name}, N = {trained or tested}" + (f" tested at {tested}" if tested != (trained or tested) else "")
 
 
-def _nothing_shared(new: _Side, old: _Side) -> str:
+def _mismatch(new: _Side, old: _Side) -> str:
     """Why nothing can be compared: the pair of conditions that differs least, and in what."""
     if not new.settings or not old.settings:
         return f"no cell was ever tested in {'the reference' if new.settings else 'these rows'}: nothing to compare"

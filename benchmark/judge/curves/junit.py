@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 from benchmark.judge.curves import Comparison
 
-SKIPPED = ("inconclusive", "missing", "new")
+SKIPPED_VERDICTS = ("inconclusive", "missing", "new")
 """Verdicts of a condition that was not really tested, unless they fail the check."""
 
-_UNPRINTABLE = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
+_CONTROL_CHARACTERS = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
 """Characters that XML cannot hold."""
 
 
@@ -32,7 +32,7 @@ def document(
         properties: What the verdicts depend on, such as the tolerance.
     """
     failing = [comparison for comparison in comparisons if fails(comparison)]
-    skipped = [c for c in comparisons if c.verdict in SKIPPED and c not in failing]
+    skipped = [c for c in comparisons if c.verdict in SKIPPED_VERDICTS and c not in failing]
     numbers = {"tests": len(comparisons), "failures": len(failing), "errors": 0, "skipped": len(skipped)}
     attributes = {key: str(value) for key, value in numbers.items()}
     root = ElementTree.Element("testsuites", attributes)
@@ -61,4 +61,4 @@ def document(
 
 
 def _text(value: object) -> str:
-    return str(value).translate(_UNPRINTABLE)
+    return str(value).translate(_CONTROL_CHARACTERS)

@@ -50,7 +50,7 @@ def admit(config: ModelConfig, task: Task, passes: int) -> None:
         )
 
 
-def audited(plan: Plan, model: str | None, *, ask: bool = True) -> str | None:
+def audit_status(plan: Plan, model: str | None, *, ask: bool = True) -> str | None:
     """What rows say of the audit of the model of a plan: "passed" or, unless `ask`, "skipped"; None for our own.
 
     Raises:
@@ -70,7 +70,7 @@ def _windows(task: Task) -> int:
 
 def _reason(model: Model, one: Tensor, other: Tensor, question: Tensor, vocabulary: int, passes: int) -> str:
     """Why a model must not train; empty if it may."""
-    state = _slept(model, one, passes)
+    state = _state_after(model, one, passes)
     for path, t in state.tensors().items():
         if not bool(t.isfinite().all()):
             return f"{path} of its state overflows under random weights, so nothing can be compared"
@@ -79,7 +79,7 @@ def _reason(model: Model, one: Tensor, other: Tensor, question: Tensor, vocabula
         return model.wake(tokens, copy.deepcopy(state))[0]
 
     answer = wake(question)
-    _slept(model, other, passes)
+    _state_after(model, other, passes)
     if not equal(wake(question), answer):
         return "evicted tokens reach its answers by a road outside its state"
     length = question.shape[1]
@@ -92,7 +92,7 @@ def _reason(model: Model, one: Tensor, other: Tensor, question: Tensor, vocabula
     return ""
 
 
-def _slept(model: Model, windows: Tensor, passes: int) -> State:
+def _state_after(model: Model, windows: Tensor, passes: int) -> State:
     """The state after sleeping over windows [B, W, L]."""
     state = model.start(len(windows))
     for tokens in windows.unbind(1):

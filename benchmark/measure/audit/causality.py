@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from benchmark.measure.audit.tracing import Call, all_equal, equal, traced
+from benchmark.measure.audit.tracing import Call, all_equal, equal, trace
 
 ELSEWHERE = "the answer"
 ROUNDING = 1e-9
@@ -29,23 +29,23 @@ def backward_road(
         positions: Which tokens to change, each from 1 to P - 1.
     """
     calls: list[Call] = []
-    with traced(model, calls):
+    with trace(model, calls):
         answer = wake(question)
     limit = ROUNDING if answer.dtype == torch.float64 else ROUNDING**0.5
     for position in positions:
         changed = question.clone()
         changed[:, position] = (changed[:, position] + 1) % vocabulary
         again: list[Call] = []
-        with traced(model, again):
+        with trace(model, again):
             after = wake(changed)
         earlier, now = answer[:, :position], after[:, :position]
         if not equal(earlier, now) and not (now - earlier).abs().max() <= limit * earlier.abs().max():
-            path, how = _first(calls, again, question.shape[1], position)
+            path, how = _first_leak(calls, again, question.shape[1], position)
             return path, f"token {position + 1} of a prediction changes the answers before it{how}"
     return None
 
 
-def _first(calls: Sequence[Call], again: Sequence[Call], length: int, position: int) -> tuple[str, str]:
+def _first_leak(calls: Sequence[Call], again: Sequence[Call], length: int, position: int) -> tuple[str, str]:
     """The first module that gives something else at earlier positions than it should, and by what it hears.
 
     Innermost calls come first, so it is the deepest module on the road.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbeddingCalls:
     """What the embeddings of a network were given and gave, call by call."""
 
     tokens: list[Tensor] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Embedded:
         """How many calls."""
         return len(self.leaves)
 
-    def changed(self, other: "Embedded") -> list[Tensor]:
+    def differences(self, other: "EmbeddingCalls") -> list[Tensor]:
         """Of each call, the places [...] whose tokens differ in another run.
 
         Raises:
@@ -40,9 +40,9 @@ class Embedded:
 
 
 @contextmanager
-def embedded(model: nn.Module) -> Iterator[Embedded]:
+def embedding_calls(model: nn.Module) -> Iterator[EmbeddingCalls]:
     """Collect the calls of every `nn.Embedding`, each cut from its table."""
-    calls = Embedded()
+    calls = EmbeddingCalls()
 
     def cut(_: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         calls.tokens.append(inputs[0].detach().clone())
@@ -57,7 +57,7 @@ def embedded(model: nn.Module) -> Iterator[Embedded]:
             hook.remove()
 
 
-def felt(answer: Tensor, leaves: Sequence[Tensor], seed: int) -> list[Tensor]:
+def influences(answer: Tensor, leaves: Sequence[Tensor], seed: int) -> list[Tensor]:
     """Of each leaf [..., D] the places [...] by which the answer [B, P, V] has a gradient that is not zero."""
     if not leaves:
         return []

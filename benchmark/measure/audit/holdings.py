@@ -1,6 +1,6 @@
 """What a model holds beside its state: all that Python can reach from its modules, their classes and their files.
 
-`World.held` fingerprints it under names a reader can look up; `World.rewind` puts back what calls have changed there,
+`World.fingerprints` lists it under names a reader can look up; `World.rewind` puts back what calls have changed there,
 so that two runs can start from the same world.
 """
 
@@ -20,12 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-CLOSED = (type, ModuleType, CodeType, FrameType, TracebackType)  # they lead to whole files; World enters those it means
-PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray, array)
+# These lead to whole files; World enters those it means.
+OPAQUE_TYPES = (type, ModuleType, CodeType, FrameType, TracebackType)
+PLAIN_TYPES = (type(None), bool, int, float, complex, str, bytes, bytearray, array)
 CONTAINERS = (OrderedDict, dict, set, list, deque)  # what can be filled again, the narrower type first
 SHELVES = {"_parameters": "parameter", "_buffers": "buffer", "_modules": "module"}
 # Objects of other packages are not entered: a logger or a fixture leads to the whole process, and holds no tokens.
-ENTERED = {"types", "weakref", "collections", "functools", "queue", "builtins", "_thread", "_weakref", "itertools"}
+OPEN_MODULES = {"types", "weakref", "collections", "functools", "queue", "builtins", "_thread", "_weakref", "itertools"}
 
 Part = tuple[str, str | None, Any]
 """What is added to the name, the kind of place if it is a new one, and the object."""
@@ -38,24 +39,24 @@ class World:
         """The world of `model` and of `kinds`, such as the class of its state."""
         found = dict.fromkeys(base for m in model.modules() for base in type(m).__mro__)
         found |= dict.fromkeys(base for kind in kinds for base in kind.__mro__)
-        files = dict.fromkeys(sys.modules[kind.__module__] for kind in found if _foreign(kind))
+        files = dict.fromkeys(sys.modules[kind.__module__] for kind in found if _is_foreign(kind))
         inside = [v for file in files for v in vars(file).values() if isinstance(v, type)]
         found |= dict.fromkeys(v for v in inside if sys.modules.get(v.__module__) in files)
-        self.homes = ENTERED | {file.__name__.partition(".")[0] for file in files}
+        self.homes = OPEN_MODULES | {file.__name__.partition(".")[0] for file in files}
         self.spaces: list[tuple[str, Any, str]] = [
-            *((kind.__name__, kind, "class attribute") for kind in found if _foreign(kind)),
+            *((kind.__name__, kind, "class attribute") for kind in found if _is_foreign(kind)),
             *((file.__name__, file, "module global") for file in files),
         ]
         self.random, self.numpy = random.getstate(), np.random.get_state()
         self.model = model
         self.undo = list(self._rewinds())
 
-    def held(self) -> dict[str, str]:
+    def fingerprints(self) -> dict[str, str]:
         """Fingerprints of all that is held, by name and kind, such as "blocks.0.mixer.last (attribute)"."""
         seen: dict[int, Any] = {}
         marks = _marks(self._leaves(self.model, "", "attribute", seen))
         for name, space, kind in self.spaces:
-            for key, value in _named(space).items():
+            for key, value in _namespace(space).items():
                 marks |= _marks(self._leaves(value, f"{name}.{key}", kind, seen))
         generators = {"torch": torch.get_rng_state(), "random": random.getstate(), "numpy": np.random.get_state()}
         for name, state in generators.items():
@@ -84,7 +85,7 @@ class World:
 
     def _leaves(self, value: Any, name: str, kind: str, seen: dict[int, Any]) -> Iterator[tuple[str, str, Any]]:
         """(name, kind, leaf) of every number, string and tensor in `value`; each object once, under its first name."""
-        if isinstance(value, PLAIN):
+        if isinstance(value, PLAIN_TYPES):
             yield name, kind, value
         elif id(value) not in seen:
             seen[id(value)] = value  # kept alive: a freed id could come again
@@ -95,7 +96,7 @@ class World:
 
     def _parts(self, value: Any) -> Iterator[Part]:
         """What an object holds. Places in containers get no name of their own: the reader looks for the container."""
-        if isinstance(value, CLOSED):
+        if isinstance(value, OPAQUE_TYPES):
             return
         if isinstance(value, dict):
             yield from (("", None, part) for item in _content(value) for part in item)
@@ -119,14 +120,14 @@ class World:
             yield from ((f".{name}", "attribute", getattr(value, name)) for name in names)
         elif not isinstance(value, nn.Module | Tensor | np.ndarray) and not hasattr(value, "__dict__"):
             yield from (("", None, part) for part in gc.get_referents(value))  # iterators, cells, containers in C
-        if hasattr(value, "__dict__") and self._entered(value):
+        if hasattr(value, "__dict__") and self._is_open(value):
             for key, part in vars(value).items():
                 if isinstance(value, nn.Module) and key in SHELVES:
                     yield from ((f".{name}", SHELVES[key], item) for name, item in part.items())
                 else:
                     yield f".{key}", "attribute", part
 
-    def _entered(self, value: Any) -> bool:
+    def _is_open(self, value: Any) -> bool:
         """Whether the attributes of an object are looked at."""
         return isinstance(value, nn.Module | Tensor) or type(value).__module__.partition(".")[0] in self.homes
 
@@ -134,13 +135,13 @@ class World:
         seen: dict[int, Any] = {}
         yield from self._rewind(self.model, seen)
         for _, space, _ in self.spaces:
-            yield functools.partial(_rename, space, _named(space))
-            for value in _named(space).values():
+            yield functools.partial(_rename, space, _namespace(space))
+            for value in _namespace(space).values():
                 yield from self._rewind(value, seen)
 
     def _rewind(self, value: Any, seen: dict[int, Any]) -> Iterator[Callable[[], None]]:
         """What puts the content of one object back, in place, and of all that it holds."""
-        if isinstance(value, PLAIN) or id(value) in seen:
+        if isinstance(value, PLAIN_TYPES) or id(value) in seen:
             return
         seen[id(value)] = value
         if isinstance(value, CONTAINERS):
@@ -153,7 +154,7 @@ class World:
         elif isinstance(value, CellType) and gc.get_referents(value):  # not an empty one
             yield functools.partial(setattr, value, "cell_contents", value.cell_contents)
         held = [part for _, _, part in self._parts(value)]
-        if hasattr(value, "__dict__") and not isinstance(value, CLOSED) and self._entered(value):
+        if hasattr(value, "__dict__") and not isinstance(value, OPAQUE_TYPES) and self._is_open(value):
             held += [vars(value)[shelf] for shelf in SHELVES] if isinstance(value, nn.Module) else []
             held.append(vars(value))
         for name in _slots(value):
@@ -162,18 +163,18 @@ class World:
             yield from self._rewind(part, seen)
 
 
-def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
+def changed_names(one: dict[str, str], other: dict[str, str]) -> list[str]:
     """Names under which two fingerprints differ."""
     return [name for name in {**one, **other} if one.get(name) != other.get(name)]
 
 
-def _foreign(kind: type) -> bool:
+def _is_foreign(kind: type) -> bool:
     """Whether a class is neither torch's nor the language's own."""
     home = kind.__module__.partition(".")[0]
     return home in sys.modules and home != "torch" and home not in sys.stdlib_module_names - {"__main__"}
 
 
-def _named(space: Any) -> dict[str, Any]:
+def _namespace(space: Any) -> dict[str, Any]:
     """What a class or file holds under names, but not what the language itself puts there."""
     return {
         name: value
@@ -183,7 +184,7 @@ def _named(space: Any) -> dict[str, Any]:
 
 
 def _rename(space: Any, before: dict[str, Any]) -> None:
-    now = _named(space)
+    now = _namespace(space)
     for name in now.keys() - before.keys():
         delattr(space, name)
     for name, value in before.items():
@@ -199,7 +200,7 @@ def _reset(value: Any, name: str, before: Any) -> None:
 
 def _slots(value: Any) -> list[str]:
     """Attributes that an object of a class with slots has."""
-    names = [vars(kind).get("__slots__", ()) for kind in type(value).__mro__ if _foreign(kind)]
+    names = [vars(kind).get("__slots__", ()) for kind in type(value).__mro__ if _is_foreign(kind)]
     flat = [name for held in names for name in ((held,) if isinstance(held, str) else held)]
     return [name for name in flat if not name.startswith("__") and hasattr(value, name)]
 
@@ -209,20 +210,20 @@ def _rewrite(tensor: Tensor, before: Tensor) -> None:
         tensor.data = before.clone()
 
 
-def _plain(container: Any) -> Any:
+def _builtin_type(container: Any) -> Any:
     """The type of the language that a container is of: a class of its own may read and write in other ways."""
     return next(kind for kind in CONTAINERS if isinstance(container, kind))
 
 
 def _content(container: Any) -> list[Any]:
     """What lies in a container; of a dict its pairs."""
-    kind = _plain(container)
+    kind = _builtin_type(container)
     return list(kind.items(container) if issubclass(kind, dict) else kind.__iter__(container))
 
 
 def _refill(container: Any, before: list[Any]) -> None:
     """Put the content back in place, if it is another."""
-    kind, now = _plain(container), _content(container)
+    kind, now = _builtin_type(container), _content(container)
     flat = ([part for item in each for part in item] if issubclass(kind, dict) else each for each in (now, before))
     if [id(part) for part in next(flat)] == [id(part) for part in next(flat)]:
         return

@@ -25,7 +25,7 @@ def all_equal(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
 
 
 @contextmanager
-def traced(model: nn.Module, calls: list[Call]) -> Iterator[None]:
+def trace(model: nn.Module, calls: list[Call]) -> Iterator[None]:
     """Collect what each module is given and gives, of all but the first sequence, innermost calls first."""
 
     def others(values: Any) -> list[Tensor]:

@@ -8,9 +8,9 @@ from torch import Tensor
 from baselines.base import Model, State
 from benchmark.measure.audit.causality import backward_road
 from benchmark.measure.audit.findings import Audit, Road
-from benchmark.measure.audit.gradients import Embedded, any_in, embedded, felt, of_windows
-from benchmark.measure.audit.holdings import World, differing
-from benchmark.measure.audit.tracing import BATCH, Call, all_equal, equal, traced
+from benchmark.measure.audit.gradients import EmbeddingCalls, any_in, embedding_calls, influences, of_windows
+from benchmark.measure.audit.holdings import World, changed_names
+from benchmark.measure.audit.tracing import BATCH, Call, all_equal, equal, trace
 
 VOCABULARY = 11
 ELSEWHERE = "a road outside its modules and its state"
@@ -30,22 +30,22 @@ class Trial:
         """Everything, into `found`."""
         self.world.rewind()
         self.calls: list[Call] = []
-        with traced(self.model, self.calls):
-            self.states = self.slept(self.a, watch=True)
-        held = self.world.held()
-        with traced(self.model, self.calls):
-            self.answer = self.woken(self.states[-1])
+        with trace(self.model, self.calls):
+            self.states = self.sleep_states(self.a, watch=True)
+        held = self.world.fingerprints()
+        with trace(self.model, self.calls):
+            self.answer = self.answer_from(self.states[-1])
         self.found.wake_passes = self.model.wake_passes
         self.found.state_bytes = tuple(self.model.state_bytes(state) for state in self.states)
-        if not self.finite():
+        if not self.is_finite():
             return
         self.declared = self.declared_tensors(self.states[-1])
 
         self.world.rewind()
-        self.of_b = self.slept(self.b)[-1]
-        heard = differing(held, self.world.held())
+        self.of_b = self.sleep_states(self.b)[-1]
+        heard = changed_names(held, self.world.fingerprints())
         undeclared = self.undeclared_fields(self.of_b)
-        if not equal(self.woken(self.carried(self.states[-1])), self.answer):
+        if not equal(self.answer_from(self.state_copy(self.states[-1])), self.answer):
             for path in heard or ([] if undeclared else [ELSEWHERE]):
                 self.found.leak(path, "evicted tokens change it, and the same state then gives another answer")
         elif heard:
@@ -56,7 +56,7 @@ class Trial:
         self.gradients()
         self.every_road()
 
-    def finite(self) -> bool:
+    def is_finite(self) -> bool:
         """Whether all states and the answer are numbers; where not, nothing can be compared, and that is said.
 
         A logit of minus infinity is an answer as good as any: it rules a token out.
@@ -73,7 +73,7 @@ class Trial:
 
     # --- running the network ---
 
-    def slept(self, windows: Tensor, watch: bool = False) -> list[State]:
+    def sleep_states(self, windows: Tensor, watch: bool = False) -> list[State]:
         """The states before the first and after each of the windows [B, W, L]."""
         states = [self.model.start(len(windows))]
         for tokens in windows.unbind(1):
@@ -92,17 +92,17 @@ class Trial:
 
     def with_other(self, number: int) -> State:
         """The state after A with another window `number`, from 1, that of B."""
-        state = self.carried(self.states[number - 1])
+        state = self.state_copy(self.states[number - 1])
         for tokens in (self.b[:, number - 1], *self.a[:, number:].unbind(1)):
             state = self.sleep(tokens, state)
         return state
 
-    def woken(self, state: State, question: Tensor | None = None) -> Tensor:
+    def answer_from(self, state: State, question: Tensor | None = None) -> Tensor:
         """The answer: logits [B, L, V]."""
         torch.default_generator.manual_seed(self.seed)
         return self.model.wake(self.question if question is None else question, state)[0]
 
-    def carried(self, state: State, **parts: Tensor) -> State:
+    def state_copy(self, state: State, **parts: Tensor) -> State:
         """A copy of the state that shares no object with it, with some tensors, by path, replaced."""
         tensors = state.tensors().items()
         swaps = {id(t): parts[path] if path in parts else t.detach().clone() for path, t in tensors}
@@ -147,7 +147,7 @@ class Trial:
         theirs = self.declared_tensors(state)
         before, after = self.world.fields(self.states[-1], self.declared), self.world.fields(state, theirs)
         paths = {path: t for path, t in state.tensors().items() if id(t) not in theirs}
-        changed = [name.partition(" (")[0] for name in differing(before, after)]
+        changed = [name.partition(" (")[0] for name in changed_names(before, after)]
         names = [path for path in paths if path.partition("[")[0] in changed]
         names += [name for name in changed if name not in {path.partition("[")[0] for path in paths}]
         for name in names:
@@ -164,8 +164,8 @@ class Trial:
         for number, (a, b) in enumerate(zip(self.a.unbind(1), self.b.unbind(1), strict=True), start=1):
             one, other = self.sleep(a, one), self.sleep(b, other)
             same = same and all_equal([*one.tensors().values()], [*self.states[number].tensors().values()])
-        if not (same and equal(self.woken(one), self.answer)):
-            names = heard or differing(held, self.world.held())
+        if not (same and equal(self.answer_from(one), self.answer)):
+            names = heard or changed_names(held, self.world.fingerprints())
             for path in names or [ELSEWHERE]:
                 self.found.leak(path, "an earlier call for another sequence changes what a later one gives")
 
@@ -175,9 +175,9 @@ class Trial:
         windows[0], question[0] = self.b[0], (question[0] + 1) % VOCABULARY
         self.world.rewind()
         calls: list[Call] = []
-        with traced(self.model, calls):
-            last = self.slept(windows)[-1]
-            answer = self.woken(last, question)
+        with trace(self.model, calls):
+            last = self.sleep_states(windows)[-1]
+            answer = self.answer_from(last, question)
         before = {**self.states[-1].tensors(), "the answer": self.answer}
         after = {**last.tensors(), "the answer": answer}
         mixed = [path for path, t in before.items() if not equal(t[1:], after[path][1:])]
@@ -192,7 +192,7 @@ class Trial:
         self.world.rewind()
 
         def wake(question: Tensor) -> Tensor:
-            return self.woken(self.carried(self.states[-1]), question)
+            return self.answer_from(self.state_copy(self.states[-1]), question)
 
         if road := backward_road(self.model, wake, self.question, VOCABULARY, range(1, self.found.window)):
             self.found.leak(*road, later=True)
@@ -203,7 +203,7 @@ class Trial:
             return
         self.world.rewind()
         try:
-            with torch.enable_grad(), embedded(self.model) as asleep:
+            with torch.enable_grad(), embedding_calls(self.model) as asleep:
                 counts, state = [0], self.model.start(BATCH)
                 for tokens in self.a.unbind(1):
                     state = self.sleep(tokens, state)
@@ -213,10 +213,10 @@ class Trial:
                 self.found.gradient = "not asked: no nn.Embedding runs in a sleep, nor over evicted tokens awake"
                 return
             with torch.enable_grad():
-                with embedded(self.model) as awake:
-                    answer = self.woken(state)
-                marks = felt(answer, asleep.leaves + awake.leaves, self.seed)
-                past = of_windows(felt(self.woken(state.detach()), asleep.leaves, self.seed), counts)
+                with embedding_calls(self.model) as awake:
+                    answer = self.answer_from(state)
+                marks = influences(answer, asleep.leaves + awake.leaves, self.seed)
+                past = of_windows(influences(self.answer_from(state.detach()), asleep.leaves, self.seed), counts)
         except (RuntimeError, TypeError) as error:
             self.found.gradient = f"not asked: {str(error).partition(chr(10))[0]}"
             return
@@ -235,16 +235,16 @@ class Trial:
             RuntimeError: what is embedded there, and in what order, depends on the tokens.
         """
         mine = self.calls_awake(self.states[-1])
-        if not any_in(mine.changed(self.calls_awake(self.of_b))):  # nearly always: then no window is asked for
+        if not any_in(mine.differences(self.calls_awake(self.of_b))):  # nearly always: then no window is asked for
             return {}
         each = range(1, self.found.windows + 1)
-        places = {number: mine.changed(self.calls_awake(self.with_other(number))) for number in each}
+        places = {number: mine.differences(self.calls_awake(self.with_other(number))) for number in each}
         return {number: places for number, places in places.items() if any_in(places)}
 
-    def calls_awake(self, state: State) -> Embedded:
+    def calls_awake(self, state: State) -> EmbeddingCalls:
         """What embeddings are given in a prediction."""
-        with embedded(self.model) as calls:
-            self.woken(self.carried(state))
+        with embedding_calls(self.model) as calls:
+            self.answer_from(self.state_copy(state))
         return calls
 
     # --- the declared roads ---
@@ -267,7 +267,7 @@ class Trial:
             for path, t in theirs.tensors().items():
                 if path in mine and not equal(t, mine[path]):
                     hears[path].add(number)
-                    if number not in reaches[path] and self.differs(self.carried(last, **{path: t})):
+                    if number not in reaches[path] and self.differs(self.state_copy(last, **{path: t})):
                         reaches[path].add(number)
         self.found.roads = [road for road in self.found.roads if road.passes != self.passes] + [
             Road(
@@ -284,7 +284,7 @@ class Trial:
     def differs(self, state: State) -> bool:
         """Whether a state gives another answer than A's; one that cannot be read does."""
         try:
-            return not equal(self.woken(state), self.answer)
+            return not equal(self.answer_from(state), self.answer)
         except (RuntimeError, IndexError):
             return True
 

@@ -58,7 +58,7 @@ def read_off(fit: Sample, choose: Sample, test: Sample, *, seed: int = 0) -> lis
         for memory in sample.memories:
             if not (memory.values != ABSENT).any():
                 raise ValueError(f"no example to {job} {memory.kind!r} at step {memory.step} on: take more examples")
-    x_fit, x_choose, x_test = standardised(fit.features, choose.features, test.features)
+    x_fit, x_choose, x_test = standardise(fit.features, choose.features, test.features)
     y_fit, y_choose, y_test = (
         np.concatenate([memory.values for memory in sample.memories], axis=1) for sample in (fit, choose, test)
     )
@@ -66,16 +66,16 @@ def read_off(fit: Sample, choose: Sample, test: Sample, *, seed: int = 0) -> lis
     right = np.zeros((2, y_fit.shape[1]), dtype=np.int64)  # of each item, by probes of [true, shuffled] values
     penalty = np.full(y_fit.shape[1], np.nan)
     shuffle = np.random.default_rng(seed)
-    for rows, items in alike(y_fit != ABSENT):
+    for rows, items in item_groups(y_fit != ABSENT):
         true = y_fit[np.ix_(rows, items)]
         values = np.concatenate([true, shuffle.permuted(true, axis=0)], axis=1)
         solved = list(ridge(x_fit[rows], torch.from_numpy(one_hot(values, classes))))
         twice = np.concatenate([items, items])
-        score = [(predicted(x_choose, *probes, classes) == y_choose[:, twice]).sum(axis=0) for probes in solved]
+        score = [(predictions(x_choose, *probes, classes) == y_choose[:, twice]).sum(axis=0) for probes in solved]
         best = np.argmax(score, axis=0)
         weights, offset = (torch.stack(parts) for parts in zip(*solved, strict=True))
         column, of = torch.arange(weights.shape[-1]), torch.from_numpy(best).repeat_interleave(classes)
-        found = predicted(x_test, weights[of, :, column].T, offset[of, column], classes)
+        found = predictions(x_test, weights[of, :, column].T, offset[of, column], classes)
         right[:, items] = (found == y_test[:, twice]).sum(axis=0).reshape(2, -1)
         penalty[items] = np.array(PENALTIES)[best[: len(items)]]
     most = np.array([np.bincount(y[y != ABSENT], minlength=1).argmax() for y in y_fit.T])
@@ -95,7 +95,7 @@ def read_off(fit: Sample, choose: Sample, test: Sample, *, seed: int = 0) -> lis
     ]
 
 
-def standardised(fit: Tensor, *others: Tensor) -> Iterator[Tensor]:
+def standardise(fit: Tensor, *others: Tensor) -> Iterator[Tensor]:
     """Features [E, F] in float64, all with the mean and the spread that those of fitting have."""
     mean, spread = fit.double().mean(0), fit.double().std(0, correction=0)
     # A feature that hardly moves is rounding error: at unit variance it would be noise as loud as any signal.
@@ -103,7 +103,7 @@ def standardised(fit: Tensor, *others: Tensor) -> Iterator[Tensor]:
     return ((features.double() - mean) / spread for features in (fit, *others))
 
 
-def alike(present: NDArray[np.bool_]) -> Iterator[tuple[Values, Values]]:
+def item_groups(present: NDArray[np.bool_]) -> Iterator[tuple[Values, Values]]:
     """(examples, items) for each set of items [I] that the same examples [E] have; items that none has are left out."""
     _, group = np.unique(present.T, axis=0, return_inverse=True)
     for number in range(group.max() + 1):
@@ -112,7 +112,7 @@ def alike(present: NDArray[np.bool_]) -> Iterator[tuple[Values, Values]]:
             yield rows, items
 
 
-def predicted(x: Tensor, weights: Tensor, offset: Tensor, classes: int) -> Values:
+def predictions(x: Tensor, weights: Tensor, offset: Tensor, classes: int) -> Values:
     """The values [E, I] that probes of I items, weights [F, I * classes], say of features [E, F]."""
     found: Values = (x @ weights + offset).reshape(len(x), -1, classes).argmax(-1).numpy()
     return found

@@ -17,7 +17,7 @@ from benchmark.measure.latency import one_thread, quartiles
 from benchmark.measure.profile_tables import DATA, OPTIMIZER, PARTS
 from benchmark.measure.profiling import products, stopwatch
 from benchmark.measure.profiling.stopwatch import Stopwatch
-from benchmark.run.together import together
+from benchmark.run.together import batches_at_once
 from benchmark.run.trainer import Trainer
 
 WARM_UP = 2
@@ -49,7 +49,7 @@ def profile(cell: Cell, *, backend: str, steps: int, advance: Callable[[int], No
         data, batches = _data(trainer)
         watch = Stopwatch()
         stopwatch.attach(watch, trainer.model)
-        trainer.optimizer.step = watch.timed(trainer.optimizer.step, OPTIMIZER)  # type: ignore[method-assign]
+        trainer.optimizer.step = watch.time_call(trainer.optimizer.step, OPTIMIZER)  # type: ignore[method-assign]
         plain: list[float] = []
         marked: list[dict[str, float]] = []
         for turn in range(work(steps)):
@@ -87,7 +87,7 @@ def work(steps: int) -> int:
 
 def _data(trainer: Trainer) -> tuple[float, list[Any]]:
     """Thread seconds that a batch takes, and the batches made at once, or a few if each is made alone."""
-    count = max(3, together(trainer.cell.task, trainer.cell.training.batch))
+    count = max(3, batches_at_once(trainer.cell.task, trainer.cell.training.batch))
     batches = trainer.batches(0)
     next(batches)  # the first one pays for tables that are made once
     batches = trainer.batches(0)

@@ -56,7 +56,7 @@ class Stopwatch:
         self.seconds[self.part] += now - self.since
         self.part, self.since = part, now
 
-    def timed(self, call: Callable[..., Any], part: str, *, after: str | None = None) -> Callable[..., Any]:
+    def time_call(self, call: Callable[..., Any], part: str, *, after: str | None = None) -> Callable[..., Any]:
         """The same call as a part of the step, backward pass included.
 
         Args:
@@ -69,15 +69,15 @@ class Stopwatch:
             if not self.on:
                 return call(*given, **named)
             before = self.part
-            given = self._marked(given, OTHER)
+            given = self._mark(given, OTHER)
             self.to(part)
             result = call(*given, **named)
             self.to(after or before)
-            return self._marked(result, part)
+            return self._mark(result, part)
 
         return timed
 
-    def _marked(self, values: Any, part: str) -> Any:
+    def _mark(self, values: Any, part: str) -> Any:
         """Values whose gradients, once all of them have come, begin a part; what has no gradient is left as it is."""
         every = values if isinstance(values, tuple) else (values,)
         places = [i for i, value in enumerate(every) if isinstance(value, Tensor) and value.requires_grad]
@@ -125,4 +125,4 @@ def attach(watch: Stopwatch, model: Model) -> None:
             replaced += [(block.mlp, "forward", MLP, None)]
         replaced += [(layer, "forward", HEAD, None) for layer in (model.norm, model.head)]
     for place, name, part, after in replaced:
-        setattr(place, name, watch.timed(getattr(place, name), part, after=after))
+        setattr(place, name, watch.time_call(getattr(place, name), part, after=after))

@@ -32,7 +32,7 @@ def resolve(ref: str, root: Path) -> str:
 
 
 @contextmanager
-def extracted(commit: str, root: Path) -> Iterator[Path]:
+def checkout(commit: str, root: Path) -> Iterator[Path]:
     """Yield a temporary folder that holds this project's packages as they were in a commit; gone afterwards.
 
     Raises:

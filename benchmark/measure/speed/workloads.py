@@ -66,7 +66,7 @@ gates they take [B, H, T]: logarithms of decays, then strengths. A word of a lay
 layer."""
 
 
-def found(path: str, *older: str) -> Any:
+def resolve(path: str, *older: str) -> Any:
     """The object at "module:name", imported now; where the commit has no such module, at an older path of it."""
     module, _, name = path.partition(":")
     try:
@@ -74,15 +74,15 @@ def found(path: str, *older: str) -> Any:
     except ModuleNotFoundError:
         if not older:
             raise
-        return found(*older)
+        return resolve(*older)
 
 
 def generate(name: str) -> Call:
     """Make a batch of training examples of a task, other ones with every call."""
     import numpy as np
 
-    path, settings, size = GENERATORS.get(name) or (found("tasks:TASKS")[name], {}, 64)
-    task, starts = found(path)(**settings), itertools.count(step=size)
+    path, settings, size = GENERATORS.get(name) or (resolve("tasks:TASKS")[name], {}, 64)
+    task, starts = resolve(path)(**settings), itertools.count(step=size)
 
     def call() -> object:
         first = next(starts)
@@ -97,7 +97,7 @@ def rule(word: str, *, length: int = 75, reference: bool = False) -> Call:
     from torch.nn.functional import normalize
 
     path, logarithms, strengths = RULES[word]
-    update, random = found(path + "_reference" * reference), torch.Generator().manual_seed(0)
+    update, random = resolve(path + "_reference" * reference), torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(16, *shape, generator=random)
@@ -118,7 +118,7 @@ def layer(word: str, *, length: int = 75) -> Call:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        mixer = found(found("baselines.hybrid:MIXERS")[word])(128, 4)
+        mixer = resolve(resolve("baselines.hybrid:MIXERS")[word])(128, 4)
         x, weights = torch.randn(16, length, 128), torch.randn(16, length, 128)
     parameters, state = list(mixer.parameters()), mixer.initial_state(16)
     return lambda: torch.autograd.grad(mixer(x, state)[0], parameters, weights, allow_unused=True)
@@ -137,9 +137,9 @@ def trainer(
     from baselines.hybrid import Hybrid
     from tasks.rule110 import Rule110
 
-    settings = found("benchmark.cells.cell:Training", "benchmark.config:Training")
-    cell = found("benchmark.cells.cell:Cell", "benchmark.config:Cell")
-    train = found("benchmark.run.trainer:Trainer", "benchmark.trainer:Trainer")
+    settings = resolve("benchmark.cells.cell:Training", "benchmark.config:Training")
+    cell = resolve("benchmark.cells.cell:Cell", "benchmark.config:Cell")
+    train = resolve("benchmark.run.trainer:Trainer", "benchmark.trainer:Trainer")
     task = Rule110(cells=16, strings=1, rollout_steps=6)
     model = Hybrid(layout=f"attn {rule}", d_model=32, heads=2, mlp_ratio=1, eviction=eviction)
     budget = settings(tokens=steps * 256 * task.seq_len, batch=256, sleep_passes=passes, muon_lr=0.01, **training)
@@ -151,8 +151,8 @@ def train_step(passes: int, *, native: bool = False, rule: str = "gdn", eviction
     """A training step at N = `passes`, always on the same batch; its blocks and optimizer in C, if `native`."""
     made = trainer(passes, rule=rule, eviction=eviction)
     if native:
-        found("baselines.native.block:attach")(made.model)
-        made.optimizer = found("benchmark.run.optimizer:MuonAdamW")(made.model, made.cell.training, native=True)
+        resolve("baselines.native.block:attach")(made.model)
+        made.optimizer = resolve("benchmark.run.optimizer:MuonAdamW")(made.model, made.cell.training, native=True)
     batch = next(iter(made.batches(0)))
     return lambda: made.train_step(batch)
 
@@ -193,10 +193,10 @@ def _read() -> tuple["Trainer", Any]:
     return made, next(iter(made.batches(0))).inputs
 
 
-def _registered(registry: str) -> dict[str, str]:
+def _registry(registry: str) -> dict[str, str]:
     """A registry as it stands; nothing where the commit does not have it."""
     try:
-        return dict(found(registry))
+        return dict(resolve(registry))
     except (ImportError, AttributeError):
         return {}
 
@@ -204,12 +204,9 @@ def _registered(registry: str) -> dict[str, str]:
 _NATIVE_RULES = ("delta", "gated", "linear")  # beside gdn
 
 WORKLOADS: dict[str, Callable[[], Call]] = {
-    **{
-        f"generate-{name}": partial(generate, name)
-        for name in dict.fromkeys([*GENERATORS, *_registered("tasks:TASKS")])
-    },
+    **{f"generate-{name}": partial(generate, name) for name in dict.fromkeys([*GENERATORS, *_registry("tasks:TASKS")])},
     **{f"rule-{word}": partial(rule, word) for word in RULES},
-    **{f"layer-{word}": partial(layer, word) for word in _registered("baselines.hybrid:MIXERS") if word not in RULES},
+    **{f"layer-{word}": partial(layer, word) for word in _registry("baselines.hybrid:MIXERS") if word not in RULES},
     "train-step-1": partial(train_step, 1),
     "train-step-2": partial(train_step, 2),
     "train-step-1-native": partial(train_step, 1, native=True),

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TextIO
 
 from benchmark import rows
 from benchmark.rows import Status
-from benchmark.rows.text import said
+from benchmark.rows.text import error_line
 from benchmark.run import worker
 from benchmark.run.executors.base import Job
 from benchmark.run.executors.guard import end_with_parent
@@ -92,7 +92,7 @@ def attempt(job: dict[str, Any], files: dict[str, bytes], control: Any, *, in_pa
             worker.work(Job.from_json(job | {"folder": str(folder)}), send, stop.is_set, in_parts=in_parts)
         except BaseException as error:  # of a plug-in that cannot be imported here, say
             traceback.print_exc()
-            end = {"status": Status.CRASHED, "reason": said(error), "step": None, "unrecorded": True}
+            end = {"status": Status.CRASHED, "reason": error_line(error), "step": None, "unrecorded": True}
             messages.put(Message("end", end, unsent.log()))
         finally:
             messages.put(None)
@@ -150,7 +150,7 @@ def deliver(files: dict[str, bytes], folder: Path) -> None:
     """Write files that an attempt sent, each whole or not at all."""
     for name, data in files.items():
         if name == LOG:
-            with rows.named(folder / LOG), (folder / LOG).open("ab") as log:
+            with rows.path_in_errors(folder / LOG), (folder / LOG).open("ab") as log:
                 log.write(data)
         else:
             rows.write_atomically(folder / name, data)
@@ -165,7 +165,7 @@ def hold(folder: Path) -> TextIO | None:
     """The lock of a cell's folder, until it is closed; None while another process has it."""
     lock = (folder / LOCK).open("w")
     try:
-        with rows.named(folder / LOCK):
+        with rows.path_in_errors(folder / LOCK):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()

@@ -88,7 +88,7 @@ def _health(address: str, environment: dict[str, str]) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def joined(address: str | None, *, cpus: int, code: str, environment: dict[str, str]) -> Iterator[None]:
+def connection(address: str | None, *, cpus: int, code: str, environment: dict[str, str]) -> Iterator[None]:
     """Use the cluster at an address, or one of this machine's own, until the end of the block.
 
     Args:

@@ -22,6 +22,6 @@ def share(*, peak: int, total: int) -> float:
     return math.floor(1e4 / max(1, min(fit, SHARERS))) / 1e4  # rounded up as Ray does, one would not fit
 
 
-def alike(job: Job) -> str:
+def memory_class(job: Job) -> str:
     """The same for cells that need the same memory."""
     return job.cell.with_settings({"seed": 0}).id

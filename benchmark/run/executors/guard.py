@@ -58,7 +58,7 @@ def main() -> int:
             else:
                 poll.unregister(0)
                 deadline = time.monotonic() + wait_s
-        code = reaped(worker)
+        code = reap(worker)
     killed = end_all(worker)
     status = killed if code is None else code
     return 128 - status if status < 0 else status
@@ -74,7 +74,7 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def reaped(worker: int) -> int | None:
+def reap(worker: int) -> int | None:
     """Take in children that ended; the exit code of the worker if it is among them, a signal as a negative number."""
     code = None
     with contextlib.suppress(ChildProcessError):
@@ -94,7 +94,7 @@ def end_all(worker: int) -> int:
         for process in (there := descendants()):
             with contextlib.suppress(OSError):
                 os.kill(process, signal.SIGKILL)
-        ended = reaped(worker)
+        ended = reap(worker)
         code = code if ended is None else ended
         if not there:
             break

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 
 from benchmark.environment import cores
 from benchmark.rows import Status
-from benchmark.rows.text import said
+from benchmark.rows.text import error_line
 from benchmark.run.executors.base import Event, Executor, Job
 from benchmark.run.executors.patience import LEAST_S, Patience
 from benchmark.run.executors.process import EXIT_WAIT_S, Process, exit_name
@@ -52,7 +52,7 @@ class Local(Executor):
                         for event in self._run(job, self.slots[slot], stopping, hurrying):
                             events.put(event)
                     except Exception as error:  # of this cell alone: the slot goes on with the next
-                        events.put(Event.lost(job.cell, said(error)))
+                        events.put(Event.lost(job.cell, error_line(error)))
             finally:
                 events.put(None)
 

@@ -28,7 +28,7 @@ def pack(cells: Iterable[Cell], folder: Path) -> None:
     """
     for name in PACKAGES:
         shutil.copytree(ROOT / name, folder / name, ignore=_LEFT_OUT)
-    for module, entry in _outside(cells):
+    for module, entry in _outside_modules(cells):
         for source in _sources(module):
             _copy(source, folder)
         if entry is not None and entry.dist is not None:
@@ -38,7 +38,7 @@ def pack(cells: Iterable[Cell], folder: Path) -> None:
                 (known / name).write_text(entry.dist.read_text(name) or "", encoding="utf-8")
 
 
-def _outside(cells: Iterable[Cell]) -> Iterator[tuple[str, EntryPoint | None]]:
+def _outside_modules(cells: Iterable[Cell]) -> Iterator[tuple[str, EntryPoint | None]]:
     """The top-level modules that tasks and models come from, where they are not this project's own."""
     kinds = [(tasks.ENTRY_POINTS, {cell.task.name for cell in cells})]
     kinds += [(baselines.ENTRY_POINTS, {cell.model.name for cell in cells})]

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from benchmark.environment import cores
 from benchmark.rows import Status
-from benchmark.rows.text import said
+from benchmark.rows.text import error_line
 from benchmark.run.executors import attempt as node
 from benchmark.run.executors import cluster, gpus, parcel
 from benchmark.run.executors.base import Event, Executor, Job
@@ -26,7 +26,7 @@ from benchmark.run.executors.patience import LEAST_S, Patience
 RETRIES = 3
 """Attempts in a row at a cell that may be lost without a new checkpoint; the next is the last."""
 
-AHEAD = 1.25
+OVERBOOKING = 1.25
 """What Ray is given, against what fits: a worker that is done finds the next cell there."""
 
 TICK_S, COUNT_S, LOCK_WAIT_S = 0.5, 2.0, 30.0
@@ -75,14 +75,16 @@ class Ray(Executor):
         """See `Executor.run`.
 
         Raises:
-            ValueError: as `cluster.joined`; the cluster has no GPU, or cannot set up its workers.
+            ValueError: as `cluster.connection`; the cluster has no GPU, or cannot set up its workers.
         """
         if not jobs:
             return
         environment = THREADS if self.device == "cpu" else {}
         with TemporaryDirectory() as code:
             parcel.pack([job.cell for job in jobs], Path(code))
-            with cluster.joined(self.address, cpus=max(self.jobs or 0, cores()), code=code, environment=environment):
+            with cluster.connection(
+                self.address, cpus=max(self.jobs or 0, cores()), code=code, environment=environment
+            ):
                 yield from _Sweep(self).run(jobs)
 
 
@@ -114,7 +116,7 @@ class _Sweep:
         self.waiting, self.running = deque[Job](), dict[Any, _Running]()  # the latter by their streams
         self.blocked = dict[str, float]()  # since when another process has had them, by id
         self.losses = Counter[str]()  # attempts in a row without a new checkpoint, by id
-        self.shares = dict[str, float]()  # parts of a GPU, by `gpus.alike`
+        self.shares = dict[str, float]()  # parts of a GPU, by `gpus.memory_class`
         self.room, self.counted = 0.0, -math.inf
         if self.kind == "GPU" and not self._room():
             place = f"the cluster at {executor.address}" if executor.address else "this machine's Ray"
@@ -144,7 +146,7 @@ class _Sweep:
         """Give Ray the cells that there is room for."""
         for _ in range(len(self.waiting)):
             taken = sum(each.share for each in self.running.values())
-            if len(self.running) >= (self.executor.jobs or math.inf) or taken >= max(1.0, AHEAD * self._room()):
+            if len(self.running) >= (self.executor.jobs or math.inf) or taken >= max(1.0, OVERBOOKING * self._room()):
                 return
             job = self.waiting.popleft()
             job.folder.mkdir(exist_ok=True)
@@ -159,7 +161,7 @@ class _Sweep:
     def _submit(self, job: Job, lock: TextIO) -> None:
         share, options = 1.0, {}
         if self.kind == "GPU":
-            share = self.executor.gpu_share or self.shares.get(gpus.alike(job), 1.0)
+            share = self.executor.gpu_share or self.shares.get(gpus.memory_class(job), 1.0)
             options = {"num_gpus": share}
         shares = share < 1 and self.executor.gpu_share is None
         task = self.task.options(**options)
@@ -201,12 +203,12 @@ class _Sweep:
         status = message.contents.get("status")
         if status == Status.OUT_OF_MEMORY and running.shares:
             self._drop(stream)  # unwritten: it had a part of the memory
-            self.shares[gpus.alike(job)] = 1.0
+            self.shares[gpus.memory_class(job)] = 1.0
             yield self._again(running, "out of memory beside others on a GPU")
             return
         self._write(running, message)
         if message.kind == "memory":
-            self.shares.setdefault(gpus.alike(job), gpus.share(**message.contents))
+            self.shares.setdefault(gpus.memory_class(job), gpus.share(**message.contents))
         elif status == Status.STOPPED:  # which nobody asked for
             self._drop(stream)
             yield self._again(running, "its worker lost the driver")
@@ -259,7 +261,7 @@ class _Sweep:
         if self.running:
             self.control.stop.remote()
         try:
-            while self._saving(time.monotonic() - begun, most):
+            while self._is_saving(time.monotonic() - begun, most):
                 for stream in self._heard():
                     try:
                         message = self._read(stream)
@@ -274,7 +276,7 @@ class _Sweep:
                 event = self._cut_off(stream, "the sweep was stopped, and it did not save in time", Status.CANCELLED)
                 self.executor.cut_off += [event] if running.patience else []
 
-    def _saving(self, waited_s: float, most_s: float) -> bool:
+    def _is_saving(self, waited_s: float, most_s: float) -> bool:
         """Whether a cell still runs that may take longer than that to save."""
         clocks = [running.patience for running in self.running.values() if running.patience]
         return any(waited_s < patience.stop_s(most_s) for patience in clocks)
@@ -282,4 +284,4 @@ class _Sweep:
 
 def _reason(error: Exception) -> str:
     """Why an attempt was lost, in a line: what raised in it, or what Ray saw of its end."""
-    return said(getattr(error, "cause", None) or error).splitlines()[0].partition(". ")[0]
+    return error_line(getattr(error, "cause", None) or error).splitlines()[0].partition(". ")[0]

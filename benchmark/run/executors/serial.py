@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from benchmark.cells.cell import Cell
-from benchmark.rows.text import said
+from benchmark.rows.text import error_line
 from benchmark.run import worker
 from benchmark.run.executors.base import Event, Executor, Job
 
@@ -31,7 +31,7 @@ class Serial(Executor):
                 try:
                     worker.work(job, partial(tell, job.cell), stopping.is_set)
                 except BaseException as error:  # the cell's alone, a SystemExit of its model too
-                    events.put(Event.lost(job.cell, said(error)))
+                    events.put(Event.lost(job.cell, error_line(error)))
             events.put(None)
 
         def tell(cell: Cell, *, event: str, **contents: Any) -> None:

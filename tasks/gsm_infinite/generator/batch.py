@@ -19,17 +19,17 @@ from tasks.base import SPLITS, check_whole, nearest
 from tasks.gsm_infinite.generator import distractors
 from tasks.gsm_infinite.generator.content import core_content, core_determinant, core_hashes
 from tasks.gsm_infinite.generator.distractors import Names
-from tasks.gsm_infinite.generator.fields import Fields, Ints, draw_fields, key_of, shuffled
+from tasks.gsm_infinite.generator.fields import Fields, Ints, draw_fields, key_of, shuffle
 from tasks.gsm_infinite.generator.filler import add_filler
 from tasks.gsm_infinite.generator.needed import draw_needed
 from tasks.gsm_infinite.generator.reverse import draw_unknown
 from tasks.gsm_infinite.generator.shape import Shape
 from tasks.gsm_infinite.generator.values import Core, evaluate
-from tasks.gsm_infinite.graphs import GIVEN, NONE, TOTAL, Flags, Graphs
+from tasks.gsm_infinite.graphs import NONE, TOTAL, VALUE_SENTENCE, Flags, Graphs
 
 ATTEMPTS = 1024  # most draws per example
 # Where few examples are left, several draws of each at once cost as much as one.
-_TOGETHER = 16  # at most so many of one example
+_GROUP = 16  # at most so many of one example
 _ROWS = 256  # and so many in all
 
 _LARGEST = 10**8  # value of a distractor, so that no product overflows
@@ -76,7 +76,7 @@ def draw(
     stream, attempts = rng.stream("core", key), rng.stream("attempts", key)
     graphs, pending, attempt, rejected = None, np.arange(len(indices)), 0, 0
     while attempt < ATTEMPTS and (graphs is None or len(pending)):
-        together = min(max(_ROWS // max(len(pending), 1), 1), _TOGETHER, ATTEMPTS - attempt)
+        together = min(max(_ROWS // max(len(pending), 1), 1), _GROUP, ATTEMPTS - attempt)
         addresses = rng.words(attempts, indices[pending], together, attempt).reshape(-1)
         drawn = _draw(shape, np.repeat(counts[pending], together), stream, addresses)
         right = drawn.valid & rng.in_split(drawn.content, split)
@@ -143,8 +143,8 @@ def _draw(shape: Shape, operations: Ints, stream: np.uint64, addresses: rng.Word
         operations=operations,
         valid=valid,
         order=bits[6:],
-        kinds=shuffled(np.broadcast_to(np.arange(shape.kinds), kinds.T.shape), kinds.T),
-        places=shuffled(np.broadcast_to(np.arange(shape.places), places.T.shape), places.T),
+        kinds=shuffle(np.broadcast_to(np.arange(shape.kinds), kinds.T.shape), kinds.T),
+        places=shuffle(np.broadcast_to(np.arange(shape.places), places.T.shape), places.T),
         shift=shift,
     )
 
@@ -185,9 +185,9 @@ def _graphs(shape: Shape, drawn: _Draw, chosen: NDArray[np.intp]) -> Graphs:
     given = np.full_like(end, NONE) if drawn.unknown is None else end
     sentences = np.where((role >= 0) & (role < TOTAL), number, NONE)
     if drawn.unknown is not None:
-        sentences = np.concatenate([sentences, np.full_like(end, GIVEN)[:, None]], axis=1)
+        sentences = np.concatenate([sentences, np.full_like(end, VALUE_SENTENCE)[:, None]], axis=1)
     # A total and padding have keys too, so the last sentence, which gives a value, has one of its own.
-    order = shuffled(sentences, key_of(drawn.order[:, : sentences.shape[1], chosen].T)).astype(np.int64)
+    order = shuffle(sentences, key_of(drawn.order[:, : sentences.shape[1], chosen].T)).astype(np.int64)
     return Graphs(
         role=role,
         kind=np.where((role >= 0) & (role < TOTAL), kind, NONE),

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.gsm_infinite.generator import forms
-from tasks.gsm_infinite.generator.fields import Fields, Ints, below, shuffled
-from tasks.gsm_infinite.generator.needed import Needed
+from tasks.gsm_infinite.generator.fields import Fields, Ints, below, shuffle
+from tasks.gsm_infinite.generator.needed import NeededPart
 from tasks.gsm_infinite.generator.shape import Shape
 from tasks.gsm_infinite.graphs import COUNT, NONE, PRODUCT, RATE, TOTAL
 
@@ -68,7 +68,7 @@ def slot_keys(shape: Shape) -> int:
     return shape.most_stated + shape.most_operations
 
 
-def structure(shape: Shape, names: Names, needed: Needed, bits: Fields, keys: Fields, choices: Fields) -> Structure:
+def structure(shape: Shape, names: Names, needed: NeededPart, bits: Fields, keys: Fields, choices: Fields) -> Structure:
     """Names and distractors for the needed parts of B problems.
 
     Args:
@@ -89,7 +89,7 @@ def structure(shape: Shape, names: Names, needed: Needed, bits: Fields, keys: Fi
         slots = np.concatenate([slots, rates])
     if not len(slots):  # no problem of a small batch has a place: one that nobody takes
         slots, keys = np.full((1, slots.shape[1]), NONE, slots.dtype), np.zeros((1, keys.shape[1]), keys.dtype)
-    order = shuffled(slots.T, keys[: len(slots)].T).T
+    order = shuffle(slots.T, keys[: len(slots)].T).T
     distractors = np.sum(slots != NONE, axis=0, dtype=np.int32) - plain
     code = np.where(is_plain, np.take_along_axis(order, rank - 1, axis=0), code)
 
@@ -122,7 +122,7 @@ def structure(shape: Shape, names: Names, needed: Needed, bits: Fields, keys: Fi
     return Structure(needed.count, count, code, form, operands)
 
 
-def _under_totals(names: Names, needed: Needed) -> tuple[Ints, Ints]:
+def _under_totals(names: Names, needed: NeededPart) -> tuple[Ints, Ints]:
     """Codes [C, B] of the totals and the quantities under them; of the rates of the counts under T. Else NONE."""
     code, rates = (np.full(needed.what.shape, NONE, np.int32) for _ in range(2))
     at, column = np.nonzero(needed.what)
@@ -141,7 +141,7 @@ def _under_totals(names: Names, needed: Needed) -> tuple[Ints, Ints]:
     return code, rates
 
 
-def _free_slots(shape: Shape, names: Names, needed: Needed, plain: Ints, choices: Fields) -> tuple[Ints, Ints]:
+def _free_slots(shape: Shape, names: Names, needed: NeededPart, plain: Ints, choices: Fields) -> tuple[Ints, Ints]:
     """Slots [., B] of pairs at places without a needed total, NONE after the last; places mentioned in all [B].
 
     As many pairs as the `plain` [B] needed quantities and the wish for some variety ask for, as far as there is room.

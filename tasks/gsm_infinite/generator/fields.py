@@ -35,7 +35,7 @@ def below(fields: Fields, bound: Ints | int) -> Ints:
     return chosen
 
 
-def shuffled(items: NDArray[np.integer[Any]], keys: NDArray[np.integer[Any]]) -> Ints:
+def shuffle(items: NDArray[np.integer[Any]], keys: NDArray[np.integer[Any]]) -> Ints:
     """The `items` [B, n] of each row in the order of their `keys` [B, n] (below 2^32), NONE last.
 
     One sort of key and item in one number; equal keys leave the smaller item first.

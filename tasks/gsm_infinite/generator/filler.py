@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.gsm_infinite.generator.fields import below, key_of, row_fields, shuffled
+from tasks.gsm_infinite.generator.fields import below, key_of, row_fields, shuffle
 from tasks.gsm_infinite.generator.shape import Shape
 from tasks.gsm_infinite.graphs import COUNT, NONE, RATE, TOTAL, Graphs
 
@@ -33,7 +33,7 @@ def add_filler(shape: Shape, graphs: Graphs, indices: NDArray[np.int64], key: np
     fields = row_fields(key, indices, 2 * sentences + _FIELDS * whole)
     own, fields = fields[:, : 2 * sentences], fields[:, 2 * sentences :].reshape(batch, whole, _FIELDS)
     keys = fields[:, :, 0].reshape(batch * places, shape.filler_kinds)
-    kinds = shuffled(np.broadcast_to(np.arange(shape.filler_kinds), keys.shape), keys).reshape(batch, whole)
+    kinds = shuffle(np.broadcast_to(np.arange(shape.filler_kinds), keys.shape), keys).reshape(batch, whole)
     kinds, fields = kinds[:, :filler], fields[:, :filler]
 
     count = (graphs.role != NONE).sum(axis=1, keepdims=True, dtype=np.int32)
@@ -74,5 +74,5 @@ def add_filler(shape: Shape, graphs: Graphs, indices: NDArray[np.int64], key: np
     core_keys = key_of(own.reshape(batch, sentences, 2))
     core_keys[graphs.order == NONE] = np.iinfo(np.uint32).max
     all_keys = np.concatenate([np.sort(core_keys, axis=1), key_of(fields[:, :, 5:7])], axis=1)
-    order = shuffled(np.concatenate([graphs.order, number], axis=1), all_keys).astype(np.int64)
+    order = shuffle(np.concatenate([graphs.order, number], axis=1), all_keys).astype(np.int64)
     return replace(graphs, **wider, order=order)

@@ -17,7 +17,7 @@ from tasks.gsm_infinite.graphs import NONE
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
+class NeededPart:
     """The needed quantities of B problems, in queue order: C rows, a short queue padded at its end."""
 
     count: Ints  # [B] quantities in the queue
@@ -31,7 +31,7 @@ class Needed:
 
 
 class _Queue:
-    """What is known of the queues while they are built; see `Needed`."""
+    """What is known of the queues while they are built; see `NeededPart`."""
 
     def __init__(self, shape: Shape, operations: Ints) -> None:
         rows, batch = int(operations.max(initial=1)), len(operations)
@@ -67,7 +67,7 @@ class _Queue:
         self.partners[at] = partners[fits]
 
 
-def draw_needed(shape: Shape, operations: Ints, bits: Fields, end: Fields) -> Needed:
+def draw_needed(shape: Shape, operations: Ints, bits: Fields, end: Fields) -> NeededPart:
     """The needed parts of problems of `operations` [B], from random `bits` [4, at least that many, B] and `end` [B]."""
     queue = _Queue(shape, operations)
     rows, batch = queue.what.shape
@@ -95,4 +95,4 @@ def draw_needed(shape: Shape, operations: Ints, bits: Fields, end: Fields) -> Ne
     for number, used in ((0, 2), (1, 3)):
         swap = (forms.OPERANDS[form] >= used) & (bits[3, :rows] >> number & 1 > 0)
         operands[number : number + 2] = np.where(swap, operands[[number + 1, number]], operands[number : number + 2])
-    return Needed(queue.count, queue.what, form, operands, queue.totals, queue.pairs, queue.partners, operations)
+    return NeededPart(queue.count, queue.what, form, operands, queue.totals, queue.pairs, queue.partners, operations)
