@@ -36,7 +36,7 @@ def cells(decoder: Path, *settings: str) -> dict[str, Cell]:
 
 
 def test_arms_differ_in_what_outlives_a_window_and_train_the_same() -> None:
-    arms = {str(cell.variant): cell for cell in suite("pretrained", "cpu").narrowed(seed=[0]).cells()}
+    arms = {str(cell.variant): cell for cell in suite("pretrained", "cpu").narrow(seed=[0]).cells()}
     assert set(arms) == set(REMEMBER)
     kept = {name: (c.training.sleep_passes, c.axes["eviction"], c.axes["insert_carried"]) for name, c in arms.items()}
     assert kept == {
@@ -51,7 +51,7 @@ def test_arms_differ_in_what_outlives_a_window_and_train_the_same() -> None:
 
 
 def test_variants_are_chosen_by_name() -> None:
-    chosen = suite("pretrained", "cpu").narrowed(seed=[0]).only(["plain", "sleep"]).cells()
+    chosen = suite("pretrained", "cpu").narrow(seed=[0]).only(["plain", "sleep"]).cells()
     assert [cell.variant for cell in chosen] == ["plain", "sleep"]
     with pytest.raises(ValueError, match="did you mean 'nothing-kept'"):
         suite("pretrained", "cpu").only(["nothing-keep"]).cells()
