@@ -106,7 +106,7 @@ def judge(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome] | None = None) ->
 
     A failed cell judges nothing, nor do tests on validation examples; a claim without rows is "not enough evidence".
     Differences whose runs have `outcomes` count what examples add by these, others as
-    `benchmark.judge.statistics.paired` assumes.
+    `benchmark.judge.statistics.paired_contrast` assumes.
     """
     frame = frame.unique(_KEYS, keep="first", maintain_order=True)
     claims = paper.claims()
