@@ -98,7 +98,7 @@ def test_steps_in_words_are_the_beginning_of_the_solution_that_was_read() -> Non
     assert [*notes] == list(range(WORDS.seq_len // WORDS.window))
 
     def encoded(text: str) -> list[int]:
-        return [token + WORDS._first for token in tokens.encode(text)]
+        return [token + WORDS._first_token for token in tokens.encode(text)]
 
     def is_read(line: str, row: list[int]) -> bool:
         """Whether the sentence that a step is about stands among tokens."""
