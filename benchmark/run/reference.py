@@ -14,6 +14,7 @@ from benchmark import environment, rows
 from benchmark.cells.cell import Cell
 from benchmark.cells.facts import best_shortcut, cell_facts
 from benchmark.cells.request import Request
+from benchmark.cells.tuning import Tuning
 from benchmark.rows import Row, Status, outcomes
 
 if TYPE_CHECKING:
@@ -136,6 +137,23 @@ STUDIES: dict[str, Study] = {
     ),
     "hops-tuned-cpu": Study(requests=(_HOPS_TUNED,), backend="native"),
     "hops-tuned-long-cpu": Study(requests=_HOPS_LONG, backend="native"),
+    "hops-long-rates-cpu": Study(
+        requests=tuple(
+            replace(
+                _HOPS,
+                sleep_passes=(1,),
+                seeds=(1000,),
+                settings=(
+                    "tokens=61.7M",
+                    "test_split=validation",
+                    f"muon_lr={pair.muon_lr}",
+                    f"adam_lr={pair.adam_lr}",
+                ),
+            )
+            for pair in Tuning().grid
+        ),
+        backend="native",
+    ),
     # What `make gate` checks small new cells against; more seeds see smaller regressions.
     "gate-tiny": _one_suite("gate", scale="tiny", seeds=tuple(range(16))),
 }
