@@ -137,20 +137,17 @@ STUDIES: dict[str, Study] = {
     ),
     "hops-tuned-cpu": Study(requests=(_HOPS_TUNED,), backend="native"),
     "hops-tuned-long-cpu": Study(requests=_HOPS_LONG, backend="native"),
+    # An attack on them: the other rates at that budget, on validation examples.
     "hops-long-rates-cpu": Study(
         requests=tuple(
             replace(
-                _HOPS,
-                sleep_passes=(1,),
+                long,
+                rates=None,
                 seeds=(1000,),
-                settings=(
-                    "tokens=61.7M",
-                    "test_split=validation",
-                    f"muon_lr={pair.muon_lr}",
-                    f"adam_lr={pair.adam_lr}",
-                ),
+                settings=(*long.settings, "test_split=validation", f"muon_lr={muon}", f"adam_lr={adam}"),
             )
-            for pair in Tuning().grid
+            for long in _HOPS_LONG
+            for muon, adam in Tuning().grid
         ),
         backend="native",
     ),
