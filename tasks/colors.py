@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from tasks import rng
 from tasks.base import IGNORE, Episode, Task, Tokens, check_whole
 from tasks.memories import Memory, values_of_keys
-from tasks.pieces import digest
+from tasks.pieces import check_named, digest
 from tasks.sentences import COLORS, NOUNS, Layout, fact, layout, question
 
 _FEWEST = 256  # contents that leave each held-out split some
@@ -160,8 +160,7 @@ class Colors(Task):
         Raises:
             ValueError: pieces of a tokenizer are asked for whose folder is not named.
         """
-        if self.tokenizer_sha256 and not self.tokenizer:
-            raise ValueError(f"tokenizer {self.tokenizer_sha256[:12]} is asked for, and no folder that has it is named")
+        check_named(self.tokenizer, self.tokenizer_sha256)
         texts, asked = self._layout, rng.integers(rng.words(key, indices, 1), self.facts)
         facts, hashes = self._facts(split, indices, key)
         batch, reading = len(indices), self.facts * len(texts.fact)

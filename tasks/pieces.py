@@ -56,6 +56,16 @@ def place(folder: str) -> Path:
     return path
 
 
+def check_named(folder: str, sha256: str) -> None:
+    """Refuse to take the words of a task for the pieces that it asks for, as rows do that do not know the folder.
+
+    Raises:
+        ValueError: a tokenizer of that digest is asked for, and no folder is named.
+    """
+    if sha256 and not folder:
+        raise ValueError(f"tokenizer {sha256[:12]} is asked for, and no folder that has it is named")
+
+
 def digest(folder: str) -> str:
     """SHA-256 of the tokenizer of a folder."""
     return hashlib.sha256(place(folder).read_bytes()).hexdigest()

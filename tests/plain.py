@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from baselines.base import Model
+from baselines.pretrained.decoder import Decoder
 from baselines.sleeper import Sleeper
 
 
@@ -161,3 +163,23 @@ class Plain:
             gate = self.weights[name + ".output_gate.weight"] @ x_t
             outputs.append(self.weights[name + ".out.weight"] @ (torch.cat(heads) * gate * gate.sigmoid()))
         return outputs
+
+
+def assert_state_stays(model: Model, tokens: Tensor, later: Tensor) -> None:
+    """The state after `tokens` [B, L] is as it was after a sleep over, and a prediction of, `later` [B, T]."""
+    with torch.no_grad():
+        state = model.sleep(tokens, model.start(len(tokens)), 2)
+        before = {path: t.clone() for path, t in state.tensors().items()}
+        model.sleep(later, state, 2)
+        model.wake(later, state)
+    assert before
+    assert all(torch.equal(t, before[path]) for path, t in state.tensors().items())
+
+
+def assert_short_sleep_is_whole(decoder: Decoder, tokens: Tensor) -> None:
+    """A sleep, whose last pass ends with the last layer that holds something, leaves what the whole pass does."""
+    with torch.no_grad():
+        short = decoder.sleep(tokens, decoder.start(len(tokens)), 2).tensors()
+        whole = decoder._run(tokens, decoder.start(len(tokens)), 2, output=True)[1].tensors()
+    assert short.keys() == whole.keys()
+    assert all(torch.equal(t, whole[path]) for path, t in short.items())

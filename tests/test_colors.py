@@ -122,11 +122,6 @@ def test_what_does_not_fit_is_refused(settings: dict[str, Any], said: str) -> No
         Colors(**settings)
 
 
-def test_pieces_of_a_tokenizer_that_is_not_here_are_not_taken_for_words() -> None:
-    with pytest.raises(ValueError, match="no folder that has it is named"):
-        Colors(tokenizer_sha256="0" * 64).episodes("train", [0])
-
-
 # In the pieces of a decoder
 
 

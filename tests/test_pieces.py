@@ -13,7 +13,8 @@ from benchmark.cells.cell import Cell, Training
 from benchmark.cells.facts import cell_facts
 from benchmark.cells.request import Request
 from benchmark.run.trainer import Trainer
-from tasks.base import IGNORE
+from tasks.base import IGNORE, Task
+from tasks.colors import Colors
 from tasks.gsm_infinite.problems import Problems
 from tasks.gsm_infinite.task import GSMInfinite
 
@@ -83,6 +84,12 @@ def test_a_place_is_no_part_of_an_address_and_another_tokenizer_is_refused(decod
         GSMInfinite(tokenizer=str(tmp_path), tokenizer_sha256=there.tokenizer_sha256, **SIZES).episodes("train", [0])
     with pytest.raises(ValueError, match="no tokenizer at"):
         GSMInfinite(tokenizer=str(tmp_path / "nothing"), **SIZES)
+
+
+@pytest.mark.parametrize("kind", [Colors, GSMInfinite])
+def test_pieces_of_a_tokenizer_that_is_not_here_are_not_taken_for_words(kind: type[Task]) -> None:
+    with pytest.raises(ValueError, match="no folder that has it is named"):
+        kind(**{"tokenizer_sha256": "0" * 64}).episodes("train", [0])
 
 
 @on_transformers

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from plain import assert_short_sleep_is_whole, assert_state_stays
 from pretrained import ATTENTION, CONFIGS, HYBRIDS, checkpoint, on_transformers
 from torch import Tensor, nn
 
@@ -182,25 +183,14 @@ def test_gradients_reach_evicted_windows(folder: Folder, kind: str, eviction: st
 @pytest.mark.parametrize("window", [L, 1])
 def test_a_state_that_is_handed_in_stays_as_it_is(folder: Folder, kind: str, window: int) -> None:
     model = awake(build(folder(kind), window=max(2, window), eviction="sliding", **JET))
-    with torch.no_grad():
-        state = model.sleep(tokens(L), model.start(2), 2)
-        before = {path: t.clone() for path, t in state.tensors().items()}
-        model.sleep(tokens(window), state, 2)
-        model.wake(tokens(window), state)
-    assert before
-    assert all(torch.equal(t, before[path]) for path, t in state.tensors().items())
+    assert_state_stays(model, tokens(L), tokens(window))
 
 
 @on_transformers
 def test_a_sleep_cut_short_leaves_the_state_of_a_whole_one(folder: Folder) -> None:
     for settings in ({}, {"loop": "middle"}, JET, {"eviction": "sliding"}):
         for kind in ("olmo_hybrid", "nemotron_h", "llama"):
-            model = awake(build(folder(kind), **settings))
-            with torch.no_grad():
-                short = model.sleep(tokens(L), model.start(2), 2).tensors()
-                whole = model._run(tokens(L), model.start(2), 2, output=True)[1].tensors()
-            assert short.keys() == whole.keys()
-            assert all(torch.equal(t, whole[path]) for path, t in short.items())
+            assert_short_sleep_is_whole(awake(build(folder(kind), **settings)), tokens(L))
 
 
 @on_transformers

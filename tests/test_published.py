@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from harness import bench
-from plain import assert_same_function
+from plain import assert_same_function, assert_short_sleep_is_whole, assert_state_stays
 from plain_published import PlainDecoder
 from published import CONFIGS, FULL, folder, shapes
 from safetensors.torch import load_file, save_file
@@ -230,24 +230,13 @@ def test_ouro_alone_forgets_what_is_evicted(at: Folder, settings: dict[str, Any]
 @pytest.mark.parametrize("window", [L, 1])
 def test_a_state_that_is_handed_in_stays_as_it_is(at: Folder, kind: str, window: int) -> None:
     model = build(at(kind), eviction="sliding", **JET_BLOCK)
-    with torch.no_grad():
-        state = model.sleep(tokens(L), model.start(2), 2)
-        before = {path: t.clone() for path, t in state.tensors().items()}
-        model.sleep(tokens(window), state, 2)
-        model.wake(tokens(window), state)
-    assert before
-    assert all(torch.equal(t, before[path]) for path, t in state.tensors().items())
+    assert_state_stays(model, tokens(L), tokens(window))
 
 
 @EVERY
 def test_a_sleep_cut_short_leaves_the_state_of_a_whole_one(at: Folder, kind: str) -> None:
     for settings in (JET_BLOCK, {"eviction": "sliding"}):
-        model = build(at(kind), **settings)
-        with torch.no_grad():
-            short = model.sleep(tokens(L), model.start(2), 2).tensors()
-            whole = model._run(tokens(L), model.start(2), 2, output=True)[1].tensors()
-        assert short.keys() == whole.keys()
-        assert all(torch.equal(t, whole[path]) for path, t in short.items())
+        assert_short_sleep_is_whole(build(at(kind), **settings), tokens(L))
 
 
 # Training

@@ -109,10 +109,7 @@ def whole(config: dict[str, Any], name: str, default: int | None = None) -> int:
     Raises:
         ValueError: it is none, or missing without a default.
     """
-    value = config.get(name)
-    value = default if value is None else value
-    if value is None:
-        raise ValueError(f"{name} is missing: a whole number of at least 1 is needed")
+    value = _value(config, name, default, "a whole number of at least 1")
     if type(value) is not int or value < 1:
         raise ValueError(f"{name} = {value!r}: a whole number of at least 1 is needed")
     return value
@@ -124,10 +121,7 @@ def positive(config: dict[str, Any], name: str, default: float | None = None) ->
     Raises:
         ValueError: it is none, or missing without a default.
     """
-    value = config.get(name)
-    value = default if value is None else value
-    if value is None:
-        raise ValueError(f"{name} is missing: a number above 0 is needed")
+    value = _value(config, name, default, "a number above 0")
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -135,3 +129,11 @@ def positive(config: dict[str, Any], name: str, default: float | None = None) ->
     if isinstance(value, bool) or not 0 < number < float("inf"):
         raise ValueError(f"{name} = {value!r}: a number above 0 is needed")
     return number
+
+
+def _value(config: dict[str, Any], name: str, default: float | None, needed: str) -> Any:
+    value = config.get(name)
+    value = default if value is None else value
+    if value is None:
+        raise ValueError(f"{name} is missing: {needed} is needed")
+    return value

@@ -45,8 +45,8 @@ def load(model: Model, path: Path) -> None:
 def _check(path: Path) -> None:
     if path.suffix == ".pt":
         raise ValueError(
-            f"{path} may hold code, and is not read; safetensors.torch.save_file(torch.load({path.name!r}, "
-            f"weights_only=True), {path.with_suffix(SUFFIX).name!r}) makes weights of it"
+            f"{path} may hold code, and is not read; where you trust it, read it with torch yourself and write its "
+            f"tensors with safetensors.torch.save_file(tensors, {path.with_suffix(SUFFIX).name!r})"
         )
     if path.suffix != SUFFIX:
         raise ValueError(f"weights lie in a file NAME{SUFFIX}; given {path}")

@@ -27,7 +27,7 @@ from tasks.gsm_infinite.problem import Problem
 from tasks.gsm_infinite.problems import Problems, prompt
 from tasks.gsm_infinite.themes import THEMES
 from tasks.gsm_infinite.tokenizer import WordTokenizer
-from tasks.pieces import PieceTokenizer, digest, pieces
+from tasks.pieces import PieceTokenizer, check_named, digest, pieces
 
 PAD = 0  # then the word tokenizer's ids, one higher; of a tokenizer of pieces its own first, and ids as they are
 
@@ -144,7 +144,12 @@ class GSMInfinite(CountedTask):
         return "_" if token == PAD else self._tokens.word(token - self._first_token)
 
     def texts(self, split: str, indices: Tokens, key: np.uint64) -> list[Problem]:
-        """The problems `indices` [B] of a valid split as text, from the stream `key`."""
+        """The problems `indices` [B] of a valid split as text, from the stream `key`.
+
+        Raises:
+            ValueError: pieces of a tokenizer are asked for whose folder is not named.
+        """
+        check_named(self.tokenizer, self.tokenizer_sha256)
         words = rng.words(key, indices, 2)
         operations = self.least_operations + rng.integers(words[:, 0], len(self.levels))
         lengths = np.linspace(self.least_words, self.most_words, _LENGTHS).astype(np.int64)
