@@ -115,14 +115,14 @@ def test_an_open_claim_says_how_many_seeds_would_settle_it() -> None:
     assert found.seeds_needed is not None
     assert found.seeds_needed >= found.seeds + 2
     seeds = shlex.split(found.command)[shlex.split(found.command).index("--seeds") + 1]
-    assert seeds.split(",") == [str(seed) for seed in range(found.seeds_needed)]
+    assert seeds == f"0-{found.seeds_needed - 1}"
 
 
 def test_seeds_do_not_make_up_for_few_examples() -> None:
     part = GOOD | {"noise": 0.005, "examples": 64, "test_examples": 64}
     found = said("two-beats-one", planted(flat(n1=0.7, n2=0.7, n4=0.7), **part))
     assert found.verdict == "not enough evidence"
-    assert found.command.endswith(f"--set test_examples={found.examples_needed}")
+    assert f"--set test_examples={found.examples_needed}" in found.command
     command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
     assert command.make_context("run", shlex.split(found.command)[2:]).params["suite"] == "passes"  # it can be run
     enough = part | {"examples": found.examples_needed, "seeds": found.seeds_needed}
@@ -137,13 +137,13 @@ def test_a_mean_on_its_bound_asks_for_no_number_of_seeds() -> None:
     found = said("two-beats-one", at_the_bound)
     assert found.verdict == "not enough evidence"
     assert (found.seeds_needed, found.examples_needed) == (None, None)
-    assert found.command == "bench run passes"
+    assert found.command == "bench run passes --set test_examples=1024 --set tokens=1000"
 
 
 def test_one_seed_asks_for_more() -> None:
     found = said("two-beats-one", planted(SLEEPS, **GOOD | {"seeds": 1}))
     assert (found.verdict, found.low, found.high) == ("not enough evidence", None, None)
-    assert found.command == "bench run passes --seeds 0,1,2"
+    assert found.command == "bench run passes --seeds 0-2 --set tokens=1000"
 
 
 def test_one_seed_decides_nothing_but_what_is_counted() -> None:
@@ -155,9 +155,20 @@ def test_one_seed_decides_nothing_but_what_is_counted() -> None:
 def test_the_command_is_that_of_the_rows() -> None:
     noisy = GOOD | {"noise": 0.2}
     found = said("two-beats-one", planted(SLEEPS, **noisy | {"scale": "gpu", "model": "sliding"}))
-    assert found.command.startswith("bench run passes --scale gpu --model sliding --seeds 0,1,")
+    assert found.command.startswith("bench run passes --scale gpu --model sliding --seeds 0-")
     found = said("two-beats-one", planted(SLEEPS, **noisy | {"scale": "paper", "depths": (0, 32)}))
-    assert found.command.startswith("bench run passes --scale paper --seeds 0,1,")
+    assert found.command.startswith("bench run passes --scale paper --seeds 0-")
+
+
+def test_the_command_has_the_settings_of_the_rows() -> None:
+    """Those that the suite does not ask for, of rates each N's own."""
+    budget = GOOD | {"tokens": 20_000_000, "backend": "native", "adam_lr": 3e-3, "window": 16}
+    each = [planted(SLEEPS, **budget | {"ns": ns, "muon_lr": rate}) for ns, rate in (((1,), 0.005), ((2, 4), 0.01))]
+    found = said("two-beats-one", *each)
+    assert found.command.split(" && ") == [
+        "bench run passes --backend native --sleep-passes 1 --set muon_lr=0.005 --set tokens=20M",
+        "bench run passes --backend native --sleep-passes 2,4 --set tokens=20M",
+    ]
 
 
 # Arms that were not tuned
@@ -176,7 +187,9 @@ def test_nothing_is_concluded_against_an_n_that_was_not_tuned() -> None:
     found = said("two-beats-one", alike)
     assert found.full_verdict == "not enough evidence; N = 2 tried at one muon lr"
     assert found.seeds_needed is None
-    trials = [f"bench run passes --set test_split=validation --set muon_lr={rate}" for rate in (0.01, 0.005)]
+    trials = [
+        f"bench run passes --set tokens=1000 --set test_split=validation --set muon_lr={rate}" for rate in (0.01, 0.005)
+    ]
     assert found.command.split(" && ") == trials  # a choice takes two
     command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
     command.make_context("run", shlex.split(trials[1])[2:])  # it can be run
@@ -184,7 +197,7 @@ def test_nothing_is_concluded_against_an_n_that_was_not_tuned() -> None:
     assert tuned.full_verdict == "not reproduced"
     other = said("two-beats-one", alike, *validated((1, 2), best=0.005))
     assert other.full_verdict == "not enough evidence; N = 2 not at its best muon lr, 0.005"
-    assert other.command == "bench run passes --set muon_lr=0.005"
+    assert other.command == "bench run passes --set tokens=1000 --set muon_lr=0.005"
     elsewhere = said("two-beats-one", alike, *validated((1, 2), best=0.01, scale="gpu"))
     assert elsewhere.full_verdict == "not enough evidence; N = 2 tried at one muon lr"
     alike = planted(flat(n1=0.7, n2=0.7, n4=0.7), **GOOD | RATE | {"noise": 0.003, "cells": 16, "strings": 4})

@@ -239,7 +239,7 @@ def _judgement(
         examples_needed=more,
         study=about(study),
         others=others,
-        command=remedies.command(claim, study, needed, more, untuned.trials if untuned and retune else ()),
+        command=remedies.command(claim, study, needed, more, untuned if retune else None),
         controls=controls,
     )
 

@@ -4,7 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmark.judge.claims.differences import settings_of
 from benchmark.judge.claims.finding import Finding
+from benchmark.judge.claims.tuning import Shortfall
 from benchmark.judge.evidence import seeds_of
 from benchmark.judge.paper import Claim
 from benchmark.judge.statistics import seeds_needed
@@ -47,12 +49,10 @@ def examples_for(finding: Finding, study: Study) -> int | None:
     return int(examples * 2 ** math.ceil(2 * math.log2(finding.blur / allowed)))
 
 
-def command(
-    claim: Claim, study: Study, seeds: int | None, examples: int | None, trials: Sequence[Sequence[str]] = ()
-) -> str:
-    """The command of a claim for the scale and model of the rows that judged it, with so many seeds and examples.
+def command(claim: Claim, study: Study, seeds: int | None, examples: int | None, lack: Shortfall | None = None) -> str:
+    """The command of a claim for the scale, model and settings of the rows that judged it, with so many seeds.
 
-    With `trials` it is one command for each of them, with its settings (`benchmark.judge.claims.tuning.Shortfall`).
+    Where each N has learning rates of its own, it is a command for each; where an N lacks trials, one for each trial.
     """
     first = study.final.row(0, named=True)
     words = [claim.command]
@@ -60,11 +60,27 @@ def command(
         words.append(f"--scale {first['scale']}")
     if not _is_default_model(first):
         words.append(f"--model {first['model']}")
+    if set(study.final["backend"]) == {"native"}:
+        words.append("--backend native")
     if seeds is None and seeds_of(study) < 2:
         seeds = 3
-    words += [f"--seeds {','.join(map(str, range(seeds)))}"] if seeds else []
-    words += [f"--set test_examples={examples}"] if examples else []
-    return " && ".join(" ".join([*words, *(f"--set {text}" for text in settings)]) for settings in trials or ((),))
+    words += [f"--seeds 0-{seeds - 1}"] if seeds else []
+    arms = settings_of(study)
+    runs = [(ns, _changed(settings, [f"test_examples={examples}"] * bool(examples))) for ns, settings in arms.items()]
+    if lack:
+        own = next((ns, settings) for ns, settings in runs if lack.n in ns)
+        runs = [((lack.n,), _changed(own[1], trial)) for trial in lack.trials]
+    commands = []
+    for ns, settings in runs:
+        passes = [f"--sleep-passes {','.join(map(str, ns))}"] * (len(arms) > 1)
+        commands.append(" ".join([*words, *passes, *(f"--set {text}" for text in settings)]))
+    return " && ".join(commands)
+
+
+def _changed(settings: Sequence[str], changes: Sequence[str]) -> list[str]:
+    """Settings, each `name=value`, some of them changed."""
+    by_name = {text.partition("=")[0]: text for text in (*settings, *changes)}
+    return list(by_name.values())
 
 
 def _target_effect(finding: Finding) -> float:

@@ -55,6 +55,7 @@ class Shortfall:
     """What keeps an N from having its own value of a setting."""
 
     words: str
+    n: int
     trials: tuple[tuple[str, ...], ...]
     """The settings, each `name=value`, of every run that would mend it."""
 
@@ -70,10 +71,10 @@ def shortfall(frame: pl.DataFrame, study: Study, n: int, setting: str) -> Shortf
     best, name = best_value(frame, study, n, setting), setting.replace("_", " ")
     if best is None:
         trials = tuple(("test_split=validation", f"{setting}={value:g}") for value in (used[0], used[0] / 2))
-        return Shortfall(f"N = {n} tried at one {name}", trials)
+        return Shortfall(f"N = {n} tried at one {name}", n, trials)
     if used == [best]:
         return None
-    return Shortfall(f"N = {n} not at its best {name}, {best:g}", ((f"{setting}={best:g}",),))
+    return Shortfall(f"N = {n} not at its best {name}, {best:g}", n, ((f"{setting}={best:g}",),))
 
 
 def _at_common_difficulties(trials: pl.DataFrame, setting: str) -> pl.DataFrame:
