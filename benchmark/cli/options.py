@@ -16,7 +16,11 @@ Scale = Annotated[
 ]
 TaskName = Annotated[
     str | None,
-    typer.Option("--task", metavar="NAME", help="Another task: one of `bench list`, or your package.module:Class."),
+    typer.Option(
+        "--task",
+        metavar="NAME",
+        help="Another task: one of `bench list`, or your package.module:Class; of a suite with several, one alone.",
+    ),
 ]
 Model = Annotated[
     str | None, typer.Option(metavar="NAME", help="Another model: one of `bench list`, or your package.module:factory.")
