@@ -134,6 +134,7 @@ def suite(
     axes: Mapping[str, Sequence[Any]] | None = None,
     variants: Sequence[str] | None = None,
     tune: bool = False,
+    trial_share: float = 0.25,
     rates: str | Path | None = None,
     **settings: Any,
 ) -> Suite:
@@ -152,6 +153,7 @@ def suite(
         axes: Settings to run through, each with its values.
         variants: Of suites of rivals, only these.
         tune: In the place of these cells, trials of learning rates for each of their arms.
+        trial_share: Part of the token budget that each of those gets.
         rates: Train at the rates that trials in this folder chose.
         settings: Other values of settings, such as `tokens=200_000`.
 
@@ -171,6 +173,7 @@ def suite(
         axes=[f"{axis}={_text(tuple(values))}" for axis, values in (axes or {}).items()],
         variants=variants,
         tune=tune,
+        trial_share=trial_share,
         rates=Path(rates) if rates is not None else None,
         settings=[f"{setting}={_text(value)}" for setting, value in settings.items()],
     )

@@ -73,12 +73,12 @@ class Tuning:
     def choice(self, cell: Cell, frame: "pl.DataFrame") -> Choice | None:
         """What the trials in some rows say of a cell's arm; None if they are not there, all of them.
 
-        Trials of the cell's own difficulty and budget count first. If there are none, the arm has the rates that were
-        chosen for it at another difficulty, then budget: the largest that was tried.
+        Trials of the cell's own difficulty count first, and of its whole budget, then of its share. If there are none,
+        the arm has the rates that were chosen for it at another difficulty, then budget: the largest that was tried.
         """
         axis = cell.task.axis
         depths = [cell.difficulty, *_values(frame, axis, cell.difficulty)]
-        budgets = [None, *sorted(_values(frame, "tokens", None), reverse=True)]
+        budgets = [cell.training.tokens, None, *sorted(_values(frame, "tokens", None), reverse=True)]
         known = trial_scores(frame)
         for budget, depth in itertools.product(budgets, depths):
             at = cell if depth in (None, cell.difficulty) else cell.with_settings({axis: depth})

@@ -17,6 +17,7 @@ from benchmark.cli.options import (
     Seeds,
     SuiteName,
     TaskName,
+    TrialShare,
     Tune,
     Variants,
     request_of,
@@ -38,6 +39,7 @@ def show_(
     variants: Variants = None,
     settings: Settings = None,
     tune: Tune = False,
+    trial_share: TrialShare = 0.25,
     rates: Rates = None,
     json_: Json = False,
 ) -> None:
@@ -50,7 +52,7 @@ def show_(
     clock = hours.clock(device)
     request = request_of(
         *(suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings),
-        *(tune, rates),
+        *(tune, trial_share, rates),
     )
     grid, cells = request.plan(), request.cells()
     others = distinctions(cells)
