@@ -202,10 +202,10 @@ def draw(source: Source, figure: str = "accuracy_by_passes") -> Figure:
     if figure not in figures.FIGURES:
         raise ValueError(nearest(figure, figures.FIGURES, kind="figure"))
     frame = read(source)
-    if (found := figures.first_figure(frame, figure)) is None:
+    if (drawing := figures.first_figure(frame, figure)) is None:
         allowed = dict.fromkeys(each.entry.name for each in figures.drawings(frame))
         raise ValueError(f"these rows do not allow {figure}; they allow {', '.join(allowed) or 'none'}")
-    return found
+    return drawing
 
 
 def verify(source: Source, claim: str | None = None) -> list[Judgement]:
@@ -216,12 +216,12 @@ def verify(source: Source, claim: str | None = None) -> list[Judgement]:
     Raises:
         ValueError: no claim of that id, or no rows.
     """
-    kept = {} if isinstance(source, pl.DataFrame) else outcomes.read_all([Path(source)])
-    judged = claims.judge(read(source), kept)
+    examples = {} if isinstance(source, pl.DataFrame) else outcomes.read_all([Path(source)])
+    judged = claims.judge(read(source), examples)
     if claim is None:
         return judged
-    if found := [each for each in judged if each.id == claim]:
-        return found
+    if judgements := [each for each in judged if each.id == claim]:
+        return judgements
     raise ValueError(nearest(claim, [each.id for each in judged], kind="claim"))
 
 

@@ -99,7 +99,7 @@ class Tuning:
         Raises:
             ValueError: trials of a cell are missing, or one has a seed of the trials.
         """
-        found = list[Cell]()
+        tuned_cells = list[Cell]()
         for cell in cells:
             if cell.seed in self.seeds:
                 raise ValueError(f"seed {cell.seed} is of trials of rates; choose other seeds than {self.seeds}")
@@ -108,8 +108,8 @@ class Tuning:
                     f"no trials of {cell.variant or cell.model.name} with N = {cell.training.sleep_passes} on "
                     f"{cell.task.name} are finished there; the same command with --tune makes them"
                 )
-            found.append(replace(cell, training=replace(cell.training, **choice.rates._asdict())))
-        return tuple(found)
+            tuned_cells.append(replace(cell, training=replace(cell.training, **choice.rates._asdict())))
+        return tuple(tuned_cells)
 
     def choices(self, cells: Iterable[Cell], frame: "pl.DataFrame") -> Table:
         """What was chosen for each arm of some cells, and how all pairs of rates did."""
