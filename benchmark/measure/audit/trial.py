@@ -27,7 +27,7 @@ class Trial:
         self.b = (self.a + torch.randint(1, VOCABULARY, shape)) % VOCABULARY  # differs from A in every token
 
     def run(self) -> None:
-        """Everything, into `found`."""
+        """Everything, into `report`."""
         self.world.rewind()
         self.calls: list[Call] = []
         with trace(self.model, self.calls):
