@@ -165,7 +165,8 @@ def test_bf16_is_near_fp32_and_keeps_the_state_whole(config: ModelConfig, build:
         assert logits.dtype == rough.dtype == torch.float32, "bf16 logits would tie"
     assert 0 < (rough - logits).norm() < 0.03 * logits.norm()
     # Of the classic rule's settled vector the ReLU may leave next to nothing, which the norm after it then magnifies.
-    share = 0.3 if "classic" in getattr(config, "layout", "") else 0.08
+    # How far bf16 is off differs by processor: up to a tenth for memory tokens, rounded again by each window and pass.
+    share = 0.3 if "classic" in getattr(config, "layout", "") else 0.15
     assert 0 < (rough_grad - grad).norm() < share * grad.norm()
 
 

@@ -287,7 +287,12 @@ def test_another_number_of_optimizers_is_refused(build: Build) -> None:
         optimizer.load_state_dict(optimizer.state_dict()[:1])
 
 
-def test_matrices_orthogonalised_together_are_those_of_torch_one_by_one() -> None:
+@pytest.mark.parametrize(("processor", "rounding"), [("AVX512", 0.0), ("AVX2", 0.004)])
+def test_matrices_orthogonalised_together_are_those_of_torch_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, processor: str, rounding: float
+) -> None:
+    """Where bf16 is slow, but for sums in another order, of which a few are rounded to another number of eight bits."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
     random = torch.Generator().manual_seed(0)
     shapes = [(48, 16), (16, 48), (16, 16), (48, 16), (16, 16), (4, 32), (16, 16)]
     both = [
@@ -305,7 +310,7 @@ def test_matrices_orthogonalised_together_are_those_of_torch_one_by_one() -> Non
         theirs.step()
     for i, (one, other) in enumerate(zip(*both, strict=True)):
         assert not torch.equal(one, torch.randn(shapes[i], generator=random.manual_seed(i)))
-        torch.testing.assert_close(one, other, rtol=0, atol=0)
+        torch.testing.assert_close(one, other, rtol=0, atol=rounding)
         assert torch.equal(ours.state[one]["momentum_buffer"], theirs.state[other]["momentum_buffer"])
     state = theirs.state_dict()
     ours.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""torch's Muon with matrices of one shape orthogonalised together, with the same bits."""
+"""torch's Muon with matrices of one shape orthogonalised together, with the same bits where a processor knows bf16."""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+SLOW_IN_BF16 = ("DEFAULT", "AVX2", "NO AVX")
+"""What torch calls processors on which it multiplies in bf16 number by number, fifty times as slow as in fp32."""
 
 
 class Muon(torch.optim.Muon):
@@ -51,6 +54,9 @@ def orthogonal(
 ) -> Sequence[Tensor]:
     """Matrices of one shape made nearly orthogonal by Newton-Schulz iteration in bf16.
 
+    On a processor that is slow in it, products are of numbers rounded to bf16, summed in fp32 and rounded again, which
+    is the same but for the order of the sums.
+
     Args:
         matrices: Each [rows, columns].
         coefficients: Of the quintic polynomial, odd powers upwards.
@@ -62,8 +68,15 @@ def orthogonal(
     x = torch.stack([matrix.bfloat16() for matrix in matrices])
     x = x.mT if rows > columns else x
     x.div_(torch.stack([matrix.norm().clamp(min=eps) for matrix in x])[:, None, None])
+    if x.is_cpu and torch.backends.cpu.get_cpu_capability() in SLOW_IN_BF16:
+        x = x.float()
     for _ in range(steps):
-        gram = x @ x.mT
-        update = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        x = torch.baddbmm(x, update, x, beta=a)
+        gram = _as_bf16(x @ x.mT)
+        update = _as_bf16(torch.baddbmm(gram, gram, gram, beta=b, alpha=c))
+        x = _as_bf16(torch.baddbmm(x, update, x, beta=a))
     return (x.mT if rows > columns else x).unbind()
+
+
+def _as_bf16(x: Tensor) -> Tensor:
+    """Numbers rounded to bf16, in the type that they have."""
+    return x.bfloat16().to(x.dtype)
