@@ -87,26 +87,26 @@ class ACTSleeper(HaltingStepper):
         """Mix what up to `passes` passes over the window [B, L] leave, each sequence until it halts."""
         check_passes(passes)
         ponder = Ponder(len(tokens), tokens.device)
-        kept: Holdings = []
-        for number, (h, held) in enumerate(self.each_pass(tokens, state, passes), start=1):
+        mixed: Holdings = []
+        for number, (h, holdings) in enumerate(self.each_pass(tokens, state, passes), start=1):
             running = ponder.running
             weight = ponder.step(self.halting_logit(h).sigmoid() if number < passes else None)
-            kept = self.mixture(weight, held, freeze(running, held, kept) if kept else held, kept)
+            mixed = self.mixture(weight, holdings, freeze(running, holdings, mixed) if mixed else holdings, mixed)
             if report is not None and not self.training and not ponder.running.any():
                 break
         tell(report, ponder.used)
         if report is not None:
             report.add("ponder_cost", ponder.used + ponder.remainder, weight=self.config.ponder_weight)
-        return self.pack(kept, state.windows + 1)
+        return self.pack(mixed, state.windows + 1)
 
-    def mixture(self, weight: Tensor, held: Holdings, last: Holdings, kept: Holdings) -> Holdings:
+    def mixture(self, weight: Tensor, holdings: Holdings, last: Holdings, sums: Holdings) -> Holdings:
         """The mix so far of fast weights, with this pass at its `weight` [B]; of the rest what the `last` pass left."""
         mix: Holdings = []
-        for number, (block, new) in enumerate(zip(self.stack, held, strict=True)):
+        for number, (block, new) in enumerate(zip(self.stack, holdings, strict=True)):
             if not block.has_memory or new is None:
                 mix.append(last[number])
                 continue
             part = along(weight, new).to(new.dtype) * new
-            before = kept[number] if kept else None
+            before = sums[number] if sums else None
             mix.append(part if before is None else before + part)
         return mix

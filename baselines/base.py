@@ -134,12 +134,12 @@ class Model(nn.Module, ABC):
 
     def keywords(self, report: Report | None, notes: Notes | None) -> dict[str, Any]:
         """Of the two keywords those that `sleep` and `wake` take, where there is anything to give."""
-        given: dict[str, Any] = {}
+        keywords: dict[str, Any] = {}
         if self.reports and report is not None:
-            given["report"] = report
+            keywords["report"] = report
         if self.uses_notes and notes:
-            given["notes"] = {kind: tokens for kind, tokens in notes.items() if kind in self.uses_notes}
-        return given
+            keywords["notes"] = {kind: tokens for kind, tokens in notes.items() if kind in self.uses_notes}
+        return keywords
 
     def matrices(self) -> list[Tensor]:
         """Weights of the linear maps between features, which Muon trains; AdamW trains every other parameter.

@@ -115,20 +115,20 @@ class Thinker(Sleeper):
             thoughts = self.pause.expand(*h.shape[:2], -1, -1) if count else h[:, :, :0]
         else:
             return self.generate(h, before, number)
-        h, held = self.loop(torch.cat((h, thoughts), dim=2).flatten(1, 2), before, 1, output=output)
-        return h.reshape(len(h), groups, -1, h.shape[-1]), held
+        h, holdings = self.loop(torch.cat((h, thoughts), dim=2).flatten(1, 2), before, 1, output=output)
+        return h.reshape(len(h), groups, -1, h.shape[-1]), holdings
 
     def generate(self, h: Tensor, before: list[Tensor | None], number: int) -> tuple[Tensor, list[Tensor | None]]:
         """`think`, thought by thought: each is made of the output before it."""
-        held, features = list(before), list[Tensor]()
-        past: list[Tensor | None] = [None] * len(held)
+        holdings, features = list(before), list[Tensor]()
+        past: list[Tensor | None] = [None] * len(holdings)
         for group in h.unbind(1):
             for thought in range(1 + self.config.thoughts):
                 x = self.next_thought(features[-1][:, -1:], number) if thought else group
                 for i, block in enumerate(self.stack):
-                    x, held[i], past[i] = block.resume(x, held[i], past[i])
+                    x, holdings[i], past[i] = block.resume(x, holdings[i], past[i])
                 features.append(x)
-        return torch.cat(features, dim=1).view(*h.shape[:2], -1, h.shape[-1]), held
+        return torch.cat(features, dim=1).view(*h.shape[:2], -1, h.shape[-1]), holdings
 
     def next_thought(self, h: Tensor, number: int) -> Tensor:
         """The thought [B, 1, D] after a token whose features are h."""
@@ -138,10 +138,10 @@ class Thinker(Sleeper):
         """The thoughts [B, G, M] that a teacher gives for each of G groups; None without."""
         if not notes or not self.config.thoughts:
             return None
-        given = notes[self.config.taught]
-        if given.shape[1] % groups:
-            raise ValueError(f"workings of {given.shape[1]} tokens are not as many for each of {groups}")
-        chains = given.view(batch, groups, -1)[..., : self.config.thoughts]
+        text = notes[self.config.taught]
+        if text.shape[1] % groups:
+            raise ValueError(f"workings of {text.shape[1]} tokens are not as many for each of {groups}")
+        chains = text.view(batch, groups, -1)[..., : self.config.thoughts]
         ends = chains[..., -1:].expand(-1, -1, self.config.thoughts - chains.shape[-1])
         return torch.cat((chains, ends), dim=-1)
 
@@ -162,13 +162,13 @@ class SleepThinker(Thinker):
     ) -> State:
         """Run the blocks `passes` times over the window [B, L], and the last time over thoughts as well."""
         check_passes(passes)
-        h, held = self.embed(tokens, state.windows), self.unpack(state, len(tokens))
+        h, holdings = self.embed(tokens, state.windows), self.unpack(state, len(tokens))
         if passes > 1:
-            h, held = self.loop(h, held, passes - 1)
+            h, holdings = self.loop(h, holdings, passes - 1)
         workings = self.workings(notes, len(tokens), 1)
-        h, held = self.think(h[:, None], held, state.windows, workings, output=workings is not None)
+        h, holdings = self.think(h[:, None], holdings, state.windows, workings, output=workings is not None)
         self.learn(report, h, workings)
-        return self.pack(held, state.windows + 1)
+        return self.pack(holdings, state.windows + 1)
 
     def wake(
         self, tokens: Tensor, state: State, *, report: Report | None = None, notes: Notes | None = None
@@ -197,9 +197,9 @@ class WakeThinker(Thinker):
         """Predict over tokens [B, P], with M thoughts after each: logits [B, P, V] and the state after all."""
         before, number = self.unpack(state, len(tokens)), state.windows
         workings = self.workings(notes, *tokens.shape)
-        h, held = self.think(self.embed(tokens, number)[:, :, None], before, number, workings, output=True)
+        h, holdings = self.think(self.embed(tokens, number)[:, :, None], before, number, workings, output=True)
         self.learn(report, h, workings)
-        return self.logits(h[:, :, -1]), self.pack(held, number + 1)
+        return self.logits(h[:, :, -1]), self.pack(holdings, number + 1)
 
 
 @dataclass(frozen=True, kw_only=True)

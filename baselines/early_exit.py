@@ -63,19 +63,19 @@ class EarlyExitSleeper(Stepper):
         running = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
         used = torch.zeros(len(tokens), device=tokens.device)
         seen = self.signals(self.embed(tokens, state.windows), self.unpack(state, len(tokens)))
-        kept: Holdings = []
-        for number, (h, held) in enumerate(self.each_pass(tokens, state, passes), start=1):
-            kept = freeze(running, held, kept) if kept else held
+        exits: Holdings = []
+        for number, (h, holdings) in enumerate(self.each_pass(tokens, state, passes), start=1):
+            exits = freeze(running, holdings, exits) if exits else holdings
             used = used + running
             if self.training or number == passes:
                 continue
-            before, seen = seen, self.signals(h, held)
+            before, seen = seen, self.signals(h, holdings)
             running = running & (change(seen, before) >= self.config.exit_below)
             if report is not None and not running.any():
                 break
         tell(report, used)
-        return self.pack(kept, state.windows + 1)
+        return self.pack(exits, state.windows + 1)
 
-    def signals(self, h: Tensor, held: Holdings) -> list[Tensor]:
+    def signals(self, h: Tensor, holdings: Holdings) -> list[Tensor]:
         """What is watched, of features [B, L, D] and of what blocks hold."""
-        return [normalise(h)] if self.config.exit_by == "features" else self.fast_weights(held)
+        return [normalise(h)] if self.config.exit_by == "features" else self.fast_weights(holdings)

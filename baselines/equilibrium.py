@@ -77,8 +77,8 @@ class EquilibriumSleeper(Sleeper):
         check_passes(passes)
         x, before = self.embed(tokens, state.windows), self.unpack(state, len(tokens))
         z = self.fixed_point(x, before, passes - 1) if passes > 1 else None
-        _, held = self.loop(x if z is None else z + x, before, 1, output=False)
-        return self.pack(held, state.windows + 1)
+        _, holdings = self.loop(x if z is None else z + x, before, 1, output=False)
+        return self.pack(holdings, state.windows + 1)
 
     def step(self, z: Tensor, x: Tensor, before: list[Tensor | None]) -> Tensor:
         """f: features [B, L, D] of one pass over z + x, normed."""
@@ -102,7 +102,7 @@ class EquilibriumSleeper(Sleeper):
         """Let the gradient at the fixed point be solved for before it goes back through the step that led there."""
         # On a graph of its own: a hook that went back through the graph it belongs to would call itself.
         at = z.detach().requires_grad_()
-        again = self.step(at, x.detach(), [None if held is None else held.detach() for held in before])
+        again = self.step(at, x.detach(), [None if state is None else state.detach() for state in before])
 
         def transposed(u: Tensor) -> Tensor:
             return torch.autograd.grad(again, at, u, retain_graph=True)[0]

@@ -106,21 +106,21 @@ class FusionInDecoder(FusionNetwork):
         assert before.passages is not None
         if not before.passages.numel():
             return replace(before, passages=tokens[:, None].clone(), first=state.windows, windows=state.windows + 1)
-        kept = torch.cat((before.passages, tokens[:, None]), dim=1)
-        dropped = max(0, kept.shape[1] - self.kept)
+        passages = torch.cat((before.passages, tokens[:, None]), dim=1)
+        dropped = max(0, passages.shape[1] - self.kept)
         return replace(
-            before, passages=kept[:, dropped:].contiguous(), first=before.first + dropped, windows=state.windows + 1
+            before, passages=passages[:, dropped:].contiguous(), first=before.first + dropped, windows=state.windows + 1
         )
 
     def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Predict over tokens [B, P]: logits [B, P, V], and the state with what it held."""
-        held = cast(Passages, state)
-        assert held.passages is not None
-        count = held.passages.shape[1]
+        past = cast(Passages, state)
+        assert past.passages is not None
+        count = past.passages.shape[1]
         x = self.embed(tokens, state.windows)
         if not count:
             return self.decode(tokens, state, x[:, :0]), self.read(state)
-        windows = torch.stack([self.embed(held.passages[:, i], held.first + i) for i in range(count)], dim=1)
+        windows = torch.stack([self.embed(past.passages[:, i], past.first + i) for i in range(count)], dim=1)
         question = x[:, None, :1].expand(-1, count, -1, -1)
         both = torch.cat((question, windows), dim=2)  # [B, W, 1 + L, D]
         memory = self.encode(both.flatten(0, 1)).view(len(tokens), count * both.shape[2], x.shape[-1])

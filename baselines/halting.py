@@ -35,19 +35,19 @@ class Stepper(Sleeper):
         Features of the last pass mean nothing. All N passes are those of the hybrid, bit for bit.
         """
         before = self.unpack(state, len(tokens))
-        h, held = self.embed(tokens, state.windows), before
+        h, holdings = self.embed(tokens, state.windows), before
         for left in reversed(range(passes)):
-            blocks = zip(self.stack, held, before, strict=True)
-            h, held = self.loop(h, [now if b.has_memory else old for b, now, old in blocks], 1, output=left > 0)
-            yield h, held
+            blocks = zip(self.stack, holdings, before, strict=True)
+            h, holdings = self.loop(h, [now if b.has_memory else old for b, now, old in blocks], 1, output=left > 0)
+            yield h, holdings
 
     def wake(self, tokens: Tensor, state: State, *, report: Report | None = None) -> tuple[Tensor, State]:
         """See `Sleeper.wake`, of which there is nothing to report."""
         return super().wake(tokens, state)
 
-    def fast_weights(self, held: Holdings) -> list[Tensor]:
+    def fast_weights(self, holdings: Holdings) -> list[Tensor]:
         """The fast weights among what blocks hold."""
-        return [t for block, t in zip(self.stack, held, strict=True) if block.has_memory and t is not None]
+        return [t for block, t in zip(self.stack, holdings, strict=True) if block.has_memory and t is not None]
 
 
 class HaltingStepper(Stepper):

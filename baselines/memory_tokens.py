@@ -101,20 +101,20 @@ class GistAttention(MemoryNetwork):
         check_passes(passes)
         before = self.unpack(state, len(tokens))
         h = torch.cat((self.embed(tokens, state.windows), self.first.expand(len(tokens), -1, -1)), dim=1)
-        _, held = self.loop(h, before, passes, output=False)
-        gists = [_last(after, len(self.first)) for after in held]
-        kept = [torch.cat((cast(Tensor, old), new), dim=-2) for old, new in zip(before, gists, strict=True)]
-        return self.pack(list(kept), state.windows + 1)
+        _, holdings = self.loop(h, before, passes, output=False)
+        gists = [_last(after, len(self.first)) for after in holdings]
+        caches = [torch.cat((cast(Tensor, old), new), dim=-2) for old, new in zip(before, gists, strict=True)]
+        return self.pack(list(caches), state.windows + 1)
 
     def wake(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Predict over tokens [B, P], none of whose keys and values stay: logits [B, P, V] and the state."""
         return super().wake(tokens, state)[0], replace(state, windows=state.windows + 1)
 
 
-def _last(kept: Tensor | None, count: int) -> Tensor:
+def _last(cache: Tensor | None, count: int) -> Tensor:
     """Of keys and values [B, 2, H, C, D / H], those of the last `count` tokens."""
-    assert kept is not None
-    return kept[..., kept.shape[-2] - count :, :]
+    assert cache is not None
+    return cache[..., cache.shape[-2] - count :, :]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,22 +79,22 @@ class PonderSleeper(HaltingStepper):
         if self.training and report is not None:
             return self.expected(tokens, state, passes, report)
         used, going = torch.zeros(len(tokens), device=tokens.device), torch.ones(len(tokens), device=tokens.device)
-        running, kept = going > 0, list[Tensor | None]()
-        for number, (h, held) in enumerate(self.each_pass(tokens, state, passes), start=1):
-            kept, used = freeze(running, held, kept) if kept else held, used + running
+        running, ends = going > 0, list[Tensor | None]()
+        for number, (h, holdings) in enumerate(self.each_pass(tokens, state, passes), start=1):
+            ends, used = freeze(running, holdings, ends) if ends else holdings, used + running
             if number < passes and not self.training:
                 going = going * self.halting_logit(h).neg().sigmoid()
                 running = running & (going > 1 / 2)
                 if report is not None and not running.any():
                     break
         tell(report, used)
-        return self.pack(kept, state.windows + 1)
+        return self.pack(ends, state.windows + 1)
 
     def expected(self, tokens: Tensor, state: State, passes: int, report: Report) -> PonderState:
         """The states after 1 to N passes over the window [B, L], and how likely each is."""
         logits, ways = list[Tensor](), list[Holdings]()
-        for number, (h, held) in enumerate(self.each_pass(tokens, state, passes), start=1):
-            ways.append(held)
+        for number, (h, holdings) in enumerate(self.each_pass(tokens, state, passes), start=1):
+            ways.append(holdings)
             if number < passes:
                 logits.append(self.halting_logit(h))
         law = self._log_law(logits, len(tokens))

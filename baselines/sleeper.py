@@ -94,8 +94,8 @@ class Sleeper(Model):
         if self.config.reread:
             tokens, passes = tokens.repeat(1, passes), 1
         before = self.unpack(state, len(tokens))
-        _, held = self.loop(self.embed(tokens, state.windows), before, passes, output=False)
-        after = self.pack(held, state.windows + 1)
+        _, holdings = self.loop(self.embed(tokens, state.windows), before, passes, output=False)
+        after = self.pack(holdings, state.windows + 1)
         every = self.config.evict_every
         return after.evicted() if every > 1 and after.windows % every == 0 else after
 
@@ -105,8 +105,8 @@ class Sleeper(Model):
         state = state.evicted() if late else state
         embedded, before = self.embed(tokens, state.windows), self.unpack(state, len(tokens))
         # A pass that read what the pass before wrote would hear, at every token, of all later ones: of answers.
-        h, held = self.loop(embedded, before, self.wake_passes, reset=True)
-        after = self.pack(held, state.windows + 1)
+        h, holdings = self.loop(embedded, before, self.wake_passes, reset=True)
+        after = self.pack(holdings, state.windows + 1)
         return self.logits(h), after.evicted() if late else after
 
     def logits(self, h: Tensor) -> Tensor:
@@ -136,18 +136,18 @@ class Sleeper(Model):
         Returns:
             Features [B, T, D], and what each block holds after the window.
         """
-        held, looped, again = list(before), self.config.loop_range, not self.config.reembed
+        holdings, looped, again = list(before), self.config.loop_range, not self.config.reembed
         back = (not output and self.config.backprop_passes) or passes
         reset = reset or self.config.reset_state
 
         def run(h: Tensor, blocks: range, output: bool) -> Tensor:
             for i in blocks:
                 block, later = self.stack[i], range(i + 1, blocks.stop)
-                source = held[i] if block.has_memory and not reset else before[i]
+                source = holdings[i] if block.has_memory and not reset else before[i]
                 if output or self.holds(later):
-                    h, held[i] = block(h, source)
+                    h, holdings[i] = block(h, source)
                 elif block.holds:
-                    held[i] = block.write(h, source)
+                    holdings[i] = block.write(h, source)
             return h
 
         tail = range(looped.stop, len(self.stack))
@@ -156,7 +156,7 @@ class Sleeper(Model):
         for left in reversed(range(passes)):
             with torch.set_grad_enabled(torch.is_grad_enabled() and left < back):
                 h = run(h if again else entered, looped, again and (ended or self.holds(looped)) if left else ended)
-        return run(h, tail, output), held
+        return run(h, tail, output), holdings
 
     def holds(self, blocks: range) -> bool:
         """Whether something of any of these blocks survives a window."""
@@ -174,9 +174,9 @@ class Sleeper(Model):
             )
         return h + self.window_embedding.weight[window]
 
-    def pack(self, held: list[Tensor | None], windows: int) -> State:
+    def pack(self, holdings: list[Tensor | None], windows: int) -> State:
         """The state from what each block holds."""
-        pairs = list(zip(self.stack, held, strict=True))
+        pairs = list(zip(self.stack, holdings, strict=True))
         return State(
             fast_weights=tuple(t for block, t in pairs if block.has_memory and t is not None),
             cache=tuple(t for block, t in pairs if not block.has_memory and t is not None),

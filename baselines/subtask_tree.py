@@ -47,19 +47,19 @@ class TreeAttention(GistAttention):
         """Conclude the window [B, L] in `passes` passes, and every subtask that is complete with it."""
         tree = cast(TreeState, state)
         leaf = super().sleep(tokens, State(cache=state.cache, windows=state.windows), passes)
-        leaves, kept, level = tree.leaves + 1, leaf.cache, 1
+        leaves, cache, level = tree.leaves + 1, leaf.cache, 1
         while self.branch and leaves % self.branch**level == 0:
-            kept = self.with_conclusion(kept, len(tokens), passes)
+            cache = self.with_conclusion(cache, len(tokens), passes)
             level += 1
-        return replace(tree, cache=kept, leaves=leaves, windows=leaf.windows)
+        return replace(tree, cache=cache, leaves=leaves, windows=leaf.windows)
 
-    def with_conclusion(self, kept: tuple[Tensor, ...], batch: int, passes: int) -> tuple[Tensor, ...]:
+    def with_conclusion(self, cache: tuple[Tensor, ...], batch: int, passes: int) -> tuple[Tensor, ...]:
         """Kept keys and values [B, 2, H, C, D / H] with one conclusion in the place of the last b."""
         count = len(self.parent)
         h = self.parent.repeat(batch, 1, 1)
-        _, held = self.loop(h, list(kept), passes, output=False)
-        open_ = kept[0].shape[-2] - self.branch * count
-        pairs = zip(kept, held, strict=True)
+        _, holdings = self.loop(h, list(cache), passes, output=False)
+        open_ = cache[0].shape[-2] - self.branch * count
+        pairs = zip(cache, holdings, strict=True)
         return tuple(torch.cat((old[..., :open_, :], cast(Tensor, new)[..., -count:, :]), dim=-2) for old, new in pairs)
 
 

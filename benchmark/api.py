@@ -134,6 +134,7 @@ def suite(
     axes: Mapping[str, Sequence[Any]] | None = None,
     variants: Sequence[str] | None = None,
     tune: bool = False,
+    trial_share: float = 0.25,
     rates: str | Path | None = None,
     **settings: Any,
 ) -> Suite:
@@ -152,6 +153,7 @@ def suite(
         axes: Settings to run through, each with its values.
         variants: Of suites of rivals, only these.
         tune: In the place of these cells, trials of learning rates for each of their arms.
+        trial_share: Part of the token budget that each of those gets.
         rates: Train at the rates that trials in this folder chose.
         settings: Other values of settings, such as `tokens=200_000`.
 
@@ -171,6 +173,7 @@ def suite(
         axes=[f"{axis}={_text(tuple(values))}" for axis, values in (axes or {}).items()],
         variants=variants,
         tune=tune,
+        trial_share=trial_share,
         rates=Path(rates) if rates is not None else None,
         settings=[f"{setting}={_text(value)}" for setting, value in settings.items()],
     )
@@ -199,10 +202,10 @@ def draw(source: Source, figure: str = "accuracy_by_passes") -> Figure:
     if figure not in figures.FIGURES:
         raise ValueError(nearest(figure, figures.FIGURES, kind="figure"))
     frame = read(source)
-    if (found := figures.first_figure(frame, figure)) is None:
+    if (drawing := figures.first_figure(frame, figure)) is None:
         allowed = dict.fromkeys(each.entry.name for each in figures.drawings(frame))
         raise ValueError(f"these rows do not allow {figure}; they allow {', '.join(allowed) or 'none'}")
-    return found
+    return drawing
 
 
 def verify(source: Source, claim: str | None = None) -> list[Judgement]:
@@ -213,12 +216,12 @@ def verify(source: Source, claim: str | None = None) -> list[Judgement]:
     Raises:
         ValueError: no claim of that id, or no rows.
     """
-    kept = {} if isinstance(source, pl.DataFrame) else outcomes.read_all([Path(source)])
-    judged = claims.judge(read(source), kept)
+    examples = {} if isinstance(source, pl.DataFrame) else outcomes.read_all([Path(source)])
+    judged = claims.judge(read(source), examples)
     if claim is None:
         return judged
-    if found := [each for each in judged if each.id == claim]:
-        return found
+    if judgements := [each for each in judged if each.id == claim]:
+        return judgements
     raise ValueError(nearest(claim, [each.id for each in judged], kind="claim"))
 
 

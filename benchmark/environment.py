@@ -69,8 +69,8 @@ def source_files() -> list[Path]:
     """The files that `SOURCES` names, in a fixed order."""
     apart = {ROOT / place / name for place, names in EXEMPTIONS.items() for name in names}
     places = [ROOT / name for name in SOURCES]
-    found = (path for place in places for path in (place.rglob("*") if place.is_dir() else [place]))
-    files = (path for path in found if path.suffix in (".py", ".c", ".h"))
+    paths = (path for place in places for path in (place.rglob("*") if place.is_dir() else [place]))
+    files = (path for path in paths if path.suffix in (".py", ".c", ".h"))
     return sorted(path for path in files if not apart & {path.with_suffix(""), *path.parents})
 
 

@@ -61,8 +61,8 @@ class Batch:
 
     def with_tensors(self, *tensors: Tensor) -> Self:
         """The same cut of others, in the order of `tensors`."""
-        inputs, targets, *given = tensors
-        notes = tuple((number, kind, tokens) for (number, kind, _), tokens in zip(self.notes, given, strict=True))
+        inputs, targets, *others = tensors
+        notes = tuple((number, kind, tokens) for (number, kind, _), tokens in zip(self.notes, others, strict=True))
         return replace(self, inputs=inputs, targets=targets, notes=notes)
 
     def notes_on(self, number: int) -> dict[str, Tensor]:
@@ -106,8 +106,8 @@ def predict(model: Model, batch: Batch, passes: int, *, hard: bool = False, repo
         if asked:
             output, state = model.wake(tokens, state, **keywords)
             if output.shape[:-1] != tokens.shape:  # another shape may fit the targets all the same, and be scored
-                given, returned = list(tokens.shape), list(output.shape)
-                raise ValueError(f"the model must return logits [B, P, V] of tokens {given}; returned {returned}")
+                expected, returned = list(tokens.shape), list(output.shape)
+                raise ValueError(f"the model must return logits [B, P, V] of tokens {expected}; returned {returned}")
             logits.append(output)
         else:
             state = model.sleep(tokens, state, passes, **keywords)

@@ -79,13 +79,16 @@ def layout(nouns: int, colors: int, tokenizer: str, sha256: str) -> Layout:
             )
         ids[word] = first
     noun, color = NOUNS[0], COLORS[0]
-    told, asked = (np.array(tokens.encode(text)) for text in (fact(noun, color), question(noun)))
-    places = [int(np.flatnonzero(text == ids[word])[0]) for text, word in ((told, noun), (told, color), (asked, noun))]
+    statement, asked = (np.array(tokens.encode(text)) for text in (fact(noun, color), question(noun)))
+    places = [
+        int(np.flatnonzero(text == ids[word])[0])
+        for text, word in ((statement, noun), (statement, color), (asked, noun))
+    ]
     return Layout(
         tokens,
         nouns=np.array([ids[word] for word in NOUNS[:nouns]]),
         colors=np.array([ids[word] for word in COLORS[:colors]]),
-        fact=told,
+        fact=statement,
         question=asked,
         noun_at=places[0],
         color_at=places[1],

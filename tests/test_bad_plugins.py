@@ -115,7 +115,7 @@ class Shapes(Hybrid):
 
 def run(cell: Cell, out: Path, on_event: Callable[[Event], None] = lambda _: None) -> tuple[str, str | None]:
     folder = SweepFolder(out)
-    with folder.held([cell]):
+    with folder.session([cell]):
         return sweep.run([cell], folder, Serial(), on_event=on_event)[cell.id]
 
 

@@ -266,7 +266,7 @@ def test_damage_is_set_aside_named_and_trained_again(
     planned = cells(rollout_steps=[0])
     context = {"suite": "quick", "scale": "tiny", "commit": environment.commit()}
     folder = SweepFolder(tmp_path)
-    with folder.held(planned, context):
+    with folder.session(planned, context):
         for cell in planned:
             trainer = Trainer(cell, folder.of(cell).path, context=context)
             trainer.run(stop=lambda trainer=trainer: trainer.step >= 16)  # type: ignore[misc]

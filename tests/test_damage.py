@@ -104,15 +104,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a finished and an interrupted cell, and beside it the same cells finished under other seeds."""
     root = tmp_path_factory.mktemp("trained")
     place = SweepFolder(root / "out")
-    with place.held([FINISHED, INTERRUPTED], CONTEXT):
+    with place.session([FINISHED, INTERRUPTED], CONTEXT):
         folder = place.of(INTERRUPTED)
         trainer = Trainer(INTERRUPTED, folder.path, context=CONTEXT)
         trainer.run(stop=lambda: trainer.step >= 3)
     place = SweepFolder(root / "out")
-    with place.held([FINISHED], CONTEXT):
+    with place.session([FINISHED], CONTEXT):
         sweep.run([FINISHED], place, Serial(), context=CONTEXT)
     others = SweepFolder(root / "others")
-    with others.held([small(seed=2, **TINY)], CONTEXT):
+    with others.session([small(seed=2, **TINY)], CONTEXT):
         sweep.run([small(seed=2, **TINY)], others, Serial(), context=CONTEXT)
     return root
 
@@ -128,7 +128,7 @@ def other(trained: Path, name: str) -> bytes:
 
 def run(out: Path) -> SweepFolder:
     place = SweepFolder(out)
-    with place.held([FINISHED, INTERRUPTED], CONTEXT):
+    with place.session([FINISHED, INTERRUPTED], CONTEXT):
         states = sweep.run([FINISHED, INTERRUPTED], place, Serial(), context=CONTEXT)
     assert set(states.values()) == {("ok", None)}
     return place
@@ -154,7 +154,7 @@ def test_damage_is_named_and_set_aside(trained: Path, out: Path, state: str, nam
     if state == "finished" and kind in QUICKLY.get(name, ()):
         assert f"left out: {path}" in looked.out, "it is seen by who only looks"
     with pytest.raises(rows.DamagedFileError) as error:
-        SweepFolder(out).held([]).__enter__()
+        SweepFolder(out).session([]).__enter__()
     assert str(path) in str(error.value), "which file"
     assert f"set aside as {path}.damaged-1" in str(error.value)
     assert path.with_name(f"{name}.damaged-1").read_bytes() == damaged
@@ -173,7 +173,7 @@ def test_a_file_that_is_gone_is_missed(out: Path, state: str, name: str) -> None
     folder = SweepFolder(out).of(CELLS[state])
     (folder.path / name).unlink()
     with pytest.raises(rows.DamagedFileError, match=rf"{name} has 0 lines, not the \d+ that .* knows of\n  it is gone"):
-        SweepFolder(out).held([]).__enter__()
+        SweepFolder(out).session([]).__enter__()
     assert SweepFolder(out).of(CELLS[state]).state == ("waiting", None)
 
 
@@ -256,7 +256,7 @@ def test_whole_rows_of_newer_code_are_refused_by_name_and_everything_stays(out: 
         rows.rewrite(folder.rows_file, [row | change for row in rows.read(folder.rows_file)])
         before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != "lock"}
         with pytest.raises(rows.OtherCodeError, match=rf"rows\.jsonl, line 1: {said}; this code .*; it stays as it is"):
-            SweepFolder(out).held([]).__enter__()
+            SweepFolder(out).session([]).__enter__()
         after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != "lock"}
         assert after == before
         folder.rows_file.write_bytes(kept)
@@ -283,7 +283,7 @@ def test_rows_without_checks_are_read_and_go_on(whole: pl.DataFrame, out: Path) 
     assert all(rows.stamps.NAME.encode() in line for line in place.of(INTERRUPTED).rows_file.read_bytes().splitlines())
     place.of(FINISHED).rows_file.write_bytes(b"".join(kept.splitlines(keepends=True)[:-2]))
     with pytest.raises(rows.DamagedFileError, match=r"rows\.jsonl does not have the last rows of a cell that ended ok"):
-        SweepFolder(out).held([]).__enter__()
+        SweepFolder(out).session([]).__enter__()
 
 
 def test_a_file_that_changes_under_a_running_cell_ends_it(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_a_damaged_table_is_gathered_again(trained: Path, out: Path, name: str, 
     else:
         path.write_bytes(flipped if kind == "far inside" else ANY[kind](before, b""))
     place = SweepFolder(out)
-    with place.held([]):
+    with place.session([]):
         assert path.read_bytes() == before
     assert any(f"set aside as {path}.damaged-1" in line for line in place.remarks)
 
@@ -458,7 +458,7 @@ def test_a_worker_that_dies_after_its_last_word_on_disk_has_finished(
 
     monkeypatch.setattr(worker, "work", dying)
     place = SweepFolder(out)
-    with place.held([INTERRUPTED], CONTEXT):
+    with place.session([INTERRUPTED], CONTEXT):
         states = sweep.run(
             [INTERRUPTED],
             place,

@@ -24,7 +24,7 @@ def cell() -> Cell:
 def folder(cell: Cell, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a trained cell."""
     sweep = SweepFolder(tmp_path_factory.mktemp("run"))
-    with sweep.held([cell]):
+    with sweep.session([cell]):
         Trainer(cell, sweep.of(cell).path).run()
     return sweep.of(cell).path
 

@@ -74,7 +74,7 @@ def test_modules_of_others_are_answered_in_a_message(
 )
 def test_a_plan_of_odd_types_is_named(change: dict[str, object], tmp_path: Path) -> None:
     cells = [small(), small(seed=1)]
-    with (place := SweepFolder(tmp_path)).held(cells):
+    with (place := SweepFolder(tmp_path)).session(cells):
         plan = place.of(cells[0]).plan
     plan.write_text(json.dumps(json.loads(plan.read_text()) | change))
     done = bench("status", tmp_path)

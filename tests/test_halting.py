@@ -314,7 +314,7 @@ def test_the_weights_of_a_trained_hybrid_are_tested_with_any_rule(tmp_path: Path
     """From its folder to a file, and from there: one that never fires scores as the hybrid did, one that does tells."""
     cell = small(sleep_passes=3)
     sweep, weights = SweepFolder(tmp_path / "run"), tmp_path / "w.safetensors"
-    with sweep.held([cell]):
+    with sweep.session([cell]):
         Trainer(cell, sweep.of(cell).path).run()
     before = json.loads(bench("evaluate", sweep.of(cell).path, "--export", weights, "--json").out)["scores"]
     known = ("layout", "d_model", "heads", "mlp_ratio", "cells", "strings", "rollout_steps", "test_examples")

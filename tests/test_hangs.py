@@ -122,7 +122,7 @@ def test_a_cell_that_is_done_keeps_nobody_waiting(what: str, tmp_path: Path, tok
 def test_a_hanging_cell_becomes_a_row(where: str, tmp_path: Path, token: str, says: Any) -> None:
     says(HANGING[where])
     cells, folder = [small(), small(seed=1)], SweepFolder(tmp_path)
-    with folder.held(cells):
+    with folder.session(cells):
         states = sweep.run(cells, folder, Local(jobs=2))
     assert {state.status for state in states.values()} == {"timed_out"}
     for row in rows.read_table(tmp_path).to_dicts():
@@ -191,7 +191,7 @@ def stopped(tmp_path: Path, *, second: bool = False, seconds: float) -> tuple[Sw
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores Ctrl-C
     try:
-        with folder.held([cell]), pytest.raises(KeyboardInterrupt):
+        with folder.session([cell]), pytest.raises(KeyboardInterrupt):
             sweep.run([cell], folder, trains, on_event=on_event, on_stop=on_stop)
     finally:
         for timer in timers:
@@ -287,7 +287,7 @@ def test_models_that_end_hang_or_are_too_large_are_rows(
     cells = [replace(small(), model=model_at(f"faulty:{name}")(layout="gdn", d_model=8, heads=2)) for name in names]
     cells += [small(d_model=2_000_000, heads=2), small()]
     folder = SweepFolder(tmp_path)
-    with folder.held(cells):
+    with folder.session(cells):
         states = sweep.run(cells, folder, Local(jobs=2))
     status = [states[cell.id].status for cell in cells]
     assert status == ["crashed", "crashed", "timed_out", "out_of_memory", "ok"]

@@ -103,7 +103,7 @@ def test_table_and_status_warn(tmp_path: Path) -> None:
 
     cells = [small(seed=seed, tokens=160, evaluations=2, test_examples=8) for seed in (0, 1)]
     place = SweepFolder(tmp_path / "run")
-    with place.held(cells):
+    with place.session(cells):
         for cell, source in zip(cells, ("old", "new"), strict=True):
             trainer = Trainer(cell, place.of(cell).path)
             trainer.facts["source"] = source

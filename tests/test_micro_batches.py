@@ -71,7 +71,7 @@ def cell(**settings: Any) -> Cell:
 def run(planned: Cell, out: Path) -> tuple[SweepFolder, list[Event]]:
     events: list[Event] = []
     folder = SweepFolder(out)
-    with folder.held([planned]):
+    with folder.session([planned]):
         sweep.run([planned], folder, Serial(), on_event=events.append)
     return folder, events
 

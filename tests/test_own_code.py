@@ -65,7 +65,7 @@ def run(cell: Cell, out: Path) -> tuple[str, list[str]]:
         notes.extend([event.contents["text"]] if event.kind == "note" else [])
 
     folder = SweepFolder(out)
-    with folder.held([cell]):
+    with folder.session([cell]):
         states = sweep.run([cell], folder, Serial(), on_event=on_event)
     return states[cell.id].status, notes
 
@@ -80,7 +80,7 @@ def test_a_digest_is_of_what_is_imported_beside_it(write: Callable[..., Cell]) -
 def test_a_checkpoint_of_other_code_is_set_aside(tmp_path: Path, write: Callable[..., Cell]) -> None:
     out, cell = tmp_path / "out", write()
     place = SweepFolder(out).of(cell).path
-    with SweepFolder(out).held([cell]):
+    with SweepFolder(out).session([cell]):
         code.begin(cell, place)
         trainer = Trainer(cell, place)
         assert trainer.run(stop=lambda: trainer.step >= 9) == "stopped"
@@ -95,7 +95,7 @@ def test_a_checkpoint_of_other_code_is_set_aside(tmp_path: Path, write: Callable
 
 def test_code_that_is_as_it_was_goes_on(tmp_path: Path, write: Callable[..., Cell]) -> None:
     cell = write()
-    with SweepFolder(tmp_path / "out").held([cell]):
+    with SweepFolder(tmp_path / "out").session([cell]):
         place = SweepFolder(tmp_path / "out").of(cell).path
         code.begin(cell, place)
         trainer = Trainer(cell, place)

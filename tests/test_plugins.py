@@ -540,7 +540,7 @@ def test_a_suite_with_another_task() -> None:
     assert plan.axes == ("seed", "sleep_passes")
     assert {cell.task for cell in plan.cells()} == {tasks.load("recall")()}
     assert {cell.model for cell in plan.cells()} == {cell.model for cell in before.cells()}
-    assert len(suite("no-gain", "tiny").with_task(tasks.load("depo")).cells()) == 6  # 2 N x 3 budgets
+    assert len(suite("no-gain", "tiny").with_task(tasks.load("retention")).cells()) == 6  # 2 N x 3 budgets
     assert all(not c.training.test_at for c in suite("retention", "tiny").with_task(tasks.load("depo")).cells())
 
 

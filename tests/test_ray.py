@@ -52,7 +52,7 @@ def settings() -> Iterator[None]:
 
 def run(cells: Sequence[Cell], out: Path, trains: Executor, **options: Any) -> dict[str, Any]:
     folder = SweepFolder(out)
-    with folder.held(cells):
+    with folder.session(cells):
         return sweep.run(cells, folder, trains, **options)
 
 

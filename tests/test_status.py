@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> SweepFolder:
     """Cells that stand in every way: seed 0 done, 1 diverged, 2 crashed, 3 interrupted, 4 waiting, 5 timed out."""
     cells = [small(seed=seed) for seed in range(6)]
     place = SweepFolder(tmp_path / "run")
-    with place.held(cells, CONTEXT):
+    with place.session(cells, CONTEXT):
         for cell in cells[:4]:
             rows.append(place.of(cell).rows_file, [test_row(cell, 8, 0.25), test_row(cell, 16, 0.5)])
         rows.append(place.of(cells[0]).rows_file, [test_row(cells[0], 25, 0.75)])
@@ -76,7 +76,7 @@ def test_status_of_everything(folder: SweepFolder) -> None:
 
 
 def test_a_cell_that_runs_is_seen(folder: SweepFolder) -> None:
-    with folder.held([]), (folder.of(small(seed=3)).path / "lock").open("w") as lock:
+    with folder.session([]), (folder.of(small(seed=3)).path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = SweepStanding(folder.path)
         assert found.counts[Status.RUNNING] == 1 and found.running_pid == os.getpid()
@@ -93,7 +93,7 @@ def test_status_is_that_of_the_folder(folder: SweepFolder) -> None:
 def test_a_long_test_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing, "TAIL", 3000)
     cell, place = small(), SweepFolder(tmp_path)
-    with place.held([cell]):
+    with place.session([cell]):
         tested = [test_row(cell, 16, 0.5) | {"difficulty": level} for level in range(9)]
         rows.append(place.of(cell).rows_file, [test_row(cell, 8, 0.25), *tested])
     (found,) = SweepStanding(tmp_path).cells
@@ -231,5 +231,5 @@ def test_litter_is_removed_and_nothing_else(folder: SweepFolder) -> None:
     assert sorted(path for path in folder.path.rglob("*") if path.is_file()) == before
     assert bench("clean", folder.path, "--checkpoints").out.count("removed ") == 1
     assert not cell.checkpoint.exists() and folder.of(small(seed=3)).checkpoint.exists(), "it is still to go on"
-    with folder.held([]):
+    with folder.session([]):
         assert f"{folder.path} is in use" in bench("clean", folder.path).err

@@ -47,8 +47,8 @@ def test_shapes_alone_count_as_much_as_numbers(cell: Cell, tmp_path: Path) -> No
 def test_passes_cost_and_keep_more() -> None:
     one, two = (step_cost(CELL.with_settings({"sleep_passes": n})) for n in (1, 2))
     assert 1.2 < two.kernels / one.kernels < 2 and 1.2 < two.bytes_moved / one.bytes_moved < 2
-    assert one.memory.kept < two.memory.kept
-    assert two.memory.again < two.memory.kept / 2
+    assert one.memory.activations < two.memory.activations
+    assert two.memory.again < two.memory.activations / 2
     before = _step_cost.cache_info().hits
     step_cost(replace(CELL, seed=5))
     assert _step_cost.cache_info().hits == before + 1, "seeds share a count"

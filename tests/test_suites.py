@@ -225,6 +225,12 @@ def test_rivals_are_matched_to_what_is_asked_for(changed: Plan, passes: int) -> 
     assert max(totals) < 1.05 * min(totals)
 
 
+def test_a_task_of_a_suite_with_several_is_chosen_as_it_is() -> None:
+    every = suite("roads", "tiny")
+    chosen = every.with_task(Depo).cells()
+    assert {cell.id for cell in chosen} == {cell.id for cell in every.cells() if cell.task.name == "depo"}
+
+
 def test_variants_are_chosen_by_name() -> None:
     plan = suite("controls", "tiny").narrow(seed=[0, 1])
     chosen = plan.only(["wider", "sleep", "wider"]).cells()

@@ -230,7 +230,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[s
 
 def run(cells: list[Cell], out: Path, executor: Executor | None = None, **options: Any) -> dict[str, State]:
     folder = SweepFolder(out)
-    with folder.held(cells, CONTEXT):
+    with folder.session(cells, CONTEXT):
         return sweep.run(cells, folder, executor or Local(jobs=1), context=CONTEXT, **options)
 
 
@@ -286,18 +286,18 @@ def test_an_error_while_watching_stops_the_workers(tmp_path: Path, workers: list
 
 def test_a_folder_is_held_by_one_sweep(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path)
-    with folder.held([small()]):
+    with folder.session([small()]):
         with pytest.raises(FolderInUseError, match=f"in use by process {os.getpid()}; wait for it"):
-            SweepFolder(tmp_path).held([]).__enter__()
+            SweepFolder(tmp_path).session([]).__enter__()
         assert folder.cells() == [small()]
-    with folder.held([small(seed=1)]):
+    with folder.session([small(seed=1)]):
         assert {cell.seed for cell in folder.cells()} == {0, 1}
 
 
 def test_a_cell_of_other_code_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     cell, other = small(), small(seed=1)
     folder = SweepFolder(tmp_path)
-    with folder.held([cell, other]):
+    with folder.session([cell, other]):
         path = folder.of(cell).plan
     data = cell.as_json()
     data["task"]["version"] += 1
@@ -307,13 +307,13 @@ def test_a_cell_of_other_code_is_named_and_the_others_go_on(tmp_path: Path) -> N
         assert folder.cells() == [other]
         (line,) = folder.unreadable()
         assert re.search(rf"{cell.id}/cell\.json describes no cell of this code: .*{said}", line)
-    with folder.held([other]):
+    with folder.session([other]):
         assert sweep.run([other], folder, Serial())[other.id] == ("ok", None)
     folder.of(other).finished.write_text("")  # a disk that was full
     with pytest.raises(ValueError, match=r"finished\.json: not JSON"):
         SweepFolder(tmp_path).cells()
     with pytest.raises(rows.DamagedFileError, match=r"finished\.json: not JSON .*\n  set aside as "):
-        folder.held([other]).__enter__()
+        folder.session([other]).__enter__()
     assert SweepFolder(tmp_path).of(other).state.status == "interrupted"  # its checkpoint is there
 
 
@@ -321,7 +321,7 @@ def test_a_cell_of_two_sweeps_belongs_to_both(tmp_path: Path) -> None:
     cell, folder = small(), SweepFolder(tmp_path)
     for suite in ("one", "two", "one"):
         context = {"suite": suite, "scale": "tiny"}
-        with folder.held([cell], context):
+        with folder.session([cell], context):
             sweep.run([cell], folder, Serial(), context=context)
     frame = rows.read_table(tmp_path)
     assert frame.height == 2 * len(folder.of(cell).rows)
@@ -413,7 +413,7 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(fcntl, "flock", refuse)
     refused, folder = tmp_path, SweepFolder(tmp_path)
     with pytest.raises(OSError, match=re.escape(str(tmp_path / "lock"))):
-        folder.held([small()]).__enter__()
+        folder.session([small()]).__enter__()
     refused = tmp_path / "cells"
-    with folder.held([small()]), pytest.raises(OSError, match=re.escape(str(folder.of(small()).path / "lock"))):
+    with folder.session([small()]), pytest.raises(OSError, match=re.escape(str(folder.of(small()).path / "lock"))):
         sweep.run([small()], folder, Serial())

@@ -21,7 +21,7 @@ THEIRS = "ValueError: [/INST] expected in [layer0], :warning: [red]"
 def failed(tmp_path: Path) -> Path:
     """A folder with a cell whose model failed with a text that looks like markup."""
     cell = small()
-    with SweepFolder(tmp_path).held([cell]):
+    with SweepFolder(tmp_path).session([cell]):
         facts = cell_facts(cell, device="cpu", context={"suite": "quick", "scale": "tiny"})
         SweepFolder(tmp_path).of(cell).add(failure_row(facts, Status.CRASHED, THEIRS))
     return tmp_path

@@ -99,6 +99,26 @@ def test_an_arm_has_one_choice_where_its_own_difficulty_or_budget_was_not_tried(
     assert HERE.choice(wider, frame) is None, "another arm"
 
 
+def test_trials_of_the_whole_budget_count_before_those_of_a_share() -> None:
+    """A quarter of the budget may prefer what learns first."""
+    whole = replace(HERE, share=1)
+    quarter = table(list(HERE.trials(ARMS)), by_rate)
+    full = table(list(whole.trials(ARMS)), lambda cell: 0.9 if cell.training.muon_lr > 0.01 else 0.5)
+    assert set(full["tokens"]) == {8000}
+    for tuning in (HERE, whole):
+        tuned = tuning.with_best_rates(ARMS, rows.concatenate([quarter, full]))
+        assert {cell.training.muon_lr for cell in tuned} == {0.02}
+        assert {cell.training.muon_lr for cell in tuning.with_best_rates(ARMS, quarter)} == {0.01, 0.005}
+
+
+@pytest.mark.parametrize("share", [0, -0.5, 1.5, float("nan")])
+def test_a_share_is_a_part(share: float) -> None:
+    with pytest.raises(ValueError, match="a part of the budget is above 0 and at most 1"):
+        Request(suite="quick", tune=True, trial_share=share).cells()
+    with pytest.raises(ValueError, match="it goes with --tune"):
+        Request(suite="quick", trial_share=0.5).cells()
+
+
 def test_seeds_of_trials_are_not_published() -> None:
     frame = table(list(HERE.trials(ARMS)), by_rate)
     with pytest.raises(ValueError, match=r"seed 1000 is of trials of rates"):

@@ -141,8 +141,8 @@ class _Block(torch.autograd.Function):
         h, state = h.contiguous(), None if state is None else state.contiguous()
         features, after = (torch.empty_like(h) if read else None), None
         if state is not None:
-            kept = sizes.past + sizes.T if sizes.keep < 0 else min(sizes.past + sizes.T, sizes.keep)
-            after = state.new_empty((*state.shape[:-2], kept, sizes.K)) if sizes.attends else torch.empty_like(state)
+            length = sizes.past + sizes.T if sizes.keep < 0 else min(sizes.past + sizes.T, sizes.keep)
+            after = state.new_empty((*state.shape[:-2], length, sizes.K)) if sizes.attends else torch.empty_like(state)
         kernel = _kernel()
         scratch = _scratch(kernel.block_need(sizes, 0))
         kernel.block_forward(sizes, *map(_at, (flat, h, state, features, after, scratch)))

@@ -41,13 +41,13 @@ def library_file(*more: str) -> Path:
     Raises:
         CompilerError: no compiler, or one that fails.
     """
-    compiler, given = shlex.split(os.environ.get("CC", "cc")), (*flags(), *more)
+    compiler, options = shlex.split(os.environ.get("CC", "cc")), (*flags(), *more)
     sources = sorted([*SOURCES.glob("*.h"), *SOURCES.glob("*.c")])
     try:
         version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise CompilerError(f"no C compiler: {shlex.join(compiler)} cannot be run ({error})") from error
-    key = hashlib.sha256(repr((compiler, version, given, _processor())).encode())
+    key = hashlib.sha256(repr((compiler, version, options, _processor())).encode())
     for source in sources:
         key.update(source.read_bytes())
     folder = _folder()
@@ -56,12 +56,12 @@ def library_file(*more: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as place:
             new = Path(place) / "kernel.so"  # moved in one step: another process finds all of it or nothing
-            command = [*compiler, *given, "-o", str(new), str(SOURCES / "kernel.c"), "-lm"]
+            command = [*compiler, *options, "-o", str(new), str(SOURCES / "kernel.c"), "-lm"]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                said = done.stderr.strip().splitlines()
+                errors = done.stderr.strip().splitlines()
                 raise CompilerError(
-                    f"{shlex.join(compiler)} does not compile it: {said[0] if said else done.returncode}"
+                    f"{shlex.join(compiler)} does not compile it: {errors[0] if errors else done.returncode}"
                 )
             new.replace(library)
     return library
@@ -81,8 +81,8 @@ def library() -> ctypes.CDLL:
 
 
 def _folder() -> Path:
-    if given := os.environ.get(CACHE):
-        return Path(given)
+    if place := os.environ.get(CACHE):
+        return Path(place)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sleepbench"
 
 

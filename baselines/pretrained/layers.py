@@ -93,8 +93,8 @@ class DecoderLayer(nn.Module):
         self.input_layernorm_2 = norm() if sandwich else nn.Identity()
         self.post_attention_layernorm_2 = norm() if sandwich else nn.Identity()
 
-    def forward(self, h: Tensor, *given: Any) -> tuple[Tensor, ...]:
+    def forward(self, h: Tensor, *context: Any) -> tuple[Tensor, ...]:
         """Features [B, T, D] after the layer, and what its mixer returns beside them."""
-        mixed, *held = self.self_attn(self.input_layernorm(h), *given)
+        mixed, *caches = self.self_attn(self.input_layernorm(h), *context)
         h = h + self.input_layernorm_2(mixed)
-        return h + self.post_attention_layernorm_2(self.mlp(self.post_attention_layernorm(h))), *held
+        return h + self.post_attention_layernorm_2(self.mlp(self.post_attention_layernorm(h))), *caches

@@ -56,27 +56,28 @@ def fill(network: nn.Module, folder: Path) -> None:
     """
     wanted = dict(network.named_parameters())
     shared = dict(network.named_parameters(remove_duplicate=False)).keys() - wanted.keys()
-    found = {
+    tensors = {
         name: tensor for name, tensor in stored(folder).items() if name not in shared and not name.endswith(COMPUTED)
     }
-    unknown = found.keys() - wanted.keys()
+    unknown = tensors.keys() - wanted.keys()
     for name, parameter in wanted.items():
         shape = list(parameter.shape)
-        if name not in found:
+        if name not in tensors:
             raise ValueError(f"{folder} lacks the tensor {name!r} of shape {shape}{_nearest(name, unknown)}")
-        if found[name].shape != parameter.shape:
+        if tensors[name].shape != parameter.shape:
             raise ValueError(
-                f"{found[name].file}: tensor {name!r} has shape {list(found[name].shape)}; by config.json it is {shape}"
+                f"{tensors[name].file}: tensor {name!r} has shape {list(tensors[name].shape)}; "
+                f"by config.json it is {shape}"
             )
     if unknown:
         name = min(unknown)
         raise ValueError(
-            f"{found[name].file} holds the tensor {name!r}, which a network of this config.json has not"
+            f"{tensors[name].file} holds the tensor {name!r}, which a network of this config.json has not"
             + _nearest(name, wanted)
         )
     with torch.no_grad():
         for name, parameter in wanted.items():
-            parameter.copy_(found[name].read())
+            parameter.copy_(tensors[name].read())
 
 
 def stored(folder: Path) -> dict[str, Stored]:

@@ -31,10 +31,10 @@ def documentation(kind: type[Any]) -> dict[str, str]:
 def _entries(docstring: str | None) -> dict[str, str]:
     """The entries of a docstring's section."""
     text = inspect.cleandoc(docstring or "")
-    found = SECTION.search(text)
-    if found is None:
+    match = SECTION.search(text)
+    if match is None:
         return {}
-    section = re.split(r"^\S", text[found.end() :], maxsplit=1, flags=re.MULTILINE)[0]
+    section = re.split(r"^\S", text[match.end() :], maxsplit=1, flags=re.MULTILINE)[0]
     return {name: " ".join(about.split()) for name, about in ENTRY.findall(section)}
 
 

@@ -192,7 +192,10 @@ class Plan:
         )
 
     def with_task(self, kind: type[Task]) -> "Plan":
-        """Every grid with another task, as `Grid.with_task`; grids that are then the same are run once."""
+        """Every grid with another task, as `Grid.with_task`; of several tasks one that is among them is chosen."""
+        own = tuple(grid for grid in self.grids if type(grid.base.task) is kind)
+        if own and len(own) < len(self.grids):
+            return Plan(own)
         return Plan(tuple(grid.with_task(kind) for grid in self.grids))
 
     def with_model(self, kind: type[ModelConfig], settings: dict[str, Any] | None = None) -> "Plan":

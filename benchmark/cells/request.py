@@ -14,7 +14,7 @@ from benchmark import environment
 from benchmark.cells.cell import Cell, kind_of, parse_setting
 from benchmark.cells.grids import Plan
 from benchmark.cells.suites import suite
-from benchmark.cells.tuning import TUNING
+from benchmark.cells.tuning import TUNING, Tuning
 from benchmark.rows import read_table
 from tasks.values import numbers, parse
 
@@ -37,6 +37,7 @@ class Request:
         variants: Only these variants of the suite.
         settings: Changed settings, each `name=value`.
         tune: The trials that choose learning rates for the arms that are asked for, in their place.
+        trial_share: Part of the token budget that each trial gets, at most all of it.
         rates: Folder of such trials, whose choices the cells are trained at.
     """
 
@@ -53,6 +54,7 @@ class Request:
     variants: Sequence[str] | None = None
     settings: Sequence[str] = ()
     tune: bool = False
+    trial_share: float = TUNING.share
     rates: Path | None = None
 
     def cells(self) -> tuple[Cell, ...]:
@@ -61,12 +63,25 @@ class Request:
         Raises:
             ValueError: as `plan`; or trials are missing.
         """
-        cells = self.plan().cells()
+        cells, tuning = self.plan().cells(), self.tuning
         if self.rates is not None:
             if self.tune:
                 raise ValueError("--tune chooses rates and --rates takes chosen ones: only one of them")
-            cells = TUNING.with_best_rates(cells, read_table(self.rates))
-        return TUNING.trials(cells) if self.tune else cells
+            cells = tuning.with_best_rates(cells, read_table(self.rates))
+        return tuning.trials(cells) if self.tune else cells
+
+    @property
+    def tuning(self) -> Tuning:
+        """How rates are chosen.
+
+        Raises:
+            ValueError: trials with no part of the budget, or with more than all of it; a part of no trials.
+        """
+        if not 0 < self.trial_share <= 1:
+            raise ValueError(f"--trial-share {self.trial_share:g}: a part of the budget is above 0 and at most 1")
+        if self.trial_share != TUNING.share and not self.tune:
+            raise ValueError("--trial-share is the part of the budget that trials get: it goes with --tune")
+        return replace(TUNING, share=self.trial_share)
 
     def plan(self) -> Plan:
         """The grids that are asked for, rates aside.
@@ -124,6 +139,7 @@ class Request:
         for option, chosen in lists.items():
             words += [option, ",".join(map(str, chosen))] if chosen is not None else []
         words += ["--tune"] * self.tune
+        words += ["--trial-share", f"{self.trial_share:g}"] if self.trial_share != TUNING.share else []
         if self.rates is not None:
             here = self.rates.is_relative_to(environment.ROOT)
             words += ["--rates", str(self.rates.relative_to(environment.ROOT) if here else self.rates)]

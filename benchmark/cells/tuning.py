@@ -73,12 +73,12 @@ class Tuning:
     def choice(self, cell: Cell, frame: "pl.DataFrame") -> Choice | None:
         """What the trials in some rows say of a cell's arm; None if they are not there, all of them.
 
-        Trials of the cell's own difficulty and budget count first. If there are none, the arm has the rates that were
-        chosen for it at another difficulty, then budget: the largest that was tried.
+        Trials of the cell's own difficulty count first, and of its whole budget, then of its share. If there are none,
+        the arm has the rates that were chosen for it at another difficulty, then budget: the largest that was tried.
         """
         axis = cell.task.axis
         depths = [cell.difficulty, *_values(frame, axis, cell.difficulty)]
-        budgets = [None, *sorted(_values(frame, "tokens", None), reverse=True)]
+        budgets = [cell.training.tokens, None, *sorted(_values(frame, "tokens", None), reverse=True)]
         known = trial_scores(frame)
         for budget, depth in itertools.product(budgets, depths):
             at = cell if depth in (None, cell.difficulty) else cell.with_settings({axis: depth})
@@ -99,7 +99,7 @@ class Tuning:
         Raises:
             ValueError: trials of a cell are missing, or one has a seed of the trials.
         """
-        found = list[Cell]()
+        tuned_cells = list[Cell]()
         for cell in cells:
             if cell.seed in self.seeds:
                 raise ValueError(f"seed {cell.seed} is of trials of rates; choose other seeds than {self.seeds}")
@@ -108,8 +108,8 @@ class Tuning:
                     f"no trials of {cell.variant or cell.model.name} with N = {cell.training.sleep_passes} on "
                     f"{cell.task.name} are finished there; the same command with --tune makes them"
                 )
-            found.append(replace(cell, training=replace(cell.training, **choice.rates._asdict())))
-        return tuple(found)
+            tuned_cells.append(replace(cell, training=replace(cell.training, **choice.rates._asdict())))
+        return tuple(tuned_cells)
 
     def choices(self, cells: Iterable[Cell], frame: "pl.DataFrame") -> Table:
         """What was chosen for each arm of some cells, and how all pairs of rates did."""

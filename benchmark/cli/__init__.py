@@ -56,6 +56,7 @@ from benchmark.cli.options import (
     Seeds,
     SuiteName,
     TaskName,
+    TrialShare,
     Tune,
     Variants,
     request_of,
@@ -130,6 +131,7 @@ def run(
     variants: Variants = None,
     settings: Settings = None,
     tune: Tune = False,
+    trial_share: TrialShare = 0.25,
     rates: Rates = None,
     out: Out = None,
     audit_first: Annotated[
@@ -138,7 +140,6 @@ def run(
 ) -> None:
     """Train and test a suite's cells; run it again to go on where it stopped."""
     from benchmark import figures, rows
-    from benchmark.cells.tuning import TUNING
     from benchmark.cli import live
     from benchmark.measure.audit.admission import audit_status
     from benchmark.run import executors
@@ -157,7 +158,7 @@ def run(
     )
     request = request_of(
         *(suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings),
-        *(tune, rates),
+        *(tune, trial_share, rates),
     )
     cells = request.cells()
     context = {"suite": suite, "scale": scale, "audit": audit_status(request.plan(), model, ask=audit_first)}
@@ -174,7 +175,7 @@ def run(
     written = figures.draw(table := rows.read_table(folder), folder / "figures")
     console = terminal()
     if tune:
-        console.print(TUNING.choices(request.plan().cells(), table).terminal())
+        console.print(request.tuning.choices(request.plan().cells(), table).terminal())
     console.print(f"rows:    {folder / 'rows.parquet'}", soft_wrap=True)
     names = ", ".join(path.stem for path in written if path.suffix == ".png")
     console.print(f"figures: {folder / 'figures'} (PNG and SVG: {names})", soft_wrap=True)

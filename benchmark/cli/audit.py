@@ -32,16 +32,16 @@ def audit_(
     if settings:
         config = replace(config, **dict(parse_setting(text, config) for text in settings))
     with own_errors(f"model {model!r} raised"):
-        found = audit(config, window=window, windows=windows, passes=tuple(sorted({1, sleep_passes})))
+        report = audit(config, window=window, windows=windows, passes=tuple(sorted({1, sleep_passes})))
     if json_:
-        print_json(found.as_json())
+        print_json(report.as_json())
     else:
-        _print(found)
-    if not found.passed:
+        _print(report)
+    if not report.passed:
         raise typer.Exit(FAILED)
 
 
-def _print(found: "Audit") -> None:
+def _print(report: "Audit") -> None:
     """A verdict, the tables behind it, and what else a reader should know."""
     from benchmark.rows.text import table_of
 
@@ -50,44 +50,44 @@ def _print(found: "Audit") -> None:
     def say(text: str, style: str = "") -> None:
         console.print(text, style=style, highlight=False, soft_wrap=True)
 
-    if found.passed:
-        say(f"{found.model} passes: evicted tokens reach the answer through its declared state only,", "green")
+    if report.passed:
+        say(f"{report.model} passes: evicted tokens reach the answer through its declared state only,", "green")
         say("and no token of a prediction reaches an answer before it", "green")
     for leaks, what in (
-        (found.of_evicted, "LEAKS: evicted tokens have roads that its state does not declare"),
-        (found.of_later, "READS AHEAD: tokens of a prediction reach answers before them"),
+        (report.of_evicted, "LEAKS: evicted tokens have roads that its state does not declare"),
+        (report.of_later, "READS AHEAD: tokens of a prediction reach answers before them"),
     ):
         if leaks:
-            say(f"{found.model} {what}", "red")
+            say(f"{report.model} {what}", "red")
         for leak in leaks:
             say(f"  {leak.path}: {leak.reason}", "red")
-    if found.not_finite:
-        say(f"{found.model} OVERFLOWS: a number is infinite or none, so nothing can be compared there", "red")
-        for where in found.not_finite:
+    if report.not_finite:
+        say(f"{report.model} OVERFLOWS: a number is infinite or none, so nothing can be compared there", "red")
+        for where in report.not_finite:
             say(f"  {where}", "red")
-    if found.roads:
-        title = f"the state, and which of {found.windows} evicted windows it carries"
-        console.print(table_of(["tensor", "N", "bytes", "hears_of", "reaches_the_answer"], _lines(found), title=title))
-    whole = dict.fromkeys(found.reaches.values())
-    say("windows that reach the answer: " + "; ".join(f"{window_ranges(w)}{_at(found.reaches, w)}" for w in whole))
-    if isinstance(found.gradient, str):
-        say(f"windows with a gradient: {found.gradient}")
+    if report.roads:
+        title = f"the state, and which of {report.windows} evicted windows it carries"
+        console.print(table_of(["tensor", "N", "bytes", "hears_of", "reaches_the_answer"], _lines(report), title=title))
+    whole = dict.fromkeys(report.reaches.values())
+    say("windows that reach the answer: " + "; ".join(f"{window_ranges(w)}{_at(report.reaches, w)}" for w in whole))
+    if isinstance(report.gradient, str):
+        say(f"windows with a gradient: {report.gradient}")
     else:
-        told = [f"{window_ranges(w)}{_at(found.gradient, w)}" for w in dict.fromkeys(found.gradient.values())]
-        cut = "; with the state cut: none" if not found.of_evicted else ""
-        say(f"windows with a gradient: {'; '.join(told)}{cut}")
-    grown = f"grows by {found.growth:.10g} bytes a token" if found.growth else "bounded"
-    say(f"state: {' → '.join(map(str, found.state_bytes))} bytes a sequence, {grown}")
-    times = "once" if found.wake_passes == 1 else f"{found.wake_passes} times, which breaks the latency constraint"
+        places = [f"{window_ranges(w)}{_at(report.gradient, w)}" for w in dict.fromkeys(report.gradient.values())]
+        cut = "; with the state cut: none" if not report.of_evicted else ""
+        say(f"windows with a gradient: {'; '.join(places)}{cut}")
+    grown = f"grows by {report.growth:.10g} bytes a token" if report.growth else "bounded"
+    say(f"state: {' → '.join(map(str, report.state_bytes))} bytes a sequence, {grown}")
+    times = "once" if report.wake_passes == 1 else f"{report.wake_passes} times, which breaks the latency constraint"
     say(f"prediction runs the network {times}")
-    for note in found.notes:
+    for note in report.notes:
         say(f"note: {note}")
 
 
-def _lines(found: "Audit") -> list[list[Any]]:
+def _lines(report: "Audit") -> list[list[Any]]:
     """A line per tensor, and per N where N makes a difference."""
     passes: dict[tuple[Any, ...], list[int]] = {}
-    for road in sorted(found.roads, key=lambda road: road.path):
+    for road in sorted(report.roads, key=lambda road: road.path):
         passes.setdefault((road.path, road.state_bytes, road.hears, road.reaches), []).append(road.passes)
     return [
         [path, ", ".join(map(str, n)), state_bytes, window_ranges(hears), window_ranges(reaches)]
@@ -95,10 +95,10 @@ def _lines(found: "Audit") -> list[list[Any]]:
     ]
 
 
-def _at(found: dict[int, tuple[int, ...]], windows: tuple[int, ...]) -> str:
+def _at(by_gradient: dict[int, tuple[int, ...]], windows: tuple[int, ...]) -> str:
     """For which N, where not for all."""
-    passes = [n for n, reached in found.items() if reached == windows]
-    return "" if len(passes) == len(found) else f" (N = {', '.join(map(str, passes))})"
+    passes = [n for n, reached in by_gradient.items() if reached == windows]
+    return "" if len(passes) == len(by_gradient) else f" (N = {', '.join(map(str, passes))})"
 
 
 def window_ranges(windows: tuple[int, ...]) -> str:

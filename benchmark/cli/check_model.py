@@ -42,7 +42,7 @@ def check_model(
             console.print(answer.question, style="green" if answer.passed else "red", highlight=False)
             for line in answer.reading.splitlines():
                 console.print(f"  {line}", highlight=False, soft_wrap=True)
-        told = f"{model} fails: {', '.join(failed)}" if failed else f"{model} may be trained"
-        console.print(told, style="red" if failed else "green", highlight=False, soft_wrap=True)
+        summary = f"{model} fails: {', '.join(failed)}" if failed else f"{model} may be trained"
+        console.print(summary, style="red" if failed else "green", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(FAILED)

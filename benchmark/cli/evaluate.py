@@ -171,8 +171,8 @@ def _scores(model: "Model", cell: "Cell", passes: int, examples: int, split: str
         scores = []
         for task in tests:
             reported: dict[str, float] = {}
-            found = evaluate(model, HeldOut(task, examples, split), reported=reported, **how)
-            scores += [(task, score, reported) for score in found]
+            reports = evaluate(model, HeldOut(task, examples, split), reported=reported, **how)
+            scores += [(task, score, reported) for score in reports]
     except (IndexError, RuntimeError) as error:
         raise ValueError(f"the network does not run on this task, {cell.task.name!r}: {error}") from error
     return [

@@ -19,21 +19,21 @@ def exits_(
     from benchmark.judge import oracle
     from benchmark.rows import outcomes
 
-    found = oracle.bounds(rows.read_tables(sources), outcomes.read_all(sources))
-    if not found:
+    bounds = oracle.bounds(rows.read_tables(sources), outcomes.read_all(sources))
+    if not bounds:
         raise ValueError(
             f"{', '.join(map(str, sources))}: no finished cell was tested at several N, with outcomes.parquet beside "
             "its rows (`bench run any-n` and `test-passes` make such)"
         )
     if json_:
-        print_json({"bounds": found})
+        print_json({"bounds": bounds})
         return
     from benchmark.rows.text import table_of
 
     console = terminal()
     columns = ["at", "trained with N", "seeds", "chance", "best N", "oracle", "of guesses", "above them", "stays right"]
-    for study in dict.fromkeys(line["study"] for line in found):
-        console.print(table_of(columns, [_cells(line) for line in found if line["study"] == study], title=study))
+    for study in dict.fromkeys(line["study"] for line in bounds):
+        console.print(table_of(columns, [_cells(line) for line in bounds if line["study"] == study], title=study))
     console.print(
         "Accuracy in %, and the N that it takes, mean over examples. Best N: one for all. Oracle: the smallest N that "
         "is right, known in advance. Of guesses: what it gets of a model that guesses afresh at every N; above them: "

@@ -12,13 +12,13 @@ def list_(json_: Json = False) -> None:
     from benchmark.cells.suites import SCALES, SUITES
 
     about = {name: (grid.__doc__ or "").partition("\n")[0] for name, grid in SUITES.items()}
-    found = {"suites": about, "scales": list(SCALES), "tasks": tasks.available(), "models": baselines.available()}
+    names = {"suites": about, "scales": list(SCALES), "tasks": tasks.available(), "models": baselines.available()}
     described = {
-        "task": {name: _description(tasks.load, name) for name in found["tasks"]},
-        "model": {name: _description(baselines.load, name) for name in found["models"]},
+        "task": {name: _description(tasks.load, name) for name in names["tasks"]},
+        "model": {name: _description(baselines.load, name) for name in names["models"]},
     }
     if json_:
-        print_json(found | {"about": {f"{kind}s": lines for kind, lines in described.items()}})
+        print_json(names | {"about": {f"{kind}s": lines for kind, lines in described.items()}})
         return
     from benchmark.rows.text import table_of
 

@@ -66,7 +66,7 @@ def _train(
     on_event: Callable[[Event], None],
 ) -> dict[str, State]:
     place = SweepFolder(folder)
-    with stop_signals(executor), place.held(board.cells, context):
+    with stop_signals(executor), place.session(board.cells, context):
         for cell in board.cells:
             board.take_over(cell, place.of(cell).state.status, place.of(cell).rows)
         _say(place.remarks, board)

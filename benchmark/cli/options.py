@@ -16,7 +16,11 @@ Scale = Annotated[
 ]
 TaskName = Annotated[
     str | None,
-    typer.Option("--task", metavar="NAME", help="Another task: one of `bench list`, or your package.module:Class."),
+    typer.Option(
+        "--task",
+        metavar="NAME",
+        help="Another task: one of `bench list`, or your package.module:Class; of a suite with several, one alone.",
+    ),
 ]
 Model = Annotated[
     str | None, typer.Option(metavar="NAME", help="Another model: one of `bench list`, or your package.module:factory.")
@@ -44,6 +48,9 @@ Variants = Annotated[
 Tune = Annotated[
     bool,
     typer.Option("--tune", help="In the place of these cells, trials of learning rates for each of their arms."),
+]
+TrialShare = Annotated[
+    float, typer.Option(metavar="PART", help="Of --tune: the part of the token budget that each trial gets, up to 1.")
 ]
 Rates = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Train at the rates that trials in this folder chose.")
@@ -85,6 +92,7 @@ def request_of(
     variants: str | None,
     settings: list[str] | None,
     tune: bool = False,
+    trial_share: float = 0.25,
     rates: Path | None = None,
 ) -> "Request":
     """What the options ask for."""
@@ -108,5 +116,6 @@ def request_of(
         variants=[name.strip() for name in variants.split(",")] if variants is not None else None,
         settings=settings or (),
         tune=tune,
+        trial_share=trial_share,
         rates=rates,
     )

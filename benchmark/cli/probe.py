@@ -41,8 +41,8 @@ def probe_(
     place = SweepFolder(folder, trusted=trust)
     planned = place.cells()
     wanted = {"--seeds": seeds, "--sleep-passes": sleep_passes, "--rollout-steps": rollout_steps}
-    given = {option: numbers(option, text) for option, text in wanted.items() if text is not None}
-    chosen = _ready_cells(place, _selection(planned, cells, given))
+    levels = {option: numbers(option, text) for option, text in wanted.items() if text is not None}
+    chosen = _ready_cells(place, _selection(planned, cells, levels))
     out = out or Path("results/runs") / f"probe-{folder.resolve().name}"
     command = shlex.join(["bench", *sys.argv[1:]])
     written = run(chosen, folder, out, planned=planned, examples=examples, tested=tested, command=command)
@@ -94,9 +94,9 @@ def run(
             for cell in chosen:
                 settings = label(cell, others).partition(f"seed {cell.seed}")[2].removeprefix(", ")
                 place = SweepFolder(folder).of(cell).path
-                found = probe.probe(cell, place, settings=settings, examples=examples, tested=tested, advance=advance)
-                probes += found[0]
-                spectra += found[1]
+                probed = probe.probe(cell, place, settings=settings, examples=examples, tested=tested, advance=advance)
+                probes += probed[0]
+                spectra += probed[1]
     finally:
         torch.set_num_threads(threads)
     written = [probe_tables.write(out, "probe.csv", probes), probe_tables.write(out, "fast_weights.csv", spectra)]
@@ -108,7 +108,7 @@ def run(
     return written + probe_figure.draw(table, spectrum, out / "figures")
 
 
-def _selection(cells: "list[Cell]", ids: str | None, given: dict[str, list[int]]) -> "list[Cell]":
+def _selection(cells: "list[Cell]", ids: str | None, levels: dict[str, list[int]]) -> "list[Cell]":
     """The cells that the options ask for.
 
     Raises:
@@ -121,7 +121,7 @@ def _selection(cells: "list[Cell]", ids: str | None, given: dict[str, list[int]]
             if not start or not any(cell.id.startswith(start) for cell in cells):
                 raise ValueError(nearest(start, [cell.id for cell in cells], kind="cell"))
         cells = [cell for cell in cells if cell.id.startswith(tuple(ids.split(",")))]
-    for option, values in given.items():
+    for option, values in levels.items():
         name = option.strip("-").replace("-", "_").removesuffix("s" if option == "--seeds" else "")
         there = sorted({value for cell in cells if (value := _value(cell, name)) is not None})
         if absent := [value for value in values if value not in there]:

@@ -83,7 +83,7 @@ def profile_(
         console.print(str(path), soft_wrap=True, highlight=False)
 
 
-def _work(cells: "Sequence[Cell]", given: list[str] | None) -> "Iterator[tuple[Cell, str]]":
+def _work(cells: "Sequence[Cell]", backends: list[str] | None) -> "Iterator[tuple[Cell, str]]":
     """Each cell with each backend; by default native beside torch where it runs, and why not on stderr, once.
 
     Raises:
@@ -93,12 +93,12 @@ def _work(cells: "Sequence[Cell]", given: list[str] | None) -> "Iterator[tuple[C
     from tasks.base import nearest
 
     known, reasons = ("torch", "native"), set[str]()
-    for name in given or ():
+    for name in backends or ():
         if name not in known:
             raise ValueError(nearest(name, known, kind="backend"))
     for cell in cells:
-        chosen = [name for name in known if name in (given or known)]
-        if not given:
+        chosen = [name for name in known if name in (backends or known)]
+        if not backends:
             task = cell.task
             model = cell.model.build(vocab_size=task.vocab_size, window=task.window, seq_len=task.seq_len)
             if reason := obstacle(model):

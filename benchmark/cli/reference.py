@@ -46,9 +46,9 @@ def reference_(
     }
     failed = list[str]()
     for name in names:
-        missing, kept = reference.inventory(root, name)
+        missing, there = reference.inventory(root, name)
         failed += _train(name, study := reference.STUDIES[name], missing, by_backend[study.backend])
-        reference.publish(root / name, name, kept)
+        reference.publish(root / name, name, there)
         _illustrate(root / name)
         _say(f"{name}: {len(missing)} cells trained; rows, figures and tables in {root / name}")
     if not studies:
@@ -74,11 +74,11 @@ def _show(root: Path, names: Sequence[str]) -> None:
     lines, total_s, counted = [], 0.0, set()
     with bar("studies", len(names)) as advance:
         for name in names:
-            missing, kept = reference.inventory(root, name)
+            missing, there = reference.inventory(root, name)
             new_s = sum(seconds(cell) for cell in missing if cell.id not in counted)  # studies share cells
             counted |= {cell.id for cell in missing}
             total_s += new_s
-            finished = len({row["cell_id"] for row in kept})
+            finished = len({row["cell_id"] for row in there})
             about = duration(new_s) if missing else "-"
             lines.append([name, finished, len(missing), about, reference.STUDIES[name].command])
             advance(1)

@@ -25,10 +25,10 @@ def report_(
     """Write one page of everything the rows say, verdicts on top: to read without a network, or to print."""
     from benchmark import environment, report, rows
 
-    given = sources or [environment.REFERENCE]
-    folders = {path for source in given for path in rows.tables_in(source)}
+    places = sources or [environment.REFERENCE]
+    folders = {path for source in places for path in rows.tables_in(source)}
     with bar("folders", len(folders)) as advance:
-        page = report.write(given, out or _default_out(sources or []), advance)
+        page = report.write(places, out or _default_out(sources or []), advance)
     typer.echo(page)
 
 

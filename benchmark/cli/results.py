@@ -80,15 +80,15 @@ def table(
         for path in summaries.write(frame, out):
             typer.echo(path)
         return
-    found = summaries.summary(frame)
+    summary = summaries.summary(frame)
     if json_:
-        print_json(found.to_dicts())
+        print_json(summary.to_dicts())
     elif format_ is Format.latex:
-        typer.echo(summaries.in_latex(found, summaries.caption(frame)), nl=False)
+        typer.echo(summaries.in_latex(summary, summaries.caption(frame)), nl=False)
     elif format_ is Format.csv:
-        typer.echo(summaries.csv(found), nl=False)
+        typer.echo(summaries.csv(summary), nl=False)
     else:
-        typer.echo(summaries.markdown(found))
+        typer.echo(summaries.markdown(summary))
         if text := summaries.omissions(frame):
             typer.echo(f"\n{text}")
 

@@ -37,18 +37,20 @@ def seeds_(
         raise ValueError(
             f"--difference is of shares of right answers: above 0, at most 1, such as 0.05; given {difference}"
         )
-    found = seeds.seed_requirements(rows.read_tables([source or DEFAULT]), difference, power, level)
-    if not found:
+    requirements = seeds.seed_requirements(rows.read_tables([source or DEFAULT]), difference, power, level)
+    if not requirements:
         raise ValueError(f"{source or DEFAULT} has no difficulty at which two N have a final score to compare")
     if json_:
-        print_json({"difference": difference, "power": power, "level": level, "likely": LIKELY, "comparisons": found})
+        print_json(
+            {"difference": difference, "power": power, "level": level, "likely": LIKELY, "comparisons": requirements}
+        )
         return
     from benchmark.rows.text import table_of
 
     console = terminal()
     columns = ["at", "N", "seeds", "difference", "sd of each", "sd paired", "needed", "likely", "unpaired"]
-    for study in dict.fromkeys(line["study"] for line in found):
-        lines = [_cells(line) for line in found if line["study"] == study]
+    for study in dict.fromkeys(line["study"] for line in requirements):
+        lines = [_cells(line) for line in requirements if line["study"] == study]
         console.print(table_of(columns, lines, title=study))
     console.print(
         f"Needed: seeds to find a difference of {difference:g} in exact match with power {power:g} at level {level:g}, "

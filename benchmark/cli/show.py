@@ -17,6 +17,7 @@ from benchmark.cli.options import (
     Seeds,
     SuiteName,
     TaskName,
+    TrialShare,
     Tune,
     Variants,
     request_of,
@@ -38,6 +39,7 @@ def show_(
     variants: Variants = None,
     settings: Settings = None,
     tune: Tune = False,
+    trial_share: TrialShare = 0.25,
     rates: Rates = None,
     json_: Json = False,
 ) -> None:
@@ -50,14 +52,14 @@ def show_(
     clock = hours.clock(device)
     request = request_of(
         *(suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings),
-        *(tune, rates),
+        *(tune, trial_share, rates),
     )
     grid, cells = request.plan(), request.cells()
     others = distinctions(cells)
-    found: list[dict[str, Any]] = []
+    facts: list[dict[str, Any]] = []
     with bar("cells", len(cells)) as advance:  # each kind of cell is tried for a moment, or counted
         for cell in cells:
-            found.append(
+            facts.append(
                 {
                     "cell_id": cell.id,
                     **{name: fact(cell, name) for name in others},
@@ -71,9 +73,9 @@ def show_(
                 }
             )
             advance(1)
-    total_s = sum(cell["estimated_s"] for cell in found)
+    total_s = sum(cell["estimated_s"] for cell in facts)
     if json_:
-        print_json({"suite": suite, "scale": scale, "estimated_s": total_s, "basis": clock.basis, "cells": found})
+        print_json({"suite": suite, "scale": scale, "estimated_s": total_s, "basis": clock.basis, "cells": facts})
         return
     counts = (
         "tokens",
@@ -85,10 +87,10 @@ def show_(
         "recomputed_peak_bytes",
     )
     human = dict.fromkeys(counts, amount) | {"estimated_s": duration}
-    lines = [[human.get(k, str)(v) for k, v in cell.items()] for cell in found]
+    lines = [[human.get(k, str)(v) for k, v in cell.items()] for cell in facts]
     console = terminal()
-    console.print(table_of(list(found[0]), lines, title=request.title))
+    console.print(table_of(list(facts[0]), lines, title=request.title))
     console.print(
-        f"{len(cells)} cells, {amount(sum(c['tokens'] for c in found))} tokens, "
-        f"{amount(sum(c['train_flops'] for c in found))} FLOPs; about {duration(total_s)} {clock.basis}"
+        f"{len(cells)} cells, {amount(sum(c['tokens'] for c in facts))} tokens, "
+        f"{amount(sum(c['train_flops'] for c in facts))} FLOPs; about {duration(total_s)} {clock.basis}"
     )

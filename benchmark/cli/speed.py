@@ -76,17 +76,17 @@ def speed_(
         "load_average": {"before": load, "after": os.getloadavg()[0]},
         "environment": facts,
     }
-    slower = any(found.verdict in (speed.SLOWER, speed.BROKEN) for found in outcomes)
-    lines = [_line(found) for found in outcomes]
+    slower = any(outcome.verdict in (speed.SLOWER, speed.BROKEN) for outcome in outcomes)
+    lines = [_line(outcome) for outcome in outcomes]
     if markdown:
         write_atomically(markdown, _markdown(about, lines).encode())
     if json_:
-        print_json({**about, "passed": not slower, "workloads": [found.as_dict() for found in outcomes]})
+        print_json({**about, "passed": not slower, "workloads": [outcome.as_dict() for outcome in outcomes]})
     else:
         console = terminal()
         console.print(table_of(list(HEADER), lines))
-        for said in _about(about):
-            console.print(said, highlight=False, soft_wrap=True)
+        for line in _about(about):
+            console.print(line, highlight=False, soft_wrap=True)
     if slower:
         raise typer.Exit(FAILED)
 
@@ -101,14 +101,14 @@ def _tidy_end() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _line(found: "Outcome") -> list[str]:
+def _line(outcome: "Outcome") -> list[str]:
     """The cells of a line of the table."""
-    verdict = f"{found.verdict}: {found.reason}" if found.reason else found.verdict
-    if found.ratio is None:
-        return [found.name, "-", "-", "-", "-", verdict]
-    then, now = (f"{1e3 * math.exp(sum(map(math.log, s)) / len(s)):.3g}" for s in (found.then_s, found.now_s))
-    low, high = found.ratio.low, found.ratio.high
-    return [found.name, then, now, f"{found.ratio.estimate:.3f}", f"{low:.3f} to {high:.3f}", verdict]
+    verdict = f"{outcome.verdict}: {outcome.reason}" if outcome.reason else outcome.verdict
+    if outcome.ratio is None:
+        return [outcome.name, "-", "-", "-", "-", verdict]
+    then, now = (f"{1e3 * math.exp(sum(map(math.log, s)) / len(s)):.3g}" for s in (outcome.then_s, outcome.now_s))
+    low, high = outcome.ratio.low, outcome.ratio.high
+    return [outcome.name, then, now, f"{outcome.ratio.estimate:.3f}", f"{low:.3f} to {high:.3f}", verdict]
 
 
 def _about(about: dict[str, Any]) -> list[str]:

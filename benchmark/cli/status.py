@@ -25,29 +25,29 @@ def status_(
     from benchmark.cells.words import distinctions, label
     from benchmark.run.standing import SweepStanding
 
-    found = SweepStanding(folder)
-    warn_of_mixture(row for standing in found.cells for row in standing.tests)
-    others = distinctions([standing.cell for standing in found.cells])
-    names = {standing.cell_id: label(standing.cell, others) for standing in found.cells}
+    sweep = SweepStanding(folder)
+    warn_of_mixture(row for standing in sweep.cells for row in standing.tests)
+    others = distinctions([standing.cell for standing in sweep.cells])
+    names = {standing.cell_id: label(standing.cell, others) for standing in sweep.cells}
     if json_:
-        _print_json(folder, found, names)
+        _print_json(folder, sweep, names)
         return
     console = terminal()
-    console.print(_grid(folder, found, others).terminal())
-    if len(found.cells) <= MOST_CELLS:
-        console.print(_listing(found, names).terminal())
-    console.print(_summary(found), soft_wrap=True, highlight=False)
-    failed = [standing for standing in found.cells if standing.status.failed]
+    console.print(_grid(folder, sweep, others).terminal())
+    if len(sweep.cells) <= MOST_CELLS:
+        console.print(_listing(sweep, names).terminal())
+    console.print(_summary(sweep), soft_wrap=True, highlight=False)
+    failed = [standing for standing in sweep.cells if standing.status.failed]
     for standing in failed[:MOST_FAILURES]:
         text = f"{standing.status}: {names[standing.cell_id]}: {standing.reason} ({standing.log})"
         console.print(text, style="red", soft_wrap=True)
     if failed[MOST_FAILURES:]:
         console.print(f"and {len(failed) - MOST_FAILURES} more; --json has them all", style="red")
-    for line in found.unreadable:
+    for line in sweep.unreadable:
         console.print(f"left out: {line}", style="red", soft_wrap=True)
 
 
-def _grid(folder: Path, found: "SweepStanding", others: tuple[str, ...]) -> "Table":
+def _grid(folder: Path, sweep: "SweepStanding", others: tuple[str, ...]) -> "Table":
     """Mean exact match over seeds by difficulty and N, how many cells are done, and how others failed."""
     from collections import Counter
 
@@ -57,7 +57,7 @@ def _grid(folder: Path, found: "SweepStanding", others: tuple[str, ...]) -> "Tab
 
     places: dict[tuple[Any, ...], dict[Any, list[tuple[Standing, float | None]]]] = {}
     chances: dict[tuple[Any, ...], float] = {}
-    for standing in found.cells:
+    for standing in sweep.cells:
         facts, n = [fact(standing.cell, name) for name in others], standing.cell.axes.get("sleep_passes")
         scores = {score["difficulty"]: score for score in standing.scores}
         own = standing.cell.axes.get(standing.cell.axis)
@@ -78,7 +78,7 @@ def _grid(folder: Path, found: "SweepStanding", others: tuple[str, ...]) -> "Tab
         text += f" ({done}/{len(at)})" if done < len(at) else ""
         return text + "".join(f" {count} {status}" for status, count in failed.items())
 
-    axes = {standing.cell.axis for standing in found.cells}
+    axes = {standing.cell.axis for standing in sweep.cells}
     heads = [*others, *(axes if len(axes) == 1 else ["difficulty"]), "chance", *(f"N = {n}" for n in counts)]
     keys = sorted(places, key=lambda key: (*map(str, key[:-1]), key[-1] if isinstance(key[-1], int) else -1))
     lines = [
@@ -93,7 +93,7 @@ def _grid(folder: Path, found: "SweepStanding", others: tuple[str, ...]) -> "Tab
     return Table(heads, lines, title=str(folder))
 
 
-def _listing(found: "SweepStanding", names: dict[str, str]) -> "Table":
+def _listing(sweep: "SweepStanding", names: dict[str, str]) -> "Table":
     """A line per cell."""
     from benchmark.rows.text import Table
 
@@ -106,30 +106,30 @@ def _listing(found: "SweepStanding", names: dict[str, str]) -> "Table":
             ", ".join(f"{score['exact_match']:.3f}" for score in s.scores) or "-",
             ", ".join(dict.fromkeys(f"{score['chance']:.3f}" for score in s.scores)) or "-",
         ]
-        for s in found.cells
+        for s in sweep.cells
     ]
-    levels = list(dict.fromkeys(score["difficulty"] for s in found.cells for score in s.scores))
-    axis = found.cells[0].cell.axis.replace("_", " ")
-    several = any(len(s.scores) > 1 for s in found.cells)
+    levels = list(dict.fromkeys(score["difficulty"] for s in sweep.cells for score in s.scores))
+    axis = sweep.cells[0].cell.axis.replace("_", " ")
+    several = any(len(s.scores) > 1 for s in sweep.cells)
     match = f"exact match at {', '.join(map(str, levels))} {axis}" if several else "exact match"
     return Table(["cell", "settings", "state", "step", match, "chance"], lines)
 
 
-def _summary(found: "SweepStanding") -> str:
+def _summary(sweep: "SweepStanding") -> str:
     """How far the folder is, in a line."""
     from benchmark.rows import Status
     from benchmark.rows.text import duration
 
-    counts = ", ".join(f"{count} {status}" for status, count in found.counts.items())
-    text = f"{len(found.cells)} cells: {counts}; {found.progress:.0%} of all steps"
-    if found.per_hour:
-        text += f"; {found.per_hour} finished within the last hour"
-    if found.eta_s:
-        return f"{text}; about {duration(found.eta_s)} left with {found.counts[Status.RUNNING]} at once"
-    return f"{text}; about {duration(found.left_s)} of one core left" if found.left_s else text
+    counts = ", ".join(f"{count} {status}" for status, count in sweep.counts.items())
+    text = f"{len(sweep.cells)} cells: {counts}; {sweep.progress:.0%} of all steps"
+    if sweep.per_hour:
+        text += f"; {sweep.per_hour} finished within the last hour"
+    if sweep.eta_s:
+        return f"{text}; about {duration(sweep.eta_s)} left with {sweep.counts[Status.RUNNING]} at once"
+    return f"{text}; about {duration(sweep.left_s)} of one core left" if sweep.left_s else text
 
 
-def _print_json(folder: Path, found: "SweepStanding", names: dict[str, str]) -> None:
+def _print_json(folder: Path, sweep: "SweepStanding", names: dict[str, str]) -> None:
     cells = [
         {
             "cell_id": s.cell_id,
@@ -141,13 +141,13 @@ def _print_json(folder: Path, found: "SweepStanding", names: dict[str, str]) -> 
             "reason": s.reason,
             "log": str(s.log),
         }
-        for s in found.cells
+        for s in sweep.cells
     ]
     whole = {
-        "counts": dict(found.counts),
-        "progress": found.progress,
-        "finished_last_hour": found.per_hour,
-        "left_s": found.left_s,
-        "eta_s": found.eta_s,
+        "counts": dict(sweep.counts),
+        "progress": sweep.progress,
+        "finished_last_hour": sweep.per_hour,
+        "left_s": sweep.left_s,
+        "eta_s": sweep.eta_s,
     }
-    print_json({"folder": str(folder), **whole, "cells": cells, "unreadable": found.unreadable})
+    print_json({"folder": str(folder), **whole, "cells": cells, "unreadable": sweep.unreadable})

@@ -58,7 +58,7 @@ def retry(
         for cell in cells:
             console.print(f"{place.of(cell).state.status}: {label(cell, others)}", highlight=False, soft_wrap=True)
         return
-    with place.held([]):
+    with place.session([]):
         for cell in cells:
             if place.of(cell).state.status.final:
                 upkeep.start_anew(place.of(cell))
@@ -85,7 +85,7 @@ def clean(
     place, console = SweepFolder(folder), terminal()
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder")
-    with contextlib.nullcontext() if dry_run else place.held([]):  # looking moves nothing
+    with contextlib.nullcontext() if dry_run else place.session([]):  # looking moves nothing
         litter = upkeep.litter(folder, checkpoints=checkpoints)
         total = 0
         for path in litter:

@@ -45,8 +45,8 @@ def verify_(
     if claim is not None and claim not in names:
         raise ValueError(nearest(claim, names, kind="claim"))
     own, sources = bool(sources), sources or [environment.REFERENCE]
-    frame, kept = require_rows(rows.read_tables(sources), *sources), outcomes.read_all(sources)
-    judged = [found for found in claims.judge(frame, kept) if claim in (None, found.id)]  # corrected for all of them
+    frame, examples = require_rows(rows.read_tables(sources), *sources), outcomes.read_all(sources)
+    judged = [each for each in claims.judge(frame, examples) if claim in (None, each.id)]  # corrected for all of them
     beside = [
         point for point in points.point_evidence(frame) if claim is None or point.figure.startswith(judged[0].figure)
     ]
@@ -146,13 +146,13 @@ def _print_claim(j: "Judgement", console: "Console") -> None:
     console.print()
 
 
-def _points(found: Sequence["PointEvidence"], console: "Console") -> None:
+def _points(points: Sequence["PointEvidence"], console: "Console") -> None:
     """A line per figure and difficulty; a figure without rows in one line."""
     from rich.table import Table
 
     from benchmark.judge.claims.verdict_tables import interval
 
-    if not found:
+    if not points:
         return
     table = Table(
         title="The paper's printed points, beside rows at the same setting (scale paper)", title_justify="left"
@@ -162,25 +162,25 @@ def _points(found: Sequence["PointEvidence"], console: "Console") -> None:
     table.add_column("paper")
     table.add_column("rows, and whether their interval holds the point")
     missing: dict[str, tuple[str, str]] = {}
-    places = dict.fromkeys((p.figure, p.difficulty) for p in found)
+    places = dict.fromkeys((p.figure, p.difficulty) for p in points)
     for figure, difficulty in places:
-        here = [p for p in found if (p.figure, p.difficulty) == (figure, difficulty)]
+        here = [p for p in points if (p.figure, p.difficulty) == (figure, difficulty)]
         printed = ", ".join(
             f"{'N = ?' if p.sleep_passes is None else f'N = {p.sleep_passes}'} {p.value:g}" for p in here
         )
-        told = [
+        lines = [
             f"N = {p.sleep_passes} {interval(p.estimate, p.low, p.high)} {'holds it' if p.contains else 'does not'}"
             for p in here
             if p.estimate is not None
         ]
-        told += dict.fromkeys(
+        lines += dict.fromkeys(
             f"{p.reading}: {'hold them' if p.contains else 'do not'}"
             for p in here
             if p.sleep_passes is None and p.contains is not None
         )
-        if not told:
+        if not lines:
             missing[figure] = here[0].reading, here[0].command
-        table.add_row(figure, f"{here[0].axis.replace('_', ' ')} {difficulty}", printed, "; ".join(told) or "-")
+        table.add_row(figure, f"{here[0].axis.replace('_', ' ')} {difficulty}", printed, "; ".join(lines) or "-")
     console.print(table)
     for figure, (why, command) in missing.items():
         console.print(f"  {figure}: {why}: {command}", highlight=False, soft_wrap=True)

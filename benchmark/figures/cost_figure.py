@@ -109,9 +109,9 @@ def throughput(rows: Sequence[Row]) -> Figure:
     ax.axhline(whole, **PARALLEL)
     clock, tokens = shown_clock(first), first["step_tokens"] * first["batch"]
     for window, look in looks.items():
-        found = of[window]
-        counts, speeds = [row["sleep_passes"] for row in found], [cost_tables.throughput(row) for row in found]
-        low, high = ([tokens / row[f"step_{clock}_{end}_s"] for row in found] for end in ("q75", "q25"))
+        times = of[window]
+        counts, speeds = [row["sleep_passes"] for row in times], [cost_tables.throughput(row) for row in times]
+        low, high = ([tokens / row[f"step_{clock}_{end}_s"] for row in times] for end in ("q75", "q25"))
         ax.vlines(counts, low, high, color=look.color, linewidth=1.2)
         ax.plot(counts, speeds, color=look.color, linestyle=look.dashes, marker=look.marker, zorder=3)
         ax.plot(passes, [speeds[0] * counts[0] / n for n in passes], **REFERENCE)

@@ -200,8 +200,8 @@ def variants_of(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 def is_late(part: pl.DataFrame) -> bool:
     """Whether rows say that a prediction is more than a plain pass: runs in sequence, or FLOPs of several."""
-    found = [part[name].max() or 1 for name in ("wake_passes", "wake_ratio") if name in part.columns]
-    return any(more > 1 for more in found)  # type: ignore[operator]
+    most = [part[name].max() or 1 for name in ("wake_passes", "wake_ratio") if name in part.columns]
+    return any(more > 1 for more in most)  # type: ignore[operator]
 
 
 def _rank(name: str, order: Sequence[str]) -> int:

@@ -27,7 +27,7 @@ def roads(study: Study) -> Figure | None:
     ends = _ends(study)
     if ends["model"].n_unique() < 3:
         return None  # rivals of one model have figures of their own
-    depths, kept = values(ends["depth"]), values(ends["bytes"])
+    depths, sizes = values(ends["depth"]), values(ends["bytes"])
     figure, pairs = panels.over(
         study,
         depths,
@@ -35,12 +35,12 @@ def roads(study: Study) -> Figure | None:
         note=f"{_NOTE}{floors.note(study, depths, 'Thin dashes')}",
         x="FLOPs of predicting a sequence's answers",
         size=(3.6, 3.0),
-        legend=[_handle(f"{amount(size)}B", size, kept) for size in sorted({kept[0], kept[-1]})],
+        legend=[_handle(f"{amount(size)}B", size, sizes) for size in sorted({sizes[0], sizes[-1]})],
     )
     for ax, depth in pairs:
         panels.exact(ax, study, depth, style.limits(study.final))
         ax.set_xscale("log")
-        _marks(ax, ends.filter(pl.col("depth") == depth), kept)
+        _marks(ax, ends.filter(pl.col("depth") == depth), sizes)
     return figure
 
 
@@ -71,18 +71,18 @@ def _ends(study: Study) -> pl.DataFrame:
     )
 
 
-def _area(size: float, kept: list[float]) -> float:
+def _area(size: float, sizes: list[float]) -> float:
     """The area of a mark, by the logarithm of its bytes."""
-    low, high = np.log1p(kept[0]), np.log1p(kept[-1])
+    low, high = np.log1p(sizes[0]), np.log1p(sizes[-1])
     share = (np.log1p(size) - low) / (high - low) if high > low else 0.5
     return float(_AREAS[0] + share * (_AREAS[1] - _AREAS[0]))
 
 
-def _handle(label: str, size: float, kept: list[float]) -> Line2D:
-    return Line2D([], [], marker="o", linestyle="", markersize=_area(size, kept) ** 0.5, color=style.GREY, label=label)
+def _handle(label: str, size: float, sizes: list[float]) -> Line2D:
+    return Line2D([], [], marker="o", linestyle="", markersize=_area(size, sizes) ** 0.5, color=style.GREY, label=label)
 
 
-def _marks(ax: Axes, ends: pl.DataFrame, kept: list[float]) -> None:
+def _marks(ax: Axes, ends: pl.DataFrame, sizes: list[float]) -> None:
     """The marks of a panel and, at its right in the order of their heights, their names."""
     low, high = ax.get_ylim()
     ends = ends.sort("exact_match", "variant")
@@ -92,7 +92,7 @@ def _marks(ax: Axes, ends: pl.DataFrame, kept: list[float]) -> None:
         color = style.by_passes([row["n"]])[row["n"]].color if asleep else style.INK
         at = (row["wake_flops"], 100 * row["exact_match"])
         face = "none" if row["late"] else color
-        ax.scatter(*at, s=_area(row["bytes"], kept), facecolors=face, edgecolors=color, alpha=0.7, zorder=3 + asleep)
+        ax.scatter(*at, s=_area(row["bytes"], sizes), facecolors=face, edgecolors=color, alpha=0.7, zorder=3 + asleep)
         ax.annotate(
             f"{row['variant']}{LATE_MARK * row['late']}",
             at,

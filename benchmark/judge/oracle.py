@@ -86,12 +86,12 @@ def bounds(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome]) -> list[dict[st
                 pl.col("depth") == depth, pl.col("n") == n, pl.col(DRAWN_PASSES).eq_missing(pl.lit(drawn))
             )
             tested = values(cells["tested_passes"])
-            if found := list(_bounds(study, cells, tested, outcomes)) if len(tested) > 1 else []:
+            if of_study := list(_bounds(study, cells, tested, outcomes)) if len(tested) > 1 else []:
                 chance = study.chance(depth) / 100
                 facts = {"study": study.name, "at": study.label(depth), "n": n, "drawn": drawn, "tested": tested}
-                means = {name: float(np.mean([getattr(b, name) for b in found])) for name in asdict(found[0])}
+                means = {name: float(np.mean([getattr(b, name) for b in of_study])) for name in asdict(of_study[0])}
                 luck = guess_accuracy(chance, len(tested))
-                rest = {"seeds": len(found), "chance": chance, "guessing": luck}
+                rest = {"seeds": len(of_study), "chance": chance, "guessing": luck}
                 lines.append(facts | means | rest | {"above_guessing": max(0.0, (means["oracle"] - luck) / (1 - luck))})
     return lines
 

@@ -39,7 +39,7 @@ def seeds_needed(difference: float, sd: float, *, power: float = 0.8, level: flo
         raise ValueError(f"a power is between 0 and 1, given {power}")
     alpha = tail(level)
 
-    def found(seeds: int) -> float:
+    def power_with(seeds: int) -> float:
         freedom = seeds - 1 if paired else 2 * seeds - 2
         away = abs(difference) / sd * math.sqrt(seeds if paired else seeds / 2)
         critical = float(special.stdtrit(freedom, 1 - alpha / 2))
@@ -48,11 +48,11 @@ def seeds_needed(difference: float, sd: float, *, power: float = 0.8, level: flo
     if not sd:
         return 2
     most = 2
-    while found(most) < power:
+    while power_with(most) < power:
         most *= 2
         if most > MOST:
             raise ValueError(f"a difference of {difference} at a standard deviation of {sd} takes over {MOST:,} seeds")
-    return 2 + bisect_left(range(2, most), power, key=found)
+    return 2 + bisect_left(range(2, most), power, key=power_with)
 
 
 def sd_limit(sd: float, seeds: int, share: float = LIKELY) -> float:

@@ -165,12 +165,12 @@ def caption(frame: pl.DataFrame) -> str:
 
 def omissions(frame: pl.DataFrame) -> str:
     """The cells of a summary that failed, in a sentence; empty if none did."""
-    found = [
+    lines = [
         f"{study.name}: {text}" if study.name else text
         for study in studies(frame, scored=False)
         for text in study.failures
     ]
-    return failures.note(found, MOST_FAILURES) if found else ""
+    return failures.note(lines, MOST_FAILURES) if lines else ""
 
 
 def write(frame: pl.DataFrame, folder: Path) -> list[Path]:

@@ -34,7 +34,7 @@ def binding(model: Model, task: Colors, passes: int, examples: int, *, forget: b
         examples: How many of the test split, from the first.
         forget: Whether the state is thrown away before the question.
     """
-    found = []
+    marks = []
     with eval_mode(model), torch.no_grad():
         for start in range(0, examples, BATCH):
             episode = task.episodes("test", np.arange(start, min(start + BATCH, examples)))
@@ -48,8 +48,8 @@ def binding(model: Model, task: Colors, passes: int, examples: int, *, forget: b
             seen, target = torch.from_numpy(task.colors_read(episode)), batch.targets[:, -1:]
             best = logits.argmax(dim=-1, keepdim=True)
             among = seen.gather(1, logits.gather(1, seen).argmax(dim=-1, keepdim=True))
-            found.append(torch.cat((best == target, (best == seen).any(dim=-1, keepdim=True), among == target), dim=-1))
-    shares = torch.cat(found).double().mean(dim=0).tolist()
+            marks.append(torch.cat((best == target, (best == seen).any(dim=-1, keepdim=True), among == target), dim=-1))
+    shares = torch.cat(marks).double().mean(dim=0).tolist()
     return dict(zip(("right", "seen", "bound"), shares, strict=True))
 
 

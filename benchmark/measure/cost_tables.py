@@ -27,18 +27,18 @@ def tidy(rows: Sequence[Row]) -> str:
 
 def table(rows: Sequence[Row], title: str = "") -> Table:
     """For people: counts with metric prefixes, times as median and quartiles in milliseconds."""
-    kept = {"fast_weight_bytes": "fast", "kv_bytes": "KV kept", "other_state_bytes": "other"}
+    heads = {"fast_weight_bytes": "fast", "kv_bytes": "KV kept", "other_state_bytes": "other"}
     if not any(row["other_state_bytes"] for row in rows):
-        del kept["other_state_bytes"]
-    kept["window_kv_bytes"] = "KV read"
-    columns = ["L", "N", "train", "sleep", "wake", *kept.values(), "wake, ms", "sleep, ms"]
+        del heads["other_state_bytes"]
+    heads["window_kv_bytes"] = "KV read"
+    columns = ["L", "N", "train", "sleep", "wake", *heads.values(), "wake, ms", "sleep, ms"]
     columns += ["train, tokens/s"] * ("step_tokens" in rows[0])
     lines = []
     for row in rows:
         flops = [amount(row[f"{part}_flops_per_token"]) for part in ("train", "sleep", "wake")]
         times = [_milliseconds(row, f"{part}_{shown_clock(row)}") for part in TIMED_PARTS]
         times += [f"{throughput(row):,.0f}"] if "step_tokens" in row else []
-        lines.append([row["window"], row["sleep_passes"], *flops, *(size(row[part]) for part in kept), *times])
+        lines.append([row["window"], row["sleep_passes"], *flops, *(size(row[part]) for part in heads), *times])
     return Table(columns, lines, title)
 
 

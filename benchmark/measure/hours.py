@@ -49,12 +49,12 @@ def h100_seconds(cell: Cell) -> float:
 
 def of_step(cell: Cell) -> dict[str, Any]:
     """What a step of a cell asks of a GPU: counts and peak memory, and what a card of 80 GB has to do for it."""
-    found = step_cost(cell)
+    step = step_cost(cell)
     return {
-        "step_kernels": found.kernels,
-        "step_bytes": found.bytes_moved,
-        "peak_bytes": found.peak_bytes(again=False),
-        "recomputed_peak_bytes": found.peak_bytes(again=True),
-        "recompute": found.again,
-        "micro_batches": found.parts,
+        "step_kernels": step.kernels,
+        "step_bytes": step.bytes_moved,
+        "peak_bytes": step.peak_bytes(again=False),
+        "recomputed_peak_bytes": step.peak_bytes(again=True),
+        "recompute": step.again,
+        "micro_batches": step.parts,
     }

@@ -84,20 +84,20 @@ def counts(config: ModelConfig, *, window: int, passes: int) -> Counts:
     """
     check(windows=(window,), passes=(passes,))
     model = build_model(config, window)
-    found = count(config, vocab_size=VOCABULARY, window=window, windows=sequence(window), passes=passes)
+    costs = count(config, vocab_size=VOCABULARY, window=window, windows=sequence(window), passes=passes)
     state = forward_flops(model, sequence(window)[:CONTEXT], 1)[2]  # its size does not depend on N
     fast_weights, cache = _bytes(state.fast_weights), _bytes(state.cache)
     return Counts(
-        parameters=found.parameters,
-        train_flops_per_token=found.train_flops / (CONTEXT * window + 1),
-        sleep_flops_per_token=found.sleep_flops / (CONTEXT * window),
-        wake_flops_per_token=found.wake_flops,
+        parameters=costs.parameters,
+        train_flops_per_token=costs.train_flops / (CONTEXT * window + 1),
+        sleep_flops_per_token=costs.sleep_flops / (CONTEXT * window),
+        wake_flops_per_token=costs.wake_flops,
         fast_weight_bytes=fast_weights,
         kv_bytes=cache,
         other_state_bytes=model.state_bytes(state) - fast_weights - cache,
         window_kv_bytes=kv_bytes(model, _read_at_once(model, window, passes)),
         wake_passes=model.wake_passes,
-        breaks_latency=found.breaks_latency,
+        breaks_latency=costs.breaks_latency,
     )
 
 
@@ -173,8 +173,8 @@ def describe(config: ModelConfig, window: int, passes: int) -> Row:
 def quartiles(name: str, times: Sequence[float]) -> dict[str, float | None]:
     """Median and quartiles as `NAME_s`, `NAME_q25_s` and `NAME_q75_s`; None without times."""
     names = (f"{name}_s", f"{name}_q25_s", f"{name}_q75_s")
-    found = np.quantile(times, (0.5, 0.25, 0.75)).tolist() if times else [None] * 3
-    return dict(zip(names, found, strict=True))
+    points = np.quantile(times, (0.5, 0.25, 0.75)).tolist() if times else [None] * 3
+    return dict(zip(names, points, strict=True))
 
 
 class Case:

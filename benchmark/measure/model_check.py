@@ -142,11 +142,11 @@ class _Patient:
         return f"{len(data)} bytes, loaded into another model"
 
     def roads(self) -> str:
-        found = audit(self.config, passes=tuple(sorted({1, self.passes})), seeds=1)
-        if not found.passed:
-            raise ValueError("; ".join(f"{leak.path}: {leak.reason}" for leak in found.leaks))
+        report = audit(self.config, passes=tuple(sorted({1, self.passes})), seeds=1)
+        if not report.passed:
+            raise ValueError("; ".join(f"{leak.path}: {leak.reason}" for leak in report.leaks))
         return "evicted tokens reach answers through the state alone, later tokens not at all" + "".join(
-            f"; {note}" for note in found.notes
+            f"; {note}" for note in report.notes
         )
 
     def optimizers(self) -> str:
@@ -159,7 +159,7 @@ class _Patient:
             "AdamW": [names[id(p)] for p in adam if p.requires_grad],
             "frozen": [names[id(p)] for p in self.model.parameters() if not p.requires_grad],
         }
-        return "\n".join(f"{kind}: {_name_groups(held)}" for kind, held in parts.items() if held)
+        return "\n".join(f"{kind}: {_name_groups(parameters)}" for kind, parameters in parts.items() if parameters)
 
     def batch(self) -> Batch:
         """A batch of the task."""

@@ -119,15 +119,17 @@ def _step_cost(
             gradients(batch)
             optimizer.take()
         numbers = list[torch.Tensor](model.parameters())
-        numbers += [kept for part in optimizer.optimizers for state in part.state.values() for kept in state.values()]
-        held = sum(tensor.numel() * tensor.element_size() for tensor in numbers)
-    again, parts = memory.plan(training.batch, int(ROOM * (CARD_BYTES - held)))
+        numbers += [
+            number for part in optimizer.optimizers for state in part.state.values() for number in state.values()
+        ]
+        state_bytes = sum(tensor.numel() * tensor.element_size() for tensor in numbers)
+    again, parts = memory.plan(training.batch, int(ROOM * (CARD_BYTES - state_bytes)))
     return StepCost(
         kernels=counter.kernels,
         bytes_moved=counter.bytes_moved,
         flops=counter.flops,
         memory=memory,
-        held_bytes=held,
+        held_bytes=state_bytes,
         precision=training.precision,
         batch=training.batch,
         again=again,

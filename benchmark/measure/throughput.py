@@ -80,21 +80,21 @@ def measure(
         for turn in range(WARM_UP + repeats):
             shuffle(order)
             for window, n in order:
-                given = _batch(cases[window, n], batch, device)
+                inputs = _batch(cases[window, n], batch, device)
                 model = models[window]
-                spent = seconds(lambda model=model, given=given, n=n: _step(model, given, n), device)  # type: ignore[misc]
+                spent = seconds(lambda model=model, inputs=inputs, n=n: _step(model, inputs, n), device)  # type: ignore[misc]
                 for clock, value in spent.items() if turn >= WARM_UP else ():
                     times[window, n][clock].append(value)
                 advance(1)
-    found = []
+    lines = []
     for row in rows:
-        told: dict[str, Any] = {"step_tokens": tokens, "step_repeats": repeats}
+        facts: dict[str, Any] = {"step_tokens": tokens, "step_repeats": repeats}
         for (what, case), clock in itertools.product(
             (("step", (row["window"], row["sleep_passes"])), ("parallel", (tokens, 1))), CLOCKS
         ):
-            told |= quartiles(f"{what}_{clock}", times[case][clock])
-        found.append(row | told)
-    return found
+            facts |= quartiles(f"{what}_{clock}", times[case][clock])
+        lines.append(row | facts)
+    return lines
 
 
 def cut(tokens: int, window: int) -> Windows:

@@ -165,7 +165,7 @@ def _layers(values: list[dict[str, Any]], looks: dict[str, str]) -> list[Any]:
     def y(field: str) -> Any:
         return alt.Y(field, title=PERCENT, scale=alt.Scale(domain=domain, zero=False, nice=False))
 
-    def told(field: str, title: str, form: str) -> Any:
+    def tooltip(field: str, title: str, form: str) -> Any:
         return alt.Tooltip(field, title=title, format=form)
 
     near = alt.selection_point(
@@ -173,12 +173,12 @@ def _layers(values: list[dict[str, Any]], looks: dict[str, str]) -> list[Any]:
     )
     told_all = [
         alt.Tooltip("name:N", title="series"),
-        *(told(f"{name}:Q", title, ".3s") for name, title in AGAINST.items()),
-        told("mean:Q", PERCENT, ".1f"),
-        told("low:Q", "lowest seed", ".1f"),
-        told("high:Q", "highest seed", ".1f"),
-        told("seeds:Q", "seeds", "d"),
-        told("chance:Q", "chance (%)", ".1f"),
+        *(tooltip(f"{name}:Q", title, ".3s") for name, title in AGAINST.items()),
+        tooltip("mean:Q", PERCENT, ".1f"),
+        tooltip("low:Q", "lowest seed", ".1f"),
+        tooltip("high:Q", "highest seed", ".1f"),
+        tooltip("seeds:Q", "seeds", "d"),
+        tooltip("chance:Q", "chance (%)", ".1f"),
     ]
     base = alt.Chart(data).encode(
         x=alt.X("x:Q", axis=alt.Axis(format="~s", title=None, grid=False), scale=alt.Scale(nice=False)),

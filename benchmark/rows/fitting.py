@@ -67,17 +67,17 @@ def _cast(frame: "pl.DataFrame", kinds: dict[str, Any]) -> "pl.DataFrame":
 
     columns = []
     for name, kind in kinds.items():
-        if name not in frame.columns or (held := frame.schema[name]) == kind:
+        if name not in frame.columns or (dtype := frame.schema[name]) == kind:
             continue
-        texts = held in (pl.String, pl.Categorical, pl.Enum)
-        if held != pl.Null and (not texts if kind == pl.String else not held.is_numeric()):
+        texts = dtype in (pl.String, pl.Categorical, pl.Enum)
+        if dtype != pl.Null and (not texts if kind == pl.String else not dtype.is_numeric()):
             wanted = "texts" if kind == pl.String else "numbers"
-            raise ValueError(f"not a table of rows: column {name} is of {wanted}, and holds {held}")
+            raise ValueError(f"not a table of rows: column {name} is of {wanted}, and holds {dtype}")
         column = frame[name].cast(kind, strict=False)
-        if held.is_numeric() and not (column.is_null() == (frame[name].is_null() | _nan(frame[name]))).all():
+        if dtype.is_numeric() and not (column.is_null() == (frame[name].is_null() | _nan(frame[name]))).all():
             raise ValueError(f"not a table of rows: column {name} has a number beyond {kind}")
-        if held.is_float() and kind == pl.Int64 and not ((column - frame[name]) == 0).all():
-            raise ValueError(f"not a table of rows: column {name} is of whole numbers, and holds {held}")
+        if dtype.is_float() and kind == pl.Int64 and not ((column - frame[name]) == 0).all():
+            raise ValueError(f"not a table of rows: column {name} is of whole numbers, and holds {dtype}")
         columns.append(column)
     return frame.with_columns(columns)
 

@@ -14,16 +14,16 @@ def mixture(rows: Iterable[Mapping[str, Any]]) -> str | None:
     Args:
         rows: Rows with `cell_id` and, where they have it, `source` and `commit`.
     """
-    found: dict[str, set[str]] = {}
+    states: dict[str, set[str]] = {}
     for row in rows:
-        found.setdefault(_state(row), set()).add(row["cell_id"])
-    if len(found) < 2:
+        states.setdefault(_state(row), set()).add(row["cell_id"])
+    if len(states) < 2:
         return None
-    largest = sorted(found, key=lambda state: (-len(found[state]), state))
-    named = [f"{state} ({len(found[state])} cell{'s' * (len(found[state]) > 1)})" for state in largest[:NAME_LIMIT]]
-    more = f" and {len(found) - NAME_LIMIT} more" if len(found) > NAME_LIMIT else ""
+    largest = sorted(states, key=lambda state: (-len(states[state]), state))
+    named = [f"{state} ({len(states[state])} cell{'s' * (len(states[state]) > 1)})" for state in largest[:NAME_LIMIT]]
+    more = f" and {len(states) - NAME_LIMIT} more" if len(states) > NAME_LIMIT else ""
     return (
-        f"these rows come from {len(found)} states of the code: {', '.join(named)}{more}; where it changed what is "
+        f"these rows come from {len(states)} states of the code: {', '.join(named)}{more}; where it changed what is "
         "computed, their numbers do not belong together"
     )
 

@@ -30,8 +30,8 @@ def append(path: Path, rows: Iterable[Row], *, after: Seal | None = None) -> Sea
         read_plain(path)
     with path_in_errors(path), path.open("ab+") as file:
         file.seek(0)
-        *found, torn = file.read().split(b"\n")
-        seal = Seal(len(found), stamps.check_of(found[-1]) if found else None)
+        *whole, torn = file.read().split(b"\n")
+        seal = Seal(len(whole), stamps.check_of(whole[-1]) if whole else None)
         if after is not None and seal != after:
             raise DamagedFileError(f"{path} was changed while its cell was trained: {seal} in place of {after}")
         text, seal = _text(rows, seal)
@@ -68,8 +68,8 @@ def seal(path: Path, count: int | None = None) -> Seal:
 
     Their own checks are not gone through; that does whoever reads them.
     """
-    found = read_plain(path).split(b"\n")[:-1][:count] if path.exists() else []
-    return Seal(len(found), stamps.check_of(found[-1]) if found else None)
+    lines = read_plain(path).split(b"\n")[:-1][:count] if path.exists() else []
+    return Seal(len(lines), stamps.check_of(lines[-1]) if lines else None)
 
 
 def _text(rows: Iterable[Row], seal: Seal) -> tuple[bytes, Seal]:

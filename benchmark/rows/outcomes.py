@@ -99,27 +99,27 @@ def read_lines(path: Path, cell_id: str | None = None) -> list[rows.Row]:
     Raises:
         DamagedFileError: any other line that is not what was written, or not the outcome of a test of the cell.
     """
-    found: dict[Key, rows.Row] = {}
+    lines: dict[Key, rows.Row] = {}
     for number, line, _ in stamps.lines(path):
         try:
             key = _key(line, cell_id)
-            if key in found:
+            if key in lines:
                 raise ValueError("it stands there already")
             _outcome(line["examples"], _bytes(line["asked"]), _bytes(line["right"]))
         except (ValueError, TypeError) as error:
             raise rows.DamagedFileError(f"{path}, line {number}: not the outcome of a test ({error})") from error
-        found[key] = line
-    return list(found.values())
+        lines[key] = line
+    return list(lines.values())
 
 
-def table(found: Sequence[rows.Row]) -> "pl.DataFrame":
+def table(lines: Sequence[rows.Row]) -> "pl.DataFrame":
     """Lines as a table, sorted; bits as bytes, packed as `numpy.packbits` does."""
     import polars as pl
 
     schema = {"cell_id": pl.String, **dict.fromkeys((*Key._fields[1:], "examples"), pl.Int64)}
     schema |= {"asked": pl.Binary, "right": pl.Binary}
     frame = pl.DataFrame(
-        [line | {name: _bytes(line[name]) for name in ("asked", "right")} for line in found], schema=schema
+        [line | {name: _bytes(line[name]) for name in ("asked", "right")} for line in lines], schema=schema
     )
     return frame.sort(Key._fields, nulls_last=True)
 
@@ -148,14 +148,14 @@ def read(source: Path) -> dict[Key, Outcome]:
     Raises:
         DamagedFileError: as `read_table`, or bits that are not those of so many examples.
     """
-    found: dict[Key, Outcome] = {}
+    outcomes: dict[Key, Outcome] = {}
     for folder in rows.tables_in(source) if source.is_dir() else [source.parent]:
         for *key, examples, asked, right in read_table(folder).rows():
             try:
-                found[Key(*key)] = _outcome(examples, asked, right)
+                outcomes[Key(*key)] = _outcome(examples, asked, right)
             except (TypeError, ValueError) as error:
                 raise rows.DamagedFileError(f"{folder / FILE}: {Key(*key)} is not whole ({error})") from error
-    return found | _put_together(found)
+    return outcomes | _put_together(outcomes)
 
 
 def read_all(sources: Sequence[Path]) -> dict[Key, Outcome]:
@@ -163,12 +163,12 @@ def read_all(sources: Sequence[Path]) -> dict[Key, Outcome]:
     return {key: outcome for source in sources for key, outcome in read(source).items()}
 
 
-def _put_together(found: Mapping[Key, Outcome]) -> dict[Key, Outcome]:
+def _put_together(outcomes: Mapping[Key, Outcome]) -> dict[Key, Outcome]:
     """Whole examples that have no outcome of their own, from those of their answers."""
     parts: dict[Key, list[Outcome]] = {}
-    for key, outcome in found.items():
+    for key, outcome in outcomes.items():
         whole = key._replace(answer=None)
-        if whole not in found:
+        if whole not in outcomes:
             parts.setdefault(whole, []).append(outcome)
     return {
         whole: Outcome(

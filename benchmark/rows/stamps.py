@@ -67,11 +67,11 @@ def unstamp(data: bytes, before: str | None = None) -> tuple[dict[str, Any], str
         raise ValueError("not a JSON object")
     if NAME not in value:
         return value, None
-    found = _STAMP.search(data)
-    if found is None or _digest(data[: found.start()], before).encode() != found[1]:
+    match = _STAMP.search(data)
+    if match is None or _digest(data[: match.start()], before).encode() != match[1]:
         raise ValueError("its check is not that of what stands there: changed, lost, doubled or moved")
     del value[NAME]
-    return value, found[1].decode()
+    return value, match[1].decode()
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -113,8 +113,8 @@ def lines(path: Path) -> Iterator[tuple[int, dict[str, Any], str | None]]:
 
 def check_of(line: bytes) -> str | None:
     """The check that a line says it has; None if it has none."""
-    found = _STAMP.search(line)
-    return found[1].decode() if found else None
+    match = _STAMP.search(line)
+    return match[1].decode() if match else None
 
 
 def _digest(body: bytes, before: str | None) -> str:

@@ -85,36 +85,36 @@ class Study:
 
     def shortcut(self, depth: int) -> tuple[str, float] | None:
         """The strongest shortcut known at a difficulty and its exact match of the whole example, in percent."""
-        found = self.scores.filter((pl.col("depth") == depth) & pl.col("answer").is_null()).drop_nulls("shortcut")
-        return (str(found["shortcut_name"][0]), 100 * float(found["shortcut"][0])) if found.height else None
+        tests = self.scores.filter((pl.col("depth") == depth) & pl.col("answer").is_null()).drop_nulls("shortcut")
+        return (str(tests["shortcut_name"][0]), 100 * float(tests["shortcut"][0])) if tests.height else None
 
     def chance(self, depth: int) -> float:
         """Chance of the whole example at a difficulty, in percent; NaN where no cell was tested."""
-        found = self.scores.filter((pl.col("depth") == depth) & pl.col("answer").is_null())["chance"]
-        return 100 * float(found[0]) if len(found) else math.nan
+        chances = self.scores.filter((pl.col("depth") == depth) & pl.col("answer").is_null())["chance"]
+        return 100 * float(chances[0]) if len(chances) else math.nan
 
 
 def studies(frame: pl.DataFrame, *, scored: bool = True) -> list[Study]:
     """The studies in a table of rows, in a fixed order; those without any score are left out, if `scored`."""
     frame, settings = _prepare(frame), _settings(frame)
-    told = _distinguishing(frame, IDENTITY)
-    found = []
-    for group in _split(frame, told):
+    distinct = _distinguishing(frame, IDENTITY)
+    every = []
+    for group in _split(frame, distinct):
         for part, varying in _alike(group, settings):
             first = part.row(0, named=True)
-            setting = _value_words(first, [c for c in (*told, *varying) if c != "variant"])
-            name = _value_words(first, [*told, *varying, "test_passes"])
-            found.append(_study(part, name=name, setting=setting, variant=first["variant"], settings=settings))
-    return sorted((study for study in found if study.scores.height or not scored), key=lambda study: study.name)
+            setting = _value_words(first, [c for c in (*distinct, *varying) if c != "variant"])
+            name = _value_words(first, [*distinct, *varying, "test_passes"])
+            every.append(_study(part, name=name, setting=setting, variant=first["variant"], settings=settings))
+    return sorted((study for study in every if study.scores.height or not scored), key=lambda study: study.name)
 
 
 def _alike(group: pl.DataFrame, settings: Sequence[str]) -> Iterator[tuple[pl.DataFrame, list[str]]]:
     """The rows of each study and what tells it from others: rates of each N's own stay together."""
     varying = [c for c in settings if c not in RATES and _varies(group, c)]
     for part in _split(group, [*varying, "test_passes"]):
-        told = [c for c in settings if c in varying or (c in RATES and _varies(part, c))]
-        for study in _split(part, [c for c in told if c not in varying]):
-            yield study, told
+        distinct = [c for c in settings if c in varying or (c in RATES and _varies(part, c))]
+        for study in _split(part, [c for c in distinct if c not in varying]):
+            yield study, distinct
 
 
 def suite_studies(frame: pl.DataFrame, by: Sequence[str]) -> list[Study]:
@@ -128,18 +128,18 @@ def suite_studies(frame: pl.DataFrame, by: Sequence[str]) -> list[Study]:
     frame, settings = _prepare(frame), _settings(frame)
     if "test_passes" not in by:
         frame = frame.filter(pl.col("test_passes").is_null())
-    told = _distinguishing(frame, [c for c in PLACE if c not in by])
+    distinct = _distinguishing(frame, [c for c in PLACE if c not in by])
     others = [c for c in (*IDENTITY, *settings) if c not in by]
-    found = []
-    for part in _split(frame, told) if frame.height else []:
+    every = []
+    for part in _split(frame, distinct) if frame.height else []:
         hidden = part.group_by(*by, "n", "depth").agg(pl.col(others).n_unique()).select(pl.col(others) > 1)
         if any(hidden[c].any() for c in others) or ("variant" in others and part["variant"].n_unique() > 1):
             continue
-        name = _value_words(part.row(0, named=True), told)
+        name = _value_words(part.row(0, named=True), distinct)
         study = _study(part, name=name, setting=name, variant=None, by=by)
         if study.scores.height:
-            found.append(study)
-    return sorted(found, key=lambda study: study.name)
+            every.append(study)
+    return sorted(every, key=lambda study: study.name)
 
 
 def _prepare(frame: pl.DataFrame) -> pl.DataFrame:
@@ -174,11 +174,11 @@ def _settings(frame: pl.DataFrame) -> list[str]:
 
 def _distinguishing(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
     """Of the columns, those that tell rows apart that the ones before them do not."""
-    told: list[str] = []
+    distinct: list[str] = []
     for column in columns:
-        if any(part[column].n_unique() > 1 for part in _split(frame, told)):
-            told.append(column)
-    return told
+        if any(part[column].n_unique() > 1 for part in _split(frame, distinct)):
+            distinct.append(column)
+    return distinct
 
 
 def _split(frame: pl.DataFrame, columns: Sequence[str]) -> list[pl.DataFrame]:
@@ -257,22 +257,22 @@ def task_words(task: str, version: int) -> str:
 
 def outdated_tasks(part: pl.DataFrame) -> list[str]:
     """The tasks of rows that the code has in a newer version, in words."""
-    found = part.select("task", "task_version").unique().drop_nulls().sort("task", "task_version").rows()
-    return [words for task, version in found if (words := task_words(task, version)) != task]
+    versions = part.select("task", "task_version").unique().drop_nulls().sort("task", "task_version").rows()
+    return [words for task, version in versions if (words := task_words(task, version)) != task]
 
 
 def _tasks(part: pl.DataFrame) -> str:
     """The tasks, each with its version if there is a newer one, or how many there are."""
-    found = part.select("task", "task_version").unique().sort("task", "task_version").rows()
-    if len(found) < NAME_LIMIT:
-        return " + ".join(dict.fromkeys(task_words(*each) for each in found))
+    versions = part.select("task", "task_version").unique().sort("task", "task_version").rows()
+    if len(versions) < NAME_LIMIT:
+        return " + ".join(dict.fromkeys(task_words(*each) for each in versions))
     return "; ".join([_value_list(part, "task"), *outdated_tasks(part)])
 
 
 def _value_list(part: pl.DataFrame, column: str) -> str:
     """The values of a column, or how many there are."""
-    found = values(part[column])
-    return " + ".join(found) if len(found) < NAME_LIMIT else f"{len(found)} {column}s"
+    names = values(part[column])
+    return " + ".join(names) if len(names) < NAME_LIMIT else f"{len(names)} {column}s"
 
 
 def processors(frame: pl.DataFrame) -> list[str]:
@@ -294,6 +294,6 @@ def _cells(count: int) -> str:
     return f"{count} cell{'s' * (count > 1)}"
 
 
-def values(found: Iterable[Any]) -> list[Any]:
+def values(column: Iterable[Any]) -> list[Any]:
     """The different values, sorted, without nulls."""
-    return sorted({value for value in found if value is not None})
+    return sorted({value for value in column if value is not None})

@@ -16,13 +16,13 @@ def trial_scores(frame: "pl.DataFrame") -> dict[str, float]:
     import polars as pl
 
     tests = frame.filter(pl.col("answer").is_null())
-    found = dict[str, float]()
+    scores = dict[str, float]()
     for (id_,), part in tests.partition_by("cell_id", as_dict=True).items():
         if Status.DIVERGED in set(part["status"]):
-            found[str(id_)] = float(part["chance"].drop_nulls().mean() or 0.0)  # type: ignore[arg-type]
+            scores[str(id_)] = float(part["chance"].drop_nulls().mean() or 0.0)  # type: ignore[arg-type]
             continue
         scored = part.filter(pl.col("status") == Status.OK)
         if scored.height and scored["tokens_seen"].max() >= scored["tokens"].max():  # type: ignore[operator]
             last = scored["step"].unique().sort().tail(LAST_TESTS)
-            found[str(id_)] = float(scored.filter(pl.col("step").is_in(last.implode()))["exact_match"].mean())  # type: ignore[arg-type]
-    return found
+            scores[str(id_)] = float(scored.filter(pl.col("step").is_in(last.implode()))["exact_match"].mean())  # type: ignore[arg-type]
+    return scores

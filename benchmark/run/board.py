@@ -103,23 +103,23 @@ class Board:
 
     def on_event(self, event: Event) -> None:
         """Take over what a worker said."""
-        cell, said = event.cell, event.contents
+        cell, news = event.cell, event.contents
         if event.kind == "start":
             self.set(cell, Status.RUNNING)
         elif event.kind == "counted":
-            self.work.learn(cell, said["train_flops"])
+            self.work.learn(cell, news["train_flops"])
         elif event.kind == "progress":
-            self.work.advance(cell, said["step"])
-            self.speed[cell.id] = said["tokens_per_s"]
-            self.note(cell, said["new_rows"])
+            self.work.advance(cell, news["step"])
+            self.speed[cell.id] = news["tokens_per_s"]
+            self.note(cell, news["new_rows"])
         elif event.kind == "note":
-            self.console.print(f"    note  {label(cell, self.others)}  {said['text']}", highlight=False)
+            self.console.print(f"    note  {label(cell, self.others)}  {news['text']}", highlight=False)
         elif event.kind == "end":
-            status = Status(said["status"])
+            status = Status(news["status"])
             self.set(cell, status)
             if status != Status.STOPPED and not self.console.is_terminal:
                 shown = "done" if status == Status.OK else status
-                text = f"{shown:>8}  {label(cell, self.others)}  {said['reason'] or self.scores(cell)}"
+                text = f"{shown:>8}  {label(cell, self.others)}  {news['reason'] or self.scores(cell)}"
                 self.console.print(text, highlight=False)
 
     def stop(self) -> None:

@@ -128,7 +128,7 @@ class CellFolder:
         Raises:
             DamagedFileError: the file that says so is not what was written.
         """
-        return State(*said[:2]) if (said := self._end) else None
+        return State(*end[:2]) if (end := self._end) else None
 
     @cached_property
     def _end(self) -> tuple[Status, str | None, dict[str, Seal]] | None:
@@ -193,13 +193,13 @@ class CellFolder:
         """The sweeps that the cell is planned for: suite, scale and what it is called there."""
         names = (*_SWEEP, "variant")
         try:
-            told = [{name: sweep[name] for name in names} for sweep in self.read_plan()["sweeps"]]
-            if all(value is None or isinstance(value, str) for sweep in told for value in sweep.values()):
-                return told
+            sweeps = [{name: sweep[name] for name in names} for sweep in self.read_plan()["sweeps"]]
+            if all(value is None or isinstance(value, str) for sweep in sweeps for value in sweep.values()):
+                return sweeps
         except (OSError, KeyError, TypeError, ValueError):
             pass  # an older plan, or a damaged one
-        told = [{name: row.get(name) for name in names} for row in self.rows]
-        return [each for number, each in enumerate(told) if each not in told[:number]]
+        sweeps = [{name: row.get(name) for name in names} for row in self.rows]
+        return [each for number, each in enumerate(sweeps) if each not in sweeps[:number]]
 
     @property
     def rows_of_every_sweep(self) -> list[Row]:

@@ -27,13 +27,13 @@ def begin(cell: Cell, folder: Path) -> str | None:
     Returns:
         A word on what was set aside, if anything was.
     """
-    said = None
+    words = None
     if (what := code_change(cell, folder)) and (moved := set_aside(folder, "other-code")):
         left = f"what it left is in *{moved[0].suffix}"
-        said = f"the code of {what} has changed since: trained from the start; {left}"
-    if found := digests(cell):
-        rows.write_atomically(folder / FILE, (json.dumps(found, indent=1) + "\n").encode())
-    return said
+        words = f"the code of {what} has changed since: trained from the start; {left}"
+    if modules := digests(cell):
+        rows.write_atomically(folder / FILE, (json.dumps(modules, indent=1) + "\n").encode())
+    return words
 
 
 def set_aside(folder: Path, why: str) -> list[Path]:

@@ -35,12 +35,12 @@ class HeldOut:
 
     def __init__(self, task: Task, examples: int, split: str = "test", at_once: int | None = None) -> None:
         self.task, self.examples, self.split, self.at_once = task, examples, split, at_once or TEST_BATCH
-        self.kept: list[Episode] = []
+        self.batches: list[Episode] = []
 
     def episodes(self) -> Iterator[Episode]:
         """Batches of at most `at_once`, in order."""
-        if self.kept:
-            yield from self.kept
+        if self.batches:
+            yield from self.batches
             return
         keeps = 4 * 8 * self.examples * self.task.seq_len <= KEPT_BYTES
         made = []
@@ -49,7 +49,7 @@ class HeldOut:
             episode = self.task.episodes(self.split, indices, seed=TEST_SEED)
             made += [episode] if keeps else []
             yield episode
-        self.kept = made
+        self.batches = made
 
 
 @torch.no_grad()

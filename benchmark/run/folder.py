@@ -80,7 +80,7 @@ class SweepFolder:
         return cells, unreadable
 
     @contextmanager
-    def held(self, cells: Sequence[Cell], context: Row | None = None) -> Iterator[None]:
+    def session(self, cells: Sequence[Cell], context: Row | None = None) -> Iterator[None]:
         """Hold the folder for this process, its files checked and the cells planned in it.
 
         The system lets go of the folder however the process ends.

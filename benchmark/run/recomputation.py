@@ -55,17 +55,17 @@ class Memory:
 
     Attributes:
         fixed: Whatever the batch: gradients, and parameters in other precisions.
-        kept: For each sequence at once, where activations are kept.
+        activations: For each sequence at once, where activations are kept.
         again: The same where they are computed again.
     """
 
     fixed: int
-    kept: int
+    activations: int
     again: int
 
     def peak(self, sequences: int, *, again: bool) -> int:
         """Of so many sequences at once."""
-        return self.fixed + sequences * (self.again if again else self.kept)
+        return self.fixed + sequences * (self.again if again else self.activations)
 
     def plan(self, batch: int, room: int, checkpointing: str = "auto") -> tuple[bool, int]:
         """How a batch fits into so many bytes: whether activations are computed again, and in how many parts.
@@ -109,7 +109,7 @@ def step_memory(model: Model, batch: Batch, most: int, gradients: Callable[[Batc
         slopes.append(max(0, many - few) // count)
         rests.append(many - 2 * count * slopes[-1])
     recompute(model, False)
-    return Memory(fixed=max(0, *rests), kept=slopes[0], again=slopes[1])
+    return Memory(fixed=max(0, *rests), activations=slopes[0], again=slopes[1])
 
 
 def fit(trainer: "Trainer", checkpointing: str, room: int | None) -> int:
@@ -124,9 +124,9 @@ def fit(trainer: "Trainer", checkpointing: str, room: int | None) -> int:
     if checkpointing == "auto" and room is not None:
         cell, one = trainer.cell, torch.ones((), device=trainer.device)
         episode = cell.task.episodes("train", np.arange(1), seed=cell.seed)
-        given = Batch.of(episode, trainer.device, notes_of(cell.task, trainer.model, episode))
+        batch = Batch.of(episode, trainer.device, notes_of(cell.task, trainer.model, episode))
         with torch.random.fork_rng():  # a model may draw
-            memory = step_memory(trainer.model, given, cell.training.batch, lambda part: trainer.gradients(part, one))
+            memory = step_memory(trainer.model, batch, cell.training.batch, lambda part: trainer.gradients(part, one))
         again, parts = memory.plan(cell.training.batch, room)
     if again:
         recompute(trainer.model)

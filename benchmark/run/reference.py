@@ -175,13 +175,13 @@ def inventory(root: Path, name: str) -> tuple[list[Cell], list[Row]]:
     study, cells = STUDIES[name], STUDIES[name].cells()
     own = [root / name] if (root / name / "rows.parquet").exists() else []
     others = [path.parent for path in sorted(root.glob("*/rows.parquet")) if path.parent != root / name]
-    kept: list[Row] = []
+    there: list[Row] = []
     for place in (*own, *others):
-        wanted = {id_: cell for id_, cell in cells.items() if id_ not in {row["cell_id"] for row in kept}}
+        wanted = {id_: cell for id_, cell in cells.items() if id_ not in {row["cell_id"] for row in there}}
         if wanted:
-            kept += [row | study.context for row in finished_rows(rows.read_table(place), wanted)]
-    done = {row["cell_id"] for row in kept}
-    return [cell for id_, cell in cells.items() if id_ not in done], kept
+            there += [row | study.context for row in finished_rows(rows.read_table(place), wanted)]
+    done = {row["cell_id"] for row in there}
+    return [cell for id_, cell in cells.items() if id_ not in done], there
 
 
 def finished_rows(frame: "pl.DataFrame", cells: dict[str, Cell]) -> list[Row]:
@@ -191,7 +191,7 @@ def finished_rows(frame: "pl.DataFrame", cells: dict[str, Cell]) -> list[Row]:
     """
     import polars as pl
 
-    kept: list[Row] = []
+    whole: list[Row] = []
     of_cells = frame.filter(pl.col("cell_id").is_in(list(cells)))
     for part in of_cells.partition_by("cell_id", maintain_order=True):
         cell = cells[str(part["cell_id"][0])]
@@ -200,8 +200,8 @@ def finished_rows(frame: "pl.DataFrame", cells: dict[str, Cell]) -> list[Row]:
             today = {name: facts[name] for name in (*cell.axes, "variant", "schema_version") if name in facts}
             for row in part.iter_rows(named=True):
                 floor = _floor(cell, row) if row["status"] == Status.OK else {}
-                kept.append({name: row[name] for name in rows.COLUMNS} | today | floor)
-    return kept
+                whole.append({name: row[name] for name in rows.COLUMNS} | today | floor)
+    return whole
 
 
 def _floor(cell: Cell, row: Row) -> Row:
@@ -216,12 +216,12 @@ def run_folder(name: str) -> Path:
     return Path("results") / "runs" / "reference" / name
 
 
-def _publish_outcomes(folder: Path, run: Path, kept: set[str], trained: set[str]) -> None:
+def _publish_outcomes(folder: Path, run: Path, old: set[str], trained: set[str]) -> None:
     """Write the outcomes that there are of a study's cells: those that lie beside rows, and those of its run."""
     import polars as pl
 
     places = [folder, *(path.parent for path in sorted(folder.parent.glob(f"*/{outcomes.FILE}")))]
-    before = pl.concat([outcomes.read_table(place).filter(pl.col("cell_id").is_in(kept)) for place in places])
+    before = pl.concat([outcomes.read_table(place).filter(pl.col("cell_id").is_in(old)) for place in places])
     new = outcomes.table(
         [line for id_ in sorted(trained) for line in outcomes.read_lines(run / "cells" / id_ / outcomes.LINES)]
     )
@@ -232,18 +232,18 @@ def _publish_outcomes(folder: Path, run: Path, kept: set[str], trained: set[str]
         rows.write_frame(folder / outcomes.FILE, table)
 
 
-def publish(folder: Path, name: str, kept: Sequence[Row]) -> None:
+def publish(folder: Path, name: str, old: Sequence[Row]) -> None:
     """Write a study's table: the rows that were there, and those its run has of the other cells; and their outcomes.
 
     `environment.json` tells where the new rows come from and, under `earlier`, where the others did.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run, done = run_folder(name), {row["cell_id"] for row in kept}
+    run, done = run_folder(name), {row["cell_id"] for row in old}
     trained = [
         row for id_ in STUDIES[name].cells() if id_ not in done for row in rows.read(run / "cells" / id_ / "rows.jsonl")
     ]
-    rows.write_table(folder / "rows.parquet", [*kept, *trained])
-    _publish_outcomes(folder, run, {row["cell_id"] for row in kept}, {row["cell_id"] for row in trained})
+    rows.write_table(folder / "rows.parquet", [*old, *trained])
+    _publish_outcomes(folder, run, {row["cell_id"] for row in old}, {row["cell_id"] for row in trained})
     if trained:
         place = folder / "environment.json"
         described: dict[str, Any] = rows.stamps.load(run / "environment.json")

@@ -67,15 +67,15 @@ class SweepStanding:
         self.cells: list[Standing] = []
         self.unreadable: list[str] = []
         """A line for each cell that cannot be read."""
-        held = _holder(str(folder / "lock"))
-        self.running_pid: int | None = held
+        holder = _holder(str(folder / "lock"))
+        self.running_pid: int | None = holder
         """The process that holds the folder."""
         with _without_collector():
             for path in sorted(_cell_folders(folder)):
                 try:
                     there = _names(path)
                     if "cell.json" in there:
-                        self.cells.append(_standing(path, there, running=held is not None))
+                        self.cells.append(_standing(path, there, running=holder is not None))
                 except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
                     self.unreadable.append(f"{error}" if isinstance(error, _DamageError) else f"{path}: {error!r}")
         if not self.cells:
@@ -110,7 +110,7 @@ class SweepStanding:
                     paces.setdefault(kind, []).append(s.wall_s / s.step)
         if not paces:
             return None
-        mean = {kind: sum(found) / len(found) for kind, found in paces.items()}
+        mean = {kind: sum(seconds) / len(seconds) for kind, seconds in paces.items()}
         left = ((s.steps or 0) - s.step for s in self.cells if not s.status.final)
         unfinished = (s.cell for s in self.cells if not s.status.final)
         return sum(
@@ -292,8 +292,8 @@ def _holder(path: str) -> int | None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                said = file.read().strip()
-                return int(said) if said.isdigit() else 0
+                text = file.read().strip()
+                return int(text) if text.isdigit() else 0
     except OSError:
         pass
     return None

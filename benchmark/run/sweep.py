@@ -28,7 +28,7 @@ def run(
 
     Args:
         cells: What to run, in this order.
-        folder: Where, held by this process (`SweepFolder.held`).
+        folder: Where, held by this process (`SweepFolder.session`).
         executor: What trains them.
         context: Columns of every row that are not the cell's, such as suite and scale; the commit is added.
         command: The command that asked for it, for `environment.json`.
@@ -68,8 +68,8 @@ def run(
     def record(event: Event) -> Event:
         """Write the row that the worker could not write; how the cell ended, if it did before the worker died."""
         facts = cell_facts(event.cell, device=executor.device, context=context)
-        said = event.contents
-        row = failure_row(facts, said["status"], said["reason"], step=said.get("step"))
+        contents = event.contents
+        row = failure_row(facts, contents["status"], contents["reason"], step=contents.get("step"))
         state = folder.of(event.cell).lost(row)
         return replace(event, contents=state._asdict()) if state.status.final else event
 

@@ -142,9 +142,9 @@ def value_of(text: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
         case {"tensor": str(name)} if name in tensors:
             return tensors[name]
         case {"dict": list(pairs)} if all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-            found = [(value_of(key, tensors), value_of(item, tensors)) for key, item in pairs]
-            if all(type(key) in _KEYS for key, _ in found):
-                return dict(found)
+            entries = [(value_of(key, tensors), value_of(item, tensors)) for key, item in pairs]
+            if all(type(key) in _KEYS for key, _ in entries):
+                return dict(entries)
         case {"tuple": list(items)}:
             return tuple(value_of(item, tensors) for item in items)
         case {"float": "inf" | "-inf" | "nan" as name}:

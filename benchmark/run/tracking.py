@@ -137,10 +137,10 @@ class _Runs:
 
 def _numbers(cell: Cell, contents: dict[str, Any]) -> dict[str, float]:
     """What a cell told, by name: speed, and the scores of all answers together if it was tested."""
-    found = {"tokens_per_s": contents["tokens_per_s"]}
+    numbers = {"tokens_per_s": contents["tokens_per_s"]}
     for row in contents["new_rows"]:
         if row["status"] == Status.OK and row["answer"] is None:
             passes = f", N {row['tested_passes']}" if cell.training.test_passes else ""
             place = f" at {row['difficulty']}{passes}" if len(cell.levels) > 1 or passes else ""
-            found |= {f"{name}{place}": row[name] for name in SCORES if row.get(name) is not None}
-    return found
+            numbers |= {f"{name}{place}": row[name] for name in SCORES if row.get(name) is not None}
+    return numbers

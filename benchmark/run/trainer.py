@@ -276,10 +276,10 @@ class Trainer:
             if "random_cuda" in state and self.device.type == "cuda":
                 torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
         written = rows.read(self.rows_path, self.cell.id)
-        kept = [row for row in written if row["status"] == Status.OK and row["step"] <= self.step]
+        history = [row for row in written if row["status"] == Status.OK and row["step"] <= self.step]
         if self.rows_path.exists():
-            self.seals[self.rows_path.stem] = rows.rewrite(self.rows_path, kept)
+            self.seals[self.rows_path.stem] = rows.rewrite(self.rows_path, history)
         if self.outcomes_path.exists():
             written = outcomes.read_lines(self.outcomes_path, self.cell.id)
-            kept = [line for line in written if line["step"] <= self.step]
-            self.seals[self.outcomes_path.stem] = rows.rewrite(self.outcomes_path, kept)
+            history = [line for line in written if line["step"] <= self.step]
+            self.seals[self.outcomes_path.stem] = rows.rewrite(self.outcomes_path, history)

@@ -25,7 +25,7 @@ def context(folder: CellFolder) -> Row:
 def litter(folder: Path, *, checkpoints: bool = False) -> list[Path]:
     """Files of a sweep that nothing needs any more; of finished cells the checkpoints too, if asked for."""
     places = [folder, *sorted(folder.glob("cells/*/"))]
-    found = [path for place in places for name in LITTER for path in sorted(place.glob(name)) if path.is_file()]
+    files = [path for place in places for name in LITTER for path in sorted(place.glob(name)) if path.is_file()]
     if checkpoints:
-        found += [path.with_name("checkpoint.safetensors") for path in sorted(folder.glob("cells/*/finished.json"))]
-    return [path for path in dict.fromkeys(found) if path.exists()]
+        files += [path.with_name("checkpoint.safetensors") for path in sorted(folder.glob("cells/*/finished.json"))]
+    return [path for path in dict.fromkeys(files) if path.exists()]

@@ -44,7 +44,7 @@ def main() -> None:
     """Read the job and do it, until it is done, the sweep says stop or stdin closes."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)  # no program that a model starts may speak here, or keep the pipe open
-    told, stopping = _kept_from_models(sys.stdin), threading.Event()
+    parent, stopping = _kept_from_models(sys.stdin), threading.Event()
 
     def send(**event: Any) -> None:
         try:
@@ -54,8 +54,8 @@ def main() -> None:
 
     send(event="alive")  # from now on the sweep's clock runs
     threading.Thread(target=_beat, args=(send, stopping), daemon=True).start()
-    line = told.readline()
-    threading.Thread(target=_wait_for_end, args=(told, stopping), daemon=True).start()
+    line = parent.readline()
+    threading.Thread(target=_wait_for_end, args=(parent, stopping), daemon=True).start()
     try:
         job = Job.from_json(json.loads(line))
     except BaseException as error:  # of a plug-in that is imported here; there is no cell to write a row of
@@ -168,9 +168,9 @@ def _kept_from_models(stdin: TextIO) -> TextIO:
     return own
 
 
-def _wait_for_end(told: TextIO, stopping: threading.Event) -> None:
-    with told:
-        told.readline()  # "stop", or the end of the pipe
+def _wait_for_end(parent: TextIO, stopping: threading.Event) -> None:
+    with parent:
+        parent.readline()  # "stop", or the end of the pipe
     stopping.set()
 
 

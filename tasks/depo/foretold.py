@@ -47,19 +47,19 @@ class ForetoldDepo(Depo):
             raise ValueError(f"predictability must be in 0..1; given {self.predictability!r}")
 
     @property
-    def _told(self) -> int:
+    def _told_tokens(self) -> int:
         """Most tokens of the questions without answers."""
         return self.questions * (self.coder.question_tokens - self.coder.lengths[-1])
 
     @property
     def _read_tokens(self) -> int:
         """Tokens of the windows that hold edges, then questions."""
-        return -(-(self.nodes * self.coder.edge_tokens + self._told) // self.window) * self.window
+        return -(-(self.nodes * self.coder.edge_tokens + self._told_tokens) // self.window) * self.window
 
     def edges_of(self, inputs: Tokens) -> Tokens:
         """Tokens [B, R] of those windows, with padding in the place of whatever is no edge."""
         read = inputs[:, : self._read_tokens].copy()
-        read[:, self._read_tokens - self._told :] = PAD
+        read[:, self._read_tokens - self._told_tokens :] = PAD
         return read
 
     def generate(self, split: str, indices: Tokens, key: np.uint64) -> Episode:
@@ -68,7 +68,7 @@ class ForetoldDepo(Depo):
         The fact `foretold` [B, questions] says which are.
         """
         episode = super().generate(split, indices, key)
-        inputs, n, edges = episode.inputs, episode.facts["nodes"], self._read_tokens - self._told
+        inputs, n, edges = episode.inputs, episode.facts["nodes"], self._read_tokens - self._told_tokens
         inputs[:, :edges] = inputs[:, self._read_tokens - edges : self._read_tokens]
         k, starts = questions_in(inputs[:, self._read_tokens :], self.coder, self.questions)
         stream = rng.stream("foretold", key)  # of its own, so that what is asked is what Depo would ask
@@ -76,10 +76,10 @@ class ForetoldDepo(Depo):
         others = at(names_in(inputs[:, :edges], self.coder)[:, ::2], places)
         luck = rng.words(stream, indices, self.questions, 1 + 3 * self.questions)
         right = (luck >> np.uint64(11)) * 2.0**-53 < self.predictability
-        told_k, told = np.where(right, k, other_k), np.where(right, starts, others)
-        tokens, _ = self.coder.questions(told_k, told, np.full_like(told, ABSENT))
-        inputs[:, edges : self._read_tokens] = pack(tokens, tokens != ABSENT, self._told, PAD)
-        foretold = (told_k == k) & (told == starts) & (starts != ABSENT)
+        told_k, told_starts = np.where(right, k, other_k), np.where(right, starts, others)
+        tokens, _ = self.coder.questions(told_k, told_starts, np.full_like(told_starts, ABSENT))
+        inputs[:, edges : self._read_tokens] = pack(tokens, tokens != ABSENT, self._told_tokens, PAD)
+        foretold = (told_k == k) & (told_starts == starts) & (starts != ABSENT)
         return replace(episode, facts={**episode.facts, "foretold": foretold})
 
 

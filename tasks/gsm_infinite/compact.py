@@ -217,9 +217,9 @@ class GSMCompact(CountedTask):
         by_number[rows, number] = tokens[rows, places]
         until = core + np.cumsum(by_number, axis=1)
         added = (until - by_number < least[:, None]) & (until <= most[:, None])
-        kept: NDArray[np.bool_] = (graphs.order != NONE) & ~is_filler
-        kept[rows, places] = added[rows, number]
-        return kept
+        mask: NDArray[np.bool_] = (graphs.order != NONE) & ~is_filler
+        mask[rows, places] = added[rows, number]
+        return mask
 
     def _frame(self, graphs: Graphs) -> tuple[Slots, Slots]:
         """Tokens before and behind the sentences, [B, slots] each."""
@@ -247,15 +247,15 @@ class GSMCompact(CountedTask):
         graphs, _ = self._draw(split, np.array([index]), self.key(split, seed))
         named, text, order = names(graphs)[0], sentences(graphs)[0], graphs.order[0].tolist()
 
-        def said(slots: Slots) -> str:
+        def words(slots: Slots) -> str:
             return " ".join(self.word(token) for token in slots[slots != ABSENT].tolist())
 
         needed = np.flatnonzero(graphs.needed[0]).tolist()  # what a quantity uses comes before it
         steps = [(q, q) for q in needed] + [(int(graphs.given[0]), VALUE_SENTENCE)] * (VALUE_SENTENCE in order)
         for q, place in steps:
             sentence = text[order.index(place)] if place in order else named[q]
-            right = said(sentence[3:]).removesuffix(" ;") or "the total"
-            lines.append(f"{f'{said(named[q])} = {right}':<60} {graphs.value[0, q]:>3}")
+            right = words(sentence[3:]).removesuffix(" ;") or "the total"
+            lines.append(f"{f'{words(named[q])} = {right}':<60} {graphs.value[0, q]:>3}")
         return "\n".join([*lines, f"answer {graphs.answer[0]}"])
 
 

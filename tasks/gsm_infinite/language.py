@@ -57,10 +57,10 @@ def wordings(graphs: Graphs, names: Sequence[Names], problems: slice = slice(Non
     order = graphs.order[problems][stands].tolist()
     core = exists & (graphs.place[problems] < graphs.filler_place)
     counts = [mask.sum(axis=1).tolist() for mask in (exists, stands, core)]
-    asked, given = graphs.asked[problems].tolist(), graphs.given[problems].tolist()
+    asked, ends = graphs.asked[problems].tolist(), graphs.given[problems].tolist()
     q = s = 0
     listed = []
-    for name, Q, S, C, a, g in zip(names, *counts, asked, given, strict=True):
+    for name, Q, S, C, a, g in zip(names, *counts, asked, ends, strict=True):
         lists = [column[q : q + Q] for column in flat]
         phrase, kinds, places = name.theme.phrase, name.kinds, name.places
         phrases = [phrase(r, kinds[k], places[p]) for r, k, p in zip(*lists[:3], strict=True)]
@@ -169,11 +169,11 @@ def parse(problem: str, question: str, theme: Theme) -> Graphs:
     constant, value = np.zeros((2, 1, size), dtype=np.int64)
     times, difference, needed = np.zeros((3, 1, size), dtype=np.bool_)
     operands = np.full((1, size, most), NONE)
-    given, order = NONE, []
+    end, order = NONE, []
     for q, right in sentences:
         # Only the end quantity of the reverse mode has a sentence that is not its definition.
         if right and not right[3] and (met[q] > 1 or role[0, q] in (TOTAL, PRODUCT)):
-            given, value[0, q] = q, right[0]
+            end, value[0, q] = q, right[0]
             order.append(VALUE_SENTENCE)
             continue
         order.append(q)
@@ -192,7 +192,7 @@ def parse(problem: str, question: str, theme: Theme) -> Graphs:
         needed=needed,
         order=np.array([order]),
         asked=np.array([asked]),
-        given=np.array([given]),
+        given=np.array([end]),
         operations=np.zeros(1, dtype=np.int64),
         content=np.zeros(1, dtype=np.uint64),
         determinant=np.zeros(1, dtype=np.uint64),

@@ -182,8 +182,8 @@ class Reading:
         for pair in pairs:
             rates = self._rates_of.get(pair, [])
             if len(rates) != 1:
-                found = "several rates are" if rates else "no rate is"
-                raise UnsolvableProblem(f"the {total} is needed but {found} mentioned for {pair!r}: undefined")
+                rates_are = "several rates are" if rates else "no rate is"
+                raise UnsolvableProblem(f"the {total} is needed but {rates_are} mentioned for {pair!r}: undefined")
             factors += _COUNT + pair, rates[0]
         return Definition(tuple(factors), "products of")
 
@@ -204,11 +204,11 @@ class Reading:
     def _rates_of(self) -> dict[str, list[str]]:
         """The rates by "K in P". Where " per " occurs twice, the counts decide, then the nouns of other rates."""
         cuts = {rate: [cut for cut in _cuts(rate, " per ") if " in " in cut[1]] for rate in self.rates}
-        nouns = {found[0][0] for found in cuts.values() if len(found) == 1}
+        nouns = {splits[0][0] for splits in cuts.values() if len(splits) == 1}
         rates: dict[str, list[str]] = {}
-        for rate, found in cuts.items():
-            pairs = [pair for _, pair in found if pair in self.counts]
-            pairs = pairs or [pair for noun, pair in found if noun in nouns] or [pair for _, pair in found]
+        for rate, splits in cuts.items():
+            pairs = [pair for _, pair in splits if pair in self.counts]
+            pairs = pairs or [pair for noun, pair in splits if noun in nouns] or [pair for _, pair in splits]
             for pair in pairs:
                 _add(rates, pair, _RATE + rate)
         return rates

@@ -89,8 +89,8 @@ def in_words(
 
 def _sentence(line: str) -> str:
     """The sentence that a step is about: all of it, or what is said before it is worked out."""
-    said, worked, _ = line.partition(": ")
-    return f"{said}." if worked else said
+    sentence, worked, _ = line.partition(": ")
+    return f"{sentence}." if worked else sentence
 
 
 def _tokens_behind(text: str, ends: Sequence[int], encode: Callable[[str], Tokens]) -> dict[int, int]:

@@ -44,14 +44,14 @@ def _asked(suite_name: str, scale: str) -> Mapping[str, tuple[Any, ...]]:
     for grid in grids:
         for name, value in grid.base.axes.items():
             asked[name] = (*asked.get(name, ()), *grid.axes.get(name, (value,)))
-    return {name: found for name, found in asked.items() if name != "sleep_passes"}
+    return {name: every for name, every in asked.items() if name != "sleep_passes"}
 
 
-def _setting(name: str, found: list[Any], asked: tuple[Any, ...]) -> str:
+def _setting(name: str, of_rows: list[Any], asked: tuple[Any, ...]) -> str:
     """A setting that the suite does not ask for; empty where it does, or where rows have none or several values."""
-    if len(found) != 1 or found[0] in asked or found[0] in [_joined(value) for value in asked]:
+    if len(of_rows) != 1 or of_rows[0] in asked or of_rows[0] in [_joined(value) for value in asked]:
         return ""
-    value = found[0]
+    value = of_rows[0]
     if isinstance(value, bool):
         return f"{name}={str(value).lower()}"
     if isinstance(value, int) and value >= 10**6 and value % 10**4 == 0:

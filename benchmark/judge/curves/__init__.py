@@ -156,13 +156,13 @@ def judge(pairs: Sequence[Pair], *, tolerance: float = TOLERANCE, alpha: float =
     if not 0 < alpha < 0.5:
         raise ValueError(f"alpha is a rate of false alarms above 0 and below 0.5, such as {ALPHA}; given {alpha}")
     raw = [_differences(pair, tolerance) for pair in pairs]
-    judged = [d for found in raw for d in found if d.measure.judged]
+    judged = [d for of_curve in raw for d in of_curve if d.measure.judged]
     adjusted = iter(holm([p for d in judged for p in (d.worse, d.improved)]))
-    told = [
-        tuple(replace(d, worse=next(adjusted), improved=next(adjusted)) if d.measure.judged else d for d in found)
-        for found in raw
+    by_curve = [
+        tuple(replace(d, worse=next(adjusted), improved=next(adjusted)) if d.measure.judged else d for d in of_curve)
+        for of_curve in raw
     ]
-    return [_verdict(pair, found, tolerance, alpha) for pair, found in zip(pairs, told, strict=True)]
+    return [_verdict(pair, of_curve, tolerance, alpha) for pair, of_curve in zip(pairs, by_curve, strict=True)]
 
 
 def _differences(pair: Pair, tolerance: float) -> list[Difference]:
@@ -170,11 +170,11 @@ def _differences(pair: Pair, tolerance: float) -> list[Difference]:
     here, there = pair.curves, pair.reference
     if here is None or there is None or pair.identical or pair.unlike or not here.seeds or not there.seeds:
         return []
-    found = []
+    differences = []
     for measure, one, other in zip((AREA, FINAL, LOSS, FINAL_LOSS, TOKENS), numbers(here), numbers(there), strict=True):
         least = 1 / there.examples if measure in (AREA, FINAL) else 0.0
-        found.append(_difference(measure, one, other, tolerance, least))
-    return found
+        differences.append(_difference(measure, one, other, tolerance, least))
+    return differences
 
 
 def numbers(curves: Curves) -> tuple[Floats, ...]:

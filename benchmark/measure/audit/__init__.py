@@ -35,7 +35,7 @@ def audit(
     """
     for name, value in (("window", window), ("windows", windows), ("seeds", seeds), ("sleep passes N", min(passes))):
         check_whole(name, value, 1)
-    found = Audit(model=config.name, window=window, windows=windows)
+    report = Audit(model=config.name, window=window, windows=windows)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         for seed in range(seeds):
             model = awake(config, window, windows, seed)
@@ -43,14 +43,14 @@ def audit(
             if not runs(model, window):
                 world.rewind()
                 model = awake(config, window, windows, seed).float()
-                found.note("asked in single precision: the model does not run in double")
+                report.note("asked in single precision: the model does not run in double")
                 world = World(model, type(model.start(1)), type(config))
             try:
                 for n in passes:
-                    Trial(model, world, found, n, seed).run()
+                    Trial(model, world, report, n, seed).run()
             finally:
                 world.rewind()
-    return found
+    return report
 
 
 def runs(model: Model, window: int) -> bool:

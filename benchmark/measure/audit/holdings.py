@@ -37,14 +37,14 @@ class World:
 
     def __init__(self, model: nn.Module, *kinds: type) -> None:
         """The world of `model` and of `kinds`, such as the class of its state."""
-        found = dict.fromkeys(base for m in model.modules() for base in type(m).__mro__)
-        found |= dict.fromkeys(base for kind in kinds for base in kind.__mro__)
-        files = dict.fromkeys(sys.modules[kind.__module__] for kind in found if _is_foreign(kind))
+        bases = dict.fromkeys(base for m in model.modules() for base in type(m).__mro__)
+        bases |= dict.fromkeys(base for kind in kinds for base in kind.__mro__)
+        files = dict.fromkeys(sys.modules[kind.__module__] for kind in bases if _is_foreign(kind))
         inside = [v for file in files for v in vars(file).values() if isinstance(v, type)]
-        found |= dict.fromkeys(v for v in inside if sys.modules.get(v.__module__) in files)
+        bases |= dict.fromkeys(v for v in inside if sys.modules.get(v.__module__) in files)
         self.homes = OPEN_MODULES | {file.__name__.partition(".")[0] for file in files}
         self.spaces: list[tuple[str, Any, str]] = [
-            *((kind.__name__, kind, "class attribute") for kind in found if _is_foreign(kind)),
+            *((kind.__name__, kind, "class attribute") for kind in bases if _is_foreign(kind)),
             *((file.__name__, file, "module global") for file in files),
         ]
         self.random, self.numpy = random.getstate(), np.random.get_state()
@@ -70,11 +70,11 @@ class World:
 
     def tensors(self, value: Any) -> dict[str, list[Tensor]]:
         """Every tensor that an object such as a state holds, by the name of the field it is in."""
-        found: dict[str, list[Tensor]] = {}
+        tensors: dict[str, list[Tensor]] = {}
         for name, _, leaf in self._leaves(value, "", "attribute", {}):
             if isinstance(leaf, Tensor):
-                found.setdefault(name.lstrip("."), []).append(leaf)
-        return found
+                tensors.setdefault(name.lstrip("."), []).append(leaf)
+        return tensors
 
     def rewind(self) -> None:
         """Put the model, classes, files, closures and caches back to what they were."""
@@ -153,13 +153,13 @@ class World:
             return
         elif isinstance(value, CellType) and gc.get_referents(value):  # not an empty one
             yield functools.partial(setattr, value, "cell_contents", value.cell_contents)
-        held = [part for _, _, part in self._parts(value)]
+        parts = [part for _, _, part in self._parts(value)]
         if hasattr(value, "__dict__") and not isinstance(value, OPAQUE_TYPES) and self._is_open(value):
-            held += [vars(value)[shelf] for shelf in SHELVES] if isinstance(value, nn.Module) else []
-            held.append(vars(value))
+            parts += [vars(value)[shelf] for shelf in SHELVES] if isinstance(value, nn.Module) else []
+            parts.append(vars(value))
         for name in _slots(value):
             yield functools.partial(_reset, value, name, getattr(value, name))
-        for part in held:
+        for part in parts:
             yield from self._rewind(part, seen)
 
 
@@ -201,7 +201,7 @@ def _reset(value: Any, name: str, before: Any) -> None:
 def _slots(value: Any) -> list[str]:
     """Attributes that an object of a class with slots has."""
     names = [vars(kind).get("__slots__", ()) for kind in type(value).__mro__ if _is_foreign(kind)]
-    flat = [name for held in names for name in ((held,) if isinstance(held, str) else held)]
+    flat = [name for slot in names for name in ((slot,) if isinstance(slot, str) else slot)]
     return [name for name in flat if not name.startswith("__") and hasattr(value, name)]
 
 

@@ -19,38 +19,38 @@ ELSEWHERE = "a road outside its modules and its state"
 class Trial:
     """One network, one pair of sequences A and B, one N. Every answer is to the same question, logits [B, L, V]."""
 
-    def __init__(self, model: Model, world: World, found: Audit, passes: int, seed: int) -> None:
-        self.model, self.world, self.found, self.passes, self.seed = model, world, found, passes, seed
+    def __init__(self, model: Model, world: World, report: Audit, passes: int, seed: int) -> None:
+        self.model, self.world, self.report, self.passes, self.seed = model, world, report, passes, seed
         torch.default_generator.manual_seed(1000 + seed)
-        shape = (BATCH, found.windows, found.window)
-        self.a, self.question = torch.randint(VOCABULARY, shape), torch.randint(VOCABULARY, (BATCH, found.window))
+        shape = (BATCH, report.windows, report.window)
+        self.a, self.question = torch.randint(VOCABULARY, shape), torch.randint(VOCABULARY, (BATCH, report.window))
         self.b = (self.a + torch.randint(1, VOCABULARY, shape)) % VOCABULARY  # differs from A in every token
 
     def run(self) -> None:
-        """Everything, into `found`."""
+        """Everything, into `report`."""
         self.world.rewind()
         self.calls: list[Call] = []
         with trace(self.model, self.calls):
             self.states = self.sleep_states(self.a, watch=True)
-        held = self.world.fingerprints()
+        before = self.world.fingerprints()
         with trace(self.model, self.calls):
             self.answer = self.answer_from(self.states[-1])
-        self.found.wake_passes = self.model.wake_passes
-        self.found.state_bytes = tuple(self.model.state_bytes(state) for state in self.states)
+        self.report.wake_passes = self.model.wake_passes
+        self.report.state_bytes = tuple(self.model.state_bytes(state) for state in self.states)
         if not self.is_finite():
             return
         self.declared = self.declared_tensors(self.states[-1])
 
         self.world.rewind()
         self.of_b = self.sleep_states(self.b)[-1]
-        heard = changed_names(held, self.world.fingerprints())
+        heard = changed_names(before, self.world.fingerprints())
         undeclared = self.undeclared_fields(self.of_b)
         if not equal(self.answer_from(self.state_copy(self.states[-1])), self.answer):
             for path in heard or ([] if undeclared else [ELSEWHERE]):
-                self.found.leak(path, "evicted tokens change it, and the same state then gives another answer")
+                self.report.leak(path, "evicted tokens change it, and the same state then gives another answer")
         elif heard:
-            self.found.note(f"evicted tokens change {', '.join(heard)}; no answer changed with it")
-        self.in_turns(held, heard)
+            self.report.note(f"evicted tokens change {', '.join(heard)}; no answer changed with it")
+        self.in_turns(before, heard)
         self.across_the_batch()
         self.later_tokens()
         self.gradients()
@@ -64,10 +64,10 @@ class Trial:
         for number, state in enumerate(self.states[1:], start=1):
             for path, t in state.tensors().items():
                 if not bool(t.isfinite().all()):
-                    self.found.overflow(f"{path} after window {number} at N = {self.passes}")
+                    self.report.overflow(f"{path} after window {number} at N = {self.passes}")
                     return False
         if bool((self.answer.isnan() | self.answer.isposinf()).any()):
-            self.found.overflow(f"the answer at N = {self.passes}")
+            self.report.overflow(f"the answer at N = {self.passes}")
             return False
         return True
 
@@ -82,7 +82,7 @@ class Trial:
             after = states[-2].tensors()
             for path in before:
                 if not equal(before[path], after[path]):
-                    self.found.leak(path, "sleep writes into the state that it was given, which another call may hold")
+                    self.report.leak(path, "sleep writes into the state that it was given, which another call may hold")
         return states
 
     def sleep(self, tokens: Tensor, state: State) -> State:
@@ -115,7 +115,7 @@ class Trial:
         """Ids of the tensors whose bytes the model counts; bytes that it does not count are noted."""
         stored = self.world.tensors(state)
         paths = {id(t): path for path, t in state.tensors().items()}
-        tensors = {id(t): t for held in stored.values() for t in held}
+        tensors = {id(t): t for group in stored.values() for t in group}
         total = sum(map(size, tensors.values())) / BATCH
         declared = self.model.state_bytes(state)
         if declared >= total:
@@ -135,8 +135,8 @@ class Trial:
             if key not in counted and key in paths and size(t) <= left:
                 counted.add(key)
                 left -= size(t)
-        names = [paths.get(key, name) for name, held in stored.items() for key in map(id, held) if key not in counted]
-        self.found.note(
+        names = [paths.get(key, name) for name, group in stored.items() for key in map(id, group) if key not in counted]
+        self.report.note(
             f"the state holds {total:.0f} bytes a sequence and declares {declared}"
             + (f"; not counted: {', '.join(names)}" if names else "")
         )
@@ -151,12 +151,12 @@ class Trial:
         names = [path for path in paths if path.partition("[")[0] in changed]
         names += [name for name in changed if name not in {path.partition("[")[0] for path in paths}]
         for name in names:
-            self.found.leak(name, "a field of the state that evicted tokens change, and whose bytes are not counted")
+            self.report.leak(name, "a field of the state that evicted tokens change, and whose bytes are not counted")
         return names
 
     # --- other roads ---
 
-    def in_turns(self, held: dict[str, str], heard: list[str]) -> None:
+    def in_turns(self, prints: dict[str, str], heard: list[str]) -> None:
         """Sleep over A and B in turns, one window each: neither may hear of the other."""
         self.world.rewind()
         one, other = self.model.start(BATCH), self.model.start(BATCH)
@@ -165,9 +165,9 @@ class Trial:
             one, other = self.sleep(a, one), self.sleep(b, other)
             same = same and all_equal([*one.tensors().values()], [*self.states[number].tensors().values()])
         if not (same and equal(self.answer_from(one), self.answer)):
-            names = heard or changed_names(held, self.world.fingerprints())
+            names = heard or changed_names(prints, self.world.fingerprints())
             for path in names or [ELSEWHERE]:
-                self.found.leak(path, "an earlier call for another sequence changes what a later one gives")
+                self.report.leak(path, "an earlier call for another sequence changes what a later one gives")
 
     def across_the_batch(self) -> None:
         """Change the first sequence of the batch: the others' features, states and answers may not."""
@@ -185,7 +185,7 @@ class Trial:
             pairs = zip(self.calls, calls, strict=False)
             mixers = (call[0] for call, now in pairs if all_equal(call[1], now[1]) and not all_equal(call[2], now[2]))
             first = next(mixers, mixed[0])
-            self.found.leak(first, f"one sequence reaches another of the batch, in {', '.join(mixed)}")
+            self.report.leak(first, f"one sequence reaches another of the batch, in {', '.join(mixed)}")
 
     def later_tokens(self) -> None:
         """Change one token of the prediction at a time: no answer before it may change."""
@@ -194,12 +194,12 @@ class Trial:
         def wake(question: Tensor) -> Tensor:
             return self.answer_from(self.state_copy(self.states[-1]), question)
 
-        if road := backward_road(self.model, wake, self.question, VOCABULARY, range(1, self.found.window)):
-            self.found.leak(*road, later=True)
+        if road := backward_road(self.model, wake, self.question, VOCABULARY, range(1, self.report.window)):
+            self.report.leak(*road, later=True)
 
     def gradients(self) -> None:
         """The second witness: gradients of the answer by embedded evicted tokens, with the state and with it cut."""
-        if isinstance(self.found.gradient, str):
+        if isinstance(self.report.gradient, str):
             return
         self.world.rewind()
         try:
@@ -208,9 +208,9 @@ class Trial:
                 for tokens in self.a.unbind(1):
                     state = self.sleep(tokens, state)
                     counts.append(len(asleep))
-            kept = self.embedded_awake()
-            if not asleep and not kept:
-                self.found.gradient = "not asked: no nn.Embedding runs in a sleep, nor over evicted tokens awake"
+            embedded = self.embedded_awake()
+            if not asleep and not embedded:
+                self.report.gradient = "not asked: no nn.Embedding runs in a sleep, nor over evicted tokens awake"
                 return
             with torch.enable_grad():
                 with embedding_calls(self.model) as awake:
@@ -218,15 +218,15 @@ class Trial:
                 marks = influences(answer, asleep.leaves + awake.leaves, self.seed)
                 past = of_windows(influences(self.answer_from(state.detach()), asleep.leaves, self.seed), counts)
         except (RuntimeError, TypeError) as error:
-            self.found.gradient = f"not asked: {str(error).partition(chr(10))[0]}"
+            self.report.gradient = f"not asked: {str(error).partition(chr(10))[0]}"
             return
         reached = {*of_windows(marks[: len(asleep)], counts)}
-        for number, places in kept.items():
+        for number, places in embedded.items():
             pairs = zip(marks[len(asleep) :], places, strict=True)
             reached |= {number} if any_in([mark & place for mark, place in pairs]) else set()
-        self.found.gradient[self.passes] = tuple(sorted({*self.found.gradient.get(self.passes, ()), *reached}))
-        if past and not self.found.of_evicted:
-            self.found.leak(ELSEWHERE, f"with the state cut, the answer has a gradient by tokens of windows {past}")
+        self.report.gradient[self.passes] = tuple(sorted({*self.report.gradient.get(self.passes, ()), *reached}))
+        if past and not self.report.of_evicted:
+            self.report.leak(ELSEWHERE, f"with the state cut, the answer has a gradient by tokens of windows {past}")
 
     def embedded_awake(self) -> dict[int, list[Tensor]]:
         """The places where evicted tokens are embedded awake, a mask for each call; by window, and only where any is.
@@ -237,7 +237,7 @@ class Trial:
         mine = self.calls_awake(self.states[-1])
         if not any_in(mine.differences(self.calls_awake(self.of_b))):  # nearly always: then no window is asked for
             return {}
-        each = range(1, self.found.windows + 1)
+        each = range(1, self.report.windows + 1)
         places = {number: mine.differences(self.calls_awake(self.with_other(number))) for number in each}
         return {number: places for number, places in places.items() if any_in(places)}
 
@@ -254,11 +254,11 @@ class Trial:
         self.world.rewind()
         last = self.states[-1]
         mine = last.tensors()
-        known = {road.path: road for road in self.found.roads if road.passes == self.passes}
+        known = {road.path: road for road in self.report.roads if road.passes == self.passes}
         hears = {path: set(known[path].hears if path in known else ()) for path in mine}
         reaches = {path: set(known[path].reaches if path in known else ()) for path in mine}
-        whole = set(self.found.reaches.get(self.passes, ()))
-        for number in range(1, self.found.windows + 1):
+        whole = set(self.report.reaches.get(self.passes, ()))
+        for number in range(1, self.report.windows + 1):
             if number in whole and all(number in reached for reached in reaches.values()):
                 continue  # another seed has shown all there is
             theirs = self.with_other(number)
@@ -269,7 +269,7 @@ class Trial:
                     hears[path].add(number)
                     if number not in reaches[path] and self.differs(self.state_copy(last, **{path: t})):
                         reaches[path].add(number)
-        self.found.roads = [road for road in self.found.roads if road.passes != self.passes] + [
+        self.report.roads = [road for road in self.report.roads if road.passes != self.passes] + [
             Road(
                 path=path,
                 passes=self.passes,
@@ -279,7 +279,7 @@ class Trial:
             )
             for path, t in mine.items()
         ]
-        self.found.reaches[self.passes] = tuple(sorted(whole))
+        self.report.reaches[self.passes] = tuple(sorted(whole))
 
     def differs(self, state: State) -> bool:
         """Whether a state gives another answer than A's; one that cannot be read does."""

@@ -73,7 +73,7 @@ def probe(
         after = [slept(n, part) for part in parts]  # [fit, choose, test][trained, untrained]
         here = facts | {"pass": n}
         for block in selections(len(after[0][0])):
-            found, control = (
+            readings, control = (
                 read_off(
                     *(
                         Sample(features=flat(s[kind], block), memories=p.memories)
@@ -87,7 +87,7 @@ def probe(
                 probes.append(
                     here
                     | {"block": block, "kind": memory.kind, "step": memory.step, "stored": memory.stored}
-                    | _scores(found[i])
+                    | _scores(readings[i])
                     | {
                         "untrained": control[i].accuracy,
                         "tokens": tokens[i].accuracy if tokens else None,

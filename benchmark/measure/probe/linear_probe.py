@@ -75,8 +75,8 @@ def read_off(fit: Sample, choose: Sample, test: Sample, *, seed: int = 0) -> lis
         best = np.argmax(score, axis=0)
         weights, offset = (torch.stack(parts) for parts in zip(*solved, strict=True))
         column, of = torch.arange(weights.shape[-1]), torch.from_numpy(best).repeat_interleave(classes)
-        found = predictions(x_test, weights[of, :, column].T, offset[of, column], classes)
-        right[:, items] = (found == y_test[:, twice]).sum(axis=0).reshape(2, -1)
+        guesses = predictions(x_test, weights[of, :, column].T, offset[of, column], classes)
+        right[:, items] = (guesses == y_test[:, twice]).sum(axis=0).reshape(2, -1)
         penalty[items] = np.array(PENALTIES)[best[: len(items)]]
     most = np.array([np.bincount(y[y != ABSENT], minlength=1).argmax() for y in y_fit.T])
     guessed = (y_test == most).sum(axis=0)
@@ -114,8 +114,8 @@ def item_groups(present: NDArray[np.bool_]) -> Iterator[tuple[Values, Values]]:
 
 def predictions(x: Tensor, weights: Tensor, offset: Tensor, classes: int) -> Values:
     """The values [E, I] that probes of I items, weights [F, I * classes], say of features [E, F]."""
-    found: Values = (x @ weights + offset).reshape(len(x), -1, classes).argmax(-1).numpy()
-    return found
+    guesses: Values = (x @ weights + offset).reshape(len(x), -1, classes).argmax(-1).numpy()
+    return guesses
 
 
 def one_hot(values: Values, classes: int) -> NDArray[np.float64]:

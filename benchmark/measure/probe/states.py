@@ -63,7 +63,7 @@ def fast_weights(model: Model, examples: Examples, *, passes: int, trained: int,
 
     Windows before it are slept over `trained` times; passes 0 is S before that window.
     """
-    found = []
+    states = []
     for inputs in torch.split(examples.inputs, BATCH):
         state = model.start(len(inputs))
         with autocast(inputs.device, precision):
@@ -75,8 +75,8 @@ def fast_weights(model: Model, examples: Examples, *, passes: int, trained: int,
                     state = model.sleep(tokens, state, trained)
                 elif passes:
                     state = model.sleep(tokens, state, passes)
-        found.append(state.fast_weights)
-    return tuple(torch.cat(blocks).float() for blocks in zip(*found, strict=True))
+        states.append(state.fast_weights)
+    return tuple(torch.cat(blocks).float() for blocks in zip(*states, strict=True))
 
 
 def network(cell: Cell, folder: Path | None = None) -> Model:

@@ -102,8 +102,10 @@ def terminal_table(probes: pl.DataFrame) -> tuple[list[str], list[list[object]]]
     together = probes.filter(pl.col("block").is_null()).group_by(key, maintain_order=True)
     mean = together.agg(*(pl.col(column).mean() for column in shown), seeds=pl.col("seed").n_unique())
     mean = mean.sort(key, nulls_last=True, maintain_order=True)
-    kept = [name for name in key if name in ("kind", "step", "sleep_passes", "pass") or mean[name].n_unique() > 1]
-    columns = [*kept, "seeds", *shown]
+    key_columns = [
+        name for name in key if name in ("kind", "step", "sleep_passes", "pass") or mean[name].n_unique() > 1
+    ]
+    columns = [*key_columns, "seeds", *shown]
     names = {"sleep_passes": "N", "pass": "n", "model_accuracy": "model"}
     lines = [
         [f"{value:.3f}" if isinstance(value, float) else "-" if value is None else value for value in row]

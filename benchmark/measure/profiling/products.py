@@ -32,15 +32,15 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.shapes: Counter[Shape] = Counter()
 
     def __torch_dispatch__(
-        self, function: Any, types: Any, given: Sequence[Any] = (), named: dict[str, Any] | None = None
+        self, function: Any, types: Any, arguments: Sequence[Any] = (), named: dict[str, Any] | None = None
     ) -> Any:
         """Run an operation as it is."""
         aten = torch.ops.aten
         if function in (aten.mm.default, aten.bmm.default):
-            self._count(given[0], given[1])
+            self._count(arguments[0], arguments[1])
         elif function in (aten.addmm.default, aten.baddbmm.default):
-            self._count(given[1], given[2])
-        return function(*given, **(named or {}))
+            self._count(arguments[1], arguments[2])
+        return function(*arguments, **(named or {}))
 
     def _count(self, left: torch.Tensor, right: torch.Tensor) -> None:
         many = left.shape[0] if left.dim() == 3 else 1

@@ -65,13 +65,13 @@ class Stopwatch:
             after: Whose time follows; None: of the part before.
         """
 
-        def timed(*given: Any, **named: Any) -> Any:
+        def timed(*arguments: Any, **named: Any) -> Any:
             if not self.on:
-                return call(*given, **named)
+                return call(*arguments, **named)
             before = self.part
-            given = self._mark(given, OTHER)
+            arguments = self._mark(arguments, OTHER)
             self.to(part)
-            result = call(*given, **named)
+            result = call(*arguments, **named)
             self.to(after or before)
             return self._mark(result, part)
 

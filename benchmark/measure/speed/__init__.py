@@ -139,12 +139,12 @@ def judge(taken: Sequence[Mapping[str, Sequence[float]]], workloads: Sequence[st
     """The outcomes of workloads from the seconds that `then` and `now` took, two of each a round."""
     seconds = [{side: _per_round(times[side]) for side in ("then", "now")} for times in taken]
     logs = [np.log(times["then"]) - np.log(times["now"]) for times in seconds]
-    adjusted = holm([beyond(found, tolerance) for found in logs])
+    adjusted = holm([beyond(log, tolerance) for log in logs])
     outcomes = []
-    for name, times, found, p in zip(workloads, seconds, logs, adjusted, strict=True):
-        verdict = SAME if p >= 0.05 else FASTER if found.mean() > 0 else SLOWER
+    for name, times, log, p in zip(workloads, seconds, logs, adjusted, strict=True):
+        verdict = SAME if p >= 0.05 else FASTER if log.mean() > 0 else SLOWER
         then_s, now_s = (tuple(times[side].tolist()) for side in ("then", "now"))
-        outcomes.append(Outcome(name=name, verdict=verdict, ratio=ratio(found), p=p, then_s=then_s, now_s=now_s))
+        outcomes.append(Outcome(name=name, verdict=verdict, ratio=ratio(log), p=p, then_s=then_s, now_s=now_s))
     return outcomes
 
 
@@ -213,9 +213,9 @@ def worker(tree: Path, called: str, definitions: Path) -> Iterator[Timer]:
             if not line.endswith("\n"):
                 code = process.wait()
                 log.seek(0)
-                said = "; ".join(log.read().split("\n")[-4:]).strip("; ")
+                message = "; ".join(log.read().split("\n")[-4:]).strip("; ")
                 how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-                raise WorkerDiedError(f"the process of {called} ended {how} at {name}{said and ': ' + said}")
+                raise WorkerDiedError(f"the process of {called} ended {how} at {name}{message and ': ' + message}")
             answer = json.loads(line)
             if "reason" in answer:
                 raise WorkloadError(answer["reason"])

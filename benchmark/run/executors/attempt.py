@@ -209,16 +209,16 @@ def _stop(control: Any) -> threading.Event:
 @contextmanager
 def _printing_to(log: Path) -> Iterator[None]:
     """Whatever this process and programs that it starts print goes to a file."""
-    kept = {stream: os.dup(stream) for stream in (1, 2)}
+    originals = {stream: os.dup(stream) for stream in (1, 2)}
     with log.open("ab") as file:
-        for stream in kept:
+        for stream in originals:
             os.dup2(file.fileno(), stream)
     try:
         yield
     finally:
         for name in ("stdout", "stderr"):
             getattr(sys, name).flush()
-        for stream, before in kept.items():
+        for stream, before in originals.items():
             os.dup2(before, stream)
             os.close(before)
 

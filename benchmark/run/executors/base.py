@@ -36,15 +36,15 @@ class Job:
     def as_json(self) -> dict[str, Any]:
         """The job as plain data, for another process."""
         place = str(self.folder.resolve())
-        said = {name: getattr(self, name) for name in ("device", "backend", "checkpointing", "context")}
-        return {"cell": self.cell.as_json(), "folder": place, **said}
+        facts = {name: getattr(self, name) for name in ("device", "backend", "checkpointing", "context")}
+        return {"cell": self.cell.as_json(), "folder": place, **facts}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The job that `as_json` wrote."""
         cell, folder = Cell.from_json(data["cell"]), Path(data["folder"])
-        said = {name: data[name] for name in ("device", "backend", "checkpointing", "context")}
-        return cls(cell=cell, folder=folder, **said)
+        facts = {name: data[name] for name in ("device", "backend", "checkpointing", "context")}
+        return cls(cell=cell, folder=folder, **facts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -108,10 +108,10 @@ def descendants() -> list[int]:
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
             parents[int(entry.parent.name)] = int(entry.read_text(errors="replace").rpartition(")")[2].split()[1])
-    found, newest = list[int](), [os.getpid()]
+    below, newest = list[int](), [os.getpid()]
     while newest := [process for process, parent in parents.items() if parent in newest]:
-        found += newest
-    return found
+        below += newest
+    return below
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class Local(Executor):
 
         serving = 0
 
-        def told() -> Iterator[Event]:
+        def heard() -> Iterator[Event]:
             """What the slots say until all of them have ended."""
             nonlocal serving
             while serving:
@@ -75,15 +75,15 @@ class Local(Executor):
             for slot in range(len(self.slots)):
                 threading.Thread(target=serve, args=(slot,), daemon=True).start()
                 serving += 1
-            yield from told()
+            yield from heard()
         finally:
             stopping.set()
             self.cut_off = []
             try:
-                self.cut_off += (event for event in told() if event.contents.get("unrecorded"))
+                self.cut_off += (event for event in heard() if event.contents.get("unrecorded"))
             except KeyboardInterrupt:  # a second one: at once
                 hurrying.set()
-                self.cut_off += (event for event in told() if event.contents.get("unrecorded"))
+                self.cut_off += (event for event in heard() if event.contents.get("unrecorded"))
                 raise
 
     def _run(
@@ -98,11 +98,11 @@ class Local(Executor):
             yield Event(cell=job.cell, kind="start", contents={})
             while not (ended or process.over or late or cut_off):
                 gone = process.gone  # asked first: what it said before is still in the pipe
-                for told in process.hear(0.0 if gone else TICK_S):
-                    patience.hear(told)
-                    ended |= told["event"] == "end"
-                    if (kind := told.pop("event")) != "alive":
-                        yield Event(cell=job.cell, kind=kind, contents=told)
+                for event in process.hear(0.0 if gone else TICK_S):
+                    patience.hear(event)
+                    ended |= event["event"] == "end"
+                    if (kind := event.pop("event")) != "alive":
+                        yield Event(cell=job.cell, kind=kind, contents=event)
                 if gone:
                     break
                 if stopping.is_set() and stop_by == math.inf:

@@ -37,8 +37,8 @@ class Process:
         cell's log, as errors do.
         """
         self.job, self.log, self.text = job, job.folder / "log.txt", b""
-        self.told, tell = os.pipe()
-        os.set_blocking(self.told, False)
+        self.pipe, tell = os.pipe()
+        os.set_blocking(self.pipe, False)
         worker = [sys.executable, *WORKER, str(tell)]
         command = [sys.executable, "-I", "-S", str(guard.__file__), str(ORPHAN_WAIT_S), str(tell), *worker]
         try:
@@ -54,7 +54,7 @@ class Process:
                     start_new_session=True,  # Ctrl-C reaches the sweep alone, which lets the worker save
                 )
         except BaseException:
-            os.close(self.told)
+            os.close(self.pipe)
             raise
         finally:
             os.close(tell)  # the worker's end is its own: when it dies, the pipe ends
@@ -62,9 +62,9 @@ class Process:
 
     def hear(self, wait_s: float) -> Iterator[dict[str, Any]]:
         """The events that have come, waiting so long for the first; a line that was cut off is none."""
-        if select.select([self.told], [], [], wait_s)[0]:
+        if select.select([self.pipe], [], [], wait_s)[0]:
             try:
-                new = os.read(self.told, 1 << 20)
+                new = os.read(self.pipe, 1 << 20)
             except BlockingIOError:
                 return
             self.over = not new
@@ -99,7 +99,7 @@ class Process:
             code = self.guard.wait()
         with contextlib.suppress(OSError):
             self.guard.stdin.close()  # type: ignore[union-attr]
-        os.close(self.told)
+        os.close(self.pipe)
         return 128 - code if code < 0 else code
 
     def _write(self, text: str) -> None:
@@ -111,9 +111,9 @@ class Process:
 
 def import_path() -> dict[str, str]:
     """PYTHONPATH with folders as this process means them: a worker runs elsewhere."""
-    if not (given := os.environ.get("PYTHONPATH")):
+    if not (path := os.environ.get("PYTHONPATH")):
         return {}
-    return {"PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in given.split(os.pathsep))}
+    return {"PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in path.split(os.pathsep))}
 
 
 def exit_name(code: int) -> str:

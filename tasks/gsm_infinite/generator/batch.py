@@ -81,17 +81,17 @@ def draw(
         drawn = _draw(shape, np.repeat(counts[pending], together), stream, addresses)
         right = drawn.valid & rng.in_split(drawn.content, split)
         able = np.flatnonzero(right)
-        found = _graphs(shape, drawn, able)
+        graphs_drawn = _graphs(shape, drawn, able)
         if accept is not None:
-            right[able] = accept(found)
+            right[able] = accept(graphs_drawn)
         right = right.reshape(len(pending), together)
         first = np.argmax(right, axis=1)
         done = right.any(axis=1)
         chosen = np.searchsorted(able, (np.arange(len(pending)) * together + first)[done])
         if graphs is None:  # rows that are still pending hold anything until they are written
-            graphs = _rows(found, len(indices))
+            graphs = _rows(graphs_drawn, len(indices))
         for name in _ARRAYS:
-            getattr(graphs, name)[pending[done]] = getattr(found, name)[chosen]
+            getattr(graphs, name)[pending[done]] = getattr(graphs_drawn, name)[chosen]
         rejected += int(np.where(done, first, together).sum())
         pending = pending[~done]
         attempt += together
@@ -182,7 +182,7 @@ def _graphs(shape: Shape, drawn: _Draw, chosen: NDArray[np.intp]) -> Graphs:
 
     end = structure.needed[chosen].astype(np.int64) - 1
     asked = end if drawn.unknown is None else drawn.unknown[chosen].astype(np.int64)
-    given = np.full_like(end, NONE) if drawn.unknown is None else end
+    end_given = np.full_like(end, NONE) if drawn.unknown is None else end
     sentences = np.where((role >= 0) & (role < TOTAL), number, NONE)
     if drawn.unknown is not None:
         sentences = np.concatenate([sentences, np.full_like(end, VALUE_SENTENCE)[:, None]], axis=1)
@@ -200,7 +200,7 @@ def _graphs(shape: Shape, drawn: _Draw, chosen: NDArray[np.intp]) -> Graphs:
         needed=number <= end[:, None],
         order=order[:, : shape.most_stated + shape.reverse],
         asked=asked,
-        given=given,
+        given=end_given,
         operations=drawn.operations[chosen].astype(np.int64),
         content=drawn.content[chosen],
         determinant=drawn.determinant[chosen],

@@ -69,8 +69,8 @@ def _hashes(core: Core, label: Hashes, until: int) -> Hashes:
     for q in range(until):
         operands = flat[core.operands[:, q]]
         total = label[q] + operands[0] + operands[1] * second[q] + operands[2]
-        if (found := core.totals.at(q)) is not None:
-            problem, counts, rates = found
+        if (of_total := core.totals.at(q)) is not None:
+            problem, counts, rates = of_total
             total[problem] += (_product(flat[counts], flat[rates]) * (counts < rows * batch)).sum(axis=1)
         hashes[q] = rng.mix(total)
     return hashes
