@@ -158,11 +158,11 @@ def test_s_after_n_passes_is_that_of_pass_n_of_more(build: Any, settings: dict[s
         before = model.sleep(examples.inputs[:, :6], model.start(len(examples.inputs)), trained)
         watched = written_in_passes(model, examples.inputs[:, 6:12], before, trained)
     for n in range(1, trained + 1):
-        found = fast_weights(model, examples, passes=n, trained=trained, precision="fp32")
+        found = fast_weights(model, examples, passes=n, trained_passes=trained, precision="fp32")
         for weights, runs in zip(found, watched, strict=True):
             assert torch.equal(weights, runs[n - 1])
     for weights, held in zip(
-        fast_weights(model, examples, passes=0, trained=3, precision="fp32"), before.fast_weights, strict=True
+        fast_weights(model, examples, passes=0, trained_passes=3, precision="fp32"), before.fast_weights, strict=True
     ):
         assert torch.equal(weights, held)
 
@@ -173,7 +173,7 @@ def test_blocks_behind_the_loop_are_shown_as_if_the_pass_were_the_last(build: An
     with torch.no_grad():
         before = model.sleep(examples.inputs[:, :6], model.start(len(examples.inputs)), 2)
         watched = written_in_passes(model, examples.inputs[:, 6:12], before, 2)
-    found = fast_weights(model, examples, passes=1, trained=2, precision="fp32")
+    found = fast_weights(model, examples, passes=1, trained_passes=2, precision="fp32")
     assert [len(runs) for runs in watched] == [1, 2, 2, 1]
     assert [torch.equal(f, w[0]) for f, w in zip(found, watched, strict=True)] == [True, True, True, False]
 
@@ -185,7 +185,7 @@ def test_copies_of_the_window_are_its_passes(build: Any) -> None:
         before = model.sleep(examples.inputs[:, :6], model.start(len(examples.inputs)), 3)
         for n in (1, 2):
             copies = model.sleep(examples.inputs[:, 6:12].repeat(1, n), before, 1)
-            found = fast_weights(model, examples, passes=n, trained=3, precision="fp32")
+            found = fast_weights(model, examples, passes=n, trained_passes=3, precision="fp32")
             torch.testing.assert_close(found[0], copies.fast_weights[0].float())
 
 
@@ -253,7 +253,7 @@ def save(folder: Path, cell: Cell, parameters: dict[str, Tensor]) -> None:
 
 
 def test_what_is_planted_is_read_at_its_pass_alone(tmp_path: Path) -> None:
-    probes, _ = probe.probe(planted(tmp_path), tmp_path, examples=1500, tested=800)
+    probes, _ = probe.probe(planted(tmp_path), tmp_path, examples=1500, test_examples=800)
     table = probe_tables.table("probe.csv", probes).filter(pl.col("block").is_null())
     for row in table.filter(pl.col("kind") == "every cell").iter_rows(named=True):
         if row["step"] == row["pass"]:
@@ -267,7 +267,7 @@ def test_what_is_planted_is_read_at_its_pass_alone(tmp_path: Path) -> None:
 
 
 def test_blocks_are_probed_together_and_by_themselves(tmp_path: Path) -> None:
-    probes, _ = probe.probe(planted(tmp_path, passes=1), tmp_path, examples=600, tested=300)
+    probes, _ = probe.probe(planted(tmp_path, passes=1), tmp_path, examples=600, test_examples=300)
     table = probe_tables.table("probe.csv", probes).filter((pl.col("kind") == "every cell") & (pl.col("step") == 1))
     assert dict(table.select("block", "features").iter_rows()) == {None: 18, 0: 12, 1: 6}
     both, first, second = table.sort("block", nulls_last=False)["accuracy"]
@@ -276,14 +276,14 @@ def test_blocks_are_probed_together_and_by_themselves(tmp_path: Path) -> None:
 
 
 def test_noise_is_read_at_chance(tmp_path: Path) -> None:
-    probes, _ = probe.probe(planted(tmp_path, noise=True), tmp_path, examples=2000, tested=1500)
+    probes, _ = probe.probe(planted(tmp_path, noise=True), tmp_path, examples=2000, test_examples=1500)
     table = probe_tables.table("probe.csv", probes)
     assert table.select((pl.col("accuracy") - pl.col("chance")).abs().max()).item() < 0.08
 
 
 def test_norms_ranks_and_changes(tmp_path: Path) -> None:
     cell = planted(tmp_path, passes=2)
-    _, spectra = probe.probe(cell, tmp_path, examples=600, tested=300)
+    _, spectra = probe.probe(cell, tmp_path, examples=600, test_examples=300)
     _, _, test = probe.examples_of(cell.task, 600, 300)
     ones = {m.step: m.values for m in test.memories if m.kind == "every cell"}
     found = {(row["pass"], row["block"], row["head"]): row for row in spectra}
@@ -329,7 +329,7 @@ def test_a_model_without_fast_weights(tmp_path: Path) -> None:
     cell = small(cells=8, layout="attn attn")
     save(tmp_path, cell, network(cell).state_dict())
     with pytest.raises(ValueError, match="no fast weights"):
-        probe.probe(cell, tmp_path, examples=200, tested=50)
+        probe.probe(cell, tmp_path, examples=200, test_examples=50)
 
 
 def test_a_checkpoint_of_another_cell(tmp_path: Path) -> None:
@@ -458,7 +458,7 @@ def test_every_column_is_explained() -> None:
 def test_a_task_where_nothing_is_computed_is_drawn_by_pass(tmp_path: Path) -> None:
     cell = replace(small(sleep_passes=2), task=Recall(pairs=3, keys=5, values=4, queries=2, window_tokens=6))
     save(tmp_path, cell, network(cell).state_dict())
-    probes, _ = probe.probe(cell, tmp_path, examples=400, tested=100)
+    probes, _ = probe.probe(cell, tmp_path, examples=400, test_examples=100)
     with style.context():
         figure = probe_figure.by_step(probe_tables.table("probe.csv", probes))
     (ax,) = figure.axes

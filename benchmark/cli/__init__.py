@@ -172,15 +172,15 @@ def run(
         command=shlex.join(["bench", *sys.argv[1:]]),
         tracker=tracker,
     )
-    written = figures.draw(table := rows.read_table(folder), folder / "figures")
+    paths = figures.draw(table := rows.read_table(folder), folder / "figures")
     console = terminal()
     if tune:
         console.print(request.tuning.choices(request.plan().cells(), table).terminal())
     console.print(f"rows:    {folder / 'rows.parquet'}", soft_wrap=True)
-    names = ", ".join(path.stem for path in written if path.suffix == ".png")
+    names = ", ".join(path.stem for path in paths if path.suffix == ".png")
     console.print(f"figures: {folder / 'figures'} (PNG and SVG: {names})", soft_wrap=True)
-    if failed := live.failures(cells, states):
-        console.print("\n".join(failed), style="red", soft_wrap=True)
+    if failures := live.failures(cells, states):
+        console.print("\n".join(failures), style="red", soft_wrap=True)
         raise typer.Exit(FAILED)
 
 

@@ -76,8 +76,8 @@ def _print(report: "Audit") -> None:
         places = [f"{window_ranges(w)}{_at(report.gradient, w)}" for w in dict.fromkeys(report.gradient.values())]
         cut = "; with the state cut: none" if not report.of_evicted else ""
         say(f"windows with a gradient: {'; '.join(places)}{cut}")
-    grown = f"grows by {report.growth:.10g} bytes a token" if report.growth else "bounded"
-    say(f"state: {' → '.join(map(str, report.state_bytes))} bytes a sequence, {grown}")
+    growth = f"grows by {report.growth:.10g} bytes a token" if report.growth else "bounded"
+    say(f"state: {' → '.join(map(str, report.state_bytes))} bytes a sequence, {growth}")
     times = "once" if report.wake_passes == 1 else f"{report.wake_passes} times, which breaks the latency constraint"
     say(f"prediction runs the network {times}")
     for note in report.notes:
@@ -97,7 +97,7 @@ def _lines(report: "Audit") -> list[list[Any]]:
 
 def _at(by_gradient: dict[int, tuple[int, ...]], windows: tuple[int, ...]) -> str:
     """For which N, where not for all."""
-    passes = [n for n, reached in by_gradient.items() if reached == windows]
+    passes = [n for n, reach in by_gradient.items() if reach == windows]
     return "" if len(passes) == len(by_gradient) else f" (N = {', '.join(map(str, passes))})"
 
 

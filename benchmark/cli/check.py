@@ -47,23 +47,26 @@ def check_(
     from benchmark.rows.text import table_of
 
     frame, reference = rows.read_tables([source]), rows.read_tables([against])
-    judged, notes = compare(frame, reference, tolerance=tolerance, alpha=alpha), remarks(frame, reference)
+    comparisons, notes = compare(frame, reference, tolerance=tolerance, alpha=alpha), remarks(frame, reference)
     fails = partial(listing.fails, strict=strict, either_way=either_way, allow_missing=allow_missing)
-    passed, title = not any(map(fails, judged)), f"{source.name} against {against.name}"
-    outcome = listing.outcome(judged, passed=passed)
+    passed = not any(map(fails, comparisons))
+    title = f"{source.name} against {against.name}"
+    outcome = listing.outcome(comparisons, passed=passed)
     if markdown:
-        _write(markdown, listing.markdown(judged, notes, title=title, passed=passed).encode())
+        _write(markdown, listing.markdown(comparisons, notes, title=title, passed=passed).encode())
     if junit:
         settings = {"tolerance": tolerance, "alpha": alpha, "strict": strict, "either_way": either_way}
-        _write(junit, document(judged, fails=fails, name=f"bench check: {title}", properties=settings))
+        _write(junit, document(comparisons, fails=fails, name=f"bench check: {title}", properties=settings))
     if json_:
         print_json(
-            {"passed": passed, "outcome": outcome, "remarks": notes, "conditions": [c.as_dict() for c in judged]}
+            {"passed": passed, "outcome": outcome, "remarks": notes, "conditions": [c.as_dict() for c in comparisons]}
         )
     else:
         console = terminal()
-        console.print(table_of(list(listing.COLUMNS[:-1]), [line[:-1] for line in listing.lines(judged)], title=title))
-        for comparison in judged:
+        console.print(
+            table_of(list(listing.COLUMNS[:-1]), [line[:-1] for line in listing.lines(comparisons)], title=title)
+        )
+        for comparison in comparisons:
             if comparison.verdict in ("regressed", "incomparable", "improved", "changed", "inconclusive"):
                 style = "red" if fails(comparison) else "yellow"
                 console.print(
@@ -71,7 +74,7 @@ def check_(
                 )
         for note in notes:
             console.print(f"note: {note}", soft_wrap=True)
-        console.print(f"{outcome}: {listing.counts(judged)}", soft_wrap=True)
+        console.print(f"{outcome}: {listing.counts(comparisons)}", soft_wrap=True)
     if not passed:
         raise typer.Exit(FAILED)
 

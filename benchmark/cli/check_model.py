@@ -27,22 +27,22 @@ def check_model(
     from tasks.base import check_whole
 
     check_whole("--sleep-passes", sleep_passes, 1)
-    config, asked = baselines.load(model)(), tasks.load(task)()
-    changes = dict(parse_setting(text, config, asked) for text in settings or ())
+    config, task_config = baselines.load(model)(), tasks.load(task)()
+    changes = dict(parse_setting(text, config, task_config) for text in settings or ())
     own = {field.name for field in fields(config)} & changes.keys()
     config = replace(config, **{name: changes[name] for name in own})
-    asked = replace(asked, **{name: changes[name] for name in changes.keys() - own})
-    answers = checkup(config, asked, passes=sleep_passes)
-    failed = [answer.question for answer in answers if not answer.passed]
+    task_config = replace(task_config, **{name: changes[name] for name in changes.keys() - own})
+    answers = checkup(config, task_config, passes=sleep_passes)
+    failures = [answer.question for answer in answers if not answer.passed]
     if json_:
-        print_json({"model": model, "passed": not failed, "answers": [answer.as_json() for answer in answers]})
+        print_json({"model": model, "passed": not failures, "answers": [answer.as_json() for answer in answers]})
     else:
         console = terminal()
         for answer in answers:
             console.print(answer.question, style="green" if answer.passed else "red", highlight=False)
             for line in answer.reading.splitlines():
                 console.print(f"  {line}", highlight=False, soft_wrap=True)
-        summary = f"{model} fails: {', '.join(failed)}" if failed else f"{model} may be trained"
-        console.print(summary, style="red" if failed else "green", highlight=False, soft_wrap=True)
-    if failed:
+        summary = f"{model} fails: {', '.join(failures)}" if failures else f"{model} may be trained"
+        console.print(summary, style="red" if failures else "green", highlight=False, soft_wrap=True)
+    if failures:
         raise typer.Exit(FAILED)

@@ -82,8 +82,8 @@ def warn_of_mixture(rows: Iterable[Mapping[str, Any]]) -> None:
     """Say on stderr if rows come from several states of the code."""
     from benchmark.rows.identity import mixture
 
-    if mixed := mixture(rows):
-        typer.echo(f"bench: {mixed}", err=True)
+    if warning := mixture(rows):
+        typer.echo(f"bench: {warning}", err=True)
 
 
 def numbers(option: str, text: str) -> list[int]:

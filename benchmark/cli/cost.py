@@ -68,7 +68,7 @@ def cost_(
             config, windows=sizes, passes=passes, batch=batch, repeats=repeats, device=device, advance=advance
         )
         rows = throughput.measure(config, rows, tokens=tokens, repeats=step_repeats, advance=advance)
-    described = {
+    facts = {
         **environment.describe(),
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "load_average": os.getloadavg()[0],  # what else ran: times of a busy machine say less
@@ -77,10 +77,10 @@ def cost_(
     folder = out or Path("results/runs") / f"cost-{re.sub(r'[^A-Za-z0-9._]+', '-', model)}"
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "cost.csv", cost_tables.tidy(rows).encode())
-    write_atomically(folder / "environment.json", (json.dumps(described, indent=1) + "\n").encode())
+    write_atomically(folder / "environment.json", (json.dumps(facts, indent=1) + "\n").encode())
     figures = cost_figure.draw(rows, folder)
     if json_:
-        print_json({"environment": described, "rows": rows})
+        print_json({"environment": facts, "rows": rows})
         return
     console = terminal()
     console.print(cost_tables.table(rows, f"{config.name} {rows[0]['settings']}".strip()).terminal())

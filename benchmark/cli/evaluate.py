@@ -140,9 +140,9 @@ def _cell_on(cell: "Cell", name: str | None, settings: Sequence[str]) -> "Cell":
     if name is not None and other:
         cell = replace(cell, task=tasks.load(name)(), training=replace(cell.training, test_at=()))
     changes = dict(parse_setting(text, cell) for text in settings)
-    known = [field.name for field in fields(cell.task)] + ["test_at"]
-    if strange := [setting for setting in changes if setting not in known]:
-        raise ValueError(nearest(strange[0], known, kind="setting of a test"))
+    names = [field.name for field in fields(cell.task)] + ["test_at"]
+    if strange := [setting for setting in changes if setting not in names]:
+        raise ValueError(nearest(strange[0], names, kind="setting of a test"))
     if cell.task.axis in changes:  # asks for one difficulty
         changes = {"test_at": ()} | changes
     cell = cell.with_settings(changes)
@@ -170,9 +170,9 @@ def _scores(model: "Model", cell: "Cell", passes: int, examples: int, split: str
     try:
         scores = []
         for task in tests:
-            reported: dict[str, float] = {}
-            reports = evaluate(model, HeldOut(task, examples, split), reported=reported, **how)
-            scores += [(task, score, reported) for score in reports]
+            report: dict[str, float] = {}
+            reports = evaluate(model, HeldOut(task, examples, split), reported=report, **how)
+            scores += [(task, score, report) for score in reports]
     except (IndexError, RuntimeError) as error:
         raise ValueError(f"the network does not run on this task, {cell.task.name!r}: {error}") from error
     return [
@@ -185,7 +185,7 @@ def _scores(model: "Model", cell: "Cell", passes: int, examples: int, split: str
             "token_accuracy": score.token_accuracy,
             "loss": score.loss,
         }
-        | {rows.REPORT + name: value for name, value in reported.items()}
-        for task, score, reported in scores
+        | {rows.REPORT + name: value for name, value in report.items()}
+        for task, score, report in scores
         if score.answer is None
     ]

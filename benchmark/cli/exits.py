@@ -47,8 +47,8 @@ def exits_(
 
 def _cells(line: dict[str, Any]) -> list[Any]:
     """A bound as it stands in the table."""
-    trained = "of " + ", ".join(line["drawn"].split()) if line["drawn"] else str(line["n"])
+    passes = "of " + ", ".join(line["drawn"].split()) if line["drawn"] else str(line["n"])
     shares = [f"{100 * line[name]:.1f}" for name in ("chance", "guessing", "above_guessing")]
     bests = [f"{100 * line[name]:.1f} at {line[f'{name}_passes']:.3g}" for name in ("fixed", "oracle")]
     stays = f"{line['stays_passes']:.3g}"
-    return [line["at"], trained, line["seeds"], shares[0], *bests, *shares[1:], stays]
+    return [line["at"], passes, line["seeds"], shares[0], *bests, *shares[1:], stays]

@@ -13,18 +13,18 @@ def list_(json_: Json = False) -> None:
 
     about = {name: (grid.__doc__ or "").partition("\n")[0] for name, grid in SUITES.items()}
     names = {"suites": about, "scales": list(SCALES), "tasks": tasks.available(), "models": baselines.available()}
-    described = {
+    descriptions = {
         "task": {name: _description(tasks.load, name) for name in names["tasks"]},
         "model": {name: _description(baselines.load, name) for name in names["models"]},
     }
     if json_:
-        print_json(names | {"about": {f"{kind}s": lines for kind, lines in described.items()}})
+        print_json(names | {"about": {f"{kind}s": lines for kind, lines in descriptions.items()}})
         return
     from benchmark.rows.text import table_of
 
     console = terminal()
     console.print(table_of(["suite", "what it shows"], list(about.items())))
-    for kind, lines in described.items():
+    for kind, lines in descriptions.items():
         console.print(table_of([kind, "what it is"], list(lines.items())))
     console.print(f"scales: {', '.join(SCALES)}")
     console.print("or your own: --task package.module:Class, --model package.module:factory")

@@ -105,13 +105,13 @@ def request_of(
         "hops": hops,
         "operations": operations,
     }
-    chosen = {name: numbers(f"--{name.replace('_', '-')}", text) for name, text in lists.items() if text is not None}
+    values = {name: numbers(f"--{name.replace('_', '-')}", text) for name, text in lists.items() if text is not None}
     return Request(
         suite=suite,
         scale=scale,
         task=task,
         model=model,
-        **chosen,
+        **values,
         axes=axes or (),
         variants=[name.strip() for name in variants.split(",")] if variants is not None else None,
         settings=settings or (),

@@ -39,41 +39,41 @@ def probe_(
     from benchmark.run.folder import SweepFolder
 
     place = SweepFolder(folder, trusted=trust)
-    planned = place.cells()
-    wanted = {"--seeds": seeds, "--sleep-passes": sleep_passes, "--rollout-steps": rollout_steps}
-    levels = {option: numbers(option, text) for option, text in wanted.items() if text is not None}
-    chosen = _ready_cells(place, _selection(planned, cells, levels))
+    every = place.cells()
+    lists = {"--seeds": seeds, "--sleep-passes": sleep_passes, "--rollout-steps": rollout_steps}
+    levels = {option: numbers(option, text) for option, text in lists.items() if text is not None}
+    ready = _ready_cells(place, _selection(every, cells, levels))
     out = out or Path("results/runs") / f"probe-{folder.resolve().name}"
     command = shlex.join(["bench", *sys.argv[1:]])
-    written = run(chosen, folder, out, planned=planned, examples=examples, tested=tested, command=command)
+    paths = run(ready, folder, out, plan=every, examples=examples, test_examples=tested, command=command)
     table = probe_tables.read(out, "probe.csv")
     if json_:
-        described = json.loads((out / "environment.json").read_text(encoding="utf-8"))
+        facts = json.loads((out / "environment.json").read_text(encoding="utf-8"))
         spectra = probe_tables.read(out, "fast_weights.csv").to_dicts()
-        print_json({"environment": described, "probes": table.to_dicts(), "fast_weights": spectra})
+        print_json({"environment": facts, "probes": table.to_dicts(), "fast_weights": spectra})
         return
     console = terminal()
     columns, lines = probe_tables.terminal_table(table)
     console.print(
         table_of(columns, lines, title="Share of items that a linear probe of S reads right, mean over seeds")
     )
-    for path in written:
+    for path in paths:
         console.print(str(path), soft_wrap=True, highlight=False)
 
 
 def run(
-    chosen: "Sequence[Cell]",
+    cells: "Sequence[Cell]",
     folder: Path,
     out: Path,
     *,
-    planned: "Sequence[Cell]",
+    plan: "Sequence[Cell]",
     examples: int,
-    tested: int,
+    test_examples: int,
     command: str,
 ) -> list[Path]:
     """Probe finished cells of a folder under a progress bar, one thread each; the tables and figures written to `out`.
 
-    `planned` are all cells of the folder, from which those chosen are told apart.
+    `plan` holds all cells of the folder, from which these are told apart.
     """
     import torch
 
@@ -85,27 +85,29 @@ def run(
     from benchmark.rows import write_atomically
     from benchmark.run.folder import SweepFolder
 
-    others = [name for name in distinctions(planned) if name not in ("task", "model")]  # columns of their own
+    others = [name for name in distinctions(plan) if name not in ("task", "model")]  # columns of their own
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in training: numbers then do not depend on the cores there are
     probes, spectra = [], []
     try:
-        with bar(f"passes of {folder.name}", sum(cell.training.sleep_passes for cell in chosen)) as advance:
-            for cell in chosen:
+        with bar(f"passes of {folder.name}", sum(cell.training.sleep_passes for cell in cells)) as advance:
+            for cell in cells:
                 settings = label(cell, others).partition(f"seed {cell.seed}")[2].removeprefix(", ")
                 place = SweepFolder(folder).of(cell).path
-                probed = probe.probe(cell, place, settings=settings, examples=examples, tested=tested, advance=advance)
-                probes += probed[0]
-                spectra += probed[1]
+                cell_rows = probe.probe(
+                    cell, place, settings=settings, examples=examples, test_examples=test_examples, advance=advance
+                )
+                probes += cell_rows[0]
+                spectra += cell_rows[1]
     finally:
         torch.set_num_threads(threads)
-    written = [probe_tables.write(out, "probe.csv", probes), probe_tables.write(out, "fast_weights.csv", spectra)]
-    described = environment.describe() | {"trained": [cell.id for cell in chosen], "command": command}
-    written.append(out / "environment.json")
-    write_atomically(written[-1], (json.dumps(described, indent=1) + "\n").encode())
+    paths = [probe_tables.write(out, "probe.csv", probes), probe_tables.write(out, "fast_weights.csv", spectra)]
+    facts = environment.describe() | {"trained": [cell.id for cell in cells], "command": command}
+    paths.append(out / "environment.json")
+    write_atomically(paths[-1], (json.dumps(facts, indent=1) + "\n").encode())
     # From the files, as anyone who draws them again would.
     table, spectrum = (probe_tables.read(out, name) for name in probe_tables.FILES)
-    return written + probe_figure.draw(table, spectrum, out / "figures")
+    return paths + probe_figure.draw(table, spectrum, out / "figures")
 
 
 def _selection(cells: "list[Cell]", ids: str | None, levels: dict[str, list[int]]) -> "list[Cell]":

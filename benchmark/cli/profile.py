@@ -51,35 +51,35 @@ def profile_(
     request = request_of(
         suite, scale, task, model, None, sleep_passes, rollout_steps, None, None, axes, variants, settings
     )
-    planned = request.cells()
-    cells = [cell for cell in planned if cell.seed == planned[0].seed]  # a seed changes no time
+    every = request.cells()
+    cells = [cell for cell in every if cell.seed == every[0].seed]  # a seed changes no time
     work = list(_work(cells, backends))
     differ = [name for name in distinctions(cells) if name != "seed"]
     rows = []
     with bar(f"profile of {request.title}", len(work) * profiling.work(steps)) as advance:
         for cell, backend in work:
-            named = {"cell_id": cell.id, "cell": label(cell, differ).replace(f", seed {cell.seed}", "")}
-            rows.append(named | profiling.profile(cell, backend=backend, steps=steps, advance=advance))
-    described: dict[str, Any] = {
+            identity = {"cell_id": cell.id, "cell": label(cell, differ).replace(f", seed {cell.seed}", "")}
+            rows.append(identity | profiling.profile(cell, backend=backend, steps=steps, advance=advance))
+    facts: dict[str, Any] = {
         **environment.describe(),
         "load_average": os.getloadavg()[0],
         "command": shlex.join(["bench", *sys.argv[1:]]),
     }
-    written = []
+    paths = []
     if out:
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(out / "profile.csv", profile_tables.tidy(rows).encode())
-        write_atomically(out / "environment.json", (json.dumps(described, indent=1) + "\n").encode())
-        written = [out / "profile.csv", out / "environment.json", *profile_figure.draw(rows, request.title, out)]
+        write_atomically(out / "environment.json", (json.dumps(facts, indent=1) + "\n").encode())
+        paths = [out / "profile.csv", out / "environment.json", *profile_figure.draw(rows, request.title, out)]
     if json_:
-        print_json({"environment": described, "rows": rows})
+        print_json({"environment": facts, "rows": rows})
         return
     console = terminal()
     for table in profile_tables.tables(rows):
         console.print(table.terminal())
     for line in profile_tables.reading(rows):
         console.print(line, soft_wrap=True, highlight=False)
-    for path in written:
+    for path in paths:
         console.print(str(path), soft_wrap=True, highlight=False)
 
 
@@ -92,18 +92,18 @@ def _work(cells: "Sequence[Cell]", backends: list[str] | None) -> "Iterator[tupl
     from baselines.native.block import obstacle
     from tasks.base import nearest
 
-    known, reasons = ("torch", "native"), set[str]()
+    names, reasons = ("torch", "native"), set[str]()
     for name in backends or ():
-        if name not in known:
-            raise ValueError(nearest(name, known, kind="backend"))
+        if name not in names:
+            raise ValueError(nearest(name, names, kind="backend"))
     for cell in cells:
-        chosen = [name for name in known if name in (backends or known)]
+        own = [name for name in names if name in (backends or names)]
         if not backends:
             task = cell.task
             model = cell.model.build(vocab_size=task.vocab_size, window=task.window, seq_len=task.seq_len)
             if reason := obstacle(model):
                 reasons.add(reason)
-                chosen = ["torch"]
-        yield from ((cell, name) for name in chosen)
+                own = ["torch"]
+        yield from ((cell, name) for name in own)
     for reason in sorted(reasons):
         typer.echo(f"not with native: {reason}", err=True)

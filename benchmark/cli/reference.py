@@ -44,20 +44,20 @@ def reference_(
         backend: executors.executor("local", device=device, jobs=jobs, backend=backend)
         for backend in dict.fromkeys(study.backend for study in reference.STUDIES.values())
     }
-    failed = list[str]()
+    failures = list[str]()
     for name in names:
         missing, there = reference.inventory(root, name)
-        failed += _train(name, study := reference.STUDIES[name], missing, by_backend[study.backend])
+        failures += _train(name, study := reference.STUDIES[name], missing, by_backend[study.backend])
         reference.publish(root / name, name, there)
         _illustrate(root / name)
         _say(f"{name}: {len(missing)} cells trained; rows, figures and tables in {root / name}")
     if not studies:
         for name, (study, examples) in reference.PROBES.items():
-            failed += _probe(root.parent / "probe" / name, name, study, examples, by_backend[study.backend])
+            failures += _probe(root.parent / "probe" / name, name, study, examples, by_backend[study.backend])
         for path in _conclude(root):
             _say(str(path))
-    if failed:
-        terminal().print("\n".join(failed), style="red", soft_wrap=True)
+    if failures:
+        terminal().print("\n".join(failures), style="red", soft_wrap=True)
         raise typer.Exit(FAILED)
 
 
@@ -71,21 +71,21 @@ def _show(root: Path, names: Sequence[str]) -> None:
     from benchmark.run import reference
     from benchmark.run.estimate import seconds
 
-    lines, total_s, counted = [], 0.0, set()
+    lines, total_s, missing_ids = [], 0.0, set()
     with bar("studies", len(names)) as advance:
         for name in names:
             missing, there = reference.inventory(root, name)
-            new_s = sum(seconds(cell) for cell in missing if cell.id not in counted)  # studies share cells
-            counted |= {cell.id for cell in missing}
+            new_s = sum(seconds(cell) for cell in missing if cell.id not in missing_ids)  # studies share cells
+            missing_ids |= {cell.id for cell in missing}
             total_s += new_s
-            finished = len({row["cell_id"] for row in there})
+            n_finished = len({row["cell_id"] for row in there})
             about = duration(new_s) if missing else "-"
-            lines.append([name, finished, len(missing), about, reference.STUDIES[name].command])
+            lines.append([name, n_finished, len(missing), about, reference.STUDIES[name].command])
             advance(1)
     terminal().print(table_of(["study", "finished", "missing", "about", "command"], lines, title=str(root)))
     _say(
-        f"{len(counted)} cells to train"
-        + (f": about {duration(total_s)} of one core of this machine" if counted else "")
+        f"{len(missing_ids)} cells to train"
+        + (f": about {duration(total_s)} of one core of this machine" if missing_ids else "")
     )
 
 
@@ -124,11 +124,11 @@ def _probe(out: Path, name: str, study: "Study", examples: int, executor: "Execu
         if set(table["cell_id"]) == {cell.id for cell in cells}:
             probe_figure.draw(table, spectrum, out / "figures")
             return []
-    if failed := _train(f"probe-{name}", study, cells, executor):
-        return failed
+    if failures := _train(f"probe-{name}", study, cells, executor):
+        return failures
     folder = reference.run_folder(f"probe-{name}")
     command = f"bench probe {folder} --examples {examples} --test-examples {examples // 2}"
-    cli_probe.run(cells, folder, out, planned=cells, examples=examples, tested=examples // 2, command=command)
+    cli_probe.run(cells, folder, out, plan=cells, examples=examples, test_examples=examples // 2, command=command)
     _say(f"probes of {name}: {out}")
     return []
 
@@ -140,8 +140,8 @@ def _conclude(root: Path) -> list[Path]:
     from benchmark.rows import outcomes
 
     verdicts = root.parent / "verdicts.md"
-    judged = claims.markdown(claims.judge(rows.read_tables([root]), outcomes.read_all([root])))
+    text = claims.markdown(claims.judge(rows.read_tables([root]), outcomes.read_all([root])))
     rows.write_atomically(
-        verdicts, f"# Verdicts on the paper's claims, by the rows of {root.name}/\n\n{judged}\n".encode()
+        verdicts, f"# Verdicts on the paper's claims, by the rows of {root.name}/\n\n{text}\n".encode()
     )
     return [verdicts, report.write([root], root.parent / "report.html")]

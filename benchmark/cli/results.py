@@ -36,10 +36,10 @@ def figures_(
         raise ValueError(f"--out takes the figures of one source; given {len(places)}: {', '.join(map(str, places))}")
     for place in places:
         folder = out or (place if place.is_dir() else place.parent) / "figures"
-        written = figures.draw(require_rows(rows.read_table(place), place), folder)
-        for path in written:
+        paths = figures.draw(require_rows(rows.read_table(place), place), folder)
+        for path in paths:
             typer.echo(path)
-        for path in () if out else figures.stale(folder, written):
+        for path in () if out else figures.stale(folder, paths):
             path.unlink()
             typer.echo(f"removed {path}, which these rows do not make")
 

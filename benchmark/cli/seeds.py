@@ -64,12 +64,12 @@ def seeds_(
 
 def _cells(line: dict[str, Any]) -> list[Any]:
     """A comparison as it stands in the table."""
-    shown = {name: "-" if line[name] is None else f"{line[name]:.3f}" for name in SCORES}
+    spreads = {name: "-" if line[name] is None else f"{line[name]:.3f}" for name in SCORES}
     gain = "-" if line["difference"] is None else f"{line['difference']:+.3f}"
     if line["low"] is not None:
         gain += f" [{line['low']:+.3f}, {line['high']:+.3f}]"
-    asked = ["-" if line[name] is None else str(line[name]) for name in ("needed", "needed_likely", "needed_unpaired")]
+    counts = ["-" if line[name] is None else str(line[name]) for name in ("needed", "needed_likely", "needed_unpaired")]
     return [
         line["at"], f"{line['n']} and {line['other_n']}", line["seeds"], gain,
-        f"{shown['sd']}, {shown['other_sd']}", shown["sd_of_differences"], *asked,
+        f"{spreads['sd']}, {spreads['other_sd']}", spreads["sd_of_differences"], *counts,
     ]  # fmt: skip

@@ -14,7 +14,7 @@ TERMINATED_WAIT_S = 15.0
 """How long cells may take to save after SIGTERM: what sends it kills some seconds later (Slurm, spot machines)."""
 
 
-class Terminated(KeyboardInterrupt):
+class Termination(KeyboardInterrupt):
     """A signal other than Ctrl-C asks this process to end soon."""
 
     def __init__(self, number: int) -> None:
@@ -24,7 +24,7 @@ class Terminated(KeyboardInterrupt):
 
 def exit_code(interrupt: KeyboardInterrupt) -> int:
     """128 and the number of the signal, as shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
-    return 128 + (interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT)
+    return 128 + (interrupt.number if isinstance(interrupt, Termination) else signal.SIGINT)
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def stop_signals(executor: "Executor | None" = None, *, ctrl_c: bool = True) -> 
             it computes, and would go on for hours if its handler were replaced.
 
     Raises:
-        Terminated: whatever interrupt was raised, if the first signal was another than Ctrl-C.
+        Termination: whatever interrupt was raised, if the first signal was another than Ctrl-C.
     """
     numbers = list[int]()
 
@@ -53,7 +53,7 @@ def stop_signals(executor: "Executor | None" = None, *, ctrl_c: bool = True) -> 
             raise KeyboardInterrupt
         if executor is not None:
             executor.stop_wait_s = min(executor.stop_wait_s, TERMINATED_WAIT_S)
-        raise Terminated(number)
+        raise Termination(number)
 
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
@@ -63,9 +63,9 @@ def stop_signals(executor: "Executor | None" = None, *, ctrl_c: bool = True) -> 
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        if isinstance(interrupt, Terminated) or numbers[:1] in ([], [signal.SIGINT]):
+        if isinstance(interrupt, Termination) or numbers[:1] in ([], [signal.SIGINT]):
             raise
-        raise Terminated(numbers[0]) from interrupt
+        raise Termination(numbers[0]) from interrupt
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

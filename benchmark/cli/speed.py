@@ -50,19 +50,19 @@ def speed_(
         raise ValueError(nearest(clock, CLOCKS, kind="clock"))
     if markdown and not markdown.parent.is_dir():
         raise ValueError(f"--markdown {markdown}: there is no folder {markdown.parent}")
-    known = speed.names(speed.DEFINITIONS)
+    workloads = speed.names(speed.DEFINITIONS)
     for name in only or ():
-        if name not in known:
-            raise ValueError(nearest(name, known, kind="workload"))
-    chosen = [name for name in known if name in only] if only else known
+        if name not in workloads:
+            raise ValueError(nearest(name, workloads, kind="workload"))
+    selection = [name for name in workloads if name in only] if only else workloads
     root = environment.ROOT
     commit = trees.resolve(against, root)
     load = os.getloadavg()[0]
     title = f"speed against {against}"
-    with _tidy_end(), bar(title, len(chosen) * rounds) as advance, trees.checkout(commit, root) as tree:
+    with _tidy_end(), bar(title, len(selection) * rounds) as advance, trees.checkout(commit, root) as tree:
         start = partial(speed.workers, tree, against, root, speed.DEFINITIONS)
         try:
-            outcomes = speed.compare(start, chosen, rounds=rounds, tolerance=tolerance, clock=clock, advance=advance)
+            outcomes = speed.compare(start, selection, rounds=rounds, tolerance=tolerance, clock=clock, advance=advance)
         except speed.WorkerDiedError as error:
             typer.echo(f"bench: {error}", err=True)
             raise typer.Exit(FAILED) from None

@@ -37,12 +37,12 @@ def status_(
     if len(sweep.cells) <= MOST_CELLS:
         console.print(_listing(sweep, names).terminal())
     console.print(_summary(sweep), soft_wrap=True, highlight=False)
-    failed = [standing for standing in sweep.cells if standing.status.failed]
-    for standing in failed[:MOST_FAILURES]:
+    failures = [standing for standing in sweep.cells if standing.status.failed]
+    for standing in failures[:MOST_FAILURES]:
         text = f"{standing.status}: {names[standing.cell_id]}: {standing.reason} ({standing.log})"
         console.print(text, style="red", soft_wrap=True)
-    if failed[MOST_FAILURES:]:
-        console.print(f"and {len(failed) - MOST_FAILURES} more; --json has them all", style="red")
+    if failures[MOST_FAILURES:]:
+        console.print(f"and {len(failures) - MOST_FAILURES} more; --json has them all", style="red")
     for line in sweep.unreadable:
         console.print(f"left out: {line}", style="red", soft_wrap=True)
 
@@ -72,11 +72,11 @@ def _grid(folder: Path, sweep: "SweepStanding", others: tuple[str, ...]) -> "Tab
 
     def entry(at: "list[tuple[Standing, float | None]]") -> str:
         scores = [score for _, score in at if score is not None]
-        done = sum(standing.status == Status.OK for standing, _ in at)
-        failed = Counter(standing.status for standing, _ in at if standing.status.failed)
+        n_ok = sum(standing.status == Status.OK for standing, _ in at)
+        failures = Counter(standing.status for standing, _ in at if standing.status.failed)
         text = f"{sum(scores) / len(scores):.3f}" if scores else "-"
-        text += f" ({done}/{len(at)})" if done < len(at) else ""
-        return text + "".join(f" {count} {status}" for status, count in failed.items())
+        text += f" ({n_ok}/{len(at)})" if n_ok < len(at) else ""
+        return text + "".join(f" {count} {status}" for status, count in failures.items())
 
     axes = {standing.cell.axis for standing in sweep.cells}
     heads = [*others, *(axes if len(axes) == 1 else ["difficulty"]), "chance", *(f"N = {n}" for n in counts)]

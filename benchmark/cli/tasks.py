@@ -33,21 +33,21 @@ def data(
         raise ValueError(nearest(split, SPLITS, kind="split"))
     check_whole("--examples", examples, 1)
     check_whole("seed", seed, 0)
-    made = kind()
+    instance = kind()
     if settings:
         from benchmark.cells.cell import parse_setting
 
-        made = kind(**dict(parse_setting(text, made) for text in settings))
+        instance = kind(**dict(parse_setting(text, instance) for text in settings))
     if out is not None:
         from tasks import export as files
 
         files.check_path(out, force=force)
     if show is not None:
         for index in range(check_whole("--show", show, 1)):
-            typer.echo(made.example(index, split, seed) + "\n")
+            typer.echo(instance.example(index, split, seed) + "\n")
     if out is not None:
         with bar(f"{task}, {split}", examples) as advance:
-            files.write(made, out, split=split, examples=examples, seed=seed, advance=advance)
+            files.write(instance, out, split=split, examples=examples, seed=seed, advance=advance)
         typer.echo(f"{examples} examples: {out}")
 
 
@@ -105,21 +105,21 @@ def hardness_(
     if settings:
         from benchmark.cells.cell import parse_setting
 
-        chosen = [kind(**dict(parse_setting(text, kind()) for text in settings)) for kind in kinds]
+        instances = [kind(**dict(parse_setting(text, kind()) for text in settings)) for kind in kinds]
     else:
-        chosen = [kind() for kind in kinds]
-    met = [training or training_examples(task) for task in chosen]
+        instances = [kind() for kind in kinds]
+    counts = [training or training_examples(task) for task in instances]
     table = out / "hardness.csv"
     if not force and (there := [path for path in (table, table.with_suffix(".md")) if path.exists()]):
         raise ValueError(f"{there[0]} is there already; --force replaces its rows of these tasks")
     earlier = hardness_tables.read(table.read_text()) if table.exists() else []
     total = 0
-    for task, count in zip(chosen, met, strict=True):
+    for task, count in zip(instances, counts, strict=True):
         levels = len(task.landmarks)
         total += 3 * examples * levels + count * (1 if len(task.levels) > 1 else levels)
     rows: list[hardness.Row] = []
     with bar("examples", total) as advance:
-        for task, count in zip(chosen, met, strict=True):
+        for task, count in zip(instances, counts, strict=True):
             rows += hardness.measure_all(task, examples, count, advance)
     every = hardness_tables.merge(earlier, rows)
     out.mkdir(parents=True, exist_ok=True)

@@ -40,18 +40,18 @@ def retry(
     from benchmark.run.folder import SweepFolder
     from tasks.base import nearest
 
-    chosen = [name.strip() for name in status.split(",")]
-    allowed = [str(each) for each in (*FAILURES, Status.OK)]
-    for name in chosen:
-        if name not in allowed:
-            raise ValueError(nearest(name, allowed, kind="status"))
+    statuses = [name.strip() for name in status.split(",")]
+    names = [str(each) for each in (*FAILURES, Status.OK)]
+    for name in statuses:
+        if name not in names:
+            raise ValueError(nearest(name, names, kind="status"))
     trains = executors.executor(executor, device=device, jobs=jobs, backend=backend, cell_timeout=cell_timeout)
     place = SweepFolder(folder, trusted=trust)
     every = place.cells()
-    cells = [cell for cell in every if place.of(cell).state.status in chosen]
+    cells = [cell for cell in every if place.of(cell).state.status in statuses]
     console = terminal()
     if not cells:
-        console.print(f"no cell of {folder} is {' or '.join(chosen)}")
+        console.print(f"no cell of {folder} is {' or '.join(statuses)}")
         return
     if dry_run:
         others = distinctions(every)
@@ -65,8 +65,8 @@ def retry(
     context = upkeep.context(place.of(cells[0]))
     command = shlex.join(["bench", *sys.argv[1:]])
     states = live.run(f"{folder}, again", cells, folder, executor=trains, context=context, command=command)
-    if failed := live.failures(cells, states):
-        console.print("\n".join(failed), style="red", soft_wrap=True)
+    if failures := live.failures(cells, states):
+        console.print("\n".join(failures), style="red", soft_wrap=True)
         raise typer.Exit(FAILED)
 
 

@@ -41,60 +41,63 @@ def verify_(
     from benchmark.rows import outcomes
     from tasks.base import nearest
 
-    names = [known.id for known in paper.claims()]
+    names = [each.id for each in paper.claims()]
     if claim is not None and claim not in names:
         raise ValueError(nearest(claim, names, kind="claim"))
     own, sources = bool(sources), sources or [environment.REFERENCE]
     frame, examples = require_rows(rows.read_tables(sources), *sources), outcomes.read_all(sources)
-    judged = [each for each in claims.judge(frame, examples) if claim in (None, each.id)]  # corrected for all of them
+    # Corrected for all of them, whichever are shown.
+    judgements = [each for each in claims.judge(frame, examples) if claim in (None, each.id)]
     beside = [
-        point for point in points.point_evidence(frame) if claim is None or point.figure.startswith(judged[0].figure)
+        point
+        for point in points.point_evidence(frame)
+        if claim is None or point.figure.startswith(judgements[0].figure)
     ]
     if json_:
-        verdicts, printed = [j.as_dict() for j in judged], [p.as_dict() for p in beside]
-        print_json({"claims": verdicts, "counts": claims.counts(judged), "points": printed})
+        verdicts, evidence = [j.as_dict() for j in judgements], [p.as_dict() for p in beside]
+        print_json({"claims": verdicts, "counts": claims.counts(judgements), "points": evidence})
         return
-    rest = "" if claim else verdict_tables.omissions([j for j in judged if own and not j.has_rows])
+    rest = "" if claim else verdict_tables.omissions([j for j in judgements if own and not j.has_rows])
     if own and claim is None:  # of one's own rows only what they can judge
-        judged = [j for j in judged if j.has_rows]
+        judgements = [j for j in judgements if j.has_rows]
         beside = [point for point in beside if point.contains is not None]
     if markdown or format_ is Form.markdown:
-        parts = [verdict_tables.markdown(judged)] if judged else []
+        parts = [verdict_tables.markdown(judgements)] if judgements else []
         parts += [verdict_tables.points_markdown(beside)] if beside else []
         typer.echo("\n".join([*parts, *([f"{rest}\n"] if rest else [])]), nl=False)
     elif claim is not None:
-        _print_claim(judged[0], terminal())
+        _print_claim(judgements[0], terminal())
         _points(beside, terminal())
     else:
-        if judged:
-            _all(judged, terminal())
+        if judgements:
+            _all(judgements, terminal())
         _points(beside, terminal())
         terminal().print(rest, highlight=False, soft_wrap=True, end="\n" * bool(rest))
 
 
-def _all(judged: Sequence["Judgement"], console: "Console") -> None:
+def _all(judgements: Sequence["Judgement"], console: "Console") -> None:
     """The tables of verdicts, the controls that say something, and the commands for what is open."""
     from benchmark.judge.claims.verdict_tables import BUDGETS, KINDS, LEGEND, METHOD_NOTE, short_command, tally
 
     for kind, title in KINDS.items():
-        if of_kind := [j for j in judged if j.kind == kind]:
+        if of_kind := [j for j in judgements if j.kind == kind]:
             _table(of_kind, title, console)
-    console.print("\n".join(tally(judged)), highlight=False)
+    console.print("\n".join(tally(judgements)), highlight=False)
     console.print(f"{METHOD_NOTE}\n{LEGEND}\n{BUDGETS}\n", highlight=False)
     console.print("What was read:", style="bold")
-    for j in judged:
+    for j in judgements:
         controls = "; ".join(f"({c.letter}) {c.status}" for c in j.controls if c.status in ("fails", "not tested"))
         console.print(f"  {j.id}: {j.reading}{f'. {controls}' if controls else ''}", highlight=False)
         for c in (each for control in j.controls for each in control.joint_comparisons):
             console.print(f"    {c}", highlight=False)
-    if still := [j for j in judged if j.verdict == "not enough evidence"]:
+    if still := [j for j in judgements if j.verdict == "not enough evidence"]:
         console.print("\nWhat would settle the open ones, about:", style="bold")
         for j in still:
             console.print(f"  {j.id}: {short_command(j.command)}", highlight=False)
     console.print("\n`bench verify --claim ID` says more of one, its controls in full.\n", highlight=False)
 
 
-def _table(judged: Sequence["Judgement"], title: str, console: "Console") -> None:
+def _table(judgements: Sequence["Judgement"], title: str, console: "Console") -> None:
     """A line per claim."""
     from rich import box
     from rich.table import Table
@@ -111,7 +114,7 @@ def _table(judged: Sequence["Judgement"], title: str, console: "Console") -> Non
     table.add_column("p", justify="right", no_wrap=True)
     table.add_column("seeds", justify="right")
     table.add_column("controls", no_wrap=True)
-    for j in judged:
+    for j in judgements:
         verdict = Text.assemble((j.verdict, COLORS[j.verdict]), f"; {j.qualification}" if j.qualification else "")
         effect = interval(j.estimate, j.low, j.high)
         table.add_row(j.id, j.figure, verdict, j.quantity, effect, probability(j), str(j.seeds), signs(j))
@@ -125,8 +128,8 @@ def _print_claim(j: "Judgement", console: "Console") -> None:
     from benchmark.judge.claims.verdict_tables import interval, probability
 
     console.print(Text.assemble((j.id, "bold"), f" (figure {j.figure}): ", (j.full_verdict, COLORS[j.verdict])))
-    needed = f", about {j.seeds_needed} needed" if j.seeds_needed else ""
-    needed += f", with {j.examples_needed} test examples" if j.examples_needed else ""
+    needs = f", about {j.seeds_needed} needed" if j.seeds_needed else ""
+    needs += f", with {j.examples_needed} test examples" if j.examples_needed else ""
     others = f"; {j.others} other groups of rows could judge it too" if j.others else ""
     smallest = f" {j.smallest:g} or more," if j.smallest is not None else ""
     quantity = f"{j.quantity} " if j.quantity else ""
@@ -136,7 +139,7 @@ def _print_claim(j: "Judgement", console: "Console") -> None:
         f"matters: {smallest} {j.because}",
         f"rows:     {j.study or 'none'}{others}",
         f"reading:  {j.reading}",
-        f"effect:   {quantity}{interval(j.estimate, j.low, j.high)}, p {probability(j)}, {j.seeds} seeds{needed}",
+        f"effect:   {quantity}{interval(j.estimate, j.low, j.high)}, p {probability(j)}, {j.seeds} seeds{needs}",
         *(f"({c.letter}) {c.name}: {c.status}. {c.reading}" for c in j.controls),
         *(f"    at {c.where}, {c}" for control in j.controls for c in control.single_comparisons),
         f"command:  {j.command}",
@@ -165,7 +168,7 @@ def _points(points: Sequence["PointEvidence"], console: "Console") -> None:
     places = dict.fromkeys((p.figure, p.difficulty) for p in points)
     for figure, difficulty in places:
         here = [p for p in points if (p.figure, p.difficulty) == (figure, difficulty)]
-        printed = ", ".join(
+        values = ", ".join(
             f"{'N = ?' if p.sleep_passes is None else f'N = {p.sleep_passes}'} {p.value:g}" for p in here
         )
         lines = [
@@ -180,7 +183,7 @@ def _points(points: Sequence["PointEvidence"], console: "Console") -> None:
         )
         if not lines:
             missing[figure] = here[0].reading, here[0].command
-        table.add_row(figure, f"{here[0].axis.replace('_', ' ')} {difficulty}", printed, "; ".join(lines) or "-")
+        table.add_row(figure, f"{here[0].axis.replace('_', ' ')} {difficulty}", values, "; ".join(lines) or "-")
     console.print(table)
     for figure, (why, command) in missing.items():
         console.print(f"  {figure}: {why}: {command}", highlight=False, soft_wrap=True)

@@ -45,10 +45,12 @@ def binding(model: Model, task: Colors, passes: int, examples: int, *, forget: b
                 state = model.sleep(batch.inputs[:, begin:end], state, passes)
             state = model.start(len(batch.inputs)) if forget else state
             logits = model.wake(batch.inputs[:, first:last], state)[0][:, -1]
-            seen, target = torch.from_numpy(task.colors_read(episode)), batch.targets[:, -1:]
+            colors, target = torch.from_numpy(task.colors_read(episode)), batch.targets[:, -1:]
             best = logits.argmax(dim=-1, keepdim=True)
-            among = seen.gather(1, logits.gather(1, seen).argmax(dim=-1, keepdim=True))
-            marks.append(torch.cat((best == target, (best == seen).any(dim=-1, keepdim=True), among == target), dim=-1))
+            among = colors.gather(1, logits.gather(1, colors).argmax(dim=-1, keepdim=True))
+            marks.append(
+                torch.cat((best == target, (best == colors).any(dim=-1, keepdim=True), among == target), dim=-1)
+            )
     shares = torch.cat(marks).double().mean(dim=0).tolist()
     return dict(zip(("right", "seen", "bound"), shares, strict=True))
 

@@ -35,8 +35,8 @@ def clock(device: str) -> Clock:
     if device == "cpu":
         return Clock(seconds=estimate.seconds, basis="of one core of this machine")
     if torch.cuda.is_available():
-        measured = f"of one {torch.cuda.get_device_name()}, by steps timed on it"
-        return Clock(seconds=lambda cell: estimate.seconds(cell, device), basis=measured)
+        basis = f"of one {torch.cuda.get_device_name()}, by steps timed on it"
+        return Clock(seconds=lambda cell: estimate.seconds(cell, device), basis=basis)
     return Clock(seconds=h100_seconds, basis="of one H100, estimated from counts, not measured")
 
 

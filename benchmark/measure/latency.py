@@ -141,8 +141,8 @@ def measure(
     rows: list[Row] = []
     with one_thread():
         for window, n in itertools.product(windows, passes):
-            counted = asdict(counts(config, window=window, passes=n))
-            rows.append(describe(config, window, n) | counted | {"batch": batch, "device": device})
+            costs = asdict(counts(config, window=window, passes=n))
+            rows.append(describe(config, window, n) | costs | {"batch": batch, "device": device})
             advance(1)
         with torch.no_grad():
             cases = [Case(models[row["window"]], row["window"], row["sleep_passes"], batch, device) for row in rows]
@@ -199,8 +199,8 @@ class Case:
         self.model.sleep(self.window, self.before, 1)
         sleep = seconds(lambda: self.model.sleep(self.window, self.before, self.passes), self.answer.device)
         for what, calls in (("wake", wakes), ("sleep", [sleep])) if keep else ():
-            for clock, spent in itertools.chain.from_iterable(call.items() for call in calls):
-                self.times[what, clock].append(spent)
+            for clock, duration in itertools.chain.from_iterable(call.items() for call in calls):
+                self.times[what, clock].append(duration)
 
 
 @contextmanager
@@ -218,13 +218,13 @@ def seconds(call: Callable[[], object], device: torch.device) -> dict[str, float
     """Seconds of a call by each clock that means something on the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-        begun = time.perf_counter()
+        start = time.perf_counter()
         call()
         torch.cuda.synchronize(device)
-        return {"wall": time.perf_counter() - begun}
-    begun, worked = time.perf_counter(), time.thread_time()
+        return {"wall": time.perf_counter() - start}
+    start, core_start = time.perf_counter(), time.thread_time()
     call()
-    return {"core": time.thread_time() - worked, "wall": time.perf_counter() - begun}
+    return {"core": time.thread_time() - core_start, "wall": time.perf_counter() - start}
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

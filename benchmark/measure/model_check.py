@@ -119,11 +119,11 @@ class _Patient:
         batch, report = self.batch(), Report()
         loss = trained_losses(predict(self.model, batch, self.passes, report=report), batch.targets, report).mean()
         (loss if report.loss is None else loss + report.loss).backward()  # type: ignore[no-untyped-call]
-        reached = [name for name, p in self.model.named_parameters() if p.grad is not None]
-        missed = [name for name, p in self.model.named_parameters() if p.grad is None and p.requires_grad]
-        if not reached:
+        learners = [name for name, p in self.model.named_parameters() if p.grad is not None]
+        others = [name for name, p in self.model.named_parameters() if p.grad is None and p.requires_grad]
+        if not learners:
             raise ValueError("the loss has no gradient by any parameter")
-        return f"{len(reached)} parameters have a gradient" + (f"; none has {_first_names(missed)}" if missed else "")
+        return f"{len(learners)} parameters have a gradient" + (f"; none has {_first_names(others)}" if others else "")
 
     def bf16(self) -> str:
         try:
@@ -135,8 +135,8 @@ class _Patient:
 
     def checkpoint(self) -> str:
         checkpoint.check_savable(state := self.model.state_dict(), "it")
-        text, named = tensors.json_of(state)
-        data = b"".join(tensors.encode(named, {}))
+        text, weights = tensors.json_of(state)
+        data = b"".join(tensors.encode(weights, {}))
         other = _build(self.config, self.task, seed=1)
         other.load_state_dict(tensors.value_of(text, tensors.decode(data)[0]))
         return f"{len(data)} bytes, loaded into another model"

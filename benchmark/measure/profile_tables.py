@@ -64,8 +64,8 @@ def _table(rows: Sequence[Row]) -> Table:
 def _numbers(seconds: Sequence[float | None], rows: Sequence[Row]) -> list[str]:
     """Milliseconds and percent of the step, one after the other; nothing where a backend has no such part."""
     texts: list[str] = []
-    for spent, row in zip(seconds, rows, strict=True):
-        texts += ["", ""] if spent is None else [f"{1e3 * spent:.2f}", f"{100 * spent / row['total_s']:.1f}"]
+    for part_s, row in zip(seconds, rows, strict=True):
+        texts += ["", ""] if part_s is None else [f"{1e3 * part_s:.2f}", f"{100 * part_s / row['total_s']:.1f}"]
     return texts
 
 

@@ -99,12 +99,12 @@ def _shape_tensors() -> Iterator[None]:
 def _step_cost(
     model_config: ModelConfig, training: Training, windows: Windows, vocab: int, window: int, notes: Notes
 ) -> StepCost:
-    predicted = sum(stop - start for start, stop, asked in windows if asked)
+    n_targets = sum(stop - start for start, stop, has_targets in windows if has_targets)
     length = windows[-1][1]
     with torch.random.fork_rng(devices=[]), _shape_tensors():
         model = model_config.build(vocab_size=vocab, window=window, seq_len=length)
         optimizer = DeviceMuonAdamW(model, training)
-        tokens, targets = (torch.zeros(training.batch, n, dtype=torch.int64) for n in (length, predicted))
+        tokens, targets = (torch.zeros(training.batch, n, dtype=torch.int64) for n in (length, n_targets))
         batch = Batch(inputs=tokens, targets=targets, windows=windows, notes=blank(notes, training.batch))
 
         def gradients(part: Batch) -> None:

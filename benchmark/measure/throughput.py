@@ -82,8 +82,8 @@ def measure(
             for window, n in order:
                 inputs = _batch(cases[window, n], batch, device)
                 model = models[window]
-                spent = seconds(lambda model=model, inputs=inputs, n=n: _step(model, inputs, n), device)  # type: ignore[misc]
-                for clock, value in spent.items() if turn >= WARM_UP else ():
+                durations = seconds(lambda model=model, inputs=inputs, n=n: _step(model, inputs, n), device)  # type: ignore[misc]
+                for clock, value in durations.items() if turn >= WARM_UP else ():
                     times[window, n][clock].append(value)
                 advance(1)
     lines = []

@@ -33,11 +33,11 @@ def backward_road(
         answer = wake(question)
     limit = ROUNDING if answer.dtype == torch.float64 else ROUNDING**0.5
     for position in positions:
-        changed = question.clone()
-        changed[:, position] = (changed[:, position] + 1) % vocabulary
+        variant = question.clone()
+        variant[:, position] = (variant[:, position] + 1) % vocabulary
         again: list[Call] = []
         with trace(model, again):
-            after = wake(changed)
+            after = wake(variant)
         earlier, now = answer[:, :position], after[:, :position]
         if not equal(earlier, now) and not (now - earlier).abs().max() <= limit * earlier.abs().max():
             path, how = _first_leak(calls, again, question.shape[1], position)
@@ -57,8 +57,8 @@ def _first_leak(calls: Sequence[Call], again: Sequence[Call], length: int, posit
         ):
             continue
         others, others_now = (_without_time(each, length) for each in (inputs, inputs_now))
-        handed = "" if all_equal(others, others_now) else ", through a state that has heard of the whole prediction"
-        return name or "the model", handed
+        channel = "" if all_equal(others, others_now) else ", through a state that has heard of the whole prediction"
+        return name or "the model", channel
     return ELSEWHERE, ", by a road outside its modules"
 
 

@@ -53,20 +53,20 @@ class World:
 
     def fingerprints(self) -> dict[str, str]:
         """Fingerprints of all that is held, by name and kind, such as "blocks.0.mixer.last (attribute)"."""
-        seen: dict[int, Any] = {}
-        marks = _marks(self._leaves(self.model, "", "attribute", seen))
+        objects: dict[int, Any] = {}
+        marks = _marks(self._leaves(self.model, "", "attribute", objects))
         for name, space, kind in self.spaces:
             for key, value in _namespace(space).items():
-                marks |= _marks(self._leaves(value, f"{name}.{key}", kind, seen))
+                marks |= _marks(self._leaves(value, f"{name}.{key}", kind, objects))
         generators = {"torch": torch.get_rng_state(), "random": random.getstate(), "numpy": np.random.get_state()}
         for name, state in generators.items():
-            marks |= _marks(self._leaves(state, name, "global random generator", seen))
+            marks |= _marks(self._leaves(state, name, "global random generator", objects))
         return marks
 
-    def fields(self, value: Any, declared: set[int]) -> dict[str, str]:
-        """The same of one object such as a state, without the values of tensors whose id is `declared`."""
+    def fields(self, value: Any, declared_ids: set[int]) -> dict[str, str]:
+        """The same of one object such as a state, without the values of tensors whose id is in `declared_ids`."""
         leaves = self._leaves(value, "", "attribute", {})
-        return _marks((name, kind, leaf) for name, kind, leaf in leaves if id(leaf) not in declared)
+        return _marks((name, kind, leaf) for name, kind, leaf in leaves if id(leaf) not in declared_ids)
 
     def tensors(self, value: Any) -> dict[str, list[Tensor]]:
         """Every tensor that an object such as a state holds, by the name of the field it is in."""
@@ -83,16 +83,16 @@ class World:
         random.setstate(self.random)
         np.random.set_state(self.numpy)
 
-    def _leaves(self, value: Any, name: str, kind: str, seen: dict[int, Any]) -> Iterator[tuple[str, str, Any]]:
+    def _leaves(self, value: Any, name: str, kind: str, objects: dict[int, Any]) -> Iterator[tuple[str, str, Any]]:
         """(name, kind, leaf) of every number, string and tensor in `value`; each object once, under its first name."""
         if isinstance(value, PLAIN_TYPES):
             yield name, kind, value
-        elif id(value) not in seen:
-            seen[id(value)] = value  # kept alive: a freed id could come again
+        elif id(value) not in objects:
+            objects[id(value)] = value  # kept alive: a freed id could come again
             if isinstance(value, Tensor | np.ndarray | torch.Generator):
                 yield name, kind, value
             for label, new, part in self._parts(value):
-                yield from self._leaves(part, name + label, new or kind, seen)
+                yield from self._leaves(part, name + label, new or kind, objects)
 
     def _parts(self, value: Any) -> Iterator[Part]:
         """What an object holds. Places in containers get no name of their own: the reader looks for the container."""
@@ -132,18 +132,18 @@ class World:
         return isinstance(value, nn.Module | Tensor) or type(value).__module__.partition(".")[0] in self.homes
 
     def _rewinds(self) -> Iterator[Callable[[], None]]:
-        seen: dict[int, Any] = {}
-        yield from self._rewind(self.model, seen)
+        objects: dict[int, Any] = {}
+        yield from self._rewind(self.model, objects)
         for _, space, _ in self.spaces:
             yield functools.partial(_rename, space, _namespace(space))
             for value in _namespace(space).values():
-                yield from self._rewind(value, seen)
+                yield from self._rewind(value, objects)
 
-    def _rewind(self, value: Any, seen: dict[int, Any]) -> Iterator[Callable[[], None]]:
+    def _rewind(self, value: Any, objects: dict[int, Any]) -> Iterator[Callable[[], None]]:
         """What puts the content of one object back, in place, and of all that it holds."""
-        if isinstance(value, PLAIN_TYPES) or id(value) in seen:
+        if isinstance(value, PLAIN_TYPES) or id(value) in objects:
             return
-        seen[id(value)] = value
+        objects[id(value)] = value
         if isinstance(value, CONTAINERS):
             yield functools.partial(_refill, value, _content(value))
         elif isinstance(value, Tensor):
@@ -160,7 +160,7 @@ class World:
         for name in _slots(value):
             yield functools.partial(_reset, value, name, getattr(value, name))
         for part in parts:
-            yield from self._rewind(part, seen)
+            yield from self._rewind(part, objects)
 
 
 def changed_names(one: dict[str, str], other: dict[str, str]) -> list[str]:

@@ -39,14 +39,14 @@ class Trial:
         self.report.state_bytes = tuple(self.model.state_bytes(state) for state in self.states)
         if not self.is_finite():
             return
-        self.declared = self.declared_tensors(self.states[-1])
+        self.declared_ids = self.declared_tensors(self.states[-1])
 
         self.world.rewind()
         self.of_b = self.sleep_states(self.b)[-1]
         heard = changed_names(before, self.world.fingerprints())
-        undeclared = self.undeclared_fields(self.of_b)
+        leaky_fields = self.undeclared_fields(self.of_b)
         if not equal(self.answer_from(self.state_copy(self.states[-1])), self.answer):
-            for path in heard or ([] if undeclared else [ELSEWHERE]):
+            for path in heard or ([] if leaky_fields else [ELSEWHERE]):
                 self.report.leak(path, "evicted tokens change it, and the same state then gives another answer")
         elif heard:
             self.report.note(f"evicted tokens change {', '.join(heard)}; no answer changed with it")
@@ -106,50 +106,52 @@ class Trial:
         """A copy of the state that shares no object with it, with some tensors, by path, replaced."""
         tensors = state.tensors().items()
         swaps = {id(t): parts[path] if path in parts else t.detach().clone() for path, t in tensors}
-        copied: State = copy.deepcopy(state, swaps)
-        return copied
+        twin: State = copy.deepcopy(state, swaps)
+        return twin
 
     # --- what is declared ---
 
     def declared_tensors(self, state: State) -> set[int]:
         """Ids of the tensors whose bytes the model counts; bytes that it does not count are noted."""
-        stored = self.world.tensors(state)
+        fields = self.world.tensors(state)
         paths = {id(t): path for path, t in state.tensors().items()}
-        tensors = {id(t): t for group in stored.values() for t in group}
+        tensors = {id(t): t for group in fields.values() for t in group}
         total = sum(map(size, tensors.values())) / BATCH
-        declared = self.model.state_bytes(state)
-        if declared >= total:
+        declared_bytes = self.model.state_bytes(state)
+        if declared_bytes >= total:
             return set(tensors)
-        counted = set()
+        counted_ids = set()
         for key, t in tensors.items():
             try:
                 more = copy.deepcopy(
                     state, {key: torch.cat((t, t), -1)} | {k: v for k, v in tensors.items() if k != key}
                 )
-                if (self.model.state_bytes(more) - declared) * BATCH >= size(t) > 0:
-                    counted.add(key)
+                if (self.model.state_bytes(more) - declared_bytes) * BATCH >= size(t) > 0:
+                    counted_ids.add(key)
             except (RuntimeError, IndexError):
                 pass
-        left = declared * BATCH - sum(size(tensors[key]) for key in counted)
+        remainder = declared_bytes * BATCH - sum(size(tensors[key]) for key in counted_ids)
         for key, t in tensors.items():  # a fixed number of bytes may stand for any: for those that come first
-            if key not in counted and key in paths and size(t) <= left:
-                counted.add(key)
-                left -= size(t)
-        names = [paths.get(key, name) for name, group in stored.items() for key in map(id, group) if key not in counted]
+            if key not in counted_ids and key in paths and size(t) <= remainder:
+                counted_ids.add(key)
+                remainder -= size(t)
+        names = [
+            paths.get(key, name) for name, group in fields.items() for key in map(id, group) if key not in counted_ids
+        ]
         self.report.note(
-            f"the state holds {total:.0f} bytes a sequence and declares {declared}"
+            f"the state holds {total:.0f} bytes a sequence and declares {declared_bytes}"
             + (f"; not counted: {', '.join(names)}" if names else "")
         )
-        return counted
+        return counted_ids
 
     def undeclared_fields(self, state: State) -> list[str]:
         """Fields of the state that evicted tokens change without being counted; each is a leak."""
         theirs = self.declared_tensors(state)
-        before, after = self.world.fields(self.states[-1], self.declared), self.world.fields(state, theirs)
+        before, after = self.world.fields(self.states[-1], self.declared_ids), self.world.fields(state, theirs)
         paths = {path: t for path, t in state.tensors().items() if id(t) not in theirs}
-        changed = [name.partition(" (")[0] for name in changed_names(before, after)]
-        names = [path for path in paths if path.partition("[")[0] in changed]
-        names += [name for name in changed if name not in {path.partition("[")[0] for path in paths}]
+        changes = [name.partition(" (")[0] for name in changed_names(before, after)]
+        names = [path for path in paths if path.partition("[")[0] in changes]
+        names += [name for name in changes if name not in {path.partition("[")[0] for path in paths}]
         for name in names:
             self.report.leak(name, "a field of the state that evicted tokens change, and whose bytes are not counted")
         return names
@@ -180,12 +182,12 @@ class Trial:
             answer = self.answer_from(last, question)
         before = {**self.states[-1].tensors(), "the answer": self.answer}
         after = {**last.tensors(), "the answer": answer}
-        mixed = [path for path, t in before.items() if not equal(t[1:], after[path][1:])]
-        if mixed:
+        crossings = [path for path, t in before.items() if not equal(t[1:], after[path][1:])]
+        if crossings:
             pairs = zip(self.calls, calls, strict=False)
             mixers = (call[0] for call, now in pairs if all_equal(call[1], now[1]) and not all_equal(call[2], now[2]))
-            first = next(mixers, mixed[0])
-            self.report.leak(first, f"one sequence reaches another of the batch, in {', '.join(mixed)}")
+            first = next(mixers, crossings[0])
+            self.report.leak(first, f"one sequence reaches another of the batch, in {', '.join(crossings)}")
 
     def later_tokens(self) -> None:
         """Change one token of the prediction at a time: no answer before it may change."""
@@ -208,8 +210,8 @@ class Trial:
                 for tokens in self.a.unbind(1):
                     state = self.sleep(tokens, state)
                     counts.append(len(asleep))
-            embedded = self.embedded_awake()
-            if not asleep and not embedded:
+            masks = self.embedded_awake()
+            if not asleep and not masks:
                 self.report.gradient = "not asked: no nn.Embedding runs in a sleep, nor over evicted tokens awake"
                 return
             with torch.enable_grad():
@@ -220,11 +222,11 @@ class Trial:
         except (RuntimeError, TypeError) as error:
             self.report.gradient = f"not asked: {str(error).partition(chr(10))[0]}"
             return
-        reached = {*of_windows(marks[: len(asleep)], counts)}
-        for number, places in embedded.items():
+        reach = {*of_windows(marks[: len(asleep)], counts)}
+        for number, places in masks.items():
             pairs = zip(marks[len(asleep) :], places, strict=True)
-            reached |= {number} if any_in([mark & place for mark, place in pairs]) else set()
-        self.report.gradient[self.passes] = tuple(sorted({*self.report.gradient.get(self.passes, ()), *reached}))
+            reach |= {number} if any_in([mark & place for mark, place in pairs]) else set()
+        self.report.gradient[self.passes] = tuple(sorted({*self.report.gradient.get(self.passes, ()), *reach}))
         if past and not self.report.of_evicted:
             self.report.leak(ELSEWHERE, f"with the state cut, the answer has a gradient by tokens of windows {past}")
 
@@ -254,12 +256,12 @@ class Trial:
         self.world.rewind()
         last = self.states[-1]
         mine = last.tensors()
-        known = {road.path: road for road in self.report.roads if road.passes == self.passes}
-        hears = {path: set(known[path].hears if path in known else ()) for path in mine}
-        reaches = {path: set(known[path].reaches if path in known else ()) for path in mine}
+        earlier = {road.path: road for road in self.report.roads if road.passes == self.passes}
+        hears = {path: set(earlier[path].hears if path in earlier else ()) for path in mine}
+        reaches = {path: set(earlier[path].reaches if path in earlier else ()) for path in mine}
         whole = set(self.report.reaches.get(self.passes, ()))
         for number in range(1, self.report.windows + 1):
-            if number in whole and all(number in reached for reached in reaches.values()):
+            if number in whole and all(number in reach for reach in reaches.values()):
                 continue  # another seed has shown all there is
             theirs = self.with_other(number)
             if self.differs(theirs):

@@ -37,7 +37,7 @@ def probe(
     *,
     settings: str = "",
     examples: int = 8192,
-    tested: int = 4096,
+    test_examples: int = 4096,
     advance: Callable[[int], object] = lambda _: None,
 ) -> tuple[list[rows.Row], list[rows.Row]]:
     """Rows of the tables `PROBES` and `SPECTRA` (`benchmark.measure.probe.tables`) of one trained cell.
@@ -47,14 +47,14 @@ def probe(
         folder: Its own folder, with its checkpoint and its rows.
         settings: What tells it from other cells beside difficulty, N and seed.
         examples: Of the validation split, to fit on and to choose penalties on.
-        tested: Of the test split.
+        test_examples: Of the test split.
         advance: Called with 1 after each pass.
 
     Raises:
         ValueError: the task has nothing to probe, or the model no fast weights.
         DamagedFileError: the checkpoint is not what was written.
     """
-    parts = examples_of(cell.task, examples, tested)
+    parts = examples_of(cell.task, examples, test_examples)
     networks = network(cell, folder), network(cell)
     if not networks[0].start(1).fast_weights:
         raise ValueError(f"model {cell.model.name!r} has no fast weights to probe")
@@ -64,7 +64,7 @@ def probe(
 
     def slept(n: int, part: Examples) -> list[FastWeights]:
         """S after pass n of the trained and of the untrained network."""
-        return [fast_weights(model, part, passes=n, trained=passes, precision=precision) for model in networks]
+        return [fast_weights(model, part, passes=n, trained_passes=passes, precision=precision) for model in networks]
 
     probes: list[rows.Row] = []
     spectra: list[rows.Row] = []
@@ -103,7 +103,7 @@ def probe(
     return probes, spectra
 
 
-def examples_of(task: Task, examples: int, tested: int) -> tuple[Examples, Examples, Examples]:
+def examples_of(task: Task, examples: int, test_examples: int) -> tuple[Examples, Examples, Examples]:
     """Examples to fit on, to choose the penalty on, and to score on; no content of one is in another.
 
     Raises:
@@ -118,7 +118,7 @@ def examples_of(task: Task, examples: int, tested: int) -> tuple[Examples, Examp
             f"the validation split of task {task.name!r} has too few different contents at these settings to both fit "
             f"probes and choose their penalty: {len(np.unique(episode.content[:, 0]))} among {examples} examples"
         )
-    test = task.episodes("test", np.arange(tested), seed=TEST_SEED)
+    test = task.episodes("test", np.arange(test_examples), seed=TEST_SEED)
     return Examples.of(task, episode, ~choosing), Examples.of(task, episode, choosing), Examples.of(task, test)
 
 
@@ -134,7 +134,7 @@ def flat(weights: FastWeights, block: int | None) -> Tensor:
 
 def token_readings(task: Task, parts: tuple[Examples, ...], *, seed: int) -> list[Reading]:
     """Readings of the tokens that were consolidated, one-hot by position; none where there are too many."""
-    positions = [t for start, stop, asked in parts[0].windows if not asked for t in range(start, stop)]
+    positions = [t for start, stop, has_targets in parts[0].windows if not has_targets for t in range(start, stop)]
     if len(positions) * task.vocab_size > MOST_TOKEN_FEATURES:
         return []
     fit, choose, test = (
@@ -150,43 +150,43 @@ def token_readings(task: Task, parts: tuple[Examples, ...], *, seed: int) -> lis
 def spectrum(before: list[FastWeights], after: list[FastWeights]) -> Iterator[rows.Row]:
     """Norm, effective rank and change of every matrix of every block, from S [trained, untrained] of test examples."""
     for block in range(len(after[0])):
-        was, trained, untrained = (
+        earlier, later, control = (
             matrices(weights[block][:SPECTRUM_EXAMPLES]).double() for weights in (before[0], after[0], after[1])
         )
-        norm, norm_before = torch.linalg.matrix_norm(trained), torch.linalg.matrix_norm(was)
-        change = torch.linalg.matrix_norm(trained - was) / (norm + norm_before).clamp_min(1e-30)
-        measured = {
+        norm, norm_before = torch.linalg.matrix_norm(later), torch.linalg.matrix_norm(earlier)
+        change = torch.linalg.matrix_norm(later - earlier) / (norm + norm_before).clamp_min(1e-30)
+        measures = {
             "norm": norm,
-            "effective_rank": effective_rank(trained),
+            "effective_rank": effective_rank(later),
             "change": change,
-            "untrained_norm": torch.linalg.matrix_norm(untrained),
-            "untrained_rank": effective_rank(untrained),
+            "untrained_norm": torch.linalg.matrix_norm(control),
+            "untrained_rank": effective_rank(control),
         }
-        for head in range(trained.shape[1]):
-            means = {name: float(values[:, head].mean()) for name, values in measured.items()}
-            yield {"block": block, "head": head, **means, "size": min(trained.shape[-2:])}
+        for head in range(later.shape[1]):
+            means = {name: float(values[:, head].mean()) for name, values in measures.items()}
+            yield {"block": block, "head": head, **means, "size": min(later.shape[-2:])}
 
 
 def own_accuracy(cell: Cell, folder: Path) -> dict[int | None, float]:
     """The model's own accuracy per answer at the end of training, by difficulty, from the rows in its folder."""
-    scored = [
+    answers = [
         row
         for row in rows.read(folder / "rows.jsonl")
         if row["status"] == Status.OK
         and row["answer"] is not None
         and row["tested_passes"] == cell.training.sleep_passes
     ]
-    last = [row for row in scored if row["step"] == scored[-1]["step"]]
+    last = [row for row in answers if row["step"] == answers[-1]["step"]]
     levels = {row["difficulty"] for row in last}
     return {level: float(np.mean([r["exact_match"] for r in last if r["difficulty"] == level])) for level in levels}
 
 
 def cell_facts(cell: Cell, folder: Path, settings: str) -> rows.Row:
     """The columns of a cell that every row of both tables has."""
-    written = rows.read(folder / "rows.jsonl")
+    cell_rows = rows.read(folder / "rows.jsonl")
     return {
-        "suite": written[-1].get("suite") if written else None,
-        "scale": written[-1].get("scale") if written else None,
+        "suite": cell_rows[-1].get("suite") if cell_rows else None,
+        "scale": cell_rows[-1].get("scale") if cell_rows else None,
         "cell_id": cell.id,
         "task": cell.task.name,
         "model": cell.model.name,

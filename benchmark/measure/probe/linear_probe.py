@@ -69,27 +69,27 @@ def read_off(fit: Sample, choose: Sample, test: Sample, *, seed: int = 0) -> lis
     for rows, items in item_groups(y_fit != ABSENT):
         true = y_fit[np.ix_(rows, items)]
         values = np.concatenate([true, shuffle.permuted(true, axis=0)], axis=1)
-        solved = list(ridge(x_fit[rows], torch.from_numpy(one_hot(values, classes))))
+        solutions = list(ridge(x_fit[rows], torch.from_numpy(one_hot(values, classes))))
         twice = np.concatenate([items, items])
-        score = [(predictions(x_choose, *probes, classes) == y_choose[:, twice]).sum(axis=0) for probes in solved]
+        score = [(predictions(x_choose, *probes, classes) == y_choose[:, twice]).sum(axis=0) for probes in solutions]
         best = np.argmax(score, axis=0)
-        weights, offset = (torch.stack(parts) for parts in zip(*solved, strict=True))
+        weights, offset = (torch.stack(parts) for parts in zip(*solutions, strict=True))
         column, of = torch.arange(weights.shape[-1]), torch.from_numpy(best).repeat_interleave(classes)
         guesses = predictions(x_test, weights[of, :, column].T, offset[of, column], classes)
         right[:, items] = (guesses == y_test[:, twice]).sum(axis=0).reshape(2, -1)
         penalty[items] = np.array(PENALTIES)[best[: len(items)]]
     most = np.array([np.bincount(y[y != ABSENT], minlength=1).argmax() for y in y_fit.T])
-    guessed = (y_test == most).sum(axis=0)
-    fitted, scored = ((y != ABSENT).sum(axis=0) for y in (y_fit, y_test))
+    majority_hits = (y_test == most).sum(axis=0)
+    fit_counts, test_counts = ((y != ABSENT).sum(axis=0) for y in (y_fit, y_test))
     ends = np.cumsum([0, *(memory.values.shape[1] for memory in fit.memories)]).tolist()
     return [
         Reading(
-            accuracy=float(right[0, mine].sum() / scored[mine].sum()),
-            shuffled=float(right[1, mine].sum() / scored[mine].sum()),
-            majority=float(guessed[mine].sum() / scored[mine].sum()),
+            accuracy=float(right[0, mine].sum() / test_counts[mine].sum()),
+            shuffled=float(right[1, mine].sum() / test_counts[mine].sum()),
+            majority=float(majority_hits[mine].sum() / test_counts[mine].sum()),
             penalty=float(np.nanmedian(penalty[mine])),
-            n_fit=float(fitted[mine].mean()),
-            n_test=int(scored[mine].sum()),
+            n_fit=float(fit_counts[mine].mean()),
+            n_test=int(test_counts[mine].sum()),
         )
         for mine in map(slice, ends, ends[1:])
     ]
@@ -133,10 +133,10 @@ def ridge(x: Tensor, y: Tensor, penalties: Sequence[float] = PENALTIES) -> Itera
     x, y = x - x_mean, y - y_mean
     wide = x.shape[1] > len(x)
     system = (x @ x.mT if wide else x.mT @ x) / len(x)
-    wanted = (y if wide else x.mT @ y) / len(x)
+    right_side = (y if wide else x.mT @ y) / len(x)
     diagonal = system.diagonal().clone()
     for penalty in penalties:
         system.diagonal().copy_(diagonal + penalty)
-        solved = torch.cholesky_solve(wanted, torch.linalg.cholesky(system))
-        weights = x.mT @ solved if wide else solved
+        solution = torch.cholesky_solve(right_side, torch.linalg.cholesky(system))
+        weights = x.mT @ solution if wide else solution
         yield weights, y_mean - x_mean @ weights

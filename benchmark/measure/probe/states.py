@@ -54,25 +54,25 @@ class Examples:
     @property
     def last(self) -> int:
         """The number of the last window that is consolidated."""
-        return max(number for number, (*_, asked) in enumerate(self.windows) if not asked)
+        return max(number for number, (*_, has_targets) in enumerate(self.windows) if not has_targets)
 
 
 @torch.no_grad()
-def fast_weights(model: Model, examples: Examples, *, passes: int, trained: int, precision: str) -> FastWeights:
+def fast_weights(model: Model, examples: Examples, *, passes: int, trained_passes: int, precision: str) -> FastWeights:
     """S after `passes` passes over the last consolidated window, a tensor [E, ...] per block.
 
-    Windows before it are slept over `trained` times; passes 0 is S before that window.
+    Windows before it are slept over `trained_passes` times; passes 0 is S before that window.
     """
     states = []
     for inputs in torch.split(examples.inputs, BATCH):
         state = model.start(len(inputs))
         with autocast(inputs.device, precision):
-            for number, (start, stop, asked) in enumerate(examples.windows[: examples.last + 1]):
+            for number, (start, stop, has_targets) in enumerate(examples.windows[: examples.last + 1]):
                 tokens = inputs[:, start:stop]
-                if asked:
+                if has_targets:
                     _, state = model.wake(tokens, state)
                 elif number < examples.last:
-                    state = model.sleep(tokens, state, trained)
+                    state = model.sleep(tokens, state, trained_passes)
                 elif passes:
                     state = model.sleep(tokens, state, passes)
         states.append(state.fast_weights)

@@ -98,14 +98,14 @@ def read(folder: Path, name: str) -> pl.DataFrame:
 def terminal_table(probes: pl.DataFrame) -> tuple[list[str], list[list[object]]]:
     """Columns and lines for people: mean accuracy over seeds, a line per step and pass, a control per column."""
     key = ["task", "model", "settings", "difficulty", "kind", "step", "sleep_passes", "pass"]
-    shown = ["accuracy", "untrained", "tokens", "majority", "model_accuracy"]
+    scores = ["accuracy", "untrained", "tokens", "majority", "model_accuracy"]
     together = probes.filter(pl.col("block").is_null()).group_by(key, maintain_order=True)
-    mean = together.agg(*(pl.col(column).mean() for column in shown), seeds=pl.col("seed").n_unique())
+    mean = together.agg(*(pl.col(column).mean() for column in scores), seeds=pl.col("seed").n_unique())
     mean = mean.sort(key, nulls_last=True, maintain_order=True)
     key_columns = [
         name for name in key if name in ("kind", "step", "sleep_passes", "pass") or mean[name].n_unique() > 1
     ]
-    columns = [*key_columns, "seeds", *shown]
+    columns = [*key_columns, "seeds", *scores]
     names = {"sleep_passes": "N", "pass": "n", "model_accuracy": "model"}
     lines = [
         [f"{value:.3f}" if isinstance(value, float) else "-" if value is None else value for value in row]

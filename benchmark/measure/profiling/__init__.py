@@ -51,30 +51,30 @@ def profile(cell: Cell, *, backend: str, steps: int, advance: Callable[[int], No
         stopwatch.attach(watch, trainer.model)
         trainer.optimizer.step = watch.time_call(trainer.optimizer.step, OPTIMIZER)  # type: ignore[method-assign]
         plain: list[float] = []
-        marked: list[dict[str, float]] = []
+        with_marks: list[dict[str, float]] = []
         for turn in range(work(steps)):
             batch = batches[turn % len(batches)]
             if turn % 2:
                 watch.start()
                 trainer.train_step(batch)
-                marked.append(watch.stop())
+                with_marks.append(watch.stop())
             else:
-                begun = time.thread_time()
+                start = time.thread_time()
                 trainer.train_step(batch)
-                plain.append(time.thread_time() - begun)
+                plain.append(time.thread_time() - start)
             trainer.step += 1
             advance(1)
-    plain, marked = plain[WARM_UP:], marked[WARM_UP:]
-    parts = {part: median(step[part] for step in marked) for part in PARTS}
+    plain, with_marks = plain[WARM_UP:], with_marks[WARM_UP:]
+    parts = {part: median(step[part] for step in with_marks) for part in PARTS}
     whole, step = sum(parts.values()), median(plain)
-    seconds = {part: step * spent / whole for part, spent in parts.items()} | {DATA: data}
+    seconds = {part: step * part_s / whole for part, part_s in parts.items()} | {DATA: data}
     return {
         "backend": trainer.backend,
-        "seconds": {part: spent for part, spent in seconds.items() if spent},
+        "seconds": {part: part_s for part, part_s in seconds.items() if part_s},
         "total_s": step + data,
         **quartiles("step", plain),
         "steps": len(plain),
-        "marks": median(sum(step.values()) for step in marked) / step,
+        "marks": median(sum(step.values()) for step in with_marks) / step,
         "products_s": alone,
         "tokens_per_s": trainer.tokens_per_step / (step + data),
     }
@@ -91,6 +91,6 @@ def _data(trainer: Trainer) -> tuple[float, list[Any]]:
     batches = trainer.batches(0)
     next(batches)  # the first one pays for tables that are made once
     batches = trainer.batches(0)
-    begun = time.thread_time()
-    made = [batch for batch, _ in zip(batches, range(count), strict=False)]
-    return (time.thread_time() - begun) / len(made), made
+    start = time.thread_time()
+    first_batches = [batch for batch, _ in zip(batches, range(count), strict=False)]
+    return (time.thread_time() - start) / len(first_batches), first_batches

@@ -32,7 +32,7 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.shapes: Counter[Shape] = Counter()
 
     def __torch_dispatch__(
-        self, function: Any, types: Any, arguments: Sequence[Any] = (), named: dict[str, Any] | None = None
+        self, function: Any, types: Any, arguments: Sequence[Any] = (), keywords: dict[str, Any] | None = None
     ) -> Any:
         """Run an operation as it is."""
         aten = torch.ops.aten
@@ -40,11 +40,11 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._count(arguments[0], arguments[1])
         elif function in (aten.addmm.default, aten.baddbmm.default):
             self._count(arguments[1], arguments[2])
-        return function(*arguments, **(named or {}))
+        return function(*arguments, **(keywords or {}))
 
-    def _count(self, left: torch.Tensor, right: torch.Tensor) -> None:
-        many = left.shape[0] if left.dim() == 3 else 1
-        self.shapes[many, left.shape[-2], left.shape[-1], right.shape[-1]] += 1
+    def _count(self, first: torch.Tensor, second: torch.Tensor) -> None:
+        many = first.shape[0] if first.dim() == 3 else 1
+        self.shapes[many, first.shape[-2], first.shape[-1], second.shape[-1]] += 1
 
 
 def shapes(trainer: Trainer) -> Counter[Shape]:
@@ -57,8 +57,8 @@ def shapes(trainer: Trainer) -> Counter[Shape]:
         logits = predict(trainer.model, batch, trainer.cell.training.sleep_passes)
         token_losses(logits, batch.targets).sum().backward()  # type: ignore[no-untyped-call]
     trainer.model.zero_grad(set_to_none=True)
-    counted: Counter[Shape] = products.shapes
-    return counted
+    counts: Counter[Shape] = products.shapes
+    return counts
 
 
 def seconds(counts: "Counter[Shape]") -> float:
@@ -70,18 +70,18 @@ def seconds(counts: "Counter[Shape]") -> float:
 def _fastest(shape: Shape) -> float:
     many, rows, inner, columns = shape
     batch = (many,) if many > 1 else ()
-    left, right = torch.randn(*batch, rows, inner), torch.randn(*batch, inner, columns)
-    upright = right.mT.contiguous().mT
-    layouts: list[Callable[[], object]] = [lambda: left @ right, lambda: left @ upright]
+    first, second = torch.randn(*batch, rows, inner), torch.randn(*batch, inner, columns)
+    upright = second.mT.contiguous().mT
+    layouts: list[Callable[[], object]] = [lambda: first @ second, lambda: first @ upright]
     return min(median(_each(call) for _ in range(ROUNDS)) for call in layouts)
 
 
 def _each(call: Callable[[], object]) -> float:
     """Seconds of one call, of as many as fill a turn."""
     call()
-    begun = time.thread_time()
+    start = time.thread_time()
     for number in itertools.count(1):
         call()
-        if (spent := time.thread_time() - begun) >= TURN_S:
-            return spent / number
+        if (duration := time.thread_time() - start) >= TURN_S:
+            return duration / number
     raise AssertionError("unreachable")

@@ -65,17 +65,17 @@ class Stopwatch:
             after: Whose time follows; None: of the part before.
         """
 
-        def timed(*arguments: Any, **named: Any) -> Any:
+        def timed_call(*arguments: Any, **keywords: Any) -> Any:
             if not self.on:
-                return call(*arguments, **named)
+                return call(*arguments, **keywords)
             before = self.part
             arguments = self._mark(arguments, OTHER)
             self.to(part)
-            result = call(*arguments, **named)
+            result = call(*arguments, **keywords)
             self.to(after or before)
             return self._mark(result, part)
 
-        return timed
+        return timed_call
 
     def _mark(self, values: Any, part: str) -> Any:
         """Values whose gradients, once all of them have come, begin a part; what has no gradient is left as it is."""
@@ -83,8 +83,8 @@ class Stopwatch:
         places = [i for i, value in enumerate(every) if isinstance(value, Tensor) and value.requires_grad]
         if not places or not torch.is_grad_enabled():
             return values
-        marked = _Mark.apply(self, part, *(every[i] for i in places))  # type: ignore[no-untyped-call]
-        by_place = dict(zip(places, marked, strict=True))
+        views = _Mark.apply(self, part, *(every[i] for i in places))  # type: ignore[no-untyped-call]
+        by_place = dict(zip(places, views, strict=True))
         result = tuple(by_place.get(i, value) for i, value in enumerate(every))
         return result if isinstance(values, tuple) else result[0]
 
@@ -112,17 +112,17 @@ def attach(watch: Stopwatch, model: Model) -> None:
 
     The model computes what it did, though gradients may be added up in another order.
     """
-    replaced: list[tuple[Any, str, str, str | None]] = [(model, "sleep", OTHER, None), (model, "wake", OTHER, HEAD)]
+    calls: list[tuple[Any, str, str, str | None]] = [(model, "sleep", OTHER, None), (model, "wake", OTHER, HEAD)]
     if isinstance(model, Sleeper):
         for block in model.stack:
             if block.native:
                 whole = FAST_WEIGHT_BLOCK if block.has_memory else ATTENTION_BLOCK
-                replaced += [(block, "forward", whole, None), (block, "write", whole, None)]
+                calls += [(block, "forward", whole, None), (block, "write", whole, None)]
                 continue
             mixer = FAST_WEIGHTS if block.has_memory else ATTENTION
-            replaced += [(block.mixer, "forward", mixer, None), (block.mixer, "write", mixer, None)]
-            replaced += [(norm, "forward", NORM, None) for norm in (block.mixer_norm, block.mlp_norm)]
-            replaced += [(block.mlp, "forward", MLP, None)]
-        replaced += [(layer, "forward", HEAD, None) for layer in (model.norm, model.head)]
-    for place, name, part, after in replaced:
+            calls += [(block.mixer, "forward", mixer, None), (block.mixer, "write", mixer, None)]
+            calls += [(norm, "forward", NORM, None) for norm in (block.mixer_norm, block.mlp_norm)]
+            calls += [(block.mlp, "forward", MLP, None)]
+        calls += [(layer, "forward", HEAD, None) for layer in (model.norm, model.head)]
+    for place, name, part, after in calls:
         setattr(place, name, watch.time_call(getattr(place, name), part, after=after))

@@ -112,12 +112,12 @@ def compare(
         An outcome per workload, in their order.
     """
     calls: dict[str, int] = {}
-    refused: dict[str, Outcome] = {}
-    taken: dict[str, dict[str, list[float]]] = {name: {"then": [], "now": []} for name in workloads}
+    refusals: dict[str, Outcome] = {}
+    timings: dict[str, dict[str, list[float]]] = {name: {"then": [], "now": []} for name in workloads}
     for number in range(rounds):
         with start() as timers:
             for name in workloads:
-                if name not in refused:
+                if name not in refusals:
                     side = "now"  # first: what fails in both trees is broken, not absent
                     try:
                         longest = 0.0
@@ -125,23 +125,25 @@ def compare(
                             longest = max(longest, timers[side](name, 1)[clock])
                         count = calls.setdefault(name, math.ceil(TURN_S / max(longest, TURN_S / MOST_CALLS)))
                         for side in ORDERS[number % 2]:
-                            taken[name][side].append(timers[side](name, count)[clock])
+                            timings[name][side].append(timers[side](name, count)[clock])
                     except WorkloadError as error:
                         verdict = ABSENT if side == "then" else BROKEN
-                        refused[name] = Outcome(name=name, verdict=verdict, reason=str(error))
+                        refusals[name] = Outcome(name=name, verdict=verdict, reason=str(error))
                 advance(1)
-    timed = [name for name in workloads if name not in refused]
-    judged = dict(zip(timed, judge([taken[name] for name in timed], timed, tolerance), strict=True))
-    return [refused.get(name) or judged[name] for name in workloads]
+    runnable = [name for name in workloads if name not in refusals]
+    outcomes = dict(zip(runnable, judge([timings[name] for name in runnable], runnable, tolerance), strict=True))
+    return [refusals.get(name) or outcomes[name] for name in workloads]
 
 
-def judge(taken: Sequence[Mapping[str, Sequence[float]]], workloads: Sequence[str], tolerance: float) -> list[Outcome]:
+def judge(
+    timings: Sequence[Mapping[str, Sequence[float]]], workloads: Sequence[str], tolerance: float
+) -> list[Outcome]:
     """The outcomes of workloads from the seconds that `then` and `now` took, two of each a round."""
-    seconds = [{side: _per_round(times[side]) for side in ("then", "now")} for times in taken]
+    seconds = [{side: _per_round(times[side]) for side in ("then", "now")} for times in timings]
     logs = [np.log(times["then"]) - np.log(times["now"]) for times in seconds]
-    adjusted = holm([beyond(log, tolerance) for log in logs])
+    p_values = holm([beyond(log, tolerance) for log in logs])
     outcomes = []
-    for name, times, log, p in zip(workloads, seconds, logs, adjusted, strict=True):
+    for name, times, log, p in zip(workloads, seconds, logs, p_values, strict=True):
         verdict = SAME if p >= 0.05 else FASTER if log.mean() > 0 else SLOWER
         then_s, now_s = (tuple(times[side].tolist()) for side in ("then", "now"))
         outcomes.append(Outcome(name=name, verdict=verdict, ratio=ratio(log), p=p, then_s=then_s, now_s=now_s))
@@ -175,12 +177,12 @@ def _per_round(times: Sequence[float]) -> Any:
 
 
 @contextmanager
-def worker(tree: Path, called: str, definitions: Path) -> Iterator[Timer]:
+def worker(tree: Path, label: str, definitions: Path) -> Iterator[Timer]:
     """Yield a timer that works in a process of its own, on one thread, with the code of a tree.
 
     Args:
         tree: The folder that holds the packages.
-        called: What to call it in messages.
+        label: What to call it in messages.
         definitions: The file of workloads.
 
     Raises:
@@ -215,7 +217,7 @@ def worker(tree: Path, called: str, definitions: Path) -> Iterator[Timer]:
                 log.seek(0)
                 message = "; ".join(log.read().split("\n")[-4:]).strip("; ")
                 how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-                raise WorkerDiedError(f"the process of {called} ended {how} at {name}{message and ': ' + message}")
+                raise WorkerDiedError(f"the process of {label} ended {how} at {name}{message and ': ' + message}")
             answer = json.loads(line)
             if "reason" in answer:
                 raise WorkloadError(answer["reason"])

@@ -26,14 +26,14 @@ def main() -> None:
         if not (tree / package / "__init__.py").exists():
             sys.modules[package] = None  # type: ignore[assignment]  # an installed copy must not stand in for it
     module = load(definitions)
-    prepared: dict[str, Callable[[], object]] = {}
+    pieces: dict[str, Callable[[], object]] = {}
     for line in sys.stdin:
         request = json.loads(line)
         name = request["name"]
         try:
-            if name not in prepared:
-                prepared[name] = module.WORKLOADS[name]()
-            answer: dict[str, Any] = {"seconds": seconds(prepared[name], request["calls"], module.CLOCKS)}
+            if name not in pieces:
+                pieces[name] = module.WORKLOADS[name]()
+            answer: dict[str, Any] = {"seconds": seconds(pieces[name], request["calls"], module.CLOCKS)}
         except Exception as error:
             answer = {"reason": f"{type(error).__name__}: {error}".splitlines()[0]}
         print(json.dumps(answer), file=answers, flush=True)
@@ -53,10 +53,10 @@ def seconds(call: Callable[[], object], calls: int, clocks: Mapping[str, Callabl
     call()
     gc.disable()  # as timeit does: which side's turn it is to collect is luck
     try:
-        begun = {name: clock() for name, clock in clocks.items()}
+        starts = {name: clock() for name, clock in clocks.items()}
         for _ in range(calls):
             call()
-        return {name: (clock() - begun[name]) / calls for name, clock in clocks.items()}
+        return {name: (clock() - starts[name]) / calls for name, clock in clocks.items()}
     finally:
         gc.enable()
 

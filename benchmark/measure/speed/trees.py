@@ -44,10 +44,10 @@ def checkout(commit: str, root: Path) -> Iterator[Path]:
         raise ValueError(f"commit {commit} has none of the folders {', '.join(PACKAGES)}: nothing to compare with")
     with tempfile.TemporaryDirectory(prefix="bench-speed-") as folder:
         archive = ["git", "archive", "--format=tar", commit, *packages]
-        done = subprocess.run(archive, cwd=root, env=without_git(), capture_output=True)
-        if done.returncode:
-            raise ValueError(f"{why}: {done.stderr.decode(errors='replace').strip()}")
-        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as files:
+        process = subprocess.run(archive, cwd=root, env=without_git(), capture_output=True)
+        if process.returncode:
+            raise ValueError(f"{why}: {process.stderr.decode(errors='replace').strip()}")
+        with tarfile.open(fileobj=io.BytesIO(process.stdout)) as files:
             if hasattr(tarfile, "data_filter"):  # from Python 3.11.4 on
                 files.extraction_filter = tarfile.data_filter
             files.extractall(folder)
@@ -56,7 +56,7 @@ def checkout(commit: str, root: Path) -> Iterator[Path]:
 
 def _git(root: Path, *arguments: str, why: str) -> str:
     """What git says; ValueError with `why` and git's own message if it fails."""
-    done = subprocess.run(["git", *arguments], cwd=root, env=without_git(), capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(": ".join(filter(None, (why, done.stderr.strip()))))
-    return done.stdout
+    process = subprocess.run(["git", *arguments], cwd=root, env=without_git(), capture_output=True, text=True)
+    if process.returncode:
+        raise ValueError(": ".join(filter(None, (why, process.stderr.strip()))))
+    return process.stdout

@@ -143,30 +143,30 @@ def trainer(
     task = Rule110(cells=16, strings=1, rollout_steps=6)
     model = Hybrid(layout=f"attn {rule}", d_model=32, heads=2, mlp_ratio=1, eviction=eviction)
     budget = settings(tokens=steps * 256 * task.seq_len, batch=256, sleep_passes=passes, muon_lr=0.01, **training)
-    made: Trainer = train(cell(task=task, model=model, training=budget), folder or Path())
-    return made
+    runner: Trainer = train(cell(task=task, model=model, training=budget), folder or Path())
+    return runner
 
 
 def train_step(passes: int, *, native: bool = False, rule: str = "gdn", eviction: str = "hard") -> Call:
     """A training step at N = `passes`, always on the same batch; its blocks and optimizer in C, if `native`."""
-    made = trainer(passes, rule=rule, eviction=eviction)
+    runner = trainer(passes, rule=rule, eviction=eviction)
     if native:
-        resolve("baselines.native.block:attach")(made.model)
-        made.optimizer = resolve("benchmark.run.optimizer:MuonAdamW")(made.model, made.cell.training, native=True)
-    batch = next(iter(made.batches(0)))
-    return lambda: made.train_step(batch)
+        resolve("baselines.native.block:attach")(runner.model)
+        runner.optimizer = resolve("benchmark.run.optimizer:MuonAdamW")(runner.model, runner.cell.training, native=True)
+    batch = next(iter(runner.batches(0)))
+    return lambda: runner.train_step(batch)
 
 
 def sleep(passes: int) -> Call:
     """Sleeping over the one window of 256 sequences at N = `passes`, without gradients."""
     import torch
 
-    made, inputs = _read()
-    window = inputs[:, : made.cell.task.window]
+    runner, inputs = _read()
+    window = inputs[:, : runner.cell.task.window]
 
     @torch.no_grad()
     def call() -> object:
-        return made.model.sleep(window, made.model.start(len(window)), passes)
+        return runner.model.sleep(window, runner.model.start(len(window)), passes)
 
     return call
 
@@ -175,22 +175,22 @@ def wake(passes: int) -> Call:
     """Predicting the answers of 256 sequences after sleeping N = `passes` times, without gradients."""
     import torch
 
-    made, inputs = _read()
-    window, asked = inputs[:, : made.cell.task.window], inputs[:, made.cell.task.window :]
+    runner, inputs = _read()
+    window, question = inputs[:, : runner.cell.task.window], inputs[:, runner.cell.task.window :]
     with torch.no_grad():
-        state = made.model.sleep(window, made.model.start(len(window)), passes)
+        state = runner.model.sleep(window, runner.model.start(len(window)), passes)
 
     @torch.no_grad()
     def call() -> object:
-        return made.model.wake(asked, state)
+        return runner.model.wake(question, state)
 
     return call
 
 
 def _read() -> tuple["Trainer", Any]:
     """A trainer, whose model has its first weights, and the tokens [B, T] of its first batch."""
-    made = trainer(1)
-    return made, next(iter(made.batches(0))).inputs
+    runner = trainer(1)
+    return runner, next(iter(runner.batches(0))).inputs
 
 
 def _registry(registry: str) -> dict[str, str]:
