@@ -152,7 +152,7 @@ def test_the_counted_peak_holds_what_is_saved_for_backward(build: Build) -> None
     ],
 )
 def test_a_batch_is_planned_by_the_room_there_is(room: int, checkpointing: str, plan: tuple[bool, int]) -> None:
-    assert Memory(fixed=100, kept=100, again=15).plan(64, room, checkpointing) == plan
+    assert Memory(fixed=100, activations=100, again=15).plan(64, room, checkpointing) == plan
 
 
 def train(trainer: Trainer) -> list[float]:

@@ -70,7 +70,7 @@ def cost_of(**changes: Any) -> StepCost:
         kernels=1000,
         bytes_moved=27 * 10**9,
         flops=0,
-        memory=Memory(fixed=1000, kept=100, again=10),
+        memory=Memory(fixed=1000, activations=100, again=10),
         held_bytes=500,
         precision="bf16",
         batch=64,

@@ -95,10 +95,10 @@ def _lines(report: "Audit") -> list[list[Any]]:
     ]
 
 
-def _at(by_gradient: dict[int, tuple[int, ...]], windows: tuple[int, ...]) -> str:
+def _at(by_passes: dict[int, tuple[int, ...]], windows: tuple[int, ...]) -> str:
     """For which N, where not for all."""
-    passes = [n for n, reach in by_gradient.items() if reach == windows]
-    return "" if len(passes) == len(by_gradient) else f" (N = {', '.join(map(str, passes))})"
+    passes = [n for n, reach in by_passes.items() if reach == windows]
+    return "" if len(passes) == len(by_passes) else f" (N = {', '.join(map(str, passes))})"
 
 
 def window_ranges(windows: tuple[int, ...]) -> str:
