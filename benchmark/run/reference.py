@@ -137,7 +137,7 @@ STUDIES: dict[str, Study] = {
     ),
     "hops-tuned-cpu": Study(requests=(_HOPS_TUNED,), backend="native"),
     "hops-tuned-long-cpu": Study(requests=_HOPS_LONG, backend="native"),
-    # An attack on them: the other rates at that budget, on validation examples.
+    # An attack on them: every pair of rates at equal FLOPs, on validation examples.
     "hops-long-rates-cpu": Study(
         requests=tuple(
             replace(
@@ -146,7 +146,7 @@ STUDIES: dict[str, Study] = {
                 seeds=(1000,),
                 settings=(*long.settings, "test_split=validation", f"muon_lr={muon}", f"adam_lr={adam}"),
             )
-            for long in _HOPS_LONG
+            for long in (*_HOPS_LONG, replace(_HOPS_TUNED, sleep_passes=(4,)))
             for muon, adam in Tuning().grid
         ),
         backend="native",
