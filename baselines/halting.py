@@ -86,8 +86,8 @@ def change(new: list[Tensor], old: list[Tensor]) -> Tensor:
     def size(tensors: list[Tensor]) -> Tensor:
         return torch.stack([t.float().flatten(1).square().sum(1) for t in tensors]).sum(0)
 
-    moved = size([n - o for n, o in zip(new, old, strict=True)])
-    return (moved / size(new).clamp(min=torch.finfo(torch.float32).tiny)).sqrt()
+    change = size([n - o for n, o in zip(new, old, strict=True)])
+    return (change / size(new).clamp(min=torch.finfo(torch.float32).tiny)).sqrt()
 
 
 def tell(report: Report | None, used: Tensor) -> None:

@@ -109,8 +109,8 @@ class Suite:
             address=address,
             gpu_share=gpu_share,
         )
-        asked = audit_status(request.plan(), request.model, ask=audit)
-        context = {"suite": request.suite, "scale": request.scale, "audit": asked}
+        answer = audit_status(request.plan(), request.model, ask=audit)
+        context = {"suite": request.suite, "scale": request.scale, "audit": answer}
         console = terminal(stderr=True)
         console.quiet = not progress
         board = Board(request.title, self.cells, console=console)

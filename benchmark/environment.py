@@ -46,10 +46,10 @@ def commit() -> str | None:
         if not _git("ls-files", "--", *PACKAGES):
             return None
         here = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--", *PACKAGES)
+        changes = _git("status", "--porcelain", "--", *PACKAGES)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return here + ("-dirty" if changed else "")
+    return here + ("-dirty" if changes else "")
 
 
 @lru_cache(maxsize=1)
@@ -76,8 +76,8 @@ def source_files() -> list[Path]:
 
 def _git(*arguments: str) -> str:
     command = ["git", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=without_git(), capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    process = subprocess.run(command, cwd=ROOT, env=without_git(), capture_output=True, text=True, check=True)
+    return process.stdout.strip()
 
 
 def without_git() -> dict[str, str]:

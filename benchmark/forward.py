@@ -44,15 +44,15 @@ class Batch:
         predicted = [slice(start, stop) for start, stop, asked in windows if asked]
         targets = np.concatenate([episode.targets[:, part] for part in predicted], axis=1)
 
-        def moved(array: Tokens) -> Tensor:
+        def on_device(array: Tokens) -> Tensor:
             tokens = torch.from_numpy(array)
             return (tokens.pin_memory() if device.type == "cuda" else tokens).to(device, non_blocking=True)
 
         return cls(
-            inputs=moved(episode.inputs),
-            targets=moved(targets),
+            inputs=on_device(episode.inputs),
+            targets=on_device(targets),
             windows=windows,
-            notes=tuple((number, kind, moved(tokens)) for number, kind, tokens in notes),
+            notes=tuple((number, kind, on_device(tokens)) for number, kind, tokens in notes),
         )
 
     def tensors(self) -> tuple[Tensor, ...]:

@@ -68,12 +68,12 @@ def first_cell_ones(cells: int, steps: int) -> int:
     """
     cells = check_whole("cells", cells, 1, 24, "more are too many to enumerate")
     steps = check_whole("steps", steps, 0)
-    heard = min(cells, 2 * steps + 1)
+    reach = min(cells, 2 * steps + 1)
     ones = 0
-    for start in range(0, 1 << heard, 1 << 20):
-        states = np.arange(start, min(start + (1 << 20), 1 << heard), dtype=np.uint32)
-        ones += int(np.count_nonzero(evolve(states, heard, steps) >> np.uint32(heard - 1)))
-    return ones << cells - heard
+    for start in range(0, 1 << reach, 1 << 20):
+        states = np.arange(start, min(start + (1 << 20), 1 << reach), dtype=np.uint32)
+        ones += int(np.count_nonzero(evolve(states, reach, steps) >> np.uint32(reach - 1)))
+    return ones << cells - reach
 
 
 def unpack(states: NDArray[Any], cells: int) -> NDArray[Any]:
@@ -110,18 +110,18 @@ def seen_cells(cells: int, steps: int) -> dict[int, float]:
     """
     cells = check_whole("cells", cells, 3, 24, "more are too many to enumerate")
     steps = check_whole("steps", steps, 0)
-    heard = min(cells, 2 * steps + 1)  # a ring of that size is enough: all cells are alike
-    middle = (heard - 1) // 2
-    states = evolve(np.arange(1 << heard, dtype=np.uint32), heard, steps)
+    reach = min(cells, 2 * steps + 1)  # a ring of that size is enough: all cells are alike
+    middle = (reach - 1) // 2
+    states = evolve(np.arange(1 << reach, dtype=np.uint32), reach, steps)
     # How many strings end in 1, of those that look alike to who sees the cells around the middle one.
-    ones = (states >> np.uint32(heard - 1 - middle) & np.uint32(1)).astype(np.int32)
-    width, shares = heard, {}
+    ones = (states >> np.uint32(reach - 1 - middle) & np.uint32(1)).astype(np.int32)
+    width, shares = reach, {}
     if not width % 2:  # one cell more to the right of the middle than to its left
         ones, width = ones.reshape(-1, 2).sum(axis=1), width - 1
-        shares[width] = _majority_share(ones, heard - width)
+        shares[width] = _majority_share(ones, reach - width)
     while width > 1:
         ones, width = ones.reshape(2, -1, 2).sum(axis=(0, 2)), width - 2
-        shares[width] = _majority_share(ones, heard - width)
+        shares[width] = _majority_share(ones, reach - width)
     return dict(sorted(shares.items()))
 
 

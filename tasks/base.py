@@ -39,8 +39,8 @@ def non_defaults(settings: object) -> dict[str, Any]:
     same name means, and asks for a new version. A field that says where something lies (metadata "place") is left out
     too: beside it stands a digest of what lies there.
     """
-    named = [f for f in fields(settings) if not f.metadata.get("place")]  # type: ignore[arg-type]
-    return {f.name: value for f in named if (value := getattr(settings, f.name)) != f.default}
+    listed_fields = [f for f in fields(settings) if not f.metadata.get("place")]  # type: ignore[arg-type]
+    return {f.name: value for f in listed_fields if (value := getattr(settings, f.name)) != f.default}
 
 
 def strongest(shares: Mapping[str, float]) -> tuple[str, float] | None:
@@ -243,7 +243,7 @@ class Task(ABC):
         words = [self.word(int(token)) for token in inputs]
         answers = ["" if token == IGNORE else self.word(int(token)) for token in targets]
         width = max(map(len, words + answers))  # one for all: a target stands under its token
-        cells, wanted = ([f"{word:<{width}}" for word in row] for row in (words, answers))
+        cells, target_cells = ([f"{word:<{width}}" for word in row] for row in (words, answers))
         for number, start in enumerate(range(0, len(words), episode.window), start=1):
             stop = min(start + episode.window, len(words))
             head = f"window {number} {'predict' if any(answers[start:stop]) else 'sleep':>8}"
@@ -252,13 +252,13 @@ class Task(ABC):
                 lines.append(f"{head}  {' '.join(cells[part]).rstrip()}")
                 head = " " * len(head)
                 if any(answers[part]):
-                    lines.append(f"{'targets':>{len(head)}}  {' '.join(wanted[part]).rstrip()}")
+                    lines.append(f"{'targets':>{len(head)}}  {' '.join(target_cells[part]).rstrip()}")
         return "\n".join(lines)
 
     def _held_out_line(self, episode: Episode, difficulty: int) -> list[str]:
         """What is held out at a difficulty in a line; none where a task does not say."""
-        if owned := self.held_out(difficulty):
-            return [f"held out: {owned}"]
+        if held_out := self.held_out(difficulty):
+            return [f"held out: {held_out}"]
         if self.determinants(episode) is None:
             return []
         return ["held out: no part that fixes an answer, so a table could hold the answers: see its shortcuts"]

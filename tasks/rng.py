@@ -70,15 +70,15 @@ def content_hash(codes: NDArray[np.integer[Any]], where: NDArray[np.bool_] | Non
 
 def in_split(hashes: Words, split: str) -> NDArray[np.bool_]:
     """Whether `split` owns the contents with these hashes; same shape."""
-    residue, owned = hashes % np.uint64(8), CLASSES[split]
-    return (residue >= owned.start) & (residue < owned.stop)
+    residue, classes = hashes % np.uint64(8), CLASSES[split]
+    return (residue >= classes.start) & (residue < classes.stop)
 
 
 def split_of(hashes: Words) -> NDArray[np.str_]:
     """The name of the split that owns each content, from its hash; same shape."""
     names: NDArray[np.str_] = np.empty(8, dtype="<U10")
-    for split, owned in CLASSES.items():
-        names[owned.start : owned.stop] = split
+    for split, classes in CLASSES.items():
+        names[classes.start : classes.stop] = split
     return np.take(names, (hashes % np.uint64(8)).astype(np.intp))
 
 
@@ -112,12 +112,12 @@ def draw_in_split(
         together = max(1, min(_GROUP // len(pending), 32, attempts - attempt))
         numbers = np.tile(attempt + np.arange(together), len(pending))
         drawn, hashed = draw(np.repeat(indices[pending], together), numbers)
-        owned = in_split(hashed, split).reshape(len(pending), together)
-        first = np.where(owned.any(axis=1), np.argmax(owned, axis=1), together - 1)
+        fits = in_split(hashed, split).reshape(len(pending), together)
+        first = np.where(fits.any(axis=1), np.argmax(fits, axis=1), together - 1)
         chosen = np.arange(len(pending)) * together + first
         contents[pending], hashes[pending] = drawn[chosen], hashed[chosen]
         rejected += len(pending) + int(first.sum())
-        pending = pending[~owned.any(axis=1)]
+        pending = pending[~fits.any(axis=1)]
         attempt += together
     if len(pending):
         raise RuntimeError(

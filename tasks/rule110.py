@@ -209,13 +209,13 @@ class Rule110(Task):
         """Light cones, or whole strings where those close the ring; empty up to 2 steps, for want of cones."""
         if not rule110_views.are_held_out(self.cells, difficulty):
             return ""
-        width = rule110_views.heard(self.cells, difficulty)
+        width = rule110_views.reach(self.cells, difficulty)
         return f"{'whole strings' if width == self.cells else 'light cones'} of {width} cells"
 
     def determinants(self, episode: Episode) -> rng.Words:
         """Hashes [B, strings] of t and of the cells around the asked one that fix it."""
         rings, steps = self._rings(episode.inputs), self.steps_of(episode.inputs)
-        return rule110_views.each(steps, lambda t, at: rule110_views.codes(rings[at], self.cells, t, owned=False))
+        return rule110_views.each(steps, lambda t, at: rule110_views.codes(rings[at], self.cells, t, of_split=False))
 
     def memories(self, episode: Episode) -> tuple[Memory, ...]:
         """Every cell of each string, and where that is what is asked the first one by itself, after 0..t steps."""
@@ -235,12 +235,12 @@ class Rule110(Task):
         rows = [evolve(strings, self.cells, step) for step in range(1, self.rollout_steps + 1)]
         rows = [unpack(row, self.cells).astype(np.int64) for row in rows]  # [B, strings, cells] each
         windows = np.stack([row.reshape(len(row), -1, self.window) for row in rows], axis=2)  # [B, W, t, L]
-        noted = {number: of.reshape(len(of), -1) for number, of in enumerate(windows.swapaxes(0, 1))}
+        notes = {number: of.reshape(len(of), -1) for number, of in enumerate(windows.swapaxes(0, 1))}
         if self.asked == "first":
             sides = [min(left, self.cells // 2) for left in reversed(range(self.rollout_steps))]
             cones = [row[..., np.arange(-s, s + 1)[: self.cells]] for row, s in zip(rows, sides, strict=True)]
-            noted[len(noted)] = np.concatenate(cones, axis=2).reshape(len(strings), -1)
-        return noted
+            notes[len(notes)] = np.concatenate(cones, axis=2).reshape(len(strings), -1)
+        return notes
 
     def word(self, token: int) -> str:
         """The query token is a question mark; c0, c1, ... name cells, and t0, t1, ... tell t."""

@@ -56,7 +56,7 @@ def episodes(task: "Rule110", split: str, indices: Tokens, key: np.uint64) -> Ep
         window=task.window,
         difficulty=difficulty,
         answer=answer,
-        content=each(steps, lambda t, at: rule110_views.codes(rings[at], cells, t, owned=True)),
+        content=each(steps, lambda t, at: rule110_views.codes(rings[at], cells, t, of_split=True)),
     )
 
 

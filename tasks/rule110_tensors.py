@@ -44,23 +44,23 @@ def examples(task: "Rule110", split: str, indices: Tensor, seed: int) -> tuple[T
 
 def _rings(words: Tensor, split: str, cells: int, steps: int) -> Tensor:
     """`rule110_views.draw`."""
-    owned = rng.CLASSES[split]
-    share, start = len(owned), owned.start
+    classes = rng.CLASSES[split]
+    share, start = len(classes), classes.start
     if not rule110_views.owns_cones(cells, steps):
         pick = _remainder(words[..., 0], share << cells - 3)
         return _string(pick // share * 8 + start + pick % share, cells)
     cones, zeros = _cones(steps, str(words.device))
     one = _remainder(words[..., 0], len(cones)) >= zeros
-    of_one, of_zero = (_remainder(words[..., 1], _owned_count(n, owned)) for n in (len(cones) - zeros, zeros))
+    of_one, of_zero = (_remainder(words[..., 1], _count_of_split(n, classes)) for n in (len(cones) - zeros, zeros))
     pick = torch.where(one, of_one, of_zero)
     place = pick // share * 8 + start + pick % share + one * zeros
-    free = cells - rule110_views.heard(cells, steps)
+    free = cells - rule110_views.reach(cells, steps)
     return _turn(cones[place].long() << free | words[..., 2] & (1 << free) - 1, steps, cells)
 
 
-def _owned_count(count: int, owned: range) -> int:
+def _count_of_split(count: int, classes: range) -> int:
     """How many of the places below `count` a split owns."""
-    return count // 8 * len(owned) + min(max(count % 8 - owned.start, 0), len(owned))
+    return count // 8 * len(classes) + min(max(count % 8 - classes.start, 0), len(classes))
 
 
 @lru_cache(maxsize=64)

@@ -31,19 +31,19 @@ LEAST_WIDTH = 7
 _AT_ONCE = 1 << 18  # cones sorted together, so that the table is all the memory there is need for
 
 
-def heard(cells: int, steps: int) -> int:
+def reach(cells: int, steps: int) -> int:
     """Cells that fix what one of them becomes, itself included."""
     return min(cells, 2 * steps + 1)
 
 
 def owns_cones(cells: int, steps: int) -> bool:
-    """Whether splits own light cones, of `heard` cells; else whole rings."""
+    """Whether splits own light cones, of `reach` cells; else whole rings."""
     return LEAST_WIDTH <= 2 * steps + 1 <= cells
 
 
 def are_held_out(cells: int, steps: int) -> bool:
     """Whether what fixes an answer is in one split alone."""
-    return owns_cones(cells, steps) or heard(cells, steps) == cells
+    return owns_cones(cells, steps) or reach(cells, steps) == cells
 
 
 def views(rings: rng.Words, cells: int, steps: int) -> rng.Words:
@@ -53,7 +53,7 @@ def views(rings: rng.Words, cells: int, steps: int) -> rng.Words:
     """
     if 2 * steps + 1 > cells:
         return rings
-    return turn(rings, -steps, cells) >> np.uint64(cells - heard(cells, steps))
+    return turn(rings, -steps, cells) >> np.uint64(cells - reach(cells, steps))
 
 
 def turn(states: rng.Words, by: int | NDArray[np.int64], cells: int) -> rng.Words:
@@ -73,15 +73,15 @@ def each(steps: int | NDArray[np.int64], make: Callable[[int, Any], rng.Words]) 
     return made
 
 
-def codes(rings: rng.Words, cells: int, steps: int, *, owned: bool) -> rng.Words:
-    """Hashes of the views [...], or, if `owned`, of what a split owns of the rings, which may be more.
+def codes(rings: rng.Words, cells: int, steps: int, *, of_split: bool) -> rng.Words:
+    """Hashes of the views [...], or, if `of_split`, of what a split owns of the rings, which may be more.
 
     Equal views of equal t have equal hashes whatever else is set, and so have equal rings that are owned whole.
     """
-    whole = owned and not owns_cones(cells, steps)
+    whole = of_split and not owns_cones(cells, steps)
     view = rings if whole else views(rings, cells, steps)
     kind = 0 if whole else 1 + steps
-    width = cells if whole else heard(cells, steps)
+    width = cells if whole else reach(cells, steps)
     return rng.content_hash((view | np.uint64(kind << 32 | 1 << width))[..., None])
 
 
@@ -91,18 +91,18 @@ def draw(words: rng.Words, split: str, cells: int, steps: int) -> rng.Words:
     An answer is 1 exactly as often as among all light cones, so those that a split owns of one answer and of the other
     may differ in weight by a rounding.
     """
-    owned = rng.CLASSES[split]
-    share, start = np.uint64(len(owned)), np.uint64(owned.start)
+    classes = rng.CLASSES[split]
+    share, start = np.uint64(len(classes)), np.uint64(classes.start)
     if not owns_cones(cells, steps):
-        pick = words[..., 0] % np.uint64(len(owned) << cells - 3)
+        pick = words[..., 0] % np.uint64(len(classes) << cells - 3)
         return _string(pick // share * np.uint64(8) + start + pick % share, cells)
     cones, zeros = _by_answer(steps)
     one = words[..., 0] % np.uint64(len(cones)) >= np.uint64(zeros)
     count = np.where(one, len(cones) - zeros, zeros)  # of all cones with that answer; then of those the split owns
-    count = count // 8 * len(owned) + np.clip(count % 8 - owned.start, 0, len(owned))
+    count = count // 8 * len(classes) + np.clip(count % 8 - classes.start, 0, len(classes))
     pick = words[..., 1] % count.astype(np.uint64)
     place = pick // share * np.uint64(8) + start + pick % share + one * np.uint64(zeros)
-    free = np.uint64(cells - heard(cells, steps))
+    free = np.uint64(cells - reach(cells, steps))
     view = cones[place.astype(np.intp)].astype(np.uint64)
     return turn(view << free | words[..., 2] % (np.uint64(1) << free), steps, cells)
 

@@ -50,7 +50,7 @@ def test_at_equal_flops_a_dearer_n_is_taken_where_its_compute_is_spent(made: Stu
 def test_one_seed_has_no_interval() -> None:
     one = study(cell(1, 0, [0.5] * 4), cell(2, 0, [0.6] * 4))
     (gain,) = gains(one)[EQUAL_TOKENS]
-    assert not gain.known and not gain.clear and gain.points[0] == pytest.approx(10)
+    assert not gain.has_interval and not gain.clear and gain.points[0] == pytest.approx(10)
     figure = drawn(one)
     assert "One seed: no interval" in said(figure)
     assert all(len(ax.collections) == 0 for ax in figure.axes)
@@ -88,7 +88,7 @@ def test_the_figure_draws_every_gain_with_its_interval_around_a_zero_line(made: 
 def test_a_gain_that_is_not_clear_is_pale() -> None:
     noisy = study(*(cell(n, s, [0.5, 0.5, 0.5, 0.5 + 0.2 * (s == n - 1)]) for n in (1, 2) for s in range(3)))
     (gain,) = gains(noisy)[EQUAL_TOKENS]
-    assert gain.known and not gain.clear
+    assert gain.has_interval and not gain.clear
     (mark,) = (li for li in drawn(noisy).axes[0].lines if li.get_marker() == style.PASSES[2].marker)
     assert mark.get_color() != style.PASSES[2].color
 

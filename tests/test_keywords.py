@@ -156,7 +156,7 @@ def test_a_plain_model_trains_the_same_bits_beside_a_task_with_notes(tmp_path: P
 def test_scores_of_an_evaluation_are_the_same_with_and_without_asking_for_reports() -> None:
     model, reported = built(CELL), dict[str, float]()
     held_out = HeldOut(TASK, 8)
-    one = evaluate(model, held_out, passes=3, device=CPU, precision="fp32", reported=reported)
+    one = evaluate(model, held_out, passes=3, device=CPU, precision="fp32", report_means=reported)
     assert one == evaluate(model, held_out, passes=3, device=CPU, precision="fp32")
     assert reported == {"passes_used": 3.0}
 

@@ -13,8 +13,8 @@ from benchmark.measure import cost_tables, latency, throughput
 
 
 def test_every_window_but_the_last_is_slept_over() -> None:
-    assert throughput.cut(10, 4) == ((0, 4, False), (4, 8, False), (8, 10, True))
-    assert throughput.cut(8, 4) == ((0, 4, False), (4, 8, True))
+    assert throughput.windows_of(10, 4) == ((0, 4, False), (4, 8, False), (8, 10, True))
+    assert throughput.windows_of(8, 4) == ((0, 4, False), (4, 8, True))
     assert throughput.tokens_for([4, 6]) == 12
 
 
@@ -32,7 +32,7 @@ def test_steps_take_turns_and_every_row_gets_its_own_and_the_parallel_time(monke
     rows = throughput.measure(HYBRID, before, tokens=12, repeats=2, advance=counted.append)
     assert sum(counted) == throughput.steps([4, 6], [1, 2], 2) == len(done) == 15
     whole = ((0, 12, True),)
-    wanted = {(throughput.cut(12, window), n) for window in (4, 6) for n in (1, 2)} | {(whole, 1)}
+    wanted = {(throughput.windows_of(12, window), n) for window in (4, 6) for n in (1, 2)} | {(whole, 1)}
     for turn in range(3):
         assert {*done[5 * turn : 5 * turn + 5]} == wanted
     for old, row in zip(before, rows, strict=True):
@@ -47,7 +47,7 @@ def test_steps_take_turns_and_every_row_gets_its_own_and_the_parallel_time(monke
 
 def test_a_step_has_gradients_of_everything_that_sleeps() -> None:
     model = throughput._model(HYBRID, 4, 12, torch.device("cpu"))
-    batch = throughput._batch(throughput.cut(12, 4), 2, torch.device("cpu"))
+    batch = throughput._batch(throughput.windows_of(12, 4), 2, torch.device("cpu"))
     assert batch.targets.shape == (2, 4)
     throughput._step(model, batch, 2)
     assert all(p.grad is not None for p in model.parameters())

@@ -57,11 +57,11 @@ def library_file(*more: str) -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             new = Path(place) / "kernel.so"  # moved in one step: another process finds all of it or nothing
             command = [*compiler, *options, "-o", str(new), str(SOURCES / "kernel.c"), "-lm"]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode:
-                errors = done.stderr.strip().splitlines()
+            process = subprocess.run(command, capture_output=True, text=True)
+            if process.returncode:
+                errors = process.stderr.strip().splitlines()
                 raise CompilerError(
-                    f"{shlex.join(compiler)} does not compile it: {errors[0] if errors else done.returncode}"
+                    f"{shlex.join(compiler)} does not compile it: {errors[0] if errors else process.returncode}"
                 )
             new.replace(library)
     return library

@@ -56,13 +56,13 @@ def load(folder: Path) -> Any:
     """
     library = transformers()
     library.utils.logging.disable_progress_bar()
-    wanted = {"dtype": float32, "attn_implementation": "sdpa"}  # the mask of booleans is sdpa's
+    arguments = {"dtype": float32, "attn_implementation": "sdpa"}  # the mask of booleans is sdpa's
     try:
         if not any(folder.glob("*.safetensors")):
             config = library.AutoConfig.from_pretrained(folder, local_files_only=True)
-            return library.AutoModelForCausalLM.from_config(config, **wanted)
+            return library.AutoModelForCausalLM.from_config(config, **arguments)
         return library.AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, **wanted
+            folder, local_files_only=True, use_safetensors=True, **arguments
         ).train()
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise ValueError(f"transformers cannot load {folder}: {error}") from error

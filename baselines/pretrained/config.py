@@ -61,8 +61,8 @@ class Pretrained(ModelConfig):
         choices = {"eviction": EVICTIONS, "loop": LOOPS, "insert": ("", *MIXERS, JET_BLOCK), "trained": TRAINED_PARTS}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
-                shown = ", ".join(word or "nothing" for word in allowed)
-                raise ValueError(f"{name} = {getattr(self, name)!r}: needs to be one of {shown}")
+                words = ", ".join(word or "nothing" for word in allowed)
+                raise ValueError(f"{name} = {getattr(self, name)!r}: needs to be one of {words}")
         for name in ("insert_layers", "insert_heads", "insert_size", "wake_passes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: at least 1 is needed")

@@ -54,13 +54,13 @@ def fill(network: nn.Module, folder: Path) -> None:
     Raises:
         ValueError: a tensor is missing, of another shape, or unknown, or a file is none.
     """
-    wanted = dict(network.named_parameters())
-    shared = dict(network.named_parameters(remove_duplicate=False)).keys() - wanted.keys()
+    parameters = dict(network.named_parameters())
+    shared = dict(network.named_parameters(remove_duplicate=False)).keys() - parameters.keys()
     tensors = {
         name: tensor for name, tensor in stored(folder).items() if name not in shared and not name.endswith(COMPUTED)
     }
-    unknown = tensors.keys() - wanted.keys()
-    for name, parameter in wanted.items():
+    unknown = tensors.keys() - parameters.keys()
+    for name, parameter in parameters.items():
         shape = list(parameter.shape)
         if name not in tensors:
             raise ValueError(f"{folder} lacks the tensor {name!r} of shape {shape}{_nearest(name, unknown)}")
@@ -73,10 +73,10 @@ def fill(network: nn.Module, folder: Path) -> None:
         name = min(unknown)
         raise ValueError(
             f"{tensors[name].file} holds the tensor {name!r}, which a network of this config.json has not"
-            + _nearest(name, wanted)
+            + _nearest(name, parameters)
         )
     with torch.no_grad():
-        for name, parameter in wanted.items():
+        for name, parameter in parameters.items():
             parameter.copy_(tensors[name].read())
 
 
@@ -104,11 +104,11 @@ def stored(folder: Path) -> dict[str, Stored]:
 def _stored(file: Path) -> dict[str, Stored]:
     """Every tensor of a file by name."""
     size = file.stat().st_size
-    with file.open("rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
         if not 0 < length <= size - 8:
             raise ValueError(f"{file} is no safetensors file: its header is longer than the file")
-        entries = _parsed(opened.read(length), file)
+        entries = _parsed(stream.read(length), file)
     entries.pop("__metadata__", None)
     tensors = {}
     for name, entry in entries.items():

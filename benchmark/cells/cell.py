@@ -149,10 +149,10 @@ class Cell:
 
     def passes_at(self, step: int) -> int:
         """N of a training step, from 0: a function of the seed and the step alone, so that a cell may be resumed."""
-        if not (drawn := self.training.sleep_passes_drawn):
+        if not (counts := self.training.sleep_passes_drawn):
             return self.training.sleep_passes
         word = rng.words(rng.stream("passes", self.seed), np.array([step]), 1)
-        return drawn[int(rng.integers(word, len(drawn))[0, 0])]
+        return counts[int(rng.integers(word, len(counts))[0, 0])]
 
     @property
     def evaluation_steps(self) -> tuple[int, ...]:

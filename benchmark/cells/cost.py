@@ -126,8 +126,8 @@ def _cost(
 ) -> Cost:
     """The same, of all that the count depends on: seeds and difficulties share it."""
     seq_len = windows[-1][1]
-    predicted = sum(stop - start for start, stop, predicts in windows if predicts)
-    tokens, targets = (torch.zeros(1, length, dtype=torch.int64) for length in (seq_len, predicted))
+    answer_tokens = sum(stop - start for start, stop, predicts in windows if predicts)
+    tokens, targets = (torch.zeros(1, length, dtype=torch.int64) for length in (seq_len, answer_tokens))
     batch = Batch(inputs=tokens, targets=targets, windows=windows, notes=blank(notes, 1))
     with torch.random.fork_rng(devices=[]):  # a model may draw in its passes too
         model = config.build(vocab_size=vocab_size, window=window, seq_len=seq_len)
@@ -146,7 +146,9 @@ def _cost(
         state_bytes=model.state_bytes(state),
         cache_bytes=kv_bytes(model, evicted),
         wake_passes=model.wake_passes,
-        plain_wake_flops=2 * predicted * (plain_weights(model, vocab_size) + 2 * sum(map(_size, state.fast_weights))),
+        plain_wake_flops=2
+        * answer_tokens
+        * (plain_weights(model, vocab_size) + 2 * sum(map(_size, state.fast_weights))),
     )
 
 

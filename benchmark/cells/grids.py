@@ -21,13 +21,13 @@ class Grid:
         variants: What is run in the place of each combination, by name, such as a model and its rivals, given the
             combination and `only` some names (`rivals.rival_cells`); None: itself. They are made from the combination,
             so that a changed task or setting changes all of them as it should.
-        chosen: Only these variants; None: all.
+        variant_names: Only these variants; None: all.
     """
 
     base: Cell
     axes: dict[str, tuple[Any, ...]]
     variants: Callable[..., Mapping[str, Cell]] | None = None
-    chosen: tuple[str, ...] | None = None
+    variant_names: tuple[str, ...] | None = None
 
     def cells(self) -> tuple[Cell, ...]:
         """Every combination, or what is run in its place, in the order they are run.
@@ -45,12 +45,12 @@ class Grid:
         for name, values in self.axes.items():
             if name != "seed" and len(values) > 1:
                 raise ValueError(f"variants are of one {name}, or two would have one name; given {values}")
-        return tuple(variant for cell in every for variant in self.variants(cell, only=self.chosen).values())
+        return tuple(variant for cell in every for variant in self.variants(cell, only=self.variant_names).values())
 
     def narrow(self, **axes: Sequence[Any] | None) -> "Grid":
         """The same grid with other values on some of its axes; None leaves an axis as it is."""
-        chosen = {name: tuple(dict.fromkeys(values)) for name, values in axes.items() if values is not None}
-        return replace(self, axes=self.axes | chosen)
+        changes = {name: tuple(dict.fromkeys(values)) for name, values in axes.items() if values is not None}
+        return replace(self, axes=self.axes | changes)
 
     def sweep(self, axes: Mapping[str, tuple[Any, ...]]) -> "Grid":
         """The same grid through other values of some settings; a setting that was no axis comes after the seed."""
@@ -70,7 +70,7 @@ class Grid:
         """
         if self.variants is None:
             raise ValueError(f"this suite has no variants to choose from; given {', '.join(variants)}")
-        return replace(self, chosen=tuple(dict.fromkeys(variants)))
+        return replace(self, variant_names=tuple(dict.fromkeys(variants)))
 
     def with_settings(self, settings: dict[str, Any]) -> "Grid":
         """The same grid on a changed base; an axis that is set has that value alone.
@@ -78,14 +78,16 @@ class Grid:
         Raises:
             ValueError: a setting that is unknown or refused.
         """
-        fixed = {name: (value,) for name, value in settings.items() if name in self.axes}
-        return replace(self, base=self.base.with_settings(settings), axes=self.axes | fixed)
+        constants = {name: (value,) for name, value in settings.items() if name in self.axes}
+        return replace(self, base=self.base.with_settings(settings), axes=self.axes | constants)
 
     def with_task(self, kind: type[Task]) -> "Grid":
         """The same grid of another task, at its defaults; axes that were settings of the task before are gone."""
-        gone = {f.name for f in fields(self.base.task)} | {"test_at"}
+        of_task = {f.name for f in fields(self.base.task)} | {"test_at"}
         base = replace(self.base, task=kind(), training=replace(self.base.training, test_at=()))
-        return replace(self, base=base, axes={name: values for name, values in self.axes.items() if name not in gone})
+        return replace(
+            self, base=base, axes={name: values for name, values in self.axes.items() if name not in of_task}
+        )
 
     def with_model(self, kind: type[ModelConfig], settings: dict[str, Any]) -> "Grid":
         """The same grid of another model, at the sizes of this one, with `settings` on top.

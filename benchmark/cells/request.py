@@ -136,8 +136,8 @@ class Request:
             "--operations": self.operations,
             "--variants": self.variants,
         }
-        for option, chosen in lists.items():
-            words += [option, ",".join(map(str, chosen))] if chosen is not None else []
+        for option, values in lists.items():
+            words += [option, ",".join(map(str, values))] if values is not None else []
         words += ["--tune"] * self.tune
         words += ["--trial-share", f"{self.trial_share:g}"] if self.trial_share != TUNING.share else []
         if self.rates is not None:
@@ -150,8 +150,8 @@ class Request:
 def _with_tokenizer(plan: Plan) -> Plan:
     """The plan with its texts cut by the tokenizer of its model, where a task reads texts and the model brings one."""
     folder: str | None = getattr(plan.bases[0].model, "tokenizer", None)
-    cut = any("tokenizer" in base.axes and not base.axes["tokenizer"] for base in plan.bases)
-    return plan.with_settings({"tokenizer": folder}) if folder and cut else plan
+    lacks_tokenizer = any("tokenizer" in base.axes and not base.axes["tokenizer"] for base in plan.bases)
+    return plan.with_settings({"tokenizer": folder}) if folder and lacks_tokenizer else plan
 
 
 def _lacks_checkpoint(base: Cell) -> bool:
@@ -171,5 +171,5 @@ def _axis(text: str, bases: Sequence[Cell]) -> tuple[str, tuple[Any, ...]]:
     kind = kind_of(name, *bases)
     if get_origin(kind) is tuple:
         raise ValueError(f"{name} is a list itself: --set {name}={values} gives it one, and no axis runs through it")
-    chosen = numbers(name, values) if kind is int else [parse(name, part.strip(), kind) for part in values.split(",")]
-    return name, tuple(dict.fromkeys(chosen))
+    items = numbers(name, values) if kind is int else [parse(name, part.strip(), kind) for part in values.split(",")]
+    return name, tuple(dict.fromkeys(items))

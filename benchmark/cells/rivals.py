@@ -51,13 +51,13 @@ def rival_cells(sleep: Cell, by: str = "train_flops", *, only: Sequence[str] | N
         ValueError: nothing to match, not a plain sleep model, a rival that misses by more than `TOLERANCE`, or a
             variant asked for that is unknown or left out.
     """
-    left_out, known = exclusions(sleep, by), ("sleep", "plain", *RIVALS)
+    left_out, every_variant = exclusions(sleep, by), ("sleep", "plain", *RIVALS)
     for name in only or ():
-        if name not in known:
-            raise ValueError(nearest(name, known, kind="variant"))
+        if name not in every_variant:
+            raise ValueError(nearest(name, every_variant, kind="variant"))
         if name in left_out:
             raise ValueError(f"{name} is left out: {left_out[name]}")
-    names = only if only is not None else [name for name in known if name not in left_out]
+    names = only if only is not None else [name for name in every_variant if name not in left_out]
     return {name: replace(_variant(name, sleep, by), variant=name) for name in names}
 
 

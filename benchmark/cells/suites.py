@@ -141,11 +141,11 @@ def any_n(scale: str) -> Plan:
     """Whether one model trained with a random N serves every N of the test, against models trained with each N."""
     each = (1, 2) if scale == "tiny" else (1, 2, 4, 8)
     most = 3 if scale == "tiny" else 8
-    fixed = test_passes(scale)
-    base = fixed.base.with_settings({"test_passes": tuple(range(1, most + 1)), "sleep_passes": each[-1]})
-    drawn = base.with_settings({"sleep_passes_drawn": tuple(range(1, most + 1))})
+    by_four = test_passes(scale)
+    base = by_four.base.with_settings({"test_passes": tuple(range(1, most + 1)), "sleep_passes": each[-1]})
+    by_many = base.with_settings({"sleep_passes_drawn": tuple(range(1, most + 1))})
     axes = {"seed": seeds(scale)}
-    return Plan((Grid(base=base, axes=axes | {"sleep_passes": each}), Grid(base=drawn, axes=axes)))
+    return Plan((Grid(base=base, axes=axes | {"sleep_passes": each}), Grid(base=by_many, axes=axes)))
 
 
 def controls(scale: str) -> Grid:
@@ -164,14 +164,14 @@ def hop_controls(scale: str) -> Grid:
         base=base.with_settings({"tokens": tokens}),
         axes={"seed": seeds(scale), "sleep_passes": (passes,)},
         variants=rival_cells,
-        chosen=("sleep", "plain", "deeper", "wider", "wake-loop"),
+        variant_names=("sleep", "plain", "deeper", "wider", "wake-loop"),
     )
 
 
 def roads(scale: str) -> Plan:
     """Every road to deep answers about evicted context, at the training compute of sleep: rollouts, and hops."""
     return Plan(
-        tuple(replace(grid, variants=every_road, chosen=None) for grid in (controls(scale), hop_controls(scale)))
+        tuple(replace(grid, variants=every_road, variant_names=None) for grid in (controls(scale), hop_controls(scale)))
     )
 
 
@@ -284,8 +284,8 @@ def suite(name: str, scale: str) -> Plan:
         raise ValueError(nearest(name, SUITES, kind="suite"))
     if scale not in SCALES:
         raise ValueError(nearest(scale, SCALES, kind="scale"))
-    chosen = SUITES[name](scale)
-    return Plan((chosen,)) if isinstance(chosen, Grid) else chosen
+    plan_of_scale = SUITES[name](scale)
+    return Plan((plan_of_scale,)) if isinstance(plan_of_scale, Grid) else plan_of_scale
 
 
 TOKENS = 10_000_000

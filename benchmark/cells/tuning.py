@@ -79,18 +79,20 @@ class Tuning:
         axis = cell.task.axis
         depths = [cell.difficulty, *_values(frame, axis, cell.difficulty)]
         budgets = [cell.training.tokens, None, *sorted(_values(frame, "tokens", None), reverse=True)]
-        known = trial_scores(frame)
+        scores = trial_scores(frame)
         for budget, depth in itertools.product(budgets, depths):
             at = cell if depth in (None, cell.difficulty) else cell.with_settings({axis: depth})
             ids = {rates: [self.trial(at, rates, seed, budget).id for seed in self.seeds] for rates in self.grid}
-            if all(known.keys() >= set(trials) for trials in ids.values()):
-                return self._choice({rates: fmean(known[id_] for id_ in trials) for rates, trials in ids.items()})
+            if all(scores.keys() >= set(trials) for trials in ids.values()):
+                return self._choice({rates: fmean(scores[id_] for id_ in trials) for rates, trials in ids.items()})
         return None
 
     def _choice(self, scores: Mapping[Rates, float]) -> Choice:
         best = max(scores, key=lambda rates: (scores[rates], -rates.muon_lr, -rates.adam_lr))  # the lower of equal ones
-        tried: Mapping[str, Sequence[float]] = {"muon_lr": self.muon_lr, "adam_lr": self.adam_lr}
-        edges = [n for n, values in tried.items() if len(values) > 2 and getattr(best, n) in (min(values), max(values))]
+        grid_values: Mapping[str, Sequence[float]] = {"muon_lr": self.muon_lr, "adam_lr": self.adam_lr}
+        edges = [
+            n for n, values in grid_values.items() if len(values) > 2 and getattr(best, n) in (min(values), max(values))
+        ]
         return Choice(best, scores, tuple(edges))
 
     def with_best_rates(self, cells: Iterable[Cell], frame: "pl.DataFrame") -> tuple[Cell, ...]:

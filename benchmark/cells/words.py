@@ -50,8 +50,8 @@ def distinctions(cells: "Sequence[AnyCell]") -> tuple[str, ...]:
 def fact(cell: "AnyCell", name: str) -> str:
     """A setting of a cell, or the name of its task, model or variant, in words; empty if it has none such."""
     plain = description(cell)
-    named = {"task": plain.task, "model": plain.model, "variant": plain.variant}
-    value = named[name] if name in named else plain.axes.get(name)
+    parts = {"task": plain.task, "model": plain.model, "variant": plain.variant}
+    value = parts[name] if name in parts else plain.axes.get(name)
     return "" if value is None else str(value)
 
 

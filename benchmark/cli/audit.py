@@ -74,8 +74,8 @@ def _print(report: "Audit") -> None:
         say(f"windows with a gradient: {report.gradient}")
     else:
         places = [f"{window_ranges(w)}{_at(report.gradient, w)}" for w in dict.fromkeys(report.gradient.values())]
-        cut = "; with the state cut: none" if not report.of_evicted else ""
-        say(f"windows with a gradient: {'; '.join(places)}{cut}")
+        without_state = "; with the state cut: none" if not report.of_evicted else ""
+        say(f"windows with a gradient: {'; '.join(places)}{without_state}")
     growth = f"grows by {report.growth:.10g} bytes a token" if report.growth else "bounded"
     say(f"state: {' → '.join(map(str, report.state_bytes))} bytes a sequence, {growth}")
     times = "once" if report.wake_passes == 1 else f"{report.wake_passes} times, which breaks the latency constraint"

@@ -171,7 +171,7 @@ def _scores(model: "Model", cell: "Cell", passes: int, examples: int, split: str
         scores = []
         for task in tests:
             report: dict[str, float] = {}
-            reports = evaluate(model, HeldOut(task, examples, split), reported=report, **how)
+            reports = evaluate(model, HeldOut(task, examples, split), report_means=report, **how)
             scores += [(task, score, report) for score in reports]
     except (IndexError, RuntimeError) as error:
         raise ValueError(f"the network does not run on this task, {cell.task.name!r}: {error}") from error

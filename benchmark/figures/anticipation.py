@@ -85,17 +85,17 @@ def amortisation(study: Study) -> Figure | None:
     )
     for ax, depth in pairs:
         for name, scores in variants.items():
-            asked, heights = _costs(scores) if depth is None else _first(scores.filter(pl.col("depth") == depth))
+            places, heights = _costs(scores) if depth is None else _first(scores.filter(pl.col("depth") == depth))
             look = looks[name]
             line = {"color": look.color, "linestyle": look.dashes, "linewidth": look.width, "marker": look.marker}
-            ax.plot(asked, heights, markersize=3, **line)
+            ax.plot(places, heights, markersize=3, **line)
         if depth is None:
             _flops_axis(ax)
             style.name_panel(ax, "FLOPs per answer", [])
         else:
             panels.exact(ax, study, depth, style.limits(whole))
             ax.set_ylabel("exact match (%)")
-        ax.set_xticks(values([1, asked[-1] // 2, asked[-1]]) if asked[-1] > 3 else asked)
+        ax.set_xticks(values([1, places[-1] // 2, places[-1]]) if places[-1] > 3 else places)
     return figure
 
 
@@ -112,8 +112,8 @@ def _flops_axis(ax: Axes) -> None:
 def _costs(scores: pl.DataFrame) -> tuple[list[int], list[float]]:
     """How many questions are asked, 1 to all, and what each answer then costs, in forward FLOPs."""
     first = scores.row(0, named=True)
-    asked = [answer + 1 for answer in values(scores["answer"])]
-    return asked, [first["sleep_flops"] / count + first["wake_flops"] / asked[-1] for count in asked]
+    places = [answer + 1 for answer in values(scores["answer"])]
+    return places, [first["sleep_flops"] / count + first["wake_flops"] / places[-1] for count in places]
 
 
 def _first(scores: pl.DataFrame) -> tuple[list[int], list[float]]:
@@ -129,10 +129,10 @@ def amortisation_words(study: Study) -> str:
     variants = variants_of(study.final.filter(pl.col("answer").is_not_null()))
     depth, parts = values(study.final["depth"])[-1], []
     for name, scores in variants.items():
-        asked, costs = _costs(scores)
+        places, costs = _costs(scores)
         share = _first(scores.filter(pl.col("depth") == depth))[1][-1]
         parts.append(f"{name} {amount(costs[0])} to {amount(costs[-1])} FLOPs, {share:.1f} %")
     return (
-        f"Forward FLOPs per answer with 1 to {asked[-1]} questions per context, and exact match of all at "
+        f"Forward FLOPs per answer with 1 to {places[-1]} questions per context, and exact match of all at "
         f"{study.label(depth)}, mean over seeds: {'; '.join(parts)}."
     )

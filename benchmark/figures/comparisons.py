@@ -87,18 +87,18 @@ def evictions(study: Study) -> Figure | None:
     looks, depths = style.by_passes(study.passes), values(last["depth"])
     answers = values(last["answer"])
     keys = [(depth, answer) for depth in depths for answer in ([None, *answers] if len(answers) > 1 else [None])]
-    printed = overlay.points(study)
+    paper = overlay.points(study)
     figure, pairs = panels.over(
         study,
         keys,
         title="Exact match by eviction and sleep passes N, at the end of training",
-        note=f"{_ranges(last)}{_stages(kinds)}{overlay.note(printed)}",
+        note=f"{_ranges(last)}{_stages(kinds)}{overlay.note(paper)}",
         x="",
         size=(max(2.3, 0.62 * len(kinds) + 0.4), 2.0) if len(keys) > 1 else (3.9, 2.3),
         looks=looks,
         line=False,
         floor=depths,
-        legend=overlay.handles(printed, list(looks)),
+        legend=overlay.handles(paper, list(looks)),
         columns=len(answers) + 1 if 1 < len(answers) < 4 else None,
     )
     for ax, (depth, answer) in pairs:
@@ -116,7 +116,7 @@ def evictions(study: Study) -> Figure | None:
                 why = why_missing(study, (pl.col("n") == n) & of_kind, depth)
                 marks.seeds(ax, place + offset, percents, looks[n], why=why, start=max(chances, default=0) + 2)
             if answer is None and eviction not in [later for later, _ in list(kinds)[place + 1 :]]:
-                of_paper = printed.filter((pl.col("depth") == depth) & (pl.col("eviction") == eviction))
+                of_paper = paper.filter((pl.col("depth") == depth) & (pl.col("eviction") == eviction))
                 overlay.draw_points(ax, of_paper, {depth: place})
         together = "all answers" if len(answers) > 1 else ""
         heading = [study.label(depth)] * (len(depths) > 1 or not together)

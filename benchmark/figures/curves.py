@@ -59,8 +59,8 @@ def accuracy_by_passes(study: Study) -> Figure | None:
     """
     title = "Exact match by sleep passes N, against training tokens"
     x_label = style.label_amount("training tokens", study.scores["tokens_seen"])
-    printed = overlay.points(study)
-    return _by_passes(study, "tokens_seen", title, x_label, overlay.note(printed), printed=printed)
+    paper = overlay.points(study)
+    return _by_passes(study, "tokens_seen", title, x_label, overlay.note(paper), paper=paper)
 
 
 def accuracy_by_passes_words(study: Study) -> str:
@@ -117,9 +117,9 @@ def _by_passes(
     x_label: str,
     note: str = "",
     y: str = "exact_match",
-    printed: pl.DataFrame | None = None,
+    paper: pl.DataFrame | None = None,
 ) -> Figure | None:
-    """A panel per difficulty, a curve per N, against a column of rows; `printed`: points of the paper."""
+    """A panel per difficulty, a curve per N, against a column of rows; `paper`: points of the paper."""
     depths = values(study.scores["depth"])
     if len(study.passes) < 2 <= len(depths):
         return None  # a figure by difficulty holds all there is
@@ -134,7 +134,7 @@ def _by_passes(
         size=(2.3, 1.75) if len(depths) > 1 else (3.7, 2.3),
         looks=looks,
         floor=depths if y == "exact_match" else (),
-        legend=overlay.handles(printed, list(looks)) if printed is not None else (),
+        legend=overlay.handles(paper, list(looks)) if paper is not None else (),
     )
     for ax, depth in pairs:
         for n, look in looks.items():
@@ -144,8 +144,8 @@ def _by_passes(
             style.name_panel(ax, study.label(depth), [])
         else:
             panels.exact(ax, study, depth, style.limits(study.scores))
-        if printed is not None:
-            overlay.at_edge(ax, printed.filter(pl.col("depth") == depth))
+        if paper is not None:
+            overlay.at_edge(ax, paper.filter(pl.col("depth") == depth))
     figure.axes[0].set_xlim(left=0)  # of all panels, now that all curves are drawn
     if y == "loss":
         figure.axes[0].set_ylim(bottom=0)

@@ -28,21 +28,21 @@ def accuracy_by_level(study: Study) -> Figure | None:
     whole = study.final.filter(pl.col("answer").is_null())
     lines = [name for name in guesses if name == "chance" or _differs(whole, name)]
     ranges = "Mark: mean over seeds; line: lowest to highest. " if whole["seed"].n_unique() > 1 else ""
-    printed = overlay.points(study)
+    paper = overlay.points(study)
     places = style.axis_places(depths)
     span = places[depths[-1]]
     figure, ((ax, _),) = panels.over(
         study,
         [None],
         title="Exact match at the end of training",
-        note=f"{ranges}{''.join(_FLOORS[name] for name in lines)}{floors.note(study, depths)}{overlay.note(printed)}",
+        note=f"{ranges}{''.join(_FLOORS[name] for name in lines)}{floors.note(study, depths)}{overlay.note(paper)}",
         x=study.depth_axis,
         size=(min(max(3.7, 0.5 * (span + 1) + 1.2), 7.5), 2.4),
         looks=looks,
         legend=[
             *(style.floor_handle(guesses[name], name.replace("_", " ")) for name in lines),
             *floors.handles(study, depths),
-            *overlay.handles(printed, list(looks)),
+            *overlay.handles(paper, list(looks)),
         ],
     )
     for name in lines:
@@ -53,7 +53,7 @@ def accuracy_by_level(study: Study) -> Figure | None:
     for n, offset in zip(looks, style.offsets(len(looks), 0.4), strict=True):
         at = {depth: place + offset for depth, place in places.items()}
         marks.along(ax, whole.filter(pl.col("n") == n), "depth", looks[n], at, joined=True)
-    overlay.draw_points(ax, printed, places)
+    overlay.draw_points(ax, paper, places)
     ax.set_xticks(list(places.values()), [str(depth) for depth in depths])
     ax.grid(visible=False, axis="x")
     marks.exact_axis(ax, (0, 102))
@@ -150,8 +150,8 @@ def tokens_to_threshold(study: Study) -> Figure | None:
         for i, depth in enumerate(study.depths):
             for n, slot in zip(looks, style.offsets(len(looks), 0.75), strict=True):
                 runs = learning_curve.tokens_to(study.scores_at(cells, n, depth), threshold)
-                reached = runs["tokens"].sort(nulls_last=True)
-                for tokens, offset in zip(reached, style.offsets(len(reached), 0.5 / len(looks)), strict=True):
+                budgets = runs["tokens"].sort(nulls_last=True)
+                for tokens, offset in zip(budgets, style.offsets(len(budgets), 0.5 / len(looks)), strict=True):
                     height, face = (lane, "white") if tokens is None else (tokens / scale, looks[n].color)
                     ax.plot(
                         i + slot + offset, height, color=looks[n].color, marker=looks[n].marker, markersize=3.6,
@@ -171,12 +171,12 @@ def tokens_to_threshold(study: Study) -> Figure | None:
 def tokens_to_threshold_words(study: Study) -> str:
     """How many cells of each N got there."""
     best = _full_runs(study).group_by("n", "depth", "cell_id").agg(pl.col("lift").max()).sort("n", "depth", "cell_id")
-    reached = words.enumeration(
+    counts = words.enumeration(
         f"N = {n} in {(of_n['lift'] >= THRESHOLDS[-1]).sum()} of {of_n.height}" for n, of_n in words.split(best, "n")
     )
     return (
         f"Training tokens until a lift, for each N and {study.depth_axis}, a mark per seed. "
-        f"A lift of {100 * THRESHOLDS[-1]:.0f} % was reached with {reached} runs and difficulties."
+        f"A lift of {100 * THRESHOLDS[-1]:.0f} % was reached with {counts} runs and difficulties."
     )
 
 

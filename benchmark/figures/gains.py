@@ -41,7 +41,7 @@ class Gain:
         return 100 * self.share.estimate, 100 * self.share.low, 100 * self.share.high
 
     @property
-    def known(self) -> bool:
+    def has_interval(self) -> bool:
         """Whether there is an interval."""
         return math.isfinite(self.share.low)
 
@@ -140,7 +140,7 @@ def gain_by_depth_words(study: Study) -> str:
 
 def _points(gain: Gain) -> str:
     mean, low, high = gain.points
-    return f"{mean:+.1f} points" + (f" ({low:+.1f} to {high:+.1f})" if gain.known else " (one seed, no interval)")
+    return f"{mean:+.1f} points" + (f" ({low:+.1f} to {high:+.1f})" if gain.has_interval else " (one seed, no interval)")
 
 
 def _draw(ax: Axes, place: float, gain: Gain, look: style.Look) -> None:
@@ -148,7 +148,7 @@ def _draw(ax: Axes, place: float, gain: Gain, look: style.Look) -> None:
     red, green, blue = to_rgb(look.color)
     color = look.color if gain.clear else tuple(1 - 0.42 * (1 - part) for part in (red, green, blue))
     mean, low, high = gain.points
-    if gain.known:
+    if gain.has_interval:
         ax.vlines(place, low, high, color=color, linewidth=1.5)
     ax.plot(place, mean, color=color, marker=look.marker, zorder=3)
 
@@ -162,7 +162,7 @@ def _limits(every: list[Gain]) -> tuple[float, float]:
 
 def _intervals(every: list[Gain]) -> str:
     """What the lines are."""
-    if not any(gain.known for gain in every):
+    if not any(gain.has_interval for gain in every):
         return "One seed: no interval, so all marks are pale. "
     return (
         "Mark: mean over seeds; line: 95 % interval of that mean, for other seeds (paired: same data in the same "

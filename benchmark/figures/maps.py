@@ -89,8 +89,8 @@ def trained_by_tested(study: Study) -> Figure | None:
     )
     for ax, depth in pairs:
         for i, test in enumerate(test_levels):
-            for j, (n, drawn) in enumerate(trainings):
-                so = pl.col(DRAWN_PASSES).eq_missing(pl.lit(drawn))
+            for j, (n, draws) in enumerate(trainings):
+                so = pl.col(DRAWN_PASSES).eq_missing(pl.lit(draws))
                 percents = marks.percent(study.scores_at(last, n, depth).filter(so, pl.col("tested_passes") == test))
                 at_test = (pl.col("tested_passes") == test) | pl.col("tested_passes").is_null()
                 why = why_missing(study, (pl.col("n") == n) & so & at_test, depth)
@@ -113,34 +113,34 @@ def _trainings(study: Study) -> list[tuple[int, str | None]]:
     return sorted(both.rows(), key=lambda training: (training[1] is not None, training))
 
 
-def _trained_with(n: int, drawn: str | None) -> list[int]:
+def _trained_with(n: int, draws: str | None) -> list[int]:
     """Every N that a kind of training has met."""
-    return sorted({*map(int, drawn.split())}) if drawn else [n]
+    return sorted({*map(int, draws.split())}) if draws else [n]
 
 
-def _in_words(n: int, drawn: str | None) -> str:
+def _in_words(n: int, draws: str | None) -> str:
     """A kind of training, such as "N = 4" or "N of 1–8"."""
-    met = _trained_with(n, drawn)
-    if not drawn:
+    numbers = _trained_with(n, draws)
+    if not draws:
         return f"N = {n}"
-    whole = len(met) > 2 and met == list(range(met[0], met[-1] + 1))
-    return f"N of {met[0]}–{met[-1]}" if whole else f"N of {', '.join(map(str, met))}"
+    whole = len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1))
+    return f"N of {numbers[0]}–{numbers[-1]}" if whole else f"N of {', '.join(map(str, numbers))}"
 
 
 def trained_by_tested_words(study: Study) -> str:
     """What each N gets as it was trained, and at best otherwise."""
     parts = []
-    for n, drawn in _trainings(study):
-        so = pl.col(DRAWN_PASSES).eq_missing(pl.lit(drawn))
+    for n, draws in _trainings(study):
+        so = pl.col(DRAWN_PASSES).eq_missing(pl.lit(draws))
         of_n = words.means(words.last_scores(study).filter((pl.col("n") == n) & so), "n", "tested_passes")
-        met = pl.col("tested_passes").is_in(_trained_with(n, drawn))
-        own = of_n.filter(met)["exact_match"].to_list()
-        other = of_n.filter(~met).sort("exact_match", descending=True, maintain_order=True)
+        own_passes = pl.col("tested_passes").is_in(_trained_with(n, draws))
+        own = of_n.filter(own_passes)["exact_match"].to_list()
+        other = of_n.filter(~own_passes).sort("exact_match", descending=True, maintain_order=True)
         span = "–".join(f"{100 * score:.1f}" for score in dict.fromkeys([min(own), max(own)])) if own else ""
         scores = [f"{span} % tested so"] if own else []
         scores += [
             f"at best {100 * s:.1f} % tested otherwise (N = {t})"
             for t, s in other[:1].select("tested_passes", "exact_match").iter_rows()
         ]
-        parts.append(f"trained with {_in_words(n, drawn)}: {', '.join(scores)}")
+        parts.append(f"trained with {_in_words(n, draws)}: {', '.join(scores)}")
     return f"Map of exact match by the N of training and of the test: {'; '.join(parts)}."

@@ -65,14 +65,14 @@ def _factor(column: str) -> int:
 def separate(heights: Sequence[float], limits: tuple[float, float], gap: float) -> list[float]:
     """Heights, which rise, moved as little as makes them at least `gap` apart and keeps them within the limits."""
     low, high = limits
-    moved = list(heights)
-    moved[-1] = min(moved[-1], high - gap / 2)
-    for i in range(len(moved) - 2, -1, -1):  # from the top down, then back up from the axis
-        moved[i] = min(moved[i], moved[i + 1] - gap)
-    moved[0] = max(moved[0], low + gap / 2)
-    for i in range(1, len(moved)):
-        moved[i] = max(moved[i], moved[i - 1] + gap)
-    return moved
+    places = list(heights)
+    places[-1] = min(places[-1], high - gap / 2)
+    for i in range(len(places) - 2, -1, -1):  # from the top down, then back up from the axis
+        places[i] = min(places[i], places[i + 1] - gap)
+    places[0] = max(places[0], low + gap / 2)
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + gap)
+    return places
 
 
 def label_ends(ax: Axes, ends: Sequence[tuple[str, float, Look]], *, gap: float) -> None:

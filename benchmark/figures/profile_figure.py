@@ -41,16 +41,16 @@ def step_parts(rows: Sequence[Row], title: str) -> Figure:
         rows: Rows as of `benchmark.measure.profiling.profile`, with the cell's name; call inside `style.context`.
         title: What was profiled.
     """
-    named = parts(rows)
+    names = parts(rows)
     mark = Line2D([], [], color=style.INK, marker="v", markersize=4, linestyle="none", label="products alone")
-    keyed: dict[str, str] = {}  # a colour once, by its first part
-    for part in named:
-        keyed.setdefault(COLORS[part], part)
+    part_of_color: dict[str, str] = {}  # a colour once, by its first part
+    for part in names:
+        part_of_color.setdefault(COLORS[part], part)
     keys = [
         Line2D([], [], color=color, marker="s", markersize=6, linestyle="none", label=part)
-        for color, part in keyed.items()
+        for color, part in part_of_color.items()
     ]
-    blocks = any(part.endswith("block") for part in named)
+    blocks = any(part.endswith("block") for part in names)
     figure, (ax,) = style.sheet(
         title="Where a training step goes",
         about=title,
@@ -64,7 +64,7 @@ def step_parts(rows: Sequence[Row], title: str) -> Figure:
     longest = 1e3 * max(row["total_s"] for row in rows)
     for place, row in enumerate(rows):
         left = 0.0
-        for part in named:
+        for part in names:
             wide = 1e3 * row["seconds"].get(part, 0.0)
             hatch = "////" if part.endswith("block") else None
             ax.barh(

@@ -247,9 +247,9 @@ def settle(figure: Figure) -> None:
 def _mean_themselves(figure: Figure) -> None:
     """Draw texts as they are written: those of other people may hold what means something to matplotlib or to XML."""
     for text in figure.findobj(Text):
-        shown = text.get_text()
-        text.set_text(printable(shown))
-        if "$" in shown and not _POWER.search(shown):
+        content = text.get_text()
+        text.set_text(printable(content))
+        if "$" in content and not _POWER.search(content):
             text.set_parse_math(False)
 
 

@@ -52,7 +52,7 @@ class Comparison:
     """FLOPs at which rows of the smaller N end, where that is before the budget."""
 
     @property
-    def known(self) -> bool:
+    def has_interval(self) -> bool:
         """Whether enough seeds tell of the difference to give it an interval."""
         return self.difference is not None and math.isfinite(self.difference.low)
 
@@ -62,7 +62,7 @@ class Comparison:
         if self.means is None or self.difference is None:
             end = f"end at {self.ends:.1e}" if self.ends else "are not there"
             return f"{place}: rows of N = {self.low} {end}"
-        difference = self.difference if self.known else f"{self.difference.estimate:+.3f}"
+        difference = self.difference if self.has_interval else f"{self.difference.estimate:+.3f}"
         seeds = f"{self.seeds} seed{'s' * (self.seeds != 1)}"
         return (
             f"{place}: N = {self.high} {self.means[1]:.3f} minus N = {self.low} {self.means[0]:.3f}: {difference} "
@@ -73,7 +73,7 @@ class Comparison:
     def _behind(self) -> str:
         if self.difference is None or self.difference.estimate >= 0:
             return ""
-        return ", clearly behind" if self.known and self.difference.high < 0 else ", behind"
+        return ", clearly behind" if self.has_interval and self.difference.high < 0 else ", behind"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
@@ -160,13 +160,13 @@ def outcome(smaller: Sequence[Comparison], larger: Sequence[Comparison], whole: 
         whole: The gain at equal tokens.
         low: The smaller N of the gain.
     """
-    reached = {each.low: _status(each, whole) for each in larger if each.means}
-    if not reached:
-        gone = any(each.low == low and _status(each, whole) == "fails" for each in smaller)
-        return "fails" if gone else "not tested"
-    if "fails" in reached.values():
+    statuses = {each.low: _status(each, whole) for each in larger if each.means}
+    if not statuses:
+        fails_below = any(each.low == low and _status(each, whole) == "fails" for each in smaller)
+        return "fails" if fails_below else "not tested"
+    if "fails" in statuses.values():
         return "fails"
-    return "survives" if low in reached and set(reached.values()) == {"survives"} else "not tested"
+    return "survives" if low in statuses and set(statuses.values()) == {"survives"} else "not tested"
 
 
 def status(difference: Interval, whole: float) -> Status:
@@ -177,7 +177,7 @@ def status(difference: Interval, whole: float) -> Status:
 
 
 def _status(comparison: Comparison, whole: float) -> Status:
-    interval = comparison.known and comparison.difference
+    interval = comparison.has_interval and comparison.difference
     return status(interval, whole) if interval else "not tested"
 
 

@@ -98,8 +98,8 @@ def common_seeds(*score_sets: Mapping[int, float]) -> list[int]:
     """The seeds that all have and that may be compared: what is known to be trained on two processors is no pair."""
 
     def one_processor(seed: int) -> bool:
-        named = [each.processors[seed] for each in score_sets if isinstance(each, Scores) and seed in each.processors]
-        return all(len({name for name in cells if name is not None}) < 2 for cells in zip(*named, strict=False))
+        kinds = [each.processors[seed] for each in score_sets if isinstance(each, Scores) and seed in each.processors]
+        return all(len({name for name in cells if name is not None}) < 2 for cells in zip(*kinds, strict=False))
 
     return [seed for seed in sorted(set.intersection(*(set(each) for each in score_sets))) if one_processor(seed)]
 
@@ -214,13 +214,13 @@ def task_of(row: Mapping[str, Any], *, of_any_version: bool = False) -> Task:
     """
     kind = tasks.load(row["task"], imports=False)
     if kind.version != row["task_version"] and not of_any_version:
-        named = task_words(row["task"], row["task_version"])
-        raise ValueError(f"the rows are of {named}, the code of version {kind.version}")
+        version_words = task_words(row["task"], row["task_version"])
+        raise ValueError(f"the rows are of {version_words}, the code of version {kind.version}")
     settings = {f.name: row[f.name] for f in fields(kind) if row.get(f.name) is not None}
     for f in fields(kind):
         if isinstance(f.default, tuple) and f.name in settings:
-            listed = settings[f.name]
-            settings[f.name] = tuple(int(v) for v in (listed.split() if isinstance(listed, str) else listed))
+            entries = settings[f.name]
+            settings[f.name] = tuple(int(v) for v in (entries.split() if isinstance(entries, str) else entries))
     return kind(**settings)
 
 

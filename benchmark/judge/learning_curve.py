@@ -32,11 +32,11 @@ def at_flops(scores: pl.DataFrame, budgets: Mapping[int, float]) -> pl.DataFrame
     readings: list[tuple[object, ...]] = []
     tests = scores.filter(pl.col("depth").is_in(list(budgets))).drop_nulls(["train_flops", "exact_match"])
     for curve in _curves(tests, "train_flops"):
-        spent, score = curve["train_flops"].to_numpy(), curve["exact_match"].to_numpy()
+        flops, score = curve["train_flops"].to_numpy(), curve["exact_match"].to_numpy()
         budget = budgets[curve["depth"][0]]
-        if spent[-1] >= budget * (1 - REACH):
+        if flops[-1] >= budget * (1 - REACH):
             start = float(curve["chance"][0])
-            at = np.interp(budget, np.concatenate([[0.0], spent]), np.concatenate([[start], score]))
+            at = np.interp(budget, np.concatenate([[0.0], flops]), np.concatenate([[start], score]))
             readings.append((*curve.select(_RUN).row(-1), budget, float(at)))
     schema = {name: scores.schema[name] for name in (*_RUN, "train_flops", "exact_match")}
     return pl.DataFrame(readings, schema=schema, orient="row")

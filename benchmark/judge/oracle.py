@@ -81,14 +81,14 @@ def bounds(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome]) -> list[dict[st
     for study in suite_studies(frame, ("test_passes", DRAWN_PASSES)):
         whole = study.final.filter(pl.col("answer").is_null())
         kinds = {*whole.select("depth", "n", DRAWN_PASSES).iter_rows()}
-        for depth, n, drawn in sorted(kinds, key=lambda kind: (kind[0], kind[2] or "", kind[1])):
+        for depth, n, draws in sorted(kinds, key=lambda kind: (kind[0], kind[2] or "", kind[1])):
             cells = whole.filter(
-                pl.col("depth") == depth, pl.col("n") == n, pl.col(DRAWN_PASSES).eq_missing(pl.lit(drawn))
+                pl.col("depth") == depth, pl.col("n") == n, pl.col(DRAWN_PASSES).eq_missing(pl.lit(draws))
             )
             tested = values(cells["tested_passes"])
             if of_study := list(_bounds(study, cells, tested, outcomes)) if len(tested) > 1 else []:
                 chance = study.chance(depth) / 100
-                facts = {"study": study.name, "at": study.label(depth), "n": n, "drawn": drawn, "tested": tested}
+                facts = {"study": study.name, "at": study.label(depth), "n": n, "drawn": draws, "tested": tested}
                 means = {name: float(np.mean([getattr(b, name) for b in of_study])) for name in asdict(of_study[0])}
                 luck = guess_accuracy(chance, len(tested))
                 rest = {"seeds": len(of_study), "chance": chance, "guessing": luck}

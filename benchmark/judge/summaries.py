@@ -64,7 +64,7 @@ def _study(study: Study, every: list[Study]) -> pl.DataFrame:
     finals = pl.concat([rival.final.select("depth", "train_flops") for rival in rivals])
     smaller = learning_curve.at_flops(scores, learning_curve.least_flops(finals))
     larger = learning_curve.at_flops(scores, learning_curve.most_flops(finals))
-    needed = learning_curve.tokens_to(scores, LIFT).drop_nulls("tokens")
+    budgets = learning_curve.tokens_to(scores, LIFT).drop_nulls("tokens")
     by = ["depth", "n"]
     score = pl.col("exact_match")
     return (
@@ -83,7 +83,7 @@ def _study(study: Study, every: list[Study]) -> pl.DataFrame:
         .pipe(_with_intervals)
         .join(smaller.group_by(by).agg(score.mean().alias("at_smaller_budget")), on=by, how="left")
         .join(larger.group_by(by).agg(score.mean().alias("at_larger_budget")), on=by, how="left")
-        .join(needed.group_by(by).agg(reached=pl.len(), tokens_needed=pl.col("tokens").mean()), on=by, how="left")
+        .join(budgets.group_by(by).agg(reached=pl.len(), tokens_needed=pl.col("tokens").mean()), on=by, how="left")
         .select(
             pl.lit(study.variant, dtype=pl.String).alias("variant"),
             pl.lit(study.setting or None, dtype=pl.String).alias("setting"),
@@ -148,11 +148,11 @@ def in_latex(table: pl.DataFrame, caption: str) -> str:
 def caption(frame: pl.DataFrame) -> str:
     """What a summary of rows is of: suite, scale, seeds, and what its numbers are."""
     tasks = frame.select("task", "task_version").unique().drop_nulls().sort("task", "task_version").rows()
-    named = [f"{c} {', '.join(str(v) for v in frame[c].unique().drop_nulls().sort())}" for c in ("suite", "scale")]
-    named.append(f"task {', '.join(task_words(*each) for each in tasks)}")
+    parts = [f"{c} {', '.join(str(v) for v in frame[c].unique().drop_nulls().sort())}" for c in ("suite", "scale")]
+    parts.append(f"task {', '.join(task_words(*each) for each in tasks)}")
     seeds = frame["seed"].n_unique()
     text = (
-        f"{', '.join(named)}; {seeds} seed{'s' * (seeds != 1)}. Exact match: mean over seeds at the end of training, "
+        f"{', '.join(parts)}; {seeds} seed{'s' * (seeds != 1)}. Exact match: mean over seeds at the end of training, "
         "its 95 % interval for other seeds and other held-out examples, lowest and highest seed. At smaller and larger "
         "budget: at the training FLOPs of the line of its difficulty that spent least, and most. Reached: seeds that "
         f"came to a lift of {LIFT}, and the mean of the tokens that took. State bytes: kept of a sequence between "

@@ -70,7 +70,7 @@ def measure(
     if not repeats:
         return list(rows)
     batch, device = rows[0]["batch"], torch.device(rows[0]["device"])
-    cases = {(row["window"], row["sleep_passes"]): cut(tokens, row["window"]) for row in rows} | {
+    cases = {(row["window"], row["sleep_passes"]): windows_of(tokens, row["window"]) for row in rows} | {
         (tokens, 1): ((0, tokens, True),)
     }
     models = {window: _model(config, window, tokens, device) for window, _ in cases}
@@ -97,7 +97,7 @@ def measure(
     return lines
 
 
-def cut(tokens: int, window: int) -> Windows:
+def windows_of(tokens: int, window: int) -> Windows:
     """A sequence in windows, all slept over but the last, which is predicted."""
     edges = [(start, min(start + window, tokens)) for start in range(0, tokens, window)]
     return tuple((start, stop, stop == tokens) for start, stop in edges)

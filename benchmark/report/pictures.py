@@ -27,9 +27,11 @@ def minify(svg: str) -> str:
 
 def _shorten_ids(svg: str) -> str:
     """The picture with a short name for each id that something refers to, and without the others."""
-    used = {name: f"{i:x}" for i, name in enumerate(dict.fromkeys(re.findall(r'(?:"|\()#([^")]+)', svg)))}
-    svg = re.sub(r' id="([^"]*)"', lambda match: f' id="i{used[match[1]]}"' if match[1] in used else "", svg)
-    return re.sub(r'("|\()#([^")]+)', lambda match: f"{match[1]}#i{used[match[2]]}", svg)
+    short_names = {name: f"{i:x}" for i, name in enumerate(dict.fromkeys(re.findall(r'(?:"|\()#([^")]+)', svg)))}
+    svg = re.sub(
+        r' id="([^"]*)"', lambda match: f' id="i{short_names[match[1]]}"' if match[1] in short_names else "", svg
+    )
+    return re.sub(r'("|\()#([^")]+)', lambda match: f"{match[1]}#i{short_names[match[2]]}", svg)
 
 
 def _drop_groups(svg: str) -> str:

@@ -71,8 +71,8 @@ def _cast(frame: "pl.DataFrame", kinds: dict[str, Any]) -> "pl.DataFrame":
             continue
         texts = dtype in (pl.String, pl.Categorical, pl.Enum)
         if dtype != pl.Null and (not texts if kind == pl.String else not dtype.is_numeric()):
-            wanted = "texts" if kind == pl.String else "numbers"
-            raise ValueError(f"not a table of rows: column {name} is of {wanted}, and holds {dtype}")
+            contents = "texts" if kind == pl.String else "numbers"
+            raise ValueError(f"not a table of rows: column {name} is of {contents}, and holds {dtype}")
         column = frame[name].cast(kind, strict=False)
         if dtype.is_numeric() and not (column.is_null() == (frame[name].is_null() | _nan(frame[name]))).all():
             raise ValueError(f"not a table of rows: column {name} has a number beyond {kind}")
@@ -116,9 +116,9 @@ def _check_known(frame: "pl.DataFrame") -> None:
     """
     if frame.height and (versions := set(frame["schema_version"].drop_nulls())) - {SCHEMA_VERSION}:
         raise OtherCodeError(f"has schema versions {versions}; this code reads 1 to {SCHEMA_VERSION}")
-    known = [str(status) for status in Status if status.written]
-    if unknown := sorted(set(frame["status"].drop_nulls()) - set(known)):
-        raise OtherCodeError(f"has rows of status {unknown[0]!r}; this code knows {', '.join(known)}")
+    statuses = [str(status) for status in Status if status.in_rows]
+    if unknown := sorted(set(frame["status"].drop_nulls()) - set(statuses)):
+        raise OtherCodeError(f"has rows of status {unknown[0]!r}; this code knows {', '.join(statuses)}")
 
 
 def _check_filled(frame: "pl.DataFrame") -> None:
@@ -129,13 +129,13 @@ def _check_filled(frame: "pl.DataFrame") -> None:
     """
     import polars as pl
 
-    scored = frame.filter(pl.col("status") == Status.OK)
-    trained = [name for name in ("sleep_passes",) if name in frame.columns]
+    scores = frame.filter(pl.col("status") == Status.OK)
+    pass_columns = [name for name in ("sleep_passes",) if name in frame.columns]
     empty = [name for name in NAME_COLUMNS if frame[name].null_count()]
-    empty += [name for name in (*TEST_COLUMNS, *trained) if (scored[name].is_null() | _nan(scored[name])).any()]
+    empty += [name for name in (*TEST_COLUMNS, *pass_columns) if (scores[name].is_null() | _nan(scores[name])).any()]
     if empty:
         raise ValueError(f"not a table of rows: {', '.join(empty)} without a value in some")
-    if small := [name for name in COUNT_COLUMNS if (scored[name] < 1).any()]:
+    if small := [name for name in COUNT_COLUMNS if (scores[name] < 1).any()]:
         raise ValueError(f"not a table of rows: {', '.join(small)} below 1 in some")
 
 

@@ -20,10 +20,10 @@ def mixture(rows: Iterable[Mapping[str, Any]]) -> str | None:
     if len(states) < 2:
         return None
     largest = sorted(states, key=lambda state: (-len(states[state]), state))
-    named = [f"{state} ({len(states[state])} cell{'s' * (len(states[state]) > 1)})" for state in largest[:NAME_LIMIT]]
+    names = [f"{state} ({len(states[state])} cell{'s' * (len(states[state]) > 1)})" for state in largest[:NAME_LIMIT]]
     more = f" and {len(states) - NAME_LIMIT} more" if len(states) > NAME_LIMIT else ""
     return (
-        f"these rows come from {len(states)} states of the code: {', '.join(named)}{more}; where it changed what is "
+        f"these rows come from {len(states)} states of the code: {', '.join(names)}{more}; where it changed what is "
         "computed, their numbers do not belong together"
     )
 

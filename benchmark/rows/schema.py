@@ -37,7 +37,7 @@ class Status(StrEnum):
     """There is a checkpoint to go on from."""
 
     @property
-    def written(self) -> bool:
+    def in_rows(self) -> bool:
         """Whether rows have it."""
         return self == Status.OK or self.failed
 

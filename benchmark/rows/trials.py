@@ -21,8 +21,8 @@ def trial_scores(frame: "pl.DataFrame") -> dict[str, float]:
         if Status.DIVERGED in set(part["status"]):
             scores[str(id_)] = float(part["chance"].drop_nulls().mean() or 0.0)  # type: ignore[arg-type]
             continue
-        scored = part.filter(pl.col("status") == Status.OK)
-        if scored.height and scored["tokens_seen"].max() >= scored["tokens"].max():  # type: ignore[operator]
-            last = scored["step"].unique().sort().tail(LAST_TESTS)
-            scores[str(id_)] = float(scored.filter(pl.col("step").is_in(last.implode()))["exact_match"].mean())  # type: ignore[arg-type]
+        tests_of_cell = part.filter(pl.col("status") == Status.OK)
+        if tests_of_cell.height and tests_of_cell["tokens_seen"].max() >= tests_of_cell["tokens"].max():  # type: ignore[operator]
+            last = tests_of_cell["step"].unique().sort().tail(LAST_TESTS)
+            scores[str(id_)] = float(tests_of_cell.filter(pl.col("step").is_in(last.implode()))["exact_match"].mean())  # type: ignore[arg-type]
     return scores

@@ -21,7 +21,7 @@ LARGEST = 2**63 - 1
 """The largest whole number that a table holds."""
 
 _PLACE = ("step", "tested_passes", "difficulty", "answer")
-_ROW_STATUSES = tuple(str(status) for status in Status if status.written)
+_ROW_STATUSES = tuple(str(status) for status in Status if status.in_rows)
 
 
 def check_cell(path: Path, lines: Iterable[tuple[int, Row, str | None]], cell_id: str | None = None) -> list[Row]:

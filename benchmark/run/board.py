@@ -52,7 +52,7 @@ class Board:
         for key, at in self.lines.items():
             for cell in (cell for each in at.values() for cell in each):
                 self.lines_of.setdefault(cell.id, []).append(key)
-        self.drawn: dict[tuple[str, ...], list[Text | str]] = {}  # lines in which nothing has changed since
+        self.lines_now: dict[tuple[str, ...], list[Text | str]] = {}  # lines in which nothing has changed since
         self.live = Live(console=console, refresh_per_second=4, get_renderable=self.render)
 
     def __enter__(self) -> "Board":
@@ -67,10 +67,10 @@ class Board:
         if self.console.is_terminal:
             self.live.stop()
 
-    def take_over(self, cell: Cell, status: Status, written: Sequence[rows.Row]) -> None:
+    def take_over(self, cell: Cell, status: Status, new_rows: Sequence[rows.Row]) -> None:
         """Take over what an earlier sweep left."""
         self.set(cell, status)
-        self.note(cell, written)
+        self.note(cell, new_rows)
         if status == Status.OK:
             self.work.advance(cell, cell.steps)
 
@@ -86,19 +86,19 @@ class Board:
     def redraw(self, cell: Cell) -> None:
         """Have the lines of a cell drawn anew."""
         for key in self.lines_of[cell.id]:
-            self.drawn.pop(key, None)
+            self.lines_now.pop(key, None)
 
-    def note(self, cell: Cell, written: Sequence[rows.Row]) -> None:
+    def note(self, cell: Cell, new_rows: Sequence[rows.Row]) -> None:
         """Take over new rows of a cell."""
         trained, tests = cell.training.sleep_passes, cell.training.test_passes
-        shown = tests[-1] if tests and trained not in tests else trained  # of several N, the trained one
-        for row in written:
-            if row["status"] == Status.OK and row["answer"] is None and row.get("tested_passes", shown) == shown:
+        passes = tests[-1] if tests and trained not in tests else trained  # of several N, the trained one
+        for row in new_rows:
+            if row["status"] == Status.OK and row["answer"] is None and row.get("tested_passes", passes) == passes:
                 self.last[cell.id, row["difficulty"]] = row
                 self.work.advance(cell, row["step"])
                 if row["step"] and row.get("train_flops"):
                     self.work.learn(cell, row["train_flops"] / row["step"] * cell.steps)
-        if written:
+        if new_rows:
             self.redraw(cell)
 
     def on_event(self, event: Event) -> None:
@@ -118,8 +118,8 @@ class Board:
             status = Status(news["status"])
             self.set(cell, status)
             if status != Status.STOPPED and not self.console.is_terminal:
-                shown = "done" if status == Status.OK else status
-                text = f"{shown:>8}  {label(cell, self.others)}  {news['reason'] or self.scores(cell)}"
+                word = "done" if status == Status.OK else status
+                text = f"{word:>8}  {label(cell, self.others)}  {news['reason'] or self.scores(cell)}"
                 self.console.print(text, highlight=False)
 
     def stop(self) -> None:
@@ -156,10 +156,10 @@ class Board:
 
         Of more lines than `most`, those with a running cell come first.
         """
-        chosen = list(self.lines)
-        if most is not None and len(chosen) > most:
+        keys = list(self.lines)
+        if most is not None and len(keys) > most:
             busy = dict.fromkeys(key for id_ in self.running for key in self.lines_of[id_])
-            chosen = [*busy, *(key for key in chosen[: most + len(busy)] if key not in busy)][:most]
+            keys = [*busy, *(key for key in keys[: most + len(busy)] if key not in busy)][:most]
             caption = f"{len(self.lines) - most} more lines\n{caption}"
         table = Table(title=self.title, caption=caption, caption_justify="left", title_justify="left")
         axes = {cell.task.axis for cell in self.cells}
@@ -167,10 +167,10 @@ class Board:
             table.add_column(name.replace("_", " "), justify="right")
         for n in self.counts:
             table.add_column(f"N = {n}", justify="right")
-        for key in chosen:
-            if key not in self.drawn:
-                self.drawn[key] = self.entries(key)
-            table.add_row(*self.drawn[key])
+        for key in keys:
+            if key not in self.lines_now:
+                self.lines_now[key] = self.entries(key)
+            table.add_row(*self.lines_now[key])
         return table
 
     def entries(self, key: tuple[str, ...]) -> list[Text | str]:
@@ -184,11 +184,11 @@ class Board:
         if not cells:
             return Text()
         scores = [self.last[c.id, level]["exact_match"] for c in cells if (c.id, level) in self.last]
-        done = sum(self.state[c.id] == Status.OK for c in cells)
+        successes = sum(self.state[c.id] == Status.OK for c in cells)
         failed = Counter(self.state[c.id] for c in cells if self.state[c.id].failed)
         text = f"{sum(scores) / len(scores):.3f}" if scores else "-"
-        if done < len(cells):
-            text += f" ({done}/{len(cells)})"
+        if successes < len(cells):
+            text += f" ({successes}/{len(cells)})"
         return Text.assemble(text, ("".join(f" {count} {status}" for status, count in failed.items()), "red"))
 
 

@@ -168,20 +168,20 @@ class CellFolder:
         Raises:
             DamagedFileError: as `rows` and `end`, or lines are missing of what was written.
         """
-        end, written = self.end, self.rows
+        end, every_row = self.end, self.rows
         if end:
             for path in self.logs:
                 self.check_ended(path)
             return end
-        if written and written[-1]["status"] != Status.OK:
-            return State(Status(written[-1]["status"]), written[-1]["reason"])
+        if every_row and every_row[-1]["status"] != Status.OK:
+            return State(Status(every_row[-1]["status"]), every_row[-1]["reason"])
         return State(Status.INTERRUPTED if self.checkpoint.exists() else Status.WAITING, None)
 
     def prepare(self, cell: Cell, context: Row) -> None:
         """Write down what the cell is, and for which sweep it is planned beside those that there are."""
-        asked = {name: context.get(name) for name in _SWEEP} | {"variant": cell.variant}
+        sweep = {name: context.get(name) for name in _SWEEP} | {"variant": cell.variant}
         sweeps = self.sweeps
-        sweeps += [asked] if asked not in sweeps else []
+        sweeps += [sweep] if sweep not in sweeps else []
         self.path.mkdir(parents=True, exist_ok=True)
         plan = cell.as_json() | {"sweeps": sweeps, "steps": cell.steps, "axis": cell.task.axis}
         text = stamps.stamp(plan, indent=1)

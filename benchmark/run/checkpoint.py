@@ -38,9 +38,9 @@ def save(path: Path, contents: dict[str, Any], **facts: Any) -> None:
 
     `facts` is what is known of the checkpoint without loading it: its cell, and the seals of the files beside it.
     """
-    values, named = tensors.json_of(contents)
+    values, arrays = tensors.json_of(contents)
     texts = {"format": FORMAT, "sha256": _UNKNOWN, "facts": json.dumps(facts), "values": json.dumps(values)}
-    head, body = tensors.encode(named, texts)
+    head, body = tensors.encode(arrays, texts)
     digest = hashlib.sha256(head + body).hexdigest()
     write_atomically(path, head.replace(_UNKNOWN.encode(), digest.encode(), 1) + body)
 
@@ -66,10 +66,10 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     Raises:
         DamagedFileError: the bytes are not those that were written, or no code of this suite wrote them.
     """
-    named, texts = _contents(path)
+    arrays, texts = _contents(path)
     try:
         contents = tensors.value_of(
-            json.loads(texts["values"]), {name: tensor.to(device) for name, tensor in named.items()}
+            json.loads(texts["values"]), {name: tensor.to(device) for name, tensor in arrays.items()}
         )
     except (KeyError, ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} is no checkpoint of this suite: {error}") from error
@@ -123,13 +123,13 @@ def verify(path: Path) -> dict[str, Any]:
 def _contents(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     data = read_plain(path)
     try:
-        named, texts = tensors.decode(data)
+        arrays, texts = tensors.decode(data)
         if texts.get("format") != FORMAT:
             raise ValueError(f"its format is {texts.get('format', 'not named')}")
-        written = texts.get("sha256", "")
-        blank = data.replace(written.encode(), _UNKNOWN.encode(), 1)
-        if len(written) != len(_UNKNOWN) or hashlib.sha256(blank).hexdigest() != written:
+        digest = texts.get("sha256", "")
+        blank = data.replace(digest.encode(), _UNKNOWN.encode(), 1)
+        if len(digest) != len(_UNKNOWN) or hashlib.sha256(blank).hexdigest() != digest:
             raise ValueError("its digest does not match")
     except ValueError as error:
         raise DamagedFileError(f"{path}: not a checkpoint, or not whole ({error})") from error
-    return named, texts
+    return arrays, texts

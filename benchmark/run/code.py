@@ -28,9 +28,9 @@ def begin(cell: Cell, folder: Path) -> str | None:
         A word on what was set aside, if anything was.
     """
     words = None
-    if (what := code_change(cell, folder)) and (moved := set_aside(folder, "other-code")):
-        left = f"what it left is in *{moved[0].suffix}"
-        words = f"the code of {what} has changed since: trained from the start; {left}"
+    if (what := code_change(cell, folder)) and (paths := set_aside(folder, "other-code")):
+        remains = f"what it left is in *{paths[0].suffix}"
+        words = f"the code of {what} has changed since: trained from the start; {remains}"
     if modules := digests(cell):
         rows.write_atomically(folder / FILE, (json.dumps(modules, indent=1) + "\n").encode())
     return words

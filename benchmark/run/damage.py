@@ -26,17 +26,17 @@ def set_aside(folder: "CellFolder") -> list[str]:
     Raises:
         OtherCodeError: other code wrote it; it stays.
     """
-    moved = []
+    lines = []
     with folder.locked() as mine:
         if mine:
             for path, check, depending in _checks(folder):
                 if damage := _unless(check, path):
-                    moved.append(damage)
+                    lines.append(damage)
                     for later in depending:
                         if later.exists():
                             rows.set_aside(later)
                     folder.forget()
-    return moved
+    return lines
 
 
 def derived_set_aside(path: Path, read: Callable[[], Any]) -> str | None:

@@ -79,10 +79,10 @@ def _muon(optimizer: torch.optim.Optimizer, rate: Tensor) -> None:
     torch._foreach_mul_(parameters, 1 - rate * group["weight_decay"])
     order = sorted(range(len(parameters)), key=lambda i: tuple(parameters[i].shape))
     for shape, alike in groupby(order, key=lambda i: tuple(parameters[i].shape)):
-        chosen = list(alike)
-        together = orthogonal(torch.stack([updates[i] for i in chosen]), group["ns_coefficients"], group["eps"])
+        places = list(alike)
+        together = orthogonal(torch.stack([updates[i] for i in places]), group["ns_coefficients"], group["eps"])
         together = together * (-rate * math.sqrt(max(1, shape[0] / shape[1])))
-        torch._foreach_add_([parameters[i] for i in chosen], list(together.unbind()))
+        torch._foreach_add_([parameters[i] for i in places], list(together.unbind()))
 
 
 def orthogonal(matrices: Tensor, coefficients: tuple[float, float, float], eps: float, steps: int = 5) -> Tensor:

@@ -35,20 +35,20 @@ def _seconds_per_flop(cell: Cell, device: torch.device) -> float:
     flops = cost(cell).train_flops
     on_cpu = device.type == "cpu"
     batch = max(1, min(cell.training.batch, int(PROBE_FLOPS / flops))) if on_cpu else cell.training.batch
-    warm, timed = (1, 3) if on_cpu else (WARM_UP + 2, 5)
-    tokens = (warm + timed) * batch * cell.task.seq_len
+    warm, count = (1, 3) if on_cpu else (WARM_UP + 2, 5)
+    tokens = (warm + count) * batch * cell.task.seq_len
     trainer = Trainer(cell.with_settings({"batch": batch, "tokens": tokens}), Path(), device=device.type)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         times = []
         for batch_now in trainer.batches(0):
-            begun = time.perf_counter()
+            start = time.perf_counter()
             trainer.train_step(batch_now)
             if not on_cpu:
                 torch.cuda.synchronize()
             trainer.step += 1
-            times.append(time.perf_counter() - begun)
+            times.append(time.perf_counter() - start)
     finally:
         torch.set_num_threads(threads)
-    return sorted(times[warm:])[timed // 2] / (batch * flops)
+    return sorted(times[warm:])[count // 2] / (batch * flops)

@@ -43,13 +43,13 @@ class HeldOut:
             yield from self.batches
             return
         keeps = 4 * 8 * self.examples * self.task.seq_len <= KEPT_BYTES
-        made = []
+        batches = []
         for start in range(0, self.examples, self.at_once):
             indices = np.arange(start, min(start + self.at_once, self.examples))
             episode = self.task.episodes(self.split, indices, seed=TEST_SEED)
-            made += [episode] if keeps else []
+            batches += [episode] if keeps else []
             yield episode
-        self.batches = made
+        self.batches = batches
 
 
 @torch.no_grad()
@@ -60,24 +60,24 @@ def evaluate(
     passes: int,
     device: torch.device,
     precision: str,
-    reported: dict[str, float] | None = None,
-    noted: bool = False,
+    report_means: dict[str, float] | None = None,
+    with_notes: bool = False,
 ) -> list[Score]:
-    """Score held-out examples, predicting without notes; `reported` takes the means of what the model says.
+    """Score held-out examples, predicting without notes; `report_means` takes the means of what the model says.
 
-    With `noted` the model reads the notes that it uses, answers among them perhaps: no score of the model, but what it
-    would have if it wrote them itself without a fault.
+    With `with_notes` the model reads the notes that it uses, answers among them perhaps: no score of the model, but
+    what it would have if it wrote them itself without a fault.
     """
     parts, report = [], Report()
     for episode in held_out.episodes():
-        batch = Batch.of(episode, device, notes_of(held_out.task, model, episode) if noted else ())
+        batch = Batch.of(episode, device, notes_of(held_out.task, model, episode) if with_notes else ())
         with eval_mode(model), autocast(device, precision):
             logits = predict(model, batch, passes, report=report)
         losses = token_losses(logits, batch.targets).double().cpu().numpy()
         right = (logits.argmax(-1) == batch.targets).cpu().numpy()
         parts.append((_predicted(episode, episode.difficulty), _predicted(episode, episode.answer), losses, right))
-    if reported is not None:
-        reported |= {name: mean for name, (mean, _) in report.means().items()}
+    if report_means is not None:
+        report_means |= {name: mean for name, (mean, _) in report.means().items()}
     difficulty, answer, losses, right = (np.concatenate(part) for part in zip(*parts, strict=True))
     return list(_scores(difficulty, answer, losses, right, joint=held_out.task.joint))
 

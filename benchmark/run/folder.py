@@ -37,7 +37,7 @@ class SweepFolder:
         self.path, self.trusted = path, trusted
         self.remarks: list[str] = []
         """What was mended without harm when the folder was taken, and what was left out of the tables, a line each."""
-        self._known: dict[str, CellFolder] = {}
+        self._folders: dict[str, CellFolder] = {}
 
     def of(self, cell: Cell) -> CellFolder:
         """The folder of a cell, there or not."""
@@ -45,7 +45,7 @@ class SweepFolder:
 
     def _at(self, cell_id: str) -> CellFolder:
         path = self.path / "cells" / cell_id
-        return self._known.setdefault(cell_id, CellFolder(path, cell_id, trusted=self.trusted))
+        return self._folders.setdefault(cell_id, CellFolder(path, cell_id, trusted=self.trusted))
 
     def _there(self) -> list[CellFolder]:
         """The folders of cells that were ever planned or have rows, by id."""
@@ -121,7 +121,7 @@ class SweepFolder:
                 lock.truncate(0)
                 lock.write(str(os.getpid()))
                 lock.flush()
-            self._known.clear()  # what was read before may have changed until now
+            self._folders.clear()  # what was read before may have changed until now
             yield
 
     def set_damaged_aside(self) -> None:
@@ -134,18 +134,18 @@ class SweepFolder:
             DamagedFileError: naming every file that was set aside.
             OtherCodeError: naming the files of newer code; they stay where they are.
         """
-        moved, newer = list[str](), list[str]()
+        damages, newer = list[str](), list[str]()
         for folder in self._there():
             try:
-                moved += damage.set_aside(folder)
+                damages += damage.set_aside(folder)
             except OtherCodeError as error:
                 newer.append(str(error))
         if newer:
-            raise OtherCodeError("\n".join([*moved, *newer]))
+            raise OtherCodeError("\n".join([*damages, *newer]))
         tables = self._derived_set_aside()
-        if moved:
+        if damages:
             again = "The same command again trains the affected cells from their start."
-            raise DamagedFileError("\n".join([*moved, *tables, again]))
+            raise DamagedFileError("\n".join([*damages, *tables, again]))
         if tables:
             self.gather()
             self.remarks = [*tables, *self.remarks]
@@ -174,19 +174,19 @@ class SweepFolder:
 
         A cell whose files cannot be read is left out, and named in `remarks`.
         """
-        collected, lines = list[Row](), list[Row]()
+        every_row, lines = list[Row](), list[Row]()
         self.remarks = []
         for folder in self._there():
             try:
-                written, tested = folder.rows_of_every_sweep, folder.outcomes
+                cell_rows, outcome_lines = folder.rows_of_every_sweep, folder.outcomes
             except (DamagedFileError, OtherCodeError, OSError) as error:
                 self.remarks.append(f"left out of the tables: {error}")
                 continue
-            collected += written
+            every_row += cell_rows
             # A cell that was killed may not have the rows of its last outcomes yet.
-            steps = {row["step"] for row in written}
-            lines += [line for line in tested if line["step"] in steps]
-        if collected:
-            rows.write_table(self.path / "rows.parquet", collected)
+            steps = {row["step"] for row in cell_rows}
+            lines += [line for line in outcome_lines if line["step"] in steps]
+        if every_row:
+            rows.write_table(self.path / "rows.parquet", every_row)
         if lines:
             rows.write_frame(self.path / outcomes.FILE, outcomes.table(lines))

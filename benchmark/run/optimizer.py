@@ -15,8 +15,8 @@ _KINDS = (Muon, torch.optim.AdamW)
 def split(model: Model) -> tuple[list[Tensor], list[Tensor]]:
     """The parameters of Muon and those of AdamW: every parameter of the model once, however many layers share it."""
     matrices = list({id(weight): weight for weight in model.matrices()}.values())
-    chosen = {id(weight) for weight in matrices}
-    return matrices, [p for p in model.parameters() if id(p) not in chosen]
+    ids = {id(weight) for weight in matrices}
+    return matrices, [p for p in model.parameters() if id(p) not in ids]
 
 
 class MuonAdamW:

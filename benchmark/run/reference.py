@@ -49,8 +49,8 @@ class Study:
         return " && ".join(f"{request.command}{backend}" for request in self.requests)
 
 
-def _one_suite(suite: str, **asked: Any) -> Study:
-    return Study(requests=(Request(suite=suite, **asked),))
+def _one_suite(suite: str, **options: Any) -> Study:
+    return Study(requests=(Request(suite=suite, **options),))
 
 
 _PASSES = Request(suite="passes", rollout_steps=(4, 5, 6, 7, 8), sleep_passes=(1, 2, 3, 4), settings=("tokens=20M",))
@@ -178,11 +178,11 @@ def inventory(root: Path, name: str) -> tuple[list[Cell], list[Row]]:
     others = [path.parent for path in sorted(root.glob("*/rows.parquet")) if path.parent != root / name]
     there: list[Row] = []
     for place in (*own, *others):
-        wanted = {id_: cell for id_, cell in cells.items() if id_ not in {row["cell_id"] for row in there}}
-        if wanted:
-            there += [row | study.context for row in finished_rows(rows.read_table(place), wanted)]
-    done = {row["cell_id"] for row in there}
-    return [cell for id_, cell in cells.items() if id_ not in done], there
+        missing = {id_: cell for id_, cell in cells.items() if id_ not in {row["cell_id"] for row in there}}
+        if missing:
+            there += [row | study.context for row in finished_rows(rows.read_table(place), missing)]
+    finished_ids = {row["cell_id"] for row in there}
+    return [cell for id_, cell in cells.items() if id_ not in finished_ids], there
 
 
 def finished_rows(frame: "pl.DataFrame", cells: dict[str, Cell]) -> list[Row]:
@@ -207,8 +207,8 @@ def finished_rows(frame: "pl.DataFrame", cells: dict[str, Cell]) -> list[Row]:
 
 def _floor(cell: Cell, row: Row) -> Row:
     """The columns of the strongest shortcut as the code knows it now; of older rows it may not have known the best."""
-    tested = cell.task.at(row["difficulty"]) if cell.training.test_at else cell.task
-    name, shortcut = best_shortcut(tested, row["difficulty"], row["answer"])
+    task = cell.task.at(row["difficulty"]) if cell.training.test_at else cell.task
+    name, shortcut = best_shortcut(task, row["difficulty"], row["answer"])
     return {"shortcut": shortcut, "shortcut_name": name}
 
 
@@ -217,14 +217,14 @@ def run_folder(name: str) -> Path:
     return Path("results") / "runs" / "reference" / name
 
 
-def _publish_outcomes(folder: Path, run: Path, old: set[str], trained: set[str]) -> None:
+def _publish_outcomes(folder: Path, run: Path, old: set[str], new_ids: set[str]) -> None:
     """Write the outcomes that there are of a study's cells: those that lie beside rows, and those of its run."""
     import polars as pl
 
     places = [folder, *(path.parent for path in sorted(folder.parent.glob(f"*/{outcomes.FILE}")))]
     before = pl.concat([outcomes.read_table(place).filter(pl.col("cell_id").is_in(old)) for place in places])
     new = outcomes.table(
-        [line for id_ in sorted(trained) for line in outcomes.read_lines(run / "cells" / id_ / outcomes.LINES)]
+        [line for id_ in sorted(new_ids) for line in outcomes.read_lines(run / "cells" / id_ / outcomes.LINES)]
     )
     table = (
         pl.concat([before, new]).unique(outcomes.Key._fields, keep="first").sort(outcomes.Key._fields, nulls_last=True)
@@ -239,17 +239,20 @@ def publish(folder: Path, name: str, old: Sequence[Row]) -> None:
     `environment.json` tells where the new rows come from and, under `earlier`, where the others did.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run, done = run_folder(name), {row["cell_id"] for row in old}
-    trained = [
-        row for id_ in STUDIES[name].cells() if id_ not in done for row in rows.read(run / "cells" / id_ / "rows.jsonl")
+    run, finished_ids = run_folder(name), {row["cell_id"] for row in old}
+    new = [
+        row
+        for id_ in STUDIES[name].cells()
+        if id_ not in finished_ids
+        for row in rows.read(run / "cells" / id_ / "rows.jsonl")
     ]
-    rows.write_table(folder / "rows.parquet", [*old, *trained])
-    _publish_outcomes(folder, run, {row["cell_id"] for row in old}, {row["cell_id"] for row in trained})
-    if trained:
+    rows.write_table(folder / "rows.parquet", [*old, *new])
+    _publish_outcomes(folder, run, {row["cell_id"] for row in old}, {row["cell_id"] for row in new})
+    if new:
         place = folder / "environment.json"
-        described: dict[str, Any] = rows.stamps.load(run / "environment.json")
-        described["cells"] = len({row["cell_id"] for row in trained})
+        facts: dict[str, Any] = rows.stamps.load(run / "environment.json")
+        facts["cells"] = len({row["cell_id"] for row in new})
         if place.exists():
             before = rows.stamps.load(place)
-            described["earlier"] = [before, *before.pop("earlier", [])]
-        rows.write_atomically(place, (json.dumps(described, indent=1) + "\n").encode())
+            facts["earlier"] = [before, *before.pop("earlier", [])]
+        rows.write_atomically(place, (json.dumps(facts, indent=1) + "\n").encode())

@@ -19,18 +19,18 @@ def score_rows(trainer: "Trainer", tests: Sequence[HeldOut], train_loss: float) 
     cell, cost = trainer.cell, trainer.cost
     training, trainer.new_outcomes = cell.training, []
     for passes, held_out in itertools.product(training.test_passes or (training.sleep_passes,), tests):
-        tested, reported = held_out.task, dict[str, float]()
+        task, report_means = held_out.task, dict[str, float]()
         how: dict[str, Any] = {"passes": passes, "device": trainer.device, "precision": training.precision}
-        scores = evaluate(trainer.model, held_out, reported=reported, **how)
-        noted: dict[tuple[int, int | None], float] = {}
-        if sizes_of_notes(tested, cell.model):
-            again = evaluate(trainer.model, held_out, noted=True, **how)
-            noted = {(score.difficulty, score.answer): score.exact_match for score in again}
+        scores = evaluate(trainer.model, held_out, report_means=report_means, **how)
+        with_notes: dict[tuple[int, int | None], float] = {}
+        if sizes_of_notes(task, cell.model):
+            again = evaluate(trainer.model, held_out, with_notes=True, **how)
+            with_notes = {(score.difficulty, score.answer): score.exact_match for score in again}
         if trainer.step in outcomes.outcome_steps(cell.evaluation_steps):
             trainer.new_outcomes += outcomes.lines(cell.id, trainer.step, passes, scores)
         for score in scores:
-            chance = tested.chance(score.difficulty, score.answer)
-            name, shortcut = best_shortcut(tested, score.difficulty, score.answer)
+            chance = task.chance(score.difficulty, score.answer)
+            name, shortcut = best_shortcut(task, score.difficulty, score.answer)
             yield (
                 trainer.facts
                 | score.columns
@@ -47,11 +47,11 @@ def score_rows(trainer: "Trainer", tests: Sequence[HeldOut], train_loss: float) 
                     "tested_passes": passes,
                     "train_loss": train_loss,
                     "chance": chance,
-                    **tested.floors(score.difficulty, score.answer),
+                    **task.floors(score.difficulty, score.answer),
                     "shortcut": shortcut,
                     "shortcut_name": name,
                     "lift": (score.exact_match - chance) / (1 - chance),
-                    **{rows.REPORT + name: value for name, value in reported.items()},
-                    **({rows.NOTED: noted[score.difficulty, score.answer]} if noted else {}),
+                    **{rows.REPORT + name: value for name, value in report_means.items()},
+                    **({rows.NOTED: with_notes[score.difficulty, score.answer]} if with_notes else {}),
                 }
             )

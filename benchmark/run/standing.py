@@ -91,8 +91,8 @@ class SweepStanding:
     @property
     def progress(self) -> float:
         """Share of all steps that were made."""
-        known = [(min(s.step, s.steps) if s.status != Status.OK else s.steps, s.steps) for s in self.cells if s.steps]
-        return sum(step for step, _ in known) / sum(steps for _, steps in known) if known else 0.0
+        counts = [(min(s.step, s.steps) if s.status != Status.OK else s.steps, s.steps) for s in self.cells if s.steps]
+        return sum(step for step, _ in counts) / sum(steps for _, steps in counts) if counts else 0.0
 
     @property
     def per_hour(self) -> int:
@@ -111,10 +111,11 @@ class SweepStanding:
         if not paces:
             return None
         mean = {kind: sum(seconds) / len(seconds) for kind, seconds in paces.items()}
-        left = ((s.steps or 0) - s.step for s in self.cells if not s.status.final)
+        steps_to_go = ((s.steps or 0) - s.step for s in self.cells if not s.status.final)
         unfinished = (s.cell for s in self.cells if not s.status.final)
         return sum(
-            max(0, steps) * mean.get(_kind(cell), mean[None]) for steps, cell in zip(left, unfinished, strict=True)
+            max(0, steps) * mean.get(_kind(cell), mean[None])
+            for steps, cell in zip(steps_to_go, unfinished, strict=True)
         )
 
     @property
@@ -192,8 +193,8 @@ def _standing(path: str, there: Set[str], *, running: bool) -> Standing:
     if steps is None and last:
         steps = -(-axes["tokens"] // (axes["batch"] * last["seq_len"]))
     status, reason, ended_at = _state(path, there, last, running=running)
-    tested = tests[0]["step"] if tests else 0
-    step = tested if last is None or last["step"] is None else max(tested, last["step"])
+    last_test = tests[0]["step"] if tests else 0
+    step = last_test if last is None or last["step"] is None else max(last_test, last["step"])
     return Standing(
         cell_id=os.path.basename(path),  # noqa: PTH119
         cell=cell,
@@ -202,7 +203,7 @@ def _standing(path: str, there: Set[str], *, running: bool) -> Standing:
         step=step,
         steps=steps,
         tests=tuple(tests),
-        wall_s=tests[0].get("wall_s") if tests and tested == step else None,
+        wall_s=tests[0].get("wall_s") if tests and last_test == step else None,
         folder=path,
         ended_at=ended_at,
     )
@@ -219,8 +220,8 @@ def _check(cell: Description, steps: Any, tests: Sequence[Row]) -> None:
     if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in wholes):
         raise ValueError("its plan has values of other types than a plan has")
     for row in tests:
-        counted = (row["step"], row["exact_match"], row["chance"], row.get("wall_s") or 0.0)
-        if not all(isinstance(number, int | float) for number in counted):
+        numbers = (row["step"], row["exact_match"], row["chance"], row.get("wall_s") or 0.0)
+        if not all(isinstance(number, int | float) for number in numbers):
             raise ValueError("its rows have values of other types than rows have")
         hash(row["difficulty"])
 

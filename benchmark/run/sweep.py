@@ -37,11 +37,11 @@ def run(
     """
     pending, stale = [], []
     for cell in cells:
-        status, changed = folder.of(cell).state.status, code.code_change(cell, folder.of(cell).path)
-        if not status.final or (changed and status.failed):  # what failed may have been mended
+        status, change = folder.of(cell).state.status, code.code_change(cell, folder.of(cell).path)
+        if not status.final or (change and status.failed):  # what failed may have been mended
             pending.append(cell)
-        elif changed:
-            stale.append((cell, changed))
+        elif change:
+            stale.append((cell, change))
     if stale:
         cell, what = stale[0]
         others = f", as {len(stale) - 1} more are" if stale[1:] else ""

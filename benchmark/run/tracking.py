@@ -68,11 +68,11 @@ class Tracker:
             What is to be told every event. It returns at once and raises nothing.
         """
         waiting, ending = queue.Queue[Event](QUEUE_LIMIT), threading.Event()
-        runs, noted = _Runs(self.name, cells, group), set[str]()
+        runs, subjects = _Runs(self.name, cells, group), set[str]()
 
         def once(about: str, text: str) -> None:
-            if about not in noted:
-                noted.add(about)
+            if about not in subjects:
+                subjects.add(about)
                 note(f"{self.name}: {text}; rows and the sweep go on without it")
 
         def attempt(call: Callable[..., None], *arguments: Any) -> None:
@@ -118,11 +118,11 @@ class _Runs:
         """Pass an event on."""
         cell = event.cell
         if event.kind == "start":
-            named = {"project": "sleepbench", "group": self.group, "name": f"{label(cell, self.others)}, {cell.id}"}
+            names = {"project": "sleepbench", "group": self.group, "name": f"{label(cell, self.others)}, {cell.id}"}
             config = {"cell_id": cell.id, "task": cell.task.name, "model": cell.model.name, "seed": cell.seed}
             init = import_module(self.name).init
             # A context of its own: trackio ends the run that it last began in the same one.
-            run = Context().run(init, **named, config=config | cell.axes, **TRACKERS[self.name])
+            run = Context().run(init, **names, config=config | cell.axes, **TRACKERS[self.name])
             self.open[cell.id] = run
         elif event.kind == "progress" and cell.id in self.open:
             self.open[cell.id].log(_numbers(cell, event.contents), step=event.contents["step"])

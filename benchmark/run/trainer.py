@@ -119,7 +119,7 @@ class Trainer:
         for held_out in self.tests:
             held_out.at_once = max(1, TEST_BATCH // self.micro_batches)
         evaluation_steps = set(self.cell.evaluation_steps)
-        saved = reported = self.clock = time.perf_counter()
+        saved_at = reported_at = self.clock = time.perf_counter()
         reported_step = self.step
         self.meter.start()
         for batch in self.batches(self.step):
@@ -134,13 +134,13 @@ class Trainer:
                 if (status := Status(new_rows[-1]["status"])) != Status.OK:
                     return status
             now = time.perf_counter()
-            if new_rows or now - saved > CHECKPOINT_EVERY_S or stop():
+            if new_rows or now - saved_at > CHECKPOINT_EVERY_S or stop():
                 self.save()
-                saved = now
-            if new_rows or now - reported > REPORT_EVERY_S:
-                tokens_per_s = (self.step - reported_step) * self.tokens_per_step / (now - reported)
+                saved_at = now
+            if new_rows or now - reported_at > REPORT_EVERY_S:
+                tokens_per_s = (self.step - reported_step) * self.tokens_per_step / (now - reported_at)
                 report(Progress(step=self.step, tokens_per_s=tokens_per_s, new_rows=new_rows))
-                reported, reported_step = now, self.step
+                reported_at, reported_step = now, self.step
             if stop() and self.step < self.cell.steps:
                 return Status.STOPPED
         return Status.OK
@@ -155,8 +155,8 @@ class Trainer:
             if not math.isfinite(loss):
                 reason = f"the {name} loss became {loss} by step {self.step}"
                 return [failure_row(self.facts, Status.DIVERGED, reason, step=self.step, wall_s=self.elapsed_s())]
-        spent = {"wall_s": self.elapsed_s(), "energy_j": self.meter.total()}
-        return [row | spent for row in scores]
+        costs = {"wall_s": self.elapsed_s(), "energy_j": self.meter.total()}
+        return [row | costs for row in scores]
 
     def elapsed_s(self) -> float:
         """Seconds of this and all earlier attempts so far."""
@@ -188,8 +188,8 @@ class Trainer:
         """What of a step runs on the device, without a word to the host; the loss."""
         windows, notes, hard, passes = stage
         inputs, targets, *tokens = tensors
-        noted = tuple((*at, note) for at, note in zip(notes, tokens, strict=True))
-        batch = Batch(inputs=inputs, targets=targets, windows=windows, notes=noted)
+        all_notes = tuple((*at, note) for at, note in zip(notes, tokens, strict=True))
+        batch = Batch(inputs=inputs, targets=targets, windows=windows, notes=all_notes)
         loss = self.accumulate(batch, hard=hard, passes=passes)
         assert isinstance(self.optimizer, DeviceMuonAdamW)
         self.optimizer.take()
@@ -275,11 +275,11 @@ class Trainer:
                 torch.set_rng_state(state["random"].cpu())
             if "random_cuda" in state and self.device.type == "cuda":
                 torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
-        written = rows.read(self.rows_path, self.cell.id)
-        history = [row for row in written if row["status"] == Status.OK and row["step"] <= self.step]
+        lines = rows.read(self.rows_path, self.cell.id)
+        history = [row for row in lines if row["status"] == Status.OK and row["step"] <= self.step]
         if self.rows_path.exists():
             self.seals[self.rows_path.stem] = rows.rewrite(self.rows_path, history)
         if self.outcomes_path.exists():
-            written = outcomes.read_lines(self.outcomes_path, self.cell.id)
-            history = [line for line in written if line["step"] <= self.step]
+            lines = outcomes.read_lines(self.outcomes_path, self.cell.id)
+            history = [line for line in lines if line["step"] <= self.step]
             self.seals[self.outcomes_path.stem] = rows.rewrite(self.outcomes_path, history)

@@ -21,11 +21,11 @@ class Work:
         self._reads = {cell.id: float(cell.training.tokens * (1 + cell.training.sleep_passes)) for cell in cells}
         self._flops_per_read: dict[object, float] = {}
         self._sizes: dict[str, float] | None = None
-        self._before, self._begun = dict(self.share), time.monotonic()
+        self._before, self._start = dict(self.share), time.monotonic()
 
     def begin(self) -> None:
         """From now on it is worked on."""
-        self._before, self._begun = dict(self.share), time.monotonic()
+        self._before, self._start = dict(self.share), time.monotonic()
 
     def advance(self, cell: Cell, step: int) -> None:
         """A cell is at a step."""
@@ -50,6 +50,6 @@ class Work:
 
     def eta_s(self) -> float | None:
         """Seconds to the end at the pace so far; None while that is unknown."""
-        gained = sum(size * (self.share[id_] - self._before[id_]) for id_, size in self._size.items())
-        left = sum(size * (1 - self.share[id_]) for id_, size in self._size.items())
-        return left * (time.monotonic() - self._begun) / gained if gained > 0 else None
+        progress = sum(size * (self.share[id_] - self._before[id_]) for id_, size in self._size.items())
+        rest = sum(size * (1 - self.share[id_]) for id_, size in self._size.items())
+        return rest * (time.monotonic() - self._start) / progress if progress > 0 else None

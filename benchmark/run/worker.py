@@ -89,11 +89,11 @@ def work(job: Job, send: Callable[..., None], stop: Callable[[], bool], *, in_pa
 
 def _train(job: Job, stop: Callable[[], bool], send: Callable[..., None], *, in_parts: bool) -> State:
     """Train the cell; if it does not fit into memory once more, each batch in parts."""
-    ended = _attempt(job, stop, send, micro_batches=1)
-    if ended.status != Status.OUT_OF_MEMORY or job.cell.training.batch == 1 or not in_parts:
-        return _record(job, ended)
+    end = _attempt(job, stop, send, micro_batches=1)
+    if end.status != Status.OUT_OF_MEMORY or job.cell.training.batch == 1 or not in_parts:
+        return _record(job, end)
     parts = min(MICRO_BATCHES, job.cell.training.batch)
-    text = f"out of memory at step {ended.step}: trained again with each batch in {parts} parts"
+    text = f"out of memory at step {end.step}: trained again with each batch in {parts} parts"
     print(text, file=sys.stderr)
     send(event="note", text=text)
     if (again := _attempt(job, stop, send, micro_batches=parts)).status == Status.OUT_OF_MEMORY:
@@ -142,14 +142,14 @@ def _attempt(job: Job, stop: Callable[[], bool], send: Callable[..., None], *, m
     return _End(status, reason, trainer.step)
 
 
-def _record(job: Job, ended: _End) -> State:
+def _record(job: Job, end: _End) -> State:
     """Append the row of a failure; a divergence has written its own."""
     import torch
 
-    if ended.status in (Status.CRASHED, Status.OUT_OF_MEMORY):
+    if end.status in (Status.CRASHED, Status.OUT_OF_MEMORY):
         facts = cell_facts(job.cell, device=torch.device(job.device).type, context=job.context)
-        CellFolder(job.folder).add(failure_row(facts, ended.status, str(ended.reason), step=ended.step))
-    return State(ended.status, ended.reason)
+        CellFolder(job.folder).add(failure_row(facts, end.status, str(end.reason), step=end.step))
+    return State(end.status, end.reason)
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -184,8 +184,8 @@ class Codec:
         cycle = [names[0]]
         while len(cycle) < len(after):
             cycle.append(after[cycle[-1]])
-        drawn = textwrap.wrap(" -> ".join([*cycle, cycle[0]]), 100, break_on_hyphens=False)
-        lines = [*(f"cycle  {line}" for line in drawn), ""]
+        rows = textwrap.wrap(" -> ".join([*cycle, cycle[0]]), 100, break_on_hyphens=False)
+        lines = [*(f"cycle  {line}" for line in rows), ""]
         questions, ks = self.names_in(asked), self.hops_in(asked)
         for k, start, end in zip(ks, questions[::2], questions[1::2], strict=True):
             place = cycle.index(start)

@@ -93,10 +93,10 @@ class CycleSampler:
         """Random words that are nearly always enough for 0..nodes names: expected different ones, less 4 deviations."""
         sizes = np.diff(self.coder.starts)
         names = np.arange(1, 2 * self._most_words + 1)
-        met = 1 - np.exp(-names[:, None] / len(sizes) / sizes)  # [draws, lengths] share of the names of each length
-        different = (sizes * met).sum(axis=1)
+        share = 1 - np.exp(-names[:, None] / len(sizes) / sizes)  # [draws, lengths] share of the names of each length
+        different = (sizes * share).sum(axis=1)
         # Two variances, neither too small: of repeats among draws, and of names met or not each by itself.
-        variance = np.minimum((names - different) * different / names, (sizes * met * (1 - met)).sum(axis=1))
+        variance = np.minimum((names - different) * different / names, (sizes * share * (1 - share)).sum(axis=1))
         safe = different - 4 * np.sqrt(np.maximum(variance, 0))
         draws = [int(np.argmax(safe >= n)) + 1 if safe[-1] >= n else len(names) for n in range(self.nodes + 1)]
         return [-(-count // 2) for count in draws]

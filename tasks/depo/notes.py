@@ -33,7 +33,7 @@ def tables_of_hops(tokens: Tokens, window: int, coder: Codec) -> dict[int, Token
         window: L; a window may end within an edge.
         coder: How names are written.
     """
-    noted = {}
+    notes = {}
     for number in range(tokens.shape[1] // window):
         names = names_in(tokens[:, : (number + 1) * window], coder)
         names = names[:, : names.shape[1] // 2 * 2]
@@ -43,8 +43,8 @@ def tables_of_hops(tokens: Tokens, window: int, coder: Codec) -> dict[int, Token
             end = at(hop, starts)
             slots = coder.edges(np.where(end == ABSENT, ABSENT, starts), end)
             tables.append(pack(slots, slots != ABSENT, tokens.shape[1], PAD, right=True))
-        noted[number] = np.concatenate(tables, axis=1)
-    return noted
+        notes[number] = np.concatenate(tables, axis=1)
+    return notes
 
 
 def walks_of_questions(read: Tokens, asked: Tokens, ends: NDArray[np.bool_], coder: Codec) -> Tokens:
@@ -66,9 +66,9 @@ def walks_of_questions(read: Tokens, asked: Tokens, ends: NDArray[np.bool_], cod
         node = np.where(hop <= k, at(after, node), node)
         nodes.append(node)
     tokens = coder.tokens.take(np.stack(nodes, axis=2), axis=0, mode="wrap").reshape(len(asked) * most, -1)
-    noted = np.full((*asked.shape, tokens.shape[1]), PAD, dtype=np.int64)
-    noted[ends] = pack(tokens, tokens != ABSENT, tokens.shape[1], PAD)[(k != ABSENT).reshape(-1)]
-    return noted.reshape(len(asked), -1)
+    notes = np.full((*asked.shape, tokens.shape[1]), PAD, dtype=np.int64)
+    notes[ends] = pack(tokens, tokens != ABSENT, tokens.shape[1], PAD)[(k != ABSENT).reshape(-1)]
+    return notes.reshape(len(asked), -1)
 
 
 def questions_about(tokens: Tokens, window: int, coder: Codec, hops: Sequence[int], nodes: int) -> dict[int, Tokens]:
@@ -83,7 +83,7 @@ def questions_about(tokens: Tokens, window: int, coder: Codec, hops: Sequence[in
         hops: The k that are asked.
         nodes: Most nodes of a cycle.
     """
-    ks, noted = sorted(set(hops)), {}
+    ks, notes = sorted(set(hops)), {}
     for number in range(tokens.shape[1] // window):
         names = names_in(tokens[:, : (number + 1) * window], coder)
         names = names[:, : names.shape[1] // 2 * 2]
@@ -94,5 +94,5 @@ def questions_about(tokens: Tokens, window: int, coder: Codec, hops: Sequence[in
         end = np.stack(ends, axis=2).reshape(len(names), -1)
         start = np.where(end == ABSENT, ABSENT, np.repeat(names[:, ::2], len(ks), axis=1))
         slots, _ = coder.questions(np.tile(ks, names.shape[1] // 2), start, end)
-        noted[number] = pack(slots, slots != ABSENT, nodes * len(ks) * coder.question_tokens, PAD)
-    return noted
+        notes[number] = pack(slots, slots != ABSENT, nodes * len(ks) * coder.question_tokens, PAD)
+    return notes

@@ -54,8 +54,8 @@ def every_cycle(coder: Codec, nodes: int) -> tuple[Tokens, NDArray[np.str_], Sha
     weights = np.zeros(len(rings))
     for turn in range(nodes):
         along = np.roll(single, turn, axis=1)
-        met = np.cumsum(along, axis=1) - along
-        weights += np.prod(along / (1 - met), axis=1)
+        before = np.cumsum(along, axis=1) - along
+        weights += np.prod(along / (1 - before), axis=1)
     return rings, split, weights
 
 
@@ -164,9 +164,9 @@ def word_floors(coder: Codec, nodes: int) -> tuple[float, float]:
     Exact where words have one length or two; with more lengths, as if the longer ones never ran out.
     """
     short, n, m = coder.letters ** coder.lengths[0], nodes, np.arange(nodes + 1)
-    met = np.maximum(m - 1, 0) / max(1, short - 1)  # of the other short words, the share on a cycle with m of them
+    share = np.maximum(m - 1, 0) / max(1, short - 1)  # of the other short words, the share on a cycle with m of them
     shares = _short_words(coder, nodes)
-    question_only = shares @ (m / n * met + (1 - m / n) * m / short) / (n - 1)
+    question_only = shares @ (m / n * share + (1 - m / n) * m / short) / (n - 1)
     return float(shares @ m / short / n), float(question_only)
 
 

@@ -59,14 +59,14 @@ def wordings(graphs: Graphs, names: Sequence[Names], problems: slice = slice(Non
     counts = [mask.sum(axis=1).tolist() for mask in (exists, stands, core)]
     asked, ends = graphs.asked[problems].tolist(), graphs.given[problems].tolist()
     q = s = 0
-    listed = []
+    wordings = []
     for name, Q, S, C, a, g in zip(names, *counts, asked, ends, strict=True):
         lists = [column[q : q + Q] for column in flat]
         phrase, kinds, places = name.theme.phrase, name.kinds, name.places
         phrases = [phrase(r, kinds[k], places[p]) for r, k, p in zip(*lists[:3], strict=True)]
-        listed.append(Wording(name, order[s : s + S], a, g, C, phrases, *lists))
+        wordings.append(Wording(name, order[s : s + S], a, g, C, phrases, *lists))
         q, s = q + Q, s + S
-    return listed
+    return wordings
 
 
 def sentence(problem: Wording, q: int) -> str:
@@ -163,7 +163,7 @@ def parse(problem: str, question: str, theme: Theme) -> Graphs:
     phrase = theme.phrase(COUNT, match[1], match[2]) if match else question.removeprefix("What is the ").rstrip("?")
     asked = quantities.number(phrase)
 
-    met, size = Counter(q for q, _ in sentences), len(quantities.numbers)
+    mentions, size = Counter(q for q, _ in sentences), len(quantities.numbers)
     role, kind, place = np.array(list(quantities.numbers), dtype=np.int64).T[:, None]
     most = max(len(right[3]) if right else 0 for _, right in sentences)
     constant, value = np.zeros((2, 1, size), dtype=np.int64)
@@ -172,7 +172,7 @@ def parse(problem: str, question: str, theme: Theme) -> Graphs:
     end, order = NONE, []
     for q, right in sentences:
         # Only the end quantity of the reverse mode has a sentence that is not its definition.
-        if right and not right[3] and (met[q] > 1 or role[0, q] in (TOTAL, PRODUCT)):
+        if right and not right[3] and (mentions[q] > 1 or role[0, q] in (TOTAL, PRODUCT)):
             end, value[0, q] = q, right[0]
             order.append(VALUE_SENTENCE)
             continue

@@ -44,12 +44,12 @@ def compact(source: CompactSource, borders: Sequence[int], steps: int, pad: int)
     known_with = np.maximum.accumulate(np.where(graphs.needed, read_with, 0), axis=1)
     value, end = FIRST_NUMBER + graphs.value, np.full(graphs.role.shape, ID[";"])
     slots = np.concatenate([names(graphs)[:, :-1], value[..., None], end[..., None]], axis=2)
-    noted = {}
+    notes = {}
     for number, border in enumerate(borders):
         known = graphs.needed & (known_with <= border)
         present = known[..., None] & (slots != ABSENT)
-        noted[number] = pack(slots, present, COMPACT_STEP * steps, pad)
-    return noted
+        notes[number] = pack(slots, present, COMPACT_STEP * steps, pad)
+    return notes
 
 
 def in_words(
@@ -71,7 +71,7 @@ def in_words(
         encode: Tokens of a text.
         pad: The token behind the last step.
     """
-    noted = {number: np.full((len(problems), width), pad, dtype=np.int64) for number in range(len(borders))}
+    notes = {number: np.full((len(problems), width), pad, dtype=np.int64) for number in range(len(borders))}
     for b, (problem, text) in enumerate(zip(problems, prompts, strict=True)):
         lines = problem.solution.splitlines()
         ends = [
@@ -82,9 +82,9 @@ def in_words(
         tokens = [encode(f" {line}") for line in lines]
         for number, border in enumerate(borders):
             steps = [step for step, known in zip(tokens, known_with, strict=True) if known <= border]
-            written = np.concatenate([*steps, np.empty(0, dtype=np.int64)])[:width]
-            noted[number][b, : len(written)] = written
-    return noted
+            line = np.concatenate([*steps, np.empty(0, dtype=np.int64)])[:width]
+            notes[number][b, : len(line)] = line
+    return notes
 
 
 def _sentence(line: str) -> str:

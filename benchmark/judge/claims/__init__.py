@@ -112,7 +112,7 @@ def judge(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome] | None = None) ->
     claims = paper.claims()
     findings = [_best_finding(frame, claim, outcomes or {}) for claim in claims]
     tests = [i for i, (finding, _, _, _) in enumerate(findings) if finding is not None and finding.p is not None]
-    adjusted = dict(zip(tests, holm([_p(findings[i][0]) for i in tests]), strict=True))
+    p_adjusted = dict(zip(tests, holm([_p(findings[i][0]) for i in tests]), strict=True))
     by_task: dict[str, list[Study]] = {}  # all studies of a task, made once
 
     def every(study: Study) -> list[Study]:
@@ -123,7 +123,7 @@ def judge(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome] | None = None) ->
         return by_task[task]
 
     return [
-        _judgement(claim, *each, adjusted.get(i), len(tests), every, frame)
+        _judgement(claim, *each, p_adjusted.get(i), len(tests), every, frame)
         for i, (claim, each) in enumerate(zip(claims, findings, strict=True))
     ]
 
@@ -194,7 +194,7 @@ def _judgement(
     study: Study | None,
     others: int,
     lacking: str,
-    adjusted: float | None,
+    p_adjusted: float | None,
     tests: int,
     every: Callable[[Study], Sequence[Study]],
     frame: pl.DataFrame,
@@ -206,54 +206,54 @@ def _judgement(
     if finding is None or study is None:
         return Judgement(**same, verdict="not enough evidence", reading=lacking, command=claim.command)
     if finding.p is None:
-        decided: Verdict = "reproduced" if finding.effect.low > 0 else "not reproduced"
+        conclusion: Verdict = "reproduced" if finding.effect.low > 0 else "not reproduced"
     else:
-        decided = verdict(
-            finding.effect, math.nan if adjusted is None else adjusted, smallest=finding.smallest, alpha=ALPHA
+        conclusion = verdict(
+            finding.effect, math.nan if p_adjusted is None else p_adjusted, smallest=finding.smallest, alpha=ALPHA
         )
     several = len(trained_on) if len(trained_on := processors(study.final)) > 1 else 0
     controls: tuple[artefacts.Control, ...] = ()
     if finding.gain is not None and claim.controls:
         controls = artefacts.examine(claim.controls, study, finding.gain, every(study))
-    untuned = _tuning_shortfall(claim, finding, study, decided, frame)
-    retune = untuned is not None and decided == "not reproduced"
+    untuned = _tuning_shortfall(claim, finding, study, conclusion, frame)
+    retune = untuned is not None and conclusion == "not reproduced"
     if retune:
-        decided = "not enough evidence"
-    wanting = decided == "not enough evidence" and not retune
-    needed = remedies.seeds_for(finding, tests) if wanting else None
+        conclusion = "not enough evidence"
+    wanting = conclusion == "not enough evidence" and not retune
+    seed_count = remedies.seeds_for(finding, tests) if wanting else None
     more = remedies.examples_for(finding, study) if wanting else None
-    reserved = artefacts.qualification(controls) if decided == "reproduced" else ""
+    reservation = artefacts.qualification(controls) if conclusion == "reproduced" else ""
     return Judgement(
         **same,
-        verdict=decided,
-        qualification="; ".join(filter(None, (reserved, untuned.words if untuned else None))),
+        verdict=conclusion,
+        qualification="; ".join(filter(None, (reservation, untuned.words if untuned else None))),
         reading=f"{finding.reading}; seeds of {several} processors" if several else finding.reading,
         quantity=finding.quantity,
         estimate=_finite(finding.estimate.estimate),
         low=_finite(finding.estimate.low),
         high=_finite(finding.estimate.high),
         p=_finite(finding.p),
-        p_adjusted=_finite(adjusted),
+        p_adjusted=_finite(p_adjusted),
         seeds=finding.seeds,
-        seeds_needed=needed,
+        seeds_needed=seed_count,
         examples_needed=more,
         study=about(study),
         others=others,
-        command=remedies.command(claim, study, needed, more, untuned if retune else None),
+        command=remedies.command(claim, study, seed_count, more, untuned if retune else None),
         controls=controls,
     )
 
 
 def _tuning_shortfall(
-    claim: Claim, finding: Finding, study: Study, decided: Verdict, frame: pl.DataFrame
+    claim: Claim, finding: Finding, study: Study, conclusion: Verdict, frame: pl.DataFrame
 ) -> Shortfall | None:
     """Which N lacks a value of its own of the setting that a claim is sensitive to, if that could turn its verdict.
 
     A gain may be missing because the larger N has none, and be there because the smaller N has none.
     """
-    if not claim.tuned or finding.gain is None or decided == "not enough evidence":
+    if not claim.tuned or finding.gain is None or conclusion == "not enough evidence":
         return None
-    n = finding.gain.low if decided == "reproduced" else finding.gain.high
+    n = finding.gain.low if conclusion == "reproduced" else finding.gain.high
     return shortfall(frame, study, n, claim.tuned)
 
 

@@ -128,8 +128,8 @@ def examine(letters: Sequence[str], study: Study, gain: Gain, every: Sequence[St
         elif letter == "d":
             results[letter] = _shortcuts(study, gain)
         else:
-            ended, reading, comparisons = _equal_flops(study, gain, whole, every)
-            results[letter] = ended, reading
+            outcome, reading, comparisons = _equal_flops(study, gain, whole, every)
+            results[letter] = outcome, reading
     return tuple(
         Control(letter=a, name=NAMES[a], status=s, reading=r, comparisons=comparisons if a == "e" else ())
         for a, (s, r) in results.items()
@@ -245,8 +245,12 @@ def _shortcuts(study: Study, gain: Gain) -> tuple[Status, str]:
     unknown, other_version = _unknown_shortcuts(study, gain)
     text = f"N = {gain.high} {score}, a lift of {lift:.2f}; strongest shortcut {_floor_names(highest)} {floor:.3f}"
     if score.estimate <= floor:
-        passed = floors(study, gain.depths, below=score.estimate).values()
-        beaten = f", above {_floor_names(passed)} {np.mean([each.share for each in passed]):.3f}" if passed else ""
+        lower_floors = floors(study, gain.depths, below=score.estimate).values()
+        beaten = (
+            f", above {_floor_names(lower_floors)} {np.mean([each.share for each in lower_floors]):.3f}"
+            if lower_floors
+            else ""
+        )
         return "fails", f"{text}{beaten}{unknown}"
     sure = score.low > floor and len(by_seed) > 1 and not other_version
     return ("survives" if sure else "not tested"), f"{text}{unknown}"

@@ -17,18 +17,18 @@ def settings_of(study: Study) -> dict[tuple[int, ...], tuple[str, ...]]:
     cells of one N no command line could give.
     """
     first = study.final.row(0, named=True)
-    asked = {} if study.variant else _asked(first["suite"], first["scale"])
-    columns = [c for c in study.final.columns if c in asked and c != study.axis and is_setting(c)]
+    grid = {} if study.variant else _grid(first["suite"], first["scale"])
+    columns = [c for c in study.final.columns if c in grid and c != study.axis and is_setting(c)]
     groups: dict[tuple[str, ...], list[int]] = {}
     for n in values(study.final["n"]):
         part = study.final.filter(pl.col("n") == n)
-        settings = (_setting(column, values(part[column]), asked[column]) for column in columns)
+        settings = (_setting(column, values(part[column]), grid[column]) for column in columns)
         groups.setdefault(tuple(filter(None, settings)), []).append(n)
     return {tuple(ns): settings for settings, ns in groups.items()}
 
 
 @cache
-def _asked(suite_name: str, scale: str) -> Mapping[str, tuple[Any, ...]]:
+def _grid(suite_name: str, scale: str) -> Mapping[str, tuple[Any, ...]]:
     """The values of every setting in the cells of a suite; empty of a suite that is not there.
 
     Of suites that choose among variants too: of one's rows nothing can be said by settings.
@@ -40,16 +40,16 @@ def _asked(suite_name: str, scale: str) -> Mapping[str, tuple[Any, ...]]:
     grids = suite(suite_name, scale).grids
     if any(grid.variants is not None for grid in grids):
         return {}
-    asked: dict[str, tuple[Any, ...]] = {}
+    axes: dict[str, tuple[Any, ...]] = {}
     for grid in grids:
         for name, value in grid.base.axes.items():
-            asked[name] = (*asked.get(name, ()), *grid.axes.get(name, (value,)))
-    return {name: every for name, every in asked.items() if name != "sleep_passes"}
+            axes[name] = (*axes.get(name, ()), *grid.axes.get(name, (value,)))
+    return {name: every for name, every in axes.items() if name != "sleep_passes"}
 
 
-def _setting(name: str, of_rows: list[Any], asked: tuple[Any, ...]) -> str:
+def _setting(name: str, of_rows: list[Any], of_suite: tuple[Any, ...]) -> str:
     """A setting that the suite does not ask for; empty where it does, or where rows have none or several values."""
-    if len(of_rows) != 1 or of_rows[0] in asked or of_rows[0] in [_joined(value) for value in asked]:
+    if len(of_rows) != 1 or of_rows[0] in of_suite or of_rows[0] in [_joined(value) for value in of_suite]:
         return ""
     value = of_rows[0]
     if isinstance(value, bool):

@@ -66,10 +66,12 @@ def command(claim: Claim, study: Study, seeds: int | None, examples: int | None,
         seeds = 3
     words += [f"--seeds 0-{seeds - 1}"] if seeds else []
     arms = settings_of(study)
-    runs = [(ns, _changed(settings, [f"test_examples={examples}"] * bool(examples))) for ns, settings in arms.items()]
+    runs = [
+        (ns, _with_changes(settings, [f"test_examples={examples}"] * bool(examples))) for ns, settings in arms.items()
+    ]
     if lack:
         own = next((ns, settings) for ns, settings in runs if lack.n in ns)
-        runs = [((lack.n,), _changed(own[1], trial)) for trial in lack.trials]
+        runs = [((lack.n,), _with_changes(own[1], trial)) for trial in lack.trials]
     commands = []
     for ns, settings in runs:
         passes = [f"--sleep-passes {','.join(map(str, ns))}"] * (len(arms) > 1)
@@ -77,7 +79,7 @@ def command(claim: Claim, study: Study, seeds: int | None, examples: int | None,
     return " && ".join(commands)
 
 
-def _changed(settings: Sequence[str], changes: Sequence[str]) -> list[str]:
+def _with_changes(settings: Sequence[str], changes: Sequence[str]) -> list[str]:
     """Settings, each `name=value`, some of them changed."""
     by_name = {text.partition("=")[0]: text for text in (*settings, *changes)}
     return list(by_name.values())

@@ -53,10 +53,10 @@ def later(study: Study, *, n: int | str, lift: float, smallest: float) -> Findin
         curves = every.filter((pl.col("depth") == depth) & pl.col("seed").is_in(list(finished)))
         lifts = curves.with_columns(lift=(pl.col("exact_match") - floor.share) / (1 - floor.share))
         budgets = dict(curves.group_by("seed").agg(pl.col("tokens_seen").max()).iter_rows())
-        needed = learning_curve.tokens_to(lifts, lift)
+        budgets_needed = learning_curve.tokens_to(lifts, lift)
         shares = {
             seed: 1.0 if tokens is None else tokens / budgets[seed]
-            for seed, tokens in needed.select("seed", "tokens").iter_rows()
+            for seed, tokens in budgets_needed.select("seed", "tokens").iter_rows()
         }
         return Scores(shares, finished.processors)
 

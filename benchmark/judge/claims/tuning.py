@@ -32,14 +32,14 @@ def best_value(frame: pl.DataFrame, study: Study, n: int, setting: str) -> float
         c for c in frame.columns if rows.is_setting(c) and c not in (*_FREE_SETTINGS, *RATES, setting, study.axis)
     ]
     settings = [c for c in settings if frame[c].dtype != pl.List and c in study.final.columns]
-    tried = frame.filter(
+    trials = frame.filter(
         *(pl.col(column) == first[column] for column in _SAME),
         *(pl.col(column).eq_missing(pl.lit(first[column])) for column in settings),
         pl.col("split").fill_null("validation") == "validation",
         pl.col("sleep_passes") == n,
         pl.col("tested_passes").fill_null(n) == n,
     ).drop_nulls(setting)
-    common = _at_common_difficulties(tried, setting)
+    common = _at_common_difficulties(trials, setting)
     scores = trial_scores(common)
     rates = [name for name in RATES if name in frame.columns]
     arms = common.filter(pl.col("cell_id").is_in(list(scores))).unique("cell_id").select("cell_id", *{setting, *rates})
@@ -65,21 +65,23 @@ def shortfall(frame: pl.DataFrame, study: Study, n: int, setting: str) -> Shortf
 
     An N that was tried at one value is to be tried at that and at half of it, on validation examples.
     """
-    used = values(study.final.filter(pl.col("n") == n)[setting]) if setting in study.final.columns else []
-    if not used:
+    own_values = values(study.final.filter(pl.col("n") == n)[setting]) if setting in study.final.columns else []
+    if not own_values:
         return None
     best, name = best_value(frame, study, n, setting), setting.replace("_", " ")
     if best is None:
-        trials = tuple(("test_split=validation", f"{setting}={value:g}") for value in (used[0], used[0] / 2))
+        trials = tuple(
+            ("test_split=validation", f"{setting}={value:g}") for value in (own_values[0], own_values[0] / 2)
+        )
         return Shortfall(f"N = {n} tried at one {name}", n, trials)
-    if used == [best]:
+    if own_values == [best]:
         return None
     return Shortfall(f"N = {n} not at its best {name}, {best:g}", n, ((f"{setting}={best:g}",),))
 
 
 def _at_common_difficulties(trials: pl.DataFrame, setting: str) -> pl.DataFrame:
     """The rows at difficulties that every value was tried at, those of failures among them."""
-    tried = trials.drop_nulls("difficulty").group_by("difficulty").agg(pl.col(setting).n_unique())
+    counts = trials.drop_nulls("difficulty").group_by("difficulty").agg(pl.col(setting).n_unique())
     every = trials[setting].n_unique()
-    common = tried.filter(pl.col(setting) == every)["difficulty"].to_list()
+    common = counts.filter(pl.col(setting) == every)["difficulty"].to_list()
     return trials.filter(pl.col("difficulty").is_null() | pl.col("difficulty").is_in(common))

@@ -41,8 +41,8 @@ def counts(judgements: Sequence["Judgement"]) -> dict[str, dict[str, int]]:
     for kind in KINDS:
         of_kind = [one for one in judgements if one.kind == kind]
         numbers[kind] = {verdict: sum(one.verdict == verdict for one in of_kind) for verdict in get_args(Verdict)}
-        reserved = sum(one.verdict == "reproduced" and bool(one.qualification) for one in of_kind)
-        numbers[kind] |= {"claims": len(of_kind), "reproduced with a reservation": reserved}
+        reservations = sum(one.verdict == "reproduced" and bool(one.qualification) for one in of_kind)
+        numbers[kind] |= {"claims": len(of_kind), "reproduced with a reservation": reservations}
     return numbers
 
 
@@ -52,9 +52,9 @@ def tally(judgements: Sequence["Judgement"]) -> list[str]:
     for kind, of_kind in counts(judgements).items():
         if not of_kind["claims"]:
             continue
-        reserved = of_kind["reproduced with a reservation"]
+        reservations = of_kind["reproduced with a reservation"]
         words = KINDS[kind]
-        of_which = f" ({reserved} with a reservation)" if reserved else ""
+        of_which = f" ({reservations} with a reservation)" if reservations else ""
         lines.append(
             f"{words}: {of_kind['claims']}, of which {of_kind['reproduced']} reproduced{of_which}, "
             f"{of_kind['not reproduced']} not reproduced, {of_kind['not enough evidence']} not enough evidence."
@@ -144,7 +144,7 @@ def _budgets(judgements: Sequence["Judgement"]) -> list[str]:
             if c.difference is None or c.means is None:
                 numbers = [f"rows of N = {c.low} end at {c.ends:.1e}" if c.ends else "no rows", "-", "-"]
             else:
-                low, high = (c.difference.low, c.difference.high) if c.known else (None, None)
+                low, high = (c.difference.low, c.difference.high) if c.has_interval else (None, None)
                 effect = interval(c.difference.estimate, low, high)
                 numbers = [effect, f"{c.means[1]:.3f}, {c.means[0]:.3f}", str(c.seeds)]
             lines.append([f"`{j.id}`", c.where, f"{c.budget}, {c.flops:.1e}", pair, *numbers])

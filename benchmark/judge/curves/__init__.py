@@ -183,9 +183,9 @@ def numbers(curves: Curves) -> tuple[Floats, ...]:
     A seed that never got halfway has infinite tokens.
     """
     share = np.diff(curves.tokens, prepend=0.0) / curves.tokens[-1]
-    reached = [_tokens_to_halfway(curves.tokens, lift) for lift in curves.lift]
+    halfway = [_tokens_to_halfway(curves.tokens, lift) for lift in curves.lift]
     accuracy, loss = curves.accuracy, curves.loss
-    return accuracy @ share, accuracy[:, -1], loss @ share, loss[:, -1], np.log(np.array(reached))
+    return accuracy @ share, accuracy[:, -1], loss @ share, loss[:, -1], np.log(np.array(halfway))
 
 
 def _tokens_to_halfway(tokens: Floats, lift: Floats) -> float:
@@ -208,12 +208,12 @@ def _difference(measure: Measure, one: Floats, other: Floats, tolerance: float, 
         return Difference(
             measure=measure, here=here, there=there, difference=unknown, worse=math.nan, improved=math.nan
         )
-    trusted = (other,) if len(other) >= OWN_SPREAD else (one, other)
-    freedom = sum(len(scores) - 1 for scores in trusted)
+    spreads = (other,) if len(other) >= OWN_SPREAD else (one, other)
+    freedom = sum(len(scores) - 1 for scores in spreads)
     if not freedom:
         half, worse, improved = math.inf, math.nan, math.nan
     else:
-        squares = sum(float(((scores - scores.mean()) ** 2).sum()) for scores in trusted)
+        squares = sum(float(((scores - scores.mean()) ** 2).sum()) for scores in spreads)
         error = max(math.sqrt(squares / freedom), least) * math.sqrt(1 / len(one) + 1 / len(other))
         half = float(special.stdtrit(freedom, 0.975)) * error
         gain = measure.better * estimate
@@ -264,8 +264,8 @@ def _reading(pair: Pair, judged: Sequence[Difference], tolerance: float, alpha: 
     better = [d for d in judged if d.improved < alpha]
     if better:
         return "improved", "; ".join(map(_difference_words, better))
-    if changed := _count_differences(pair.curves, pair.reference):
-        return "changed", changed
+    if differences := _count_differences(pair.curves, pair.reference):
+        return "changed", differences
     open_ = [d for d in judged if not _no_worse(d, tolerance)]
     if not open_:
         return "pass", f"no number of the curve is worse by {tolerance:g}"

@@ -82,7 +82,7 @@ class _Side:
     """Condition -> seed -> its rows of all answers together, in the order of training."""
     failed: dict[str, list[str]]
     """Settings of a cell -> why its cells have no scores."""
-    written: dict[str, list[rows.Row]]
+    rows_of_cell: dict[str, list[rows.Row]]
     """Cell id -> all its rows without `UNLIKE`, for the comparison bit for bit."""
     versions: dict[str, int]
     """Condition -> version of its task."""
@@ -148,7 +148,7 @@ def _side(frame: pl.DataFrame) -> _Side:
                 f"cells {ids[key]} and {row['cell_id']} of the same table have seed {row['seed']} and every setting in "
                 "common that both tables know, or other versions; compare them one by one"
             )
-        side.written[row["cell_id"]].append({c: v for c, v in row.items() if c not in UNLIKE and v is not None})
+        side.rows_of_cell[row["cell_id"]].append({c: v for c, v in row.items() if c not in UNLIKE and v is not None})
         if row["status"] != Status.OK:
             side.failed[key[0]].append(f"seed {row['seed']} {row['status']}: {row['reason']}")
         elif row["answer"] is None:
@@ -199,7 +199,9 @@ def _curves(side: _Side, condition: str, settings: dict[str, Any]) -> Curves | N
 
 def _identical(new: _Side, old: _Side, condition: str) -> bool:
     cells = {row["cell_id"] for tests in new.scores.get(condition, {}).values() for row in tests}
-    return bool(cells) and all(cell in old.written and new.written[cell] == old.written[cell] for cell in cells)
+    return bool(cells) and all(
+        cell in old.rows_of_cell and new.rows_of_cell[cell] == old.rows_of_cell[cell] for cell in cells
+    )
 
 
 def _unlike(new: _Side, old: _Side, condition: str, task: str) -> str:

@@ -44,12 +44,12 @@ def embedding_calls(model: nn.Module) -> Iterator[EmbeddingCalls]:
     """Collect the calls of every `nn.Embedding`, each cut from its table."""
     calls = EmbeddingCalls()
 
-    def cut(_: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    def detach(_: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         calls.tokens.append(inputs[0].detach().clone())
         calls.leaves.append(output.detach().requires_grad_())
         return calls.leaves[-1]
 
-    hooks = [m.register_forward_hook(cut) for m in model.modules() if isinstance(m, nn.Embedding)]
+    hooks = [m.register_forward_hook(detach) for m in model.modules() if isinstance(m, nn.Embedding)]
     try:
         yield calls
     finally:

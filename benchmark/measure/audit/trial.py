@@ -43,14 +43,14 @@ class Trial:
 
         self.world.rewind()
         self.of_b = self.sleep_states(self.b)[-1]
-        heard = changed_names(before, self.world.fingerprints())
+        changes = changed_names(before, self.world.fingerprints())
         leaky_fields = self.undeclared_fields(self.of_b)
         if not equal(self.answer_from(self.state_copy(self.states[-1])), self.answer):
-            for path in heard or ([] if leaky_fields else [ELSEWHERE]):
+            for path in changes or ([] if leaky_fields else [ELSEWHERE]):
                 self.report.leak(path, "evicted tokens change it, and the same state then gives another answer")
-        elif heard:
-            self.report.note(f"evicted tokens change {', '.join(heard)}; no answer changed with it")
-        self.in_turns(before, heard)
+        elif changes:
+            self.report.note(f"evicted tokens change {', '.join(changes)}; no answer changed with it")
+        self.in_turns(before, changes)
         self.across_the_batch()
         self.later_tokens()
         self.gradients()
@@ -158,7 +158,7 @@ class Trial:
 
     # --- other roads ---
 
-    def in_turns(self, prints: dict[str, str], heard: list[str]) -> None:
+    def in_turns(self, prints: dict[str, str], changes: list[str]) -> None:
         """Sleep over A and B in turns, one window each: neither may hear of the other."""
         self.world.rewind()
         one, other = self.model.start(BATCH), self.model.start(BATCH)
@@ -167,7 +167,7 @@ class Trial:
             one, other = self.sleep(a, one), self.sleep(b, other)
             same = same and all_equal([*one.tensors().values()], [*self.states[number].tensors().values()])
         if not (same and equal(self.answer_from(one), self.answer)):
-            names = heard or changed_names(prints, self.world.fingerprints())
+            names = changes or changed_names(prints, self.world.fingerprints())
             for path in names or [ELSEWHERE]:
                 self.report.leak(path, "an earlier call for another sequence changes what a later one gives")
 

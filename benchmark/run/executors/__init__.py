@@ -55,6 +55,6 @@ def executor(
     for option in own:
         if OPTIONS[option] != name:
             raise ValueError(f"{option} is for executor {OPTIONS[option]!r}; given executor {name!r}")
-    made: Executor = getattr(import_module(module), kind)(device, jobs, backend, **own)
-    made.cell_timeout, made.checkpointing = cell_timeout, checkpointing
-    return made
+    executor: Executor = getattr(import_module(module), kind)(device, jobs, backend, **own)
+    executor.cell_timeout, executor.checkpointing = cell_timeout, checkpointing
+    return executor

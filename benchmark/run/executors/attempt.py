@@ -111,7 +111,7 @@ class _Unsent:
     """What of a cell's folder the driver does not have yet."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.known, self.logged, self.next_save = folder, _stamps(folder), 0, 0.0
+        self.folder, self.sent_stamps, self.logged, self.next_save = folder, _stamps(folder), 0, 0.0
 
     def take(self, *, everything: bool) -> dict[str, bytes]:
         """The files that have changed, which count as sent; checkpoints only now and then, or if `everything` is asked.
@@ -119,14 +119,14 @@ class _Unsent:
         Called by the thread that writes the files, so that they are of one moment.
         """
         stamps = _stamps(self.folder)
-        changed = {name for name, stamp in stamps.items() if self.known.get(name) != stamp}
-        heavy = {name for name in changed if is_checkpoint(name)}
+        news = {name for name, stamp in stamps.items() if self.sent_stamps.get(name) != stamp}
+        heavy = {name for name in news if is_checkpoint(name)}
         if heavy and not everything and time.monotonic() < self.next_save:
-            changed -= heavy
+            news -= heavy
         elif heavy:
-            changed = set(stamps)  # whatever became of earlier messages, the rows up to the checkpoint come with it
-        files = {name: (self.folder / name).read_bytes() for name in sorted(changed, key=_last_of_all)}
-        self.known |= {name: stamps[name] for name in changed}
+            news = set(stamps)  # whatever became of earlier messages, the rows up to the checkpoint come with it
+        files = {name: (self.folder / name).read_bytes() for name in sorted(news, key=_last_of_all)}
+        self.sent_stamps |= {name: stamps[name] for name in news}
         size = sum(len(data) for name, data in files.items() if is_checkpoint(name))
         if size:
             self.next_save = time.monotonic() + size / SENT_BYTES_PER_S

@@ -68,8 +68,8 @@ def _check(address: str) -> None:
     except (OSError, OverflowError) as error:
         raise ValueError(f"nothing answers at {address} ({error}); {HELP}") from error
     stranger = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH_")}
-    asked = [_health(address, os.environ.copy()), _health(address, stranger | {"RAY_AUTH_MODE": "disabled"})]
-    (known, message), (unknown, _) = [(process.wait(), process.communicate()[1]) for process in asked]
+    processes = [_health(address, os.environ.copy()), _health(address, stranger | {"RAY_AUTH_MODE": "disabled"})]
+    (known, message), (unknown, _) = [(process.wait(), process.communicate()[1]) for process in processes]
     if known != 0:
         last = (message.strip().splitlines() or ["no reason given"])[-1]
         raise ValueError(f"Ray at {address} does not let this process in; set RAY_AUTH_TOKEN to its token: {last}")

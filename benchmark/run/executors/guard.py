@@ -49,10 +49,10 @@ def main() -> int:
     poll.register(woken, select.POLLIN)
     poll.register(0, 0)  # nothing to read: only whether the other end is there
     while code is None and not told_to_end:
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left < 0:
+        rest_s = None if deadline is None else deadline - time.monotonic()
+        if rest_s is not None and rest_s < 0:
             break
-        for descriptor, _ in poll.poll(None if left is None else 1000 * left):
+        for descriptor, _ in poll.poll(None if rest_s is None else 1000 * rest_s):
             if descriptor == woken:
                 os.read(woken, 4096)
             else:
@@ -78,9 +78,9 @@ def reap(worker: int) -> int | None:
     """Take in children that ended; the exit code of the worker if it is among them, a signal as a negative number."""
     code = None
     with contextlib.suppress(ChildProcessError):
-        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            if ended[0] == worker:
-                code = os.waitstatus_to_exitcode(ended[1])
+        while (child := os.waitpid(-1, os.WNOHANG))[0]:
+            if child[0] == worker:
+                code = os.waitstatus_to_exitcode(child[1])
     return code
 
 
@@ -94,8 +94,8 @@ def end_all(worker: int) -> int:
         for process in (there := descendants()):
             with contextlib.suppress(OSError):
                 os.kill(process, signal.SIGKILL)
-        ended = reap(worker)
-        code = code if ended is None else ended
+        exit_code = reap(worker)
+        code = code if exit_code is None else exit_code
         if not there:
             break
         time.sleep(0.005)

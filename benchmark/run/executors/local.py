@@ -58,7 +58,7 @@ class Local(Executor):
 
         serving = 0
 
-        def heard() -> Iterator[Event]:
+        def news() -> Iterator[Event]:
             """What the slots say until all of them have ended."""
             nonlocal serving
             while serving:
@@ -75,15 +75,15 @@ class Local(Executor):
             for slot in range(len(self.slots)):
                 threading.Thread(target=serve, args=(slot,), daemon=True).start()
                 serving += 1
-            yield from heard()
+            yield from news()
         finally:
             stopping.set()
             self.cut_off = []
             try:
-                self.cut_off += (event for event in heard() if event.contents.get("unrecorded"))
+                self.cut_off += (event for event in news() if event.contents.get("unrecorded"))
             except KeyboardInterrupt:  # a second one: at once
                 hurrying.set()
-                self.cut_off += (event for event in heard() if event.contents.get("unrecorded"))
+                self.cut_off += (event for event in news() if event.contents.get("unrecorded"))
                 raise
 
     def _run(
@@ -93,17 +93,17 @@ class Local(Executor):
         job.folder.mkdir(exist_ok=True)  # not its parents: a folder that was renamed meanwhile is not made anew
         process = Process(job, environment)
         patience = Patience(cell_timeout=self.cell_timeout, least_s=self.least_patience_s)
-        ended, cut_off, stop_by, late = False, False, math.inf, None
+        has_end, cut_off, stop_by, late = False, False, math.inf, None
         try:
             yield Event(cell=job.cell, kind="start", contents={})
-            while not (ended or process.over or late or cut_off):
-                gone = process.gone  # asked first: what it said before is still in the pipe
-                for event in process.hear(0.0 if gone else TICK_S):
+            while not (has_end or process.over or late or cut_off):
+                is_over = process.is_gone  # asked first: what it said before is still in the pipe
+                for event in process.hear(0.0 if is_over else TICK_S):
                     patience.hear(event)
-                    ended |= event["event"] == "end"
+                    has_end |= event["event"] == "end"
                     if (kind := event.pop("event")) != "alive":
                         yield Event(cell=job.cell, kind=kind, contents=event)
-                if gone:
+                if is_over:
                     break
                 if stopping.is_set() and stop_by == math.inf:
                     process.ask_to_stop()
@@ -111,8 +111,8 @@ class Local(Executor):
                 cut_off = hurrying.is_set() or time.monotonic() > stop_by
                 late = patience.overdue
         finally:
-            code = process.end(EXIT_WAIT_S if ended or process.over else 0.0)
-        if ended:
+            code = process.end(EXIT_WAIT_S if has_end or process.over else 0.0)
+        if has_end:
             return
         status = Status.CANCELLED if cut_off else Status.TIMED_OUT if late else Status.CRASHED
         reason = "the sweep was stopped, and it did not save in time" if cut_off else late

@@ -42,36 +42,36 @@ class Patience:
     """What a step with its test should take, once the worker has counted it."""
     longest_s: float = 0.0
     """The longest that it went from one step to the next."""
-    begun: float = field(init=False)
-    stepped: float = field(init=False)
-    heard: float = field(init=False)
+    start: float = field(init=False)
+    last_step: float = field(init=False)
+    last_word: float = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin now."""
-        self.begun = self.stepped = self.heard = self.clock()
+        self.start = self.last_step = self.last_word = self.clock()
 
     def hear(self, event: dict[str, object]) -> None:
         """Take over what the worker said."""
-        self.heard = self.clock()
+        self.last_word = self.clock()
         if not self.spoke:
-            self.spoke, self.stepped = True, self.heard
+            self.spoke, self.last_step = True, self.last_word
         if event["event"] == "counted":
             self.work_s = float(event["step_flops"]) / FLOPS_PER_S  # type: ignore[arg-type]
-            self.stepped = self.heard
+            self.last_step = self.last_word
         elif event["event"] == "progress":
             if self.step is not None:
-                self.longest_s = max(self.longest_s, self.heard - self.stepped)
-            self.step, self.stepped = int(event["step"]), self.heard  # type: ignore[call-overload]
+                self.longest_s = max(self.longest_s, self.last_word - self.last_step)
+            self.step, self.last_step = int(event["step"]), self.last_word  # type: ignore[call-overload]
 
     @property
     def overdue(self) -> str | None:
         """Why it counts as hanging; None while it does not."""
         now = self.clock()
-        if self.cell_timeout is not None and now - self.begun > self.cell_timeout:
-            return f"not done after {now - self.begun:.0f} s (--cell-timeout {self.cell_timeout:g}){self._where(now)}"
+        if self.cell_timeout is not None and now - self.start > self.cell_timeout:
+            return f"not done after {now - self.start:.0f} s (--cell-timeout {self.cell_timeout:g}){self._where(now)}"
         limit = max(self.least_s, TIMES * max(self.work_s, self.longest_s)) if self.spoke else START_S
-        if now - self.stepped > limit:
-            return f"no step for {now - self.stepped:.0f} s{self._where(now)}"
+        if now - self.last_step > limit:
+            return f"no step for {now - self.last_step:.0f} s{self._where(now)}"
         return None
 
     def stop_s(self, most: float) -> float:
@@ -80,5 +80,5 @@ class Patience:
 
     def _where(self, now: float) -> str:
         there = "before its first step" if self.step is None else f"after step {self.step}"
-        silent = now - self.heard > SILENCE_S
-        return f", {there}" + (f"; its process has said nothing for {now - self.heard:.0f} s" if silent else "")
+        silent = now - self.last_word > SILENCE_S
+        return f", {there}" + (f"; its process has said nothing for {now - self.last_word:.0f} s" if silent else "")

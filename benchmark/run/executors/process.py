@@ -75,7 +75,7 @@ class Process:
     """Whether the pipe has ended: nothing more will come."""
 
     @property
-    def gone(self) -> bool:
+    def is_gone(self) -> bool:
         """Whether the guard has ended, and so everything that it guarded."""
         return self.guard.poll() is not None
 
@@ -86,12 +86,12 @@ class Process:
     def end(self, wait_s: float = 0.0) -> int:
         """See that nothing is left of it, after so many seconds by force; the exit code, a signal as 128 + N."""
         deadline = time.monotonic() + wait_s
-        while not self.gone and time.monotonic() < deadline:
+        while not self.is_gone and time.monotonic() < deadline:
             time.sleep(0.005)
         try:
             # Even a guard that was stopped: by its model, as it is none of this project's business to anyone else.
             for number in (signal.SIGTERM, signal.SIGCONT):
-                if not self.gone:
+                if not self.is_gone:
                     self.guard.send_signal(number)
             code = self.guard.wait(guard.KILL_S + 1)
         except subprocess.TimeoutExpired:

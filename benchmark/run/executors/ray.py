@@ -98,7 +98,7 @@ class _Running:
     """The part of a CPU or GPU that it takes."""
     shares: bool
     """Whether that was a guess, so that what it lacks may be what others hold."""
-    saved: bool = False
+    has_checkpoint: bool = False
     """Whether a checkpoint has come of this attempt."""
     patience: Patience | None = None
     """Its clock, once it has started."""
@@ -117,7 +117,7 @@ class _Sweep:
         self.blocked = dict[str, float]()  # since when another process has had them, by id
         self.losses = Counter[str]()  # attempts in a row without a new checkpoint, by id
         self.shares = dict[str, float]()  # parts of a GPU, by `gpus.memory_class`
-        self.room, self.counted = 0.0, -math.inf
+        self.room, self.count_time = 0.0, -math.inf
         if self.kind == "GPU" and not self._room():
             place = f"the cluster at {executor.address}" if executor.address else "this machine's Ray"
             raise ValueError(f"device 'cuda' was asked for, but no machine with a GPU has joined {place}")
@@ -134,7 +134,7 @@ class _Sweep:
         try:
             while self.waiting or self.running:
                 yield from self._give()
-                for stream in self._heard():
+                for stream in self._readable():
                     yield from self._hear(stream)
                 for stream, running in list(self.running.items()):
                     if running.patience and (late := running.patience.overdue):
@@ -170,11 +170,11 @@ class _Sweep:
 
     def _room(self) -> float:
         """CPUs or GPUs of the machines that are there now."""
-        if time.monotonic() - self.counted > COUNT_S:
-            self.room, self.counted = self.ray.cluster_resources().get(self.kind, 0.0), time.monotonic()
+        if time.monotonic() - self.count_time > COUNT_S:
+            self.room, self.count_time = self.ray.cluster_resources().get(self.kind, 0.0), time.monotonic()
         return self.room
 
-    def _heard(self) -> list[Any]:
+    def _readable(self) -> list[Any]:
         """The streams that have something to read, after a while at most."""
         if not self.running:
             time.sleep(TICK_S)
@@ -229,7 +229,7 @@ class _Sweep:
 
     def _write(self, running: _Running, message: node.Message) -> None:
         node.deliver(message.files, running.job.folder)
-        running.saved |= any(map(node.is_checkpoint, message.files))
+        running.has_checkpoint |= any(map(node.is_checkpoint, message.files))
         if running.patience is None:
             least_s, timeout = self.executor.least_patience_s, self.executor.cell_timeout
             running.patience = Patience(cell_timeout=timeout, least_s=least_s)
@@ -238,13 +238,13 @@ class _Sweep:
     def _drop(self, stream: Any) -> None:
         self.running.pop(stream).lock.close()
 
-    def _again(self, lost: _Running, reason: str) -> Event:
+    def _again(self, attempt: _Running, reason: str) -> Event:
         """Let a cell whose worker was lost go on elsewhere, unless that has come to nothing too often."""
-        cell = lost.job.cell
-        self.losses[cell.id] = 1 if lost.saved else self.losses[cell.id] + 1
+        cell = attempt.job.cell
+        self.losses[cell.id] = 1 if attempt.has_checkpoint else self.losses[cell.id] + 1
         if self.losses[cell.id] > RETRIES:
             return Event.lost(cell, f"{self.losses[cell.id]} workers in a row were lost; the last: {reason}")
-        self.waiting.appendleft(lost.job)
+        self.waiting.appendleft(attempt.job)
         return Event(cell=cell, kind="note", contents={"text": f"tried again from its last checkpoint: {reason}"})
 
     def _cut_off(self, stream: Any, why: str, status: Status) -> Event:
@@ -257,12 +257,12 @@ class _Sweep:
 
     def _stop(self) -> None:
         """Let the cells that run save, each for as long as it may take; end what is left."""
-        self.executor.cut_off, begun, most = [], time.monotonic(), self.executor.stop_wait_s
+        self.executor.cut_off, start, most = [], time.monotonic(), self.executor.stop_wait_s
         if self.running:
             self.control.stop.remote()
         try:
-            while self._is_saving(time.monotonic() - begun, most):
-                for stream in self._heard():
+            while self._is_saving(time.monotonic() - start, most):
+                for stream in self._readable():
                     try:
                         message = self._read(stream)
                     except (StopIteration, self.ray.exceptions.RayError):

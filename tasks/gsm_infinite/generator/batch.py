@@ -86,14 +86,14 @@ def draw(
             right[able] = accept(graphs_drawn)
         right = right.reshape(len(pending), together)
         first = np.argmax(right, axis=1)
-        done = right.any(axis=1)
-        chosen = np.searchsorted(able, (np.arange(len(pending)) * together + first)[done])
+        successes = right.any(axis=1)
+        chosen = np.searchsorted(able, (np.arange(len(pending)) * together + first)[successes])
         if graphs is None:  # rows that are still pending hold anything until they are written
             graphs = _rows(graphs_drawn, len(indices))
         for name in _ARRAYS:
-            getattr(graphs, name)[pending[done]] = getattr(graphs_drawn, name)[chosen]
-        rejected += int(np.where(done, first, together).sum())
-        pending = pending[~done]
+            getattr(graphs, name)[pending[successes]] = getattr(graphs_drawn, name)[chosen]
+        rejected += int(np.where(successes, first, together).sum())
+        pending = pending[~successes]
         attempt += together
     if graphs is None or len(pending):
         raise RuntimeError(

@@ -36,9 +36,9 @@ def _product(count: Hashes, rate: Hashes) -> Hashes:
     return rng.mix(count + rate * _SECOND)
 
 
-def _problem(stated: Hashes, end: Hashes, unknown: Hashes | None) -> Hashes:
+def _problem(statements: Hashes, end: Hashes, unknown: Hashes | None) -> Hashes:
     """The hash [B] of problems, from the sum over stated quantities, the end quantity, the unknown (None: forward)."""
-    total = stated + end * _ITSELF
+    total = statements + end * _ITSELF
     return rng.mix(total if unknown is None else rng.mix(total) + unknown * _UNKNOWN)
 
 
@@ -79,9 +79,9 @@ def _hashes(core: Core, label: Hashes, until: int) -> Hashes:
 def core_content(core: Core, hashes: Hashes, unknown: NDArray[np.integer[Any]] | None) -> Hashes:
     """The content [B] of problems, from the hashes of their quantities."""
     column = np.arange(core.role.shape[1])
-    stated = np.sum(hashes[:-2] * ((core.role >= 0) & (core.role < TOTAL)), axis=0)
+    statements = np.sum(hashes[:-2] * ((core.role >= 0) & (core.role < TOTAL)), axis=0)
     end = hashes[core.structure.needed - 1, column]
-    return _problem(stated, end, None if unknown is None else hashes[unknown, column])
+    return _problem(statements, end, None if unknown is None else hashes[unknown, column])
 
 
 def content(graphs: Graphs) -> Hashes:
@@ -105,7 +105,7 @@ def content(graphs: Graphs) -> Hashes:
         counts = _product(own, np.broadcast_to(_ONE, own.shape))
         terms = np.where((role == PRODUCT)[:, :, None], products[:, None], counts[:, None])
         hashes[:, columns] = rng.mix(total + (under * terms).sum(axis=2)) * core
-    stated = (hashes[:, columns] * (core & (role < TOTAL))).sum(axis=1)
+    statements = (hashes[:, columns] * (core & (role < TOTAL))).sum(axis=1)
     reverse = graphs.given != NONE
     end = hashes[row, np.where(reverse, graphs.given, graphs.asked)]
-    return np.where(reverse, _problem(stated, end, hashes[row, graphs.asked]), _problem(stated, end, None))
+    return np.where(reverse, _problem(statements, end, hashes[row, graphs.asked]), _problem(statements, end, None))

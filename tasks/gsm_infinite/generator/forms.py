@@ -33,10 +33,10 @@ _PUBLISHED_DISTRACTOR = {
 _REUSED = np.array([70, 30, 12])  # of a needed form's operands, this many are opened already
 
 # Choices of a needed quantity: (form, operands that are reused). The last is no choice at all.
-CHOICES = [(form, reused) for form in range(7) for reused in range(min(int(OPERANDS[form]), 2) + 1)]
+CHOICES = [(form, reuses) for form in range(7) for reuses in range(min(int(OPERANDS[form]), 2) + 1)]
 NO_CHOICE = len(CHOICES)
 FORM = np.array([form for form, _ in CHOICES] + [NONE], np.int32)
-REUSED = np.array([reused for _, reused in CHOICES] + [0], np.int32)
+REUSED = np.array([reuses for _, reuses in CHOICES] + [0], np.int32)
 OPENED = OPERANDS[FORM] - REUSED
 # Operations beyond the one that an open quantity has reserved: in-degree less one, and one for each quantity it opens.
 COST = np.where(FORM == NONE, 0, OPERANDS[FORM] + CONSTANT[FORM] - 1 + OPENED).astype(np.int32)
@@ -70,10 +70,10 @@ def needed_table(published: bool) -> Table:
     for budget in range(MOST_COST + 1):
         for others in range(3):
             weights = [
-                _NEEDED[published][form] * _REUSED[reused]
-                if COST[choice] <= budget and reused <= others and (others or not budget or OPENED[choice])
+                _NEEDED[published][form] * _REUSED[reuses]
+                if COST[choice] <= budget and reuses <= others and (others or not budget or OPENED[choice])
                 else 0
-                for choice, (form, reused) in enumerate(CHOICES)
+                for choice, (form, reuses) in enumerate(CHOICES)
             ]
             rows.append(_table(np.array(weights)))
     return np.concatenate(rows)

@@ -42,12 +42,12 @@ class _Queue:
         self.what = np.zeros((rows, batch), np.int32)
         self.totals, self.pairs, self.partners = (np.zeros(batch, np.int32) for _ in range(3))
 
-    def open(self, opened: Ints, bits: Fields, *, end: bool = False) -> None:
-        """Append `opened` [B] quantities to the queues, the last of them a total where chance and room allow."""
-        self.count += opened
-        self.plain += opened
+    def open(self, openings: Ints, bits: Fields, *, end: bool = False) -> None:
+        """Append `openings` [B] quantities to the queues, the last of them a total where chance and room allow."""
+        self.count += openings
+        self.plain += openings
         table = forms.opened_table(self.shape.subset, self.shape.kinds, end, self.shape.published)
-        what = table[(self.left << 8) | (bits & 255)] * (opened > 0)
+        what = table[(self.left << 8) | (bits & 255)] * (openings > 0)
         at = np.flatnonzero(what)
         what = what[at]
         kinds, extra, product = forms.KINDS[what], forms.EXTRA[what], forms.IS_PRODUCT[what]
@@ -81,16 +81,16 @@ def draw_needed(shape: Shape, operations: Ints, bits: Fields, end: Fields) -> Ne
         state = np.minimum(queue.left, forms.MOST_COST) * 3 + np.clip(others, 0, 2)
         choice = np.where(active, table[(state << 8) | (bits[0, row] & 255)], forms.NO_CHOICE)
         form[row] = forms.FORM[choice]
-        reused, opened, used = forms.REUSED[choice], forms.OPENED[choice], forms.OPERANDS[form[row]]
+        reuses, openings, used = forms.REUSED[choice], forms.OPENED[choice], forms.OPERANDS[form[row]]
         queue.left -= forms.COST[choice]
         first = below(bits[1, row], others)
         second = below(bits[2, row], others - 1)
         second += second >= first
-        new = queue.count - reused
+        new = queue.count - reuses
         for number, old in enumerate((first, second, second)):
-            operand = np.where(number < reused, row + 1 + old, new + number)
+            operand = np.where(number < reuses, row + 1 + old, new + number)
             operands[number, row] = np.where(number < used, operand, NONE)
-        queue.open(opened, bits[0, row] >> 8)
+        queue.open(openings, bits[0, row] >> 8)
     # So that the order in a sentence does not tell what was open already.
     for number, used in ((0, 2), (1, 3)):
         swap = (forms.OPERANDS[form] >= used) & (bits[3, :rows] >> number & 1 > 0)
