@@ -70,8 +70,8 @@ class Tuning:
         every = [self.trial(cell, rates, seed) for seed, cell, rates in itertools.product(self.seeds, cells, self.grid)]
         return tuple({cell.id: cell for cell in every}.values())
 
-    def choice(self, cell: Cell, frame: "pl.DataFrame") -> Choice | None:
-        """What the trials in some rows say of a cell's arm; None if they are not there, all of them.
+    def choice(self, cell: Cell, frame: "pl.DataFrame", scores: Mapping[str, float] | None = None) -> Choice | None:
+        """What the trials in some rows say of a cell's arm; None if some lack. Whoever has `trial_scores` gives them.
 
         Trials of the cell's own difficulty count first, and of its whole budget, then of its share. If there are none,
         the arm has the rates that were chosen for it at another difficulty, then budget: the largest that was tried.
@@ -79,7 +79,7 @@ class Tuning:
         axis = cell.task.axis
         depths = [cell.difficulty, *_values(frame, axis, cell.difficulty)]
         budgets = [cell.training.tokens, None, *sorted(_values(frame, "tokens", None), reverse=True)]
-        scores = trial_scores(frame)
+        scores = trial_scores(frame) if scores is None else scores
         for budget, depth in itertools.product(budgets, depths):
             at = cell if depth in (None, cell.difficulty) else cell.with_settings({axis: depth})
             ids = {rates: [self.trial(at, rates, seed, budget).id for seed in self.seeds] for rates in self.grid}
@@ -101,11 +101,11 @@ class Tuning:
         Raises:
             ValueError: trials of a cell are missing, or one has a seed of the trials.
         """
-        tuned_cells = list[Cell]()
+        tuned_cells, scores = list[Cell](), trial_scores(frame)
         for cell in cells:
             if cell.seed in self.seeds:
                 raise ValueError(f"seed {cell.seed} is of trials of rates; choose other seeds than {self.seeds}")
-            if (choice := self.choice(cell, frame)) is None:
+            if (choice := self.choice(cell, frame, scores)) is None:
                 raise ValueError(
                     f"no trials of {cell.variant or cell.model.name} with N = {cell.training.sleep_passes} on "
                     f"{cell.task.name} are finished there; the same command with --tune makes them"
@@ -116,10 +116,10 @@ class Tuning:
     def choices(self, cells: Iterable[Cell], frame: "pl.DataFrame") -> Table:
         """What was chosen for each arm of some cells, and how all pairs of rates did."""
         arms = {replace(cell, seed=0).id: replace(cell, seed=0) for cell in cells}
-        others, lines = distinctions(list(arms.values())), list[list[str]]()
+        others, lines, scores = distinctions(list(arms.values())), list[list[str]](), trial_scores(frame)
         for cell in arms.values():
             name = label(cell, others).replace(", seed 0", "")
-            if (choice := self.choice(cell, frame)) is None:
+            if (choice := self.choice(cell, frame, scores)) is None:
                 lines.append([name, "trials are missing", "", "", "", ""])
                 continue
             rates = [

@@ -140,7 +140,9 @@ def gain_by_depth_words(study: Study) -> str:
 
 def _points(gain: Gain) -> str:
     mean, low, high = gain.points
-    return f"{mean:+.1f} points" + (f" ({low:+.1f} to {high:+.1f})" if gain.has_interval else " (one seed, no interval)")
+    return f"{mean:+.1f} points" + (
+        f" ({low:+.1f} to {high:+.1f})" if gain.has_interval else " (one seed, no interval)"
+    )
 
 
 def _draw(ax: Axes, place: float, gain: Gain, look: style.Look) -> None:

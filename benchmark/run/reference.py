@@ -177,12 +177,13 @@ def inventory(root: Path, name: str) -> tuple[list[Cell], list[Row]]:
     own = [root / name] if (root / name / "rows.parquet").exists() else []
     others = [path.parent for path in sorted(root.glob("*/rows.parquet")) if path.parent != root / name]
     there: list[Row] = []
+    missing = cells
     for place in (*own, *others):
-        missing = {id_: cell for id_, cell in cells.items() if id_ not in {row["cell_id"] for row in there}}
         if missing:
             there += [row | study.context for row in finished_rows(rows.read_table(place), missing)]
-    finished_ids = {row["cell_id"] for row in there}
-    return [cell for id_, cell in cells.items() if id_ not in finished_ids], there
+            finished_ids = {row["cell_id"] for row in there}
+            missing = {id_: cell for id_, cell in cells.items() if id_ not in finished_ids}
+    return list(missing.values()), there
 
 
 def finished_rows(frame: "pl.DataFrame", cells: dict[str, Cell]) -> list[Row]:
