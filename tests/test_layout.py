@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("benchmark", "tasks", "baselines")
 MAX_LINES = 300
+IN_C = pytest.mark.skipif(shutil.which(os.environ.get("CC", "cc")) is None, reason="no C compiler here")
 
 # An arrow that must not exist: code in the first package may not name the others.
 FORBIDDEN = {"tasks": ("benchmark", "baselines"), "baselines": ("benchmark", "tasks")}
@@ -282,6 +284,20 @@ def test_import_loads_no_more_than_it_needs(modules: str, banned: tuple[str, ...
     )
     loaded = set(python(code, modules, cwd=ROOT, path=(ROOT,)).split())
     assert not loaded & set(banned), f"importing {modules} loads {sorted(loaded & set(banned))}"
+
+
+@pytest.mark.parametrize("backend", ["torch", pytest.param("native", marks=IN_C)])
+def test_training_does_not_load_torchs_compiler(backend: str, tmp_path: Path) -> None:
+    """That would double the time that a worker takes to start; a cell is trained, saved and gone on with."""
+    code = (
+        "import sys, pathlib; from benchmark.cells.request import Request; from benchmark.run.trainer import Trainer; "
+        "settings = ('tokens=2000', 'evaluations=2', 'test_examples=16', 'd_model=32', 'mlp_ratio=2', 'heads=2'); "
+        "cell, = Request(suite='quick', scale='tiny', seeds=(0,), sleep_passes=(1,), rollout_steps=(0,), "
+        "settings=settings).plan().cells(); backend, place = sys.argv[1], pathlib.Path(sys.argv[2]); "
+        "first, second = (Trainer(cell, place, backend=backend) for _ in range(2)); "
+        "first.run(stop=lambda: first.step == 1); print(second.run(), second.backend, 'torch._dynamo' in sys.modules)"
+    )
+    assert python(code, backend, str(tmp_path), cwd=ROOT, path=(ROOT,)).split() == ["ok", backend, "False"]
 
 
 # What the files around the code say

@@ -14,6 +14,7 @@ from baselines.base import Model, ModelConfig
 from baselines.hybrid import Hybrid
 from benchmark.cells.cell import Training
 from benchmark.run import tensors
+from benchmark.run.adamw import AdamW
 from benchmark.run.muon import Muon
 from benchmark.run.optimizer import MuonAdamW, split
 
@@ -315,3 +316,20 @@ def test_matrices_orthogonalised_together_are_those_of_torch_one_by_one(
     state = theirs.state_dict()
     ours.load_state_dict(state)
     assert str(ours.state_dict()) == str(state)
+
+
+def test_adamw_is_torchs_to_the_last_bit() -> None:
+    random = torch.Generator().manual_seed(0)
+    both = [[nn.Parameter(torch.ones(shape)) for shape in ((5, 7), (3,))] for _ in "ab"]
+    how: dict[str, Any] = {"lr": 0.01, "weight_decay": 0.1, "fused": True}
+    optimizers = AdamW(both[0], **how), torch.optim.AdamW(both[1], **how)
+    for step in range(4):
+        for parameters, optimizer in zip(both, optimizers, strict=True):
+            for parameter in parameters:
+                parameter.grad = torch.randn(parameter.shape, generator=random.manual_seed(step))
+            optimizer.step()
+            optimizer.zero_grad()
+    assert all(map(torch.equal, *both)) and not any((one == 1).any() for one in both[0])
+    ours, theirs = (optimizer.state_dict() for optimizer in optimizers)
+    optimizers[0].load_state_dict(theirs)
+    assert str(ours) == str(theirs) == str(optimizers[0].state_dict())

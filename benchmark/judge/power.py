@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left
 
-from scipy import special, stats
+from scipy import special
 
 from benchmark.judge.intervals import tail
 
@@ -43,7 +43,8 @@ def seeds_needed(difference: float, sd: float, *, power: float = 0.8, level: flo
         freedom = seeds - 1 if paired else 2 * seeds - 2
         away = abs(difference) / sd * math.sqrt(seeds if paired else seeds / 2)
         critical = float(special.stdtrit(freedom, 1 - alpha / 2))
-        return float(stats.nct.sf(critical, freedom, away) + stats.nct.cdf(-critical, freedom, away))
+        above, below = 1 - special.nctdtr(freedom, away, critical), special.nctdtr(freedom, away, -critical)
+        return float(above + below)
 
     if not sd:
         return 2

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from baselines.base import Model
 from benchmark.cells.cell import Training
+from benchmark.run.adamw import AdamW
 from benchmark.run.muon import Muon
 
-_KINDS = (Muon, torch.optim.AdamW)
+_KINDS = (Muon, AdamW)
 
 
 def split(model: Model) -> tuple[list[Tensor], list[Tensor]]:
@@ -44,7 +45,7 @@ class MuonAdamW:
             )
         if rest:
             self.optimizers.append(
-                torch.optim.AdamW(
+                AdamW(
                     rest,
                     lr=training.adam_lr,
                     betas=(0.9, 0.999),
