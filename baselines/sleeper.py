@@ -151,11 +151,12 @@ class Sleeper(Model):
             return h
 
         tail = range(looped.stop, len(self.stack))
-        ended = output or self.holds(tail)
-        h = entered = run(h, range(looped.start), ended or self.holds(looped))
+        reads_last = output or self.holds(tail)
+        h = entered = run(h, range(looped.start), reads_last or self.holds(looped))
         for left in reversed(range(passes)):
             with torch.set_grad_enabled(torch.is_grad_enabled() and left < back):
-                h = run(h if again else entered, looped, again and (ended or self.holds(looped)) if left else ended)
+                read_later = again and (reads_last or self.holds(looped)) if left else reads_last
+                h = run(h if again else entered, looped, read_later)
         return run(h, tail, output), holdings
 
     def holds(self, blocks: range) -> bool:

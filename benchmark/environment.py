@@ -112,8 +112,8 @@ def cores() -> int:
     """Cores that this process may use: those it may run on, and no more than a container's quota of processor time."""
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        allowed, period = QUOTA.read_text(encoding="utf-8").split()
-        return max(1, min(mine, int(allowed) // int(period)))
+        quota, period = QUOTA.read_text(encoding="utf-8").split()
+        return max(1, min(mine, int(quota) // int(period)))
     except (OSError, ValueError):  # no such file, or "max": no quota
         return mine
 

@@ -41,8 +41,8 @@ class Batch:
     def of(cls, episode: Episode, device: torch.device, notes: Iterable[Note] = ()) -> Self:
         """Move an episode, and notes on it, to a device, through pinned memory if that is a GPU."""
         windows = split_windows(episode)
-        predicted = [slice(start, stop) for start, stop, asked in windows if asked]
-        targets = np.concatenate([episode.targets[:, part] for part in predicted], axis=1)
+        answer_parts = [slice(start, stop) for start, stop, predicts in windows if predicts]
+        targets = np.concatenate([episode.targets[:, part] for part in answer_parts], axis=1)
 
         def on_device(array: Tokens) -> Tensor:
             tokens = torch.from_numpy(array)
@@ -87,10 +87,10 @@ def split_windows(episode: Episode) -> Windows:
     """Cut an episode into its windows: (start, stop, has targets)."""
     length = episode.inputs.shape[1]
     edges = [(start, min(start + episode.window, length)) for start in range(0, length, episode.window)]
-    asked = tuple((a, b, bool((episode.targets[:, a:b] != IGNORE).any())) for a, b in edges)
-    if not any(has_targets for *_, has_targets in asked):
+    predicts = tuple((a, b, bool((episode.targets[:, a:b] != IGNORE).any())) for a, b in edges)
+    if not any(has_targets for *_, has_targets in predicts):
         raise ValueError("an episode without a single target cannot be trained on or tested")
-    return asked
+    return predicts
 
 
 def predict(model: Model, batch: Batch, passes: int, *, hard: bool = False, report: Report | None = None) -> Tensor:
@@ -100,10 +100,10 @@ def predict(model: Model, batch: Batch, passes: int, *, hard: bool = False, repo
     what the model says beside.
     """
     state, logits = model.start(len(batch.inputs)), []
-    for number, (start, stop, asked) in enumerate(batch.windows):
+    for number, (start, stop, predicts) in enumerate(batch.windows):
         tokens = batch.inputs[:, start:stop]
         keywords = model.keywords(report, batch.notes_on(number))
-        if asked:
+        if predicts:
             output, state = model.wake(tokens, state, **keywords)
             if output.shape[:-1] != tokens.shape:  # another shape may fit the targets all the same, and be scored
                 expected, returned = list(tokens.shape), list(output.shape)

@@ -82,6 +82,6 @@ def first_occurrences(numbers: Tokens, bound: int) -> NDArray[np.bool_]:
     ranked = numbers.astype(kind) << shift | np.arange(width, dtype=kind)
     ranked.sort(axis=1)  # by number, then by place
     rows, columns = np.nonzero(ranked[:, 1:] >> shift == ranked[:, :-1] >> shift)
-    met = np.ones(numbers.shape, dtype=bool)
-    met[rows, ranked[rows, columns + 1] & (1 << shift) - 1] = False
-    return met
+    is_first = np.ones(numbers.shape, dtype=bool)
+    is_first[rows, ranked[rows, columns + 1] & (1 << shift) - 1] = False
+    return is_first

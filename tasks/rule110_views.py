@@ -67,10 +67,10 @@ def each(steps: int | NDArray[np.int64], make: Callable[[int, Any], rng.Words]) 
     """What `make(t, at)` gives of the rings at an index, for those of every t; all at once where t is one number."""
     if not isinstance(steps, np.ndarray):
         return make(steps, ...)
-    made = np.empty(steps.shape, dtype=np.uint64)
+    values = np.empty(steps.shape, dtype=np.uint64)
     for t in np.unique(steps).tolist():
-        made[steps == t] = make(t, steps == t)
-    return made
+        values[steps == t] = make(t, steps == t)
+    return values
 
 
 def codes(rings: rng.Words, cells: int, steps: int, *, of_split: bool) -> rng.Words:

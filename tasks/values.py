@@ -84,10 +84,8 @@ def numbers(option: str, text: str) -> list[int]:
     Raises:
         ValueError: what was given is none; the message names the option.
     """
-    listed: list[int] = _parse_as(
-        option, text, whole_numbers, "whole numbers separated by commas, such as 1,2,4 or 0-4"
-    )
-    return listed
+    items: list[int] = _parse_as(option, text, whole_numbers, "whole numbers separated by commas, such as 1,2,4 or 0-4")
+    return items
 
 
 def kinds_of(part: type[Any]) -> dict[str, Any]:

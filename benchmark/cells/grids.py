@@ -111,8 +111,8 @@ class Grid:
                     f"the suite runs through {axis}, which is what makes model {kind.name!r} what it is; "
                     f"--set {axis}=VALUE chooses one"
                 )
-        shared = [name for name in before if name in after and before[name] == after[name]]
-        common = {name: getattr(self.base.model, name) for name in shared}
+        names = [name for name in before if name in after and before[name] == after[name]]
+        common = {name: getattr(self.base.model, name) for name in names}
         return replace(self, base=base.with_settings(common | settings)).with_settings(settings)
 
 
@@ -140,8 +140,8 @@ class Plan:
     def cells(self) -> tuple[Cell, ...]:
         """The cells of all grids in the order they are run; one that several grids hold is run once."""
         unique = {cell.id: cell for grid in reversed(self.grids) for cell in grid.cells()}
-        ordered = dict.fromkeys(cell.id for grid in self.grids for cell in grid.cells())
-        return tuple(sorted((unique[id_] for id_ in ordered), key=lambda cell: cell.seed))
+        ids = dict.fromkeys(cell.id for grid in self.grids for cell in grid.cells())
+        return tuple(sorted((unique[id_] for id_ in ids), key=lambda cell: cell.seed))
 
     def narrow(self, **axes: Sequence[Any] | None) -> "Plan":
         """Other values on some axes, in every grid that has the axis.

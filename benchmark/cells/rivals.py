@@ -225,7 +225,7 @@ def _bigger_window(sleep: Cell, by: str) -> Cell:
 
 def _read_windows(cell: Cell) -> int:
     """Windows of an example that are slept on."""
-    return sum(not asked for *_, asked in split_windows(cell.task.episodes("train", np.arange(1))))
+    return sum(not predicts for *_, predicts in split_windows(cell.task.episodes("train", np.arange(1))))
 
 
 def _per_sequence(cell: Cell, by: str) -> int:

@@ -93,8 +93,8 @@ def thoughts_of(model: ModelConfig, task: Task) -> int:
     windows = split_windows(task.episodes("train", np.arange(1)))
     lengths = [0]
     for number, _, length in sizes_of_notes(task, model):
-        start, stop, asked = windows[number]
-        if asked != asleep:
-            lengths.append(length // (stop - start if asked else 1))
+        start, stop, predicts = windows[number]
+        if predicts != asleep:
+            lengths.append(length // (stop - start if predicts else 1))
     default: int = model.thoughts  # type: ignore[attr-defined]
     return max(lengths) or default

@@ -22,8 +22,8 @@ def digests(cell: Cell) -> dict[str, str]:
     """Digest by what it is of, such as "model own:build"; nothing for parts of this suite or of a notebook."""
     by_module = {}
     for kind, part in (("task", cell.task), ("model", cell.model)):
-        named = part.name.partition(":")[0] if ":" in part.name else ""
-        modules = sorted({type(part).__module__, named} - {""})
+        name = part.name.partition(":")[0] if ":" in part.name else ""
+        modules = sorted({type(part).__module__, name} - {""})
         if outside := [module for module in modules if module.partition(".")[0] not in _OURS]:
             by_module[f"{kind} {part.name}"] = _digest(tuple(outside))
     return by_module

@@ -53,8 +53,8 @@ def frontier_words(study: Study) -> str:
     """How far each N gets."""
     parts = []
     for n, of_n in words.split(words.means(words.last_scores(study), "n", "depth"), "n"):
-        solved = of_n.filter(pl.col("exact_match") >= SOLVED_SCORE)["depth"].to_list()
-        parts.append(f"N = {n} " + (f"at {words.enumeration(map(study.label, solved))}" if solved else "nowhere"))
+        depths = of_n.filter(pl.col("exact_match") >= SOLVED_SCORE)["depth"].to_list()
+        parts.append(f"N = {n} " + (f"at {words.enumeration(map(study.label, depths))}" if depths else "nowhere"))
     return (
         f"Map of N against {study.depth_axis}: exact match at the end of training. "
         f"The mean over seeds is at least {100 * SOLVED_SCORE:.0f} % with {'; '.join(parts)}."

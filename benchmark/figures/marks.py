@@ -77,10 +77,10 @@ def separate(heights: Sequence[float], limits: tuple[float, float], gap: float) 
 
 def label_ends(ax: Axes, ends: Sequence[tuple[str, float, Look]], *, gap: float) -> None:
     """Write each label beside the right end of its curve (label, height, look), at least `gap` apart."""
-    ordered = sorted(ends, key=lambda end: end[1])
-    heights = separate([height for _, height, _ in ordered], ax.get_ylim(), gap)
+    by_height = sorted(ends, key=lambda end: end[1])
+    heights = separate([height for _, height, _ in by_height], ax.get_ylim(), gap)
     across = ax.get_yaxis_transform()
-    for (label, _, look), height in zip(ordered, heights, strict=True):
+    for (label, _, look), height in zip(by_height, heights, strict=True):
         ax.plot(1.045, height, color=look.color, marker=look.marker, markersize=4, transform=across, clip_on=False)
         ax.text(1.085, height, label, color=look.color, size=7.5, va="center_baseline", transform=across)
 

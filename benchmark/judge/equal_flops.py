@@ -224,8 +224,8 @@ def alike(study: Study, other: Study, gain: Gain, but: Sequence[str]) -> bool:
     """
     at = pl.col("depth").is_in(list(gain.depths))
     ours, theirs = study.final.filter(at), other.scores.filter(at)
-    if shared := set(ours["n"]) & set(theirs["n"]):
-        ours, theirs = (part.filter(pl.col("n") == min(shared)) for part in (ours, theirs))
+    if common := set(ours["n"]) & set(theirs["n"]):
+        ours, theirs = (part.filter(pl.col("n") == min(common)) for part in (ours, theirs))
     else:
         but = (*but, *RATES)
     if not ours.height or not theirs.height or ours.columns != theirs.columns:

@@ -85,23 +85,23 @@ def bounds(frame: pl.DataFrame, outcomes: Mapping[Key, Outcome]) -> list[dict[st
             cells = whole.filter(
                 pl.col("depth") == depth, pl.col("n") == n, pl.col(DRAWN_PASSES).eq_missing(pl.lit(draws))
             )
-            tested = values(cells["tested_passes"])
-            if of_study := list(_bounds(study, cells, tested, outcomes)) if len(tested) > 1 else []:
+            passes = values(cells["tested_passes"])
+            if of_study := list(_bounds(study, cells, passes, outcomes)) if len(passes) > 1 else []:
                 chance = study.chance(depth) / 100
-                facts = {"study": study.name, "at": study.label(depth), "n": n, "drawn": draws, "tested": tested}
+                facts = {"study": study.name, "at": study.label(depth), "n": n, "drawn": draws, "tested": passes}
                 means = {name: float(np.mean([getattr(b, name) for b in of_study])) for name in asdict(of_study[0])}
-                luck = guess_accuracy(chance, len(tested))
+                luck = guess_accuracy(chance, len(passes))
                 rest = {"seeds": len(of_study), "chance": chance, "guessing": luck}
                 lines.append(facts | means | rest | {"above_guessing": max(0.0, (means["oracle"] - luck) / (1 - luck))})
     return lines
 
 
 def _bounds(
-    study: Study, cells: pl.DataFrame, tested: Sequence[int], outcomes: Mapping[Key, Outcome]
+    study: Study, cells: pl.DataFrame, passes: Sequence[int], outcomes: Mapping[Key, Outcome]
 ) -> Iterator[Bound]:
     """The bound of each cell whose outcomes at every N of the tests were kept."""
     for cell_id, step, difficulty in cells.select("cell_id", "step", "difficulty").unique(maintain_order=True).rows():
-        keys = [Key(cell_id, step, n, difficulty, None) for n in tested]
+        keys = [Key(cell_id, step, n, difficulty, None) for n in passes]
         if any(outcomes[key].asked.max() > 1 for key in keys if key in outcomes):  # answers count one by one
             here = (pl.col("cell_id") == cell_id) & (pl.col("difficulty") == difficulty)
             answers = values(study.final.filter(here)["answer"])
@@ -109,7 +109,7 @@ def _bounds(
         else:
             by_n = [[key] for key in keys]
         if all(key in outcomes for of_n in by_n for key in of_n):
-            yield bound(np.array([_right_answers([outcomes[key] for key in of_n]) for of_n in by_n]), tested)
+            yield bound(np.array([_right_answers([outcomes[key] for key in of_n]) for of_n in by_n]), passes)
 
 
 def _right_answers(parts: Sequence[Outcome]) -> NDArray[np.bool_]:

@@ -54,7 +54,7 @@ def _line(one: Scores, other: Scores, examples: int, difference: float, power: f
     )
     spread = _sd([b - a for a, b in zip(low, high, strict=True)])
     sds = [_sd(list(one.values())), _sd(list(other.values()))]
-    pooled = math.sqrt(sum(sd**2 for sd in sds if sd is not None) / 2) if None not in sds else None
+    pooled_sd = math.sqrt(sum(sd**2 for sd in sds if sd is not None) / 2) if None not in sds else None
 
     def ask(sd: float | None, *, same: bool) -> int | None:
         return seeds_needed(difference, sd, power=power, level=level, paired=same) if sd else None
@@ -69,7 +69,7 @@ def _line(one: Scores, other: Scores, examples: int, difference: float, power: f
         "sd_of_differences": spread,
         "needed": ask(spread, same=True),
         "needed_likely": ask(sd_limit(spread, len(seeds), LIKELY) if spread else None, same=True),
-        "needed_unpaired": ask(pooled, same=False),
+        "needed_unpaired": ask(pooled_sd, same=False),
     }
 
 

@@ -90,8 +90,8 @@ class Board:
 
     def note(self, cell: Cell, new_rows: Sequence[rows.Row]) -> None:
         """Take over new rows of a cell."""
-        trained, tests = cell.training.sleep_passes, cell.training.test_passes
-        passes = tests[-1] if tests and trained not in tests else trained  # of several N, the trained one
+        own_passes, tests = cell.training.sleep_passes, cell.training.test_passes
+        passes = tests[-1] if tests and own_passes not in tests else own_passes  # of several N, the trained one
         for row in new_rows:
             if row["status"] == Status.OK and row["answer"] is None and row.get("tested_passes", passes) == passes:
                 self.last[cell.id, row["difficulty"]] = row

@@ -40,14 +40,14 @@ def tensor_maker(cell: Cell, device: torch.device) -> Callable[[int], Batch] | N
     if task.tensors("train", torch.zeros(1, dtype=torch.int64, device=device), cell.seed) is None:
         return None
     windows = split_windows(task.episodes("train", np.arange(1), seed=cell.seed))
-    predicted = [slice(start, stop) for start, stop, asked in windows if asked]
+    answer_parts = [slice(start, stop) for start, stop, predicts in windows if predicts]
 
     def make(step: int) -> Batch:
         indices = torch.arange(step * size, (step + 1) * size, device=device)
         examples = task.tensors("train", indices, cell.seed)
         assert examples is not None
         inputs, targets = examples
-        parts = [targets[:, part] for part in predicted]
+        parts = [targets[:, part] for part in answer_parts]
         return Batch(inputs=inputs, targets=torch.cat(parts, dim=1), windows=windows)
 
     return make

@@ -85,7 +85,7 @@ def evaluate(
 def _predicted(episode: Episode, values: NDArray[np.int64]) -> NDArray[np.int64]:
     """Values [B, T] at the predicted windows [B, P]; -1 where there is no target."""
     values = np.where(episode.targets == IGNORE, -1, values)
-    return np.concatenate([values[:, a:b] for a, b, asked in split_windows(episode) if asked], axis=1)
+    return np.concatenate([values[:, a:b] for a, b, predicts in split_windows(episode) if predicts], axis=1)
 
 
 def _scores(
@@ -111,7 +111,7 @@ def _scores(
         for name, mask in [(None, at_level), *answers.items()]:
             asked, correct = together if name is None else each[name]
             if asked is None or correct is None:
-                match = np.concatenate([of_answer[wanted] for wanted, of_answer in each.values()])
+                match = np.concatenate([of_answer[of_examples] for of_examples, of_answer in each.values()])
             else:
                 match = correct[asked]
             yield Score(

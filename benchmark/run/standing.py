@@ -228,10 +228,10 @@ def _check(cell: Description, steps: Any, tests: Sequence[Row]) -> None:
 
 def _state(path: str, there: Set[str], last: Row | None, *, running: bool) -> tuple[Status, str | None, float | None]:
     if "finished.json" in there:
-        end = _json(finished := f"{path}/finished.json")
+        end = _json(end_path := f"{path}/finished.json")
         if "rows" in end and stamps.Seal.of(end["rows"]).check != (last or {}).get(stamps.NAME):
             raise _DamageError(f"{path}/rows.jsonl does not end with the line that finished.json knows of")
-        return Status(end["status"]), end["reason"], os.stat(finished).st_mtime  # noqa: PTH116
+        return Status(end["status"]), end["reason"], os.stat(end_path).st_mtime  # noqa: PTH116
     if running and _holder(f"{path}/lock") is not None:
         return Status.RUNNING, None, None
     if last and last["status"] != Status.OK:

@@ -47,12 +47,12 @@ def solution(problem: Wording, sentences: Mapping[int, str]) -> str:
         if problem.difference[q]:
             (a, b), (less_a, less_b) = operands
             a, b = a - less_a, b - less_b
-        shown = (" - " if problem.difference[q] else " + ").join(map(_part, operands))
+        terms = (" - " if problem.difference[q] else " + ").join(map(_part, operands))
         if constant:
-            shown = f"({shown})" if len(operands) > 1 else shown
-            shown = f"{constant} {'*' if problem.times[q] else '+'} {shown}"
+            terms = f"({terms})" if len(operands) > 1 else terms
+            terms = f"{constant} {'*' if problem.times[q] else '+'} {terms}"
             a, b = (constant * a, constant * b) if problem.times[q] else (a, constant + b)
-        return (a, b), f"{text[:-1]}: {_equals(shown, (a, b))}."
+        return (a, b), f"{text[:-1]}: {_equals(terms, (a, b))}."
 
     def total(q: int) -> tuple[Linear, str]:
         here = [other for other, place in enumerate(problem.place) if place == problem.place[q]]

@@ -101,36 +101,36 @@ class _Solver:
 
     def depends(self, end: str) -> bool:
         """Whether what is asked can be met on the way down from a quantity, as far as definitions lead."""
-        met, pending = {end}, [end]
-        while pending and self.asked not in met:
+        names, pending = {end}, [end]
+        while pending and self.asked not in names:
             try:
                 definition = self.definition(pending.pop())
             except UnsolvableProblem:
                 continue  # another value may still tell what is asked
-            operands = set(definition.operands if definition else ()) - met
-            met |= operands
+            operands = set(definition.operands if definition else ()) - names
+            names |= operands
             pending += operands
-        return self.asked in met
+        return self.asked in names
 
     def closure(self, end: str) -> list[str]:
         """A quantity and all it depends on, each after what it depends on."""
         order: list[str] = []
-        done: dict[str, bool] = {}  # False: what it depends on is being followed
+        complete: dict[str, bool] = {}  # False: what it depends on is being followed
         stack = [end]
         while stack:
             quantity = stack[-1]
-            if quantity in done:
+            if quantity in complete:
                 stack.pop()
-                if not done[quantity]:
-                    done[quantity] = True
+                if not complete[quantity]:
+                    complete[quantity] = True
                     order.append(quantity)
                 continue
-            done[quantity] = False
+            complete[quantity] = False
             definition = self.definition(quantity)
             for operand in definition.operands if definition else ():
-                if operand not in done:
+                if operand not in complete:
                     stack.append(operand)
-                elif not done[operand]:
+                elif not complete[operand]:
                     raise UnsolvableProblem(f"cycle: the {operand} depends on itself")
         return order
 

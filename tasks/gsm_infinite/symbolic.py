@@ -65,9 +65,9 @@ def answers(trees: Trees) -> list[tuple[str, ...]]:
     """The names, sorted, of the variables that have the value asked about."""
     right = trees.value == trees.asked[:, None]
     names = np.sort(np.where(right, trees.names[:, : right.shape[1]], NAMES), axis=1)
-    listed = _name_texts(names[names < NAMES]).astype(str).tolist()
+    texts = _name_texts(names[names < NAMES]).astype(str).tolist()
     ends = right.sum(axis=1).cumsum().tolist()
-    return [tuple(listed[start:end]) for start, end in pairwise([0, *ends])]
+    return [tuple(texts[start:end]) for start, end in pairwise([0, *ends])]
 
 
 def solutions(trees: Trees) -> list[str]:

@@ -43,10 +43,10 @@ def examples_for(finding: Finding, study: Study) -> int | None:
     Below 0.6 of it, for the seeds leave about 0.7: together they then leave less than the effect. None too where that
     takes more than `MOST_EXAMPLES`.
     """
-    examples, allowed = study.final.row(0, named=True).get("test_examples"), _ENOUGH * _target_effect(finding)
-    if not examples or finding.blur <= allowed or finding.blur > allowed * math.sqrt(MOST_EXAMPLES / examples):
+    examples, most_blur = study.final.row(0, named=True).get("test_examples"), _ENOUGH * _target_effect(finding)
+    if not examples or finding.blur <= most_blur or finding.blur > most_blur * math.sqrt(MOST_EXAMPLES / examples):
         return None
-    return int(examples * 2 ** math.ceil(2 * math.log2(finding.blur / allowed)))
+    return int(examples * 2 ** math.ceil(2 * math.log2(finding.blur / most_blur)))
 
 
 def command(claim: Claim, study: Study, seeds: int | None, examples: int | None, lack: Shortfall | None = None) -> str:

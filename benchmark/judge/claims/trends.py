@@ -49,8 +49,8 @@ def later(study: Study, *, n: int | str, lift: float, smallest: float) -> Findin
     every = study.scores.filter(pl.col("n") == count)
 
     def share(depth: int, floor: Floor) -> Scores:
-        finished = scores(study.final, count, [depth])
-        curves = every.filter((pl.col("depth") == depth) & pl.col("seed").is_in(list(finished)))
+        ends = scores(study.final, count, [depth])
+        curves = every.filter((pl.col("depth") == depth) & pl.col("seed").is_in(list(ends)))
         lifts = curves.with_columns(lift=(pl.col("exact_match") - floor.share) / (1 - floor.share))
         budgets = dict(curves.group_by("seed").agg(pl.col("tokens_seen").max()).iter_rows())
         budgets_needed = learning_curve.tokens_to(lifts, lift)
@@ -58,7 +58,7 @@ def later(study: Study, *, n: int | str, lift: float, smallest: float) -> Findin
             seed: 1.0 if tokens is None else tokens / budgets[seed]
             for seed, tokens in budgets_needed.select("seed", "tokens").iter_rows()
         }
-        return Scores(shares, finished.processors)
+        return Scores(shares, ends.processors)
 
     def finding(depths: Sequence[int], table: np.ndarray) -> Finding:
         return trend_finding(table, depths, smallest=smallest, reading=_along(study, depths, table))

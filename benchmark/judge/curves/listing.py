@@ -67,8 +67,8 @@ LEGEND = (
 
 def markdown(comparisons: Sequence[Comparison], remarks: Sequence[str], *, title: str, passed: bool) -> str:
     """A page for a pull request: the outcome, what to know before reading it, a line per condition, the worst first."""
-    ordered = sorted(comparisons, key=lambda c: VERDICTS.index(c.verdict))
-    table = Table(COLUMNS, lines(ordered), sides=["---"] * len(COLUMNS)).markdown()
+    worst_first = sorted(comparisons, key=lambda c: VERDICTS.index(c.verdict))
+    table = Table(COLUMNS, lines(worst_first), sides=["---"] * len(COLUMNS)).markdown()
     page = [f"### {title}: {outcome(comparisons, passed=passed)}", "", f"{counts(comparisons)}.", ""]
     page += [f"- {remark}" for remark in remarks] + [""] * bool(remarks)
     return "\n".join([*page, table, "", LEGEND, ""])

@@ -111,7 +111,7 @@ class _Unsent:
     """What of a cell's folder the driver does not have yet."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.sent_stamps, self.logged, self.next_save = folder, _stamps(folder), 0, 0.0
+        self.folder, self.sent_stamps, self.log_bytes, self.next_save = folder, _stamps(folder), 0, 0.0
 
     def take(self, *, everything: bool) -> dict[str, bytes]:
         """The files that have changed, which count as sent; checkpoints only now and then, or if `everything` is asked.
@@ -135,9 +135,9 @@ class _Unsent:
     def log(self) -> dict[str, bytes]:
         """What was printed since the last message."""
         with (self.folder / LOG).open("rb") as file:
-            file.seek(self.logged)
+            file.seek(self.log_bytes)
             new = file.read()
-        self.logged += len(new)
+        self.log_bytes += len(new)
         return {LOG: new} if new else {}
 
 

@@ -59,8 +59,8 @@ def main() -> int:
                 poll.unregister(0)
                 deadline = time.monotonic() + wait_s
         code = reap(worker)
-    killed = end_all(worker)
-    status = killed if code is None else code
+    end = end_all(worker)
+    status = end if code is None else code
     return 128 - status if status < 0 else status
 
 

@@ -32,10 +32,10 @@ def pack(cells: Iterable[Cell], folder: Path) -> None:
         for source in _sources(module):
             _copy(source, folder)
         if entry is not None and entry.dist is not None:
-            known = folder / f"{entry.dist.name.replace('-', '_')}-{entry.dist.version}.dist-info"
-            known.mkdir(exist_ok=True)
+            metadata = folder / f"{entry.dist.name.replace('-', '_')}-{entry.dist.version}.dist-info"
+            metadata.mkdir(exist_ok=True)
             for name in ("METADATA", "entry_points.txt"):
-                (known / name).write_text(entry.dist.read_text(name) or "", encoding="utf-8")
+                (metadata / name).write_text(entry.dist.read_text(name) or "", encoding="utf-8")
 
 
 def _outside_modules(cells: Iterable[Cell]) -> Iterator[tuple[str, EntryPoint | None]]:
@@ -65,13 +65,13 @@ def _sources(module: str) -> set[Path]:
 
 def _source(module: str) -> Path | None:
     """The folder of a top-level package, or the file of a module; None of what is built in or of this project."""
-    loaded = sys.modules.get(module)
-    if loaded is None or module in (*PACKAGES, "__main__"):
+    package = sys.modules.get(module)
+    if package is None or module in (*PACKAGES, "__main__"):
         return None
-    if file := getattr(loaded, "__file__", None):
+    if file := getattr(package, "__file__", None):
         path = Path(file).resolve()
         return path.parent if path.name == "__init__.py" else path
-    folders = list(getattr(loaded, "__path__", []))  # a package without __init__.py
+    folders = list(getattr(package, "__path__", []))  # a package without __init__.py
     return Path(folders[0]).resolve() if folders else None
 
 

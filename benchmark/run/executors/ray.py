@@ -145,8 +145,8 @@ class _Sweep:
     def _give(self) -> Iterator[Event]:
         """Give Ray the cells that there is room for."""
         for _ in range(len(self.waiting)):
-            taken = sum(each.share for each in self.running.values())
-            if len(self.running) >= (self.executor.jobs or math.inf) or taken >= max(1.0, OVERBOOKING * self._room()):
+            shares = sum(each.share for each in self.running.values())
+            if len(self.running) >= (self.executor.jobs or math.inf) or shares >= max(1.0, OVERBOOKING * self._room()):
                 return
             job = self.waiting.popleft()
             job.folder.mkdir(exist_ok=True)
