@@ -103,7 +103,9 @@ def test_a_gpu_that_is_not_here_is_estimated(monkeypatch: pytest.MonkeyPatch) ->
 def test_one_that_is_here_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Card 9")
-    monkeypatch.setattr(estimate, "seconds", lambda cell, device="cpu": {"cuda": 7.0, "cpu": 1.0}[device])
+    monkeypatch.setattr(
+        estimate, "seconds", lambda cell, device="cpu", backend="torch": {"cuda": 7.0, "cpu": 1.0}[device]
+    )
     clock = hours.clock("cuda")
     assert "Card 9" in clock.basis and "timed" in clock.basis and clock.seconds(CELL) == 7.0
     assert hours.clock("cpu").seconds(CELL) == 1.0
@@ -112,3 +114,10 @@ def test_one_that_is_here_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_device_that_is_none() -> None:
     with pytest.raises(ValueError, match="did you mean 'cuda'"):
         hours.clock("cuad")
+
+
+def test_a_cpu_is_timed_with_the_backend_that_is_to_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "seconds", lambda cell, device="cpu", backend="torch": len(backend))
+    assert [hours.clock("cpu", backend).seconds(CELL) for backend in ("torch", "native")] == [5, 6]
+    with pytest.raises(ValueError, match="did you mean 'native'"):
+        hours.clock("cpu", "naitve")

@@ -43,6 +43,7 @@ from benchmark.cli.examples import example
 from benchmark.cli.options import (
     Address,
     Axes,
+    Backend,
     CellTimeout,
     GpuShare,
     Hops,
@@ -111,10 +112,7 @@ def run(
     cell_timeout: CellTimeout = None,
     address: Address = None,
     gpu_share: GpuShare = None,
-    backend: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="torch; native: blocks in C, faster on a CPU; auto: native if it can."),
-    ] = "torch",
+    backend: Backend = "torch",
     checkpointing: Annotated[
         str,
         typer.Option(metavar="WHEN", help="Compute activations again to save memory: auto (on a GPU), never, always."),

@@ -55,6 +55,9 @@ TrialShare = Annotated[
 Rates = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Train at the rates that trials in this folder chose.")
 ]
+Backend = Annotated[
+    str, typer.Option(metavar="NAME", help="torch; native: blocks in C, faster on a CPU; auto: native if it can.")
+]
 CellTimeout = Annotated[
     float | None,
     typer.Option(

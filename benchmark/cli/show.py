@@ -7,6 +7,7 @@ import typer
 from benchmark.cli.console import Json, Settings, bar, print_json, terminal
 from benchmark.cli.options import (
     Axes,
+    Backend,
     Hops,
     Model,
     Operations,
@@ -30,6 +31,7 @@ def show_(
     task: TaskName = None,
     model: Model = None,
     device: Annotated[str, typer.Option(metavar="DEVICE", help="Whose time: cpu, or cuda (also memory).")] = "cpu",
+    backend: Backend = "torch",
     seeds: Seeds = None,
     sleep_passes: Passes = None,
     rollout_steps: Rollouts = None,
@@ -49,7 +51,7 @@ def show_(
     from benchmark.measure import hours
     from benchmark.rows.text import amount, duration, table_of
 
-    clock = hours.clock(device)
+    clock = hours.clock(device, backend)
     request = request_of(
         *(suite, scale, task, model, seeds, sleep_passes, rollout_steps, hops, operations, axes, variants, settings),
         *(tune, trial_share, rates),

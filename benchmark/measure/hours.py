@@ -10,7 +10,7 @@ from benchmark.cells.cell import Cell
 from benchmark.cells.cost import cost, test_flops
 from benchmark.measure.step_cost import step_cost
 from benchmark.run import estimate
-from benchmark.run.executors.base import DEVICES
+from benchmark.run.executors.base import BACKENDS, DEVICES
 from tasks.base import nearest
 
 
@@ -24,16 +24,18 @@ class Clock:
     """In words, to follow a duration."""
 
 
-def clock(device: str) -> Clock:
-    """The seconds of a device.
+def clock(device: str, backend: str = "torch") -> Clock:
+    """The seconds of a device, of a GPU with blocks in torch.
 
     Raises:
-        ValueError: an unknown device.
+        ValueError: an unknown device or backend; `seconds` raises it where the backend cannot run a model.
     """
     if device not in DEVICES:
         raise ValueError(nearest(device, DEVICES, kind="device"))
+    if backend not in BACKENDS:
+        raise ValueError(nearest(backend, BACKENDS, kind="backend"))
     if device == "cpu":
-        return Clock(seconds=estimate.seconds, basis="of one core of this machine")
+        return Clock(seconds=lambda cell: estimate.seconds(cell, backend=backend), basis="of one core of this machine")
     if torch.cuda.is_available():
         basis = f"of one {torch.cuda.get_device_name()}, by steps timed on it"
         return Clock(seconds=lambda cell: estimate.seconds(cell, device), basis=basis)

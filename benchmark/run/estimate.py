@@ -14,12 +14,23 @@ PROBE_FLOPS = 2e10
 """Work of a timed step: enough to be typical, little enough for the paper's sizes on a laptop."""
 
 
-def seconds(cell: Cell, device: str = "cpu") -> float:
-    """Estimated seconds of training and testing on one core of this machine, or on its GPU."""
+def seconds(cell: Cell, device: str = "cpu", backend: str = "torch") -> float:
+    """Estimated seconds of training and testing on one core of this machine, or on its GPU.
+
+    Raises:
+        ValueError: the backend cannot run the model.
+    """
     count, training = cost(cell), cell.training
-    like = (device, cell.model, count, training.batch, training.precision)  # cells alike in these take the same time
+    like = (
+        device,
+        backend,
+        cell.model,
+        count,
+        training.batch,
+        training.precision,
+    )  # cells alike in these take the same time
     if like not in _timings:
-        _timings[like] = _seconds_per_flop(cell, torch.device(device))
+        _timings[like] = _seconds_per_flop(cell, torch.device(device), backend)
     tests = len(cell.evaluation_steps) * test_flops(cell, count)
     return (cell.steps * training.batch * count.train_flops + tests) * _timings[like]
 
@@ -27,7 +38,7 @@ def seconds(cell: Cell, device: str = "cpu") -> float:
 _timings: dict[tuple[object, ...], float] = {}
 
 
-def _seconds_per_flop(cell: Cell, device: torch.device) -> float:
+def _seconds_per_flop(cell: Cell, device: torch.device, backend: str) -> float:
     """Median of timed steps, on a CPU of one thread, over the FLOPs of a step; those before are to warm up.
 
     A GPU has the batch of the cell, and a captured step to be timed.
@@ -37,7 +48,8 @@ def _seconds_per_flop(cell: Cell, device: torch.device) -> float:
     batch = max(1, min(cell.training.batch, int(PROBE_FLOPS / flops))) if on_cpu else cell.training.batch
     warm, count = (1, 3) if on_cpu else (WARM_UP + 2, 5)
     tokens = (warm + count) * batch * cell.task.seq_len
-    trainer = Trainer(cell.with_settings({"batch": batch, "tokens": tokens}), Path(), device=device.type)
+    cell = cell.with_settings({"batch": batch, "tokens": tokens})
+    trainer = Trainer(cell, Path(), device=device.type, backend=backend)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
