@@ -1,6 +1,7 @@
 """What the pages promise is there: commands, suites, files, columns, and no numbers but those of the rows."""
 
 import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -131,7 +132,8 @@ def _is_there(name: str) -> bool:
 @pytest.mark.parametrize("folder", sorted(REFERENCE.glob("*/")), ids=lambda p: p.name)
 def test_reference_results_are_complete_and_read(folder: Path) -> None:
     frame = rows.read_table(folder)
-    assert (folder / "environment.json").exists()
+    command = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["command"]
+    assert not [word for word in command.split() if word.startswith("/")], "a place that readers do not have"
     assert f"`{folder.name}`" in RESULTS or f"`reference/{folder.name}`" in RESULTS
     commits = set(frame["commit"])
     assert None not in commits

@@ -64,6 +64,8 @@ _HOPS_LONG = (
     replace(_HOPS_TUNED, sleep_passes=(2,), settings=("tokens=36.5M",)),
 )
 """N = 1 and 2 to the FLOPs of N = 4."""
+_HOPS_BEST = ((1, "61.7M", 0.005, 0.003), (2, "36.5M", 0.01, 0.003), (4, "20M", 0.01, 0.001))
+"""N, tokens to the FLOPs of N = 4, and the rates of Muon and AdamW with the best mean in `hops-long-rates-cpu`."""
 
 _TUNED_PASSES = replace(_PASSES, seeds=(0, 1, 2), rates=environment.REFERENCE / "passes-tuning-cpu")
 
@@ -149,6 +151,18 @@ STUDIES: dict[str, Study] = {
             )
             for long in (*_HOPS_LONG, replace(_HOPS_TUNED, sleep_passes=(4,)))
             for muon, adam in Tuning().grid
+        ),
+        backend="native",
+    ),
+    # Test seeds of each N at the pair that was best in it.
+    "hops-best-cpu": Study(
+        requests=tuple(
+            replace(_HOPS, sleep_passes=(n,), settings=(f"tokens={tokens}", f"muon_lr={muon}", f"adam_lr={adam}"))
+            for n, tokens, muon, adam in (
+                (1, "61.7M", 0.005, 0.003),
+                (2, "36.5M", 0.01, 0.003),
+                (4, "20M", 0.01, 0.001),
+            )
         ),
         backend="native",
     ),
