@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from harness import bench, small
 
@@ -12,7 +13,7 @@ from benchmark.cells.cell import Cell
 from benchmark.cells.facts import cell_facts, failure_row
 from benchmark.cells.request import Request
 from benchmark.cells.tuning import TUNING, Rates, Tuning
-from benchmark.judge.equal_flops import FREE_SETTINGS, alike
+from benchmark.judge.equal_flops import FREE_SETTINGS, alike, at_larger_budget
 from benchmark.judge.evidence import Gain
 from benchmark.rows import Status
 from benchmark.rows.studies import studies
@@ -165,6 +166,33 @@ def test_arms_at_rates_of_their_own_are_one_study() -> None:
     assert alike(study, longer, gain, FREE_SETTINGS), "N = 2 for longer, at the rates of N = 2"
     (other,) = studies(table([cell.with_settings({"muon_lr": 0.02}) for cell in tuned[2:]], by_rate_of_n))
     assert not alike(study, other, gain, FREE_SETTINGS)
+
+
+def test_one_n_at_several_rates_stands_beside_the_others_at_each() -> None:
+    """A rate added for one N takes nothing from a comparison; where several N have several, rates are told apart."""
+    tuned = HERE.with_best_rates(ARMS, table(list(HERE.trials(ARMS)), by_rate))
+    others = [cell.with_settings({"muon_lr": 0.04}) for cell in tuned]
+    (alone,) = studies(table(list(tuned), by_rate_of_n))
+    both = studies(table([*tuned, *others[2:]], by_rate_of_n))
+    assert [study.passes for study in both] == [[1, 2], [1, 2]]
+    assert all("muon lr" in study.name and study.name.endswith("of N = 2") for study in both)
+    own = [study.final.filter(pl.col("n") == 2)["muon_lr"].unique().to_list() for study in both]
+    assert own == [[tuned[2].training.muon_lr], [0.04]] and "muon lr 0.04" in both[1].name
+    assert both[0].scores.equals(alone.scores)
+    assert [study.passes for study in studies(table([*tuned, *others], by_rate_of_n))] == [[2], [1], [1, 2]]
+
+
+def test_equal_flops_are_against_the_smaller_n_at_whatever_rates() -> None:
+    """Those of its own study have had a choice at another budget: what is best for it there counts."""
+    tuned = HERE.with_best_rates(ARMS, table(list(HERE.trials(ARMS)), by_rate))
+    longer = [cell.with_settings({"tokens": 32_000}) for cell in tuned[:2]]
+    better = [cell.with_settings({"muon_lr": 0.04}) for cell in longer]
+    scores = {cell.id: 0.9 for cell in better}
+    frame = table([*tuned, *longer, *better], lambda cell: scores.get(cell.id, by_rate_of_n(cell)))
+    every = studies(frame.with_columns(train_flops=1.0 * pl.col("tokens_seen") * pl.col("sleep_passes")))
+    (study,) = (each for each in every if each.passes == [1, 2])
+    (found,) = at_larger_budget(study, Gain(low=1, high=2, depths=tuple(study.depths)), every)
+    assert found.means == pytest.approx((0.9, 0.7))
 
 
 def by_rate_of_n(cell: Cell) -> float:

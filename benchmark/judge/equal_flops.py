@@ -18,7 +18,8 @@ from benchmark import rows
 from benchmark.judge import learning_curve
 from benchmark.judge.evidence import Gain, Scores, align, common_seeds, depth_words, examples, scores
 from benchmark.judge.statistics import Interval, paired_contrast, unpaired_contrast
-from benchmark.rows.studies import RATES, Study
+from benchmark.rows.grouping import RATES
+from benchmark.rows.studies import Study
 
 FREE_SETTINGS = ("tokens", "evaluations")
 """Settings in which a run trained for longer may differ: the rate is constant, so its first part is the shorter run."""
@@ -112,14 +113,15 @@ def at_smaller_budget(study: Study, gain: Gain) -> list[Comparison]:
 def at_larger_budget(study: Study, gain: Gain, every: Sequence[Study]) -> list[Comparison]:
     """The larger N at its end against each smaller N, where rows of that were trained for as many FLOPs.
 
-    The N of the gain first, then the others there are. Of several such rows, those of most seeds, then of the highest
-    mean. Without any, a comparison holds the FLOPs at which its rows end. Nothing where costs are not counted.
+    The N of the gain first, then the others. Of several such rows, at whatever rates, those of most seeds, then of the
+    highest mean. Without any, a comparison holds the FLOPs at which its rows end. Nothing where costs are not counted.
     """
     budgets = _budgets(study, gain.high, gain.depths)
     other = scores(study.final, gain.high, gain.depths)
     if not budgets or not other:
         return []
-    sources = [study, *(each for each in every if each is not study and alike(study, each, gain, FREE_SETTINGS))]
+    but = (*FREE_SETTINGS, *RATES)
+    sources = [study, *(each for each in every if each is not study and alike(study, each, gain, but))]
     count = examples(study.final, [gain.high], gain.depths)
     comparisons = []
     for n in _smaller_passes([n for each in sources for n in each.passes], gain):

@@ -5,7 +5,7 @@ cell that failed is left out of the scores and named in the note.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -15,14 +15,13 @@ import polars as pl
 import tasks
 from benchmark import rows
 from benchmark.rows import Status, failures
+from benchmark.rows.grouping import RATES, alike, split
 from benchmark.rows.outcomes import Key, Outcome
 
 IDENTITY = ("variant", "suite", "scale", "task", "task_version", "model", "model_version", "device")
 """Columns whose values never share a study; each names a study only where those before it do not tell."""
 
 PLACE = ("suite", "scale", "task", "device")
-RATES = ("muon_lr", "adam_lr")
-"""Learning rates, which each N may have of its own."""
 """Columns whose values share a comparison only if it tells them apart."""
 
 DRAWN_PASSES = "sleep_passes_drawn"
@@ -99,22 +98,14 @@ def studies(frame: pl.DataFrame, *, scored: bool = True) -> list[Study]:
     frame, settings = _prepare(frame), _settings(frame)
     distinct = _distinguishing(frame, IDENTITY)
     every = []
-    for group in _split(frame, distinct):
-        for part, varying in _alike(group, settings):
-            first = part.row(0, named=True)
-            setting = _value_words(first, [c for c in (*distinct, *varying) if c != "variant"])
-            name = _value_words(first, [*distinct, *varying, "test_passes"])
+    for group in split(frame, distinct):
+        for part, varying, n in alike(group, settings):
+            whose = "" if n is None else f" of N = {n}"
+            first = (part if n is None else part.filter(pl.col("n") == n)).row(0, named=True)
+            setting = _value_words(first, [c for c in (*distinct, *varying) if c != "variant"]) + whose
+            name = _value_words(first, [*distinct, *varying, "test_passes"]) + whose
             every.append(_study(part, name=name, setting=setting, variant=first["variant"], settings=settings))
     return sorted((study for study in every if study.scores.height or not scored), key=lambda study: study.name)
-
-
-def _alike(group: pl.DataFrame, settings: Sequence[str]) -> Iterator[tuple[pl.DataFrame, list[str]]]:
-    """The rows of each study and what tells it from others: rates of each N's own stay together."""
-    varying = [c for c in settings if c not in RATES and _varies(group, c)]
-    for part in _split(group, [*varying, "test_passes"]):
-        distinct = [c for c in settings if c in varying or (c in RATES and _varies(part, c))]
-        for study in _split(part, [c for c in distinct if c not in varying]):
-            yield study, distinct
 
 
 def suite_studies(frame: pl.DataFrame, by: Sequence[str]) -> list[Study]:
@@ -131,7 +122,7 @@ def suite_studies(frame: pl.DataFrame, by: Sequence[str]) -> list[Study]:
     distinct = _distinguishing(frame, [c for c in PLACE if c not in by])
     others = [c for c in (*IDENTITY, *settings) if c not in by]
     every = []
-    for part in _split(frame, distinct) if frame.height else []:
+    for part in split(frame, distinct) if frame.height else []:
         hidden = part.group_by(*by, "n", "depth").agg(pl.col(others).n_unique()).select(pl.col(others) > 1)
         if any(hidden[c].any() for c in others) or ("variant" in others and part["variant"].n_unique() > 1):
             continue
@@ -176,20 +167,9 @@ def _distinguishing(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
     """Of the columns, those that tell rows apart that the ones before them do not."""
     distinct: list[str] = []
     for column in columns:
-        if any(part[column].n_unique() > 1 for part in _split(frame, distinct)):
+        if any(part[column].n_unique() > 1 for part in split(frame, distinct)):
             distinct.append(column)
     return distinct
-
-
-def _split(frame: pl.DataFrame, columns: Sequence[str]) -> list[pl.DataFrame]:
-    """The rows of each combination of values in `columns`."""
-    return frame.partition_by(columns, maintain_order=True) if columns else [frame]
-
-
-def _varies(group: pl.DataFrame, setting: str) -> bool:
-    """Whether cells of one difficulty, of rates also those of one N, differ in a setting: a mean would hide it."""
-    by = ("depth", "n") if setting in RATES else ("depth",)
-    return bool((group.group_by(by).agg(pl.col(setting).n_unique())[setting] > 1).any())
 
 
 def _study(

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from benchmark import rows
-from benchmark.rows.studies import RATES, Study, values
+from benchmark.rows.grouping import RATES
+from benchmark.rows.studies import Study, values
 from benchmark.rows.trials import trial_scores
 
 _SAME = ("task", "task_version", "scale", "model", "model_version")
