@@ -96,6 +96,7 @@ STUDIES: dict[str, Study] = {
     "test-passes-cpu": _one_suite("test-passes"),
     "retention-cpu": _one_suite("retention"),
     "no-gain-cpu": _one_suite("no-gain"),
+    "any-n-cpu": Study(requests=(Request(suite="any-n"),), backend="native"),
     "roads-cpu": _one_suite("roads", task="rule110", seeds=(0, 1)),
     # What the suites leave open: other rates, longer training, everything evicted, no fast weights.
     "hops-long-cpu": _one_suite("hops", sleep_passes=(1,), seeds=(0, 1, 2), settings=("tokens=40000000",)),
