@@ -15,12 +15,10 @@ def alike(group: pl.DataFrame, settings: Sequence[str]) -> Iterator[tuple[pl.Dat
     with the others at each of its pairs in turn; if several were, rates are told apart as any other setting.
     """
     varying = [c for c in settings if c not in RATES and varies(group, c)]
-    rates = [c for c in settings if c in RATES]
     for part in split(group, [*varying, "test_passes"]):
-        apart = [c for c in rates if varies(part, c)]
-        pairs = part.group_by("n").agg(pl.struct(rates).n_unique()) if apart else part.head(0)
-        several = pairs.filter(pl.nth(1) > 1)["n"].to_list() if apart else []
-        if len(several) == 1 < pairs.height:
+        apart = [c for c in settings if c in RATES and varies(part, c)]
+        several = _at_several(part, apart) if apart else []
+        if len(several) == 1 < part["n"].n_unique():
             other = pl.col("n") != several[0]
             for pair in part.filter(~other).select(apart).unique(maintain_order=True).rows(named=True):
                 own = (pl.col(c).eq_missing(pl.lit(value)) for c, value in pair.items())
@@ -28,6 +26,12 @@ def alike(group: pl.DataFrame, settings: Sequence[str]) -> Iterator[tuple[pl.Dat
             continue
         for study in split(part, apart):
             yield study, [c for c in settings if c in (*varying, *apart)], None
+
+
+def _at_several(part: pl.DataFrame, rates: Sequence[str]) -> list[int]:
+    """Every N that has several combinations of rates at one difficulty."""
+    pairs = part.group_by("depth", "n").agg(pairs=pl.struct(rates).n_unique())
+    return pairs.filter(pl.col("pairs") > 1)["n"].unique().to_list()
 
 
 def split(frame: pl.DataFrame, columns: Sequence[str]) -> list[pl.DataFrame]:
