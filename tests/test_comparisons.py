@@ -131,6 +131,14 @@ def trials() -> list[Cell]:
     return [cell("passes", n, seed, muon_lr=muon, adam_lr=adam) for muon, adam, n, seed in every]
 
 
+def equal_flops() -> list[Cell]:
+    """Each N at tokens and rates of its own: N passes cost N times as much, and get an N-th of the tokens."""
+    return [
+        cell("hops", n, seed, tokens=4_000_000 // n, muon_lr=0.01 / n, adam_lr=0.001)
+        for n in (1, 2, 4) for seed in range(3)
+    ]  # fmt: skip
+
+
 def passes_tested() -> list[Cell]:
     return [cell("test-passes", n, seed, tested=(1, 2, 3, 4, 6, 8)) for n in (1, 2, 4) for seed in range(3)]
 
@@ -193,6 +201,7 @@ SUITES: dict[str, tuple[Callable[[], list[Cell]], set[str]]] = {
     "amortisation": (amortised, {"amortisation", "rivals_by_flops", "rivals_by_tokens", "rivals_final"}),
     "no-gain": (no_gain, {"no_gain"}),
     "tuning": (trials, {"accuracy_by_rate"}),
+    "equal-flops": (equal_flops, {"accuracy_to_equal_flops"}),
 }
 
 
@@ -571,6 +580,32 @@ def test_trials_show_the_better_rate_of_adamw() -> None:
         (dots,) = (li for li in ax.lines if li.get_color() == style.PASSES[n].color and li.get_marker() == ".")
         assert len(dots.get_xdata()) == len(MUON) * len(ADAM) * 2
     assert "Rates of AdamW: 0.001, 0.003." in texts(drawn("accuracy_by_rate", cells))
+
+
+def test_curves_to_equal_flops_end_at_the_same_place() -> None:
+    cells = equal_flops()
+    (ax,) = drawn("accuracy_to_equal_flops", cells).axes
+    wanted = means(cells, "sleep_passes")
+    for n in (1, 2, 4):
+        ends = [(li.get_xdata()[-1], li.get_ydata()[-1]) for li in ax.lines if li.get_color() == style.PASSES[n].color]
+        assert any(end == pytest.approx((4, wanted[n])) for end in ends), "4e12 FLOPs"
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("equal tokens", [cell("hops", n, 0, muon_lr=0.01, adam_lr=0.001) for n in (1, 2)]),
+        (
+            "unequal FLOPs",
+            [cell("hops", n, 0, tokens=t, muon_lr=0.01, adam_lr=0.001) for n, t in ((1, 4000), (2, 3000))],
+        ),
+        ("two budgets of an N", [*equal_flops(), cell("hops", 1, 0, tokens=2_000_000, muon_lr=0.01, adam_lr=0.001)]),
+        ("two rates of an N", [*equal_flops(), cell("hops", 1, 0, tokens=4_000_000, muon_lr=0.02, adam_lr=0.001)]),
+    ],
+)
+def test_curves_to_other_flops_are_none(name: str, cells: list[Cell]) -> None:
+    entry = FIGURES["accuracy_to_equal_flops"]
+    assert not [study for study in suite_studies(table(cells), entry.by or ()) if entry.draw(study)], name
 
 
 # --- all of them ---

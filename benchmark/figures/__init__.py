@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from benchmark import rows
 from benchmark.figures import anticipation, comparisons, curves, finals, gains, maps, rates, rivals, roads, style
+from benchmark.rows.grouping import RATES
 from benchmark.rows.studies import Study, studies, suite_studies
 
 LONGEST_NAME = 160
@@ -57,6 +58,7 @@ FIGURES: dict[str, Entry] = {
         Entry(comparisons.rules, comparisons.rules_words, by=("layout",)),
         Entry(comparisons.evictions, comparisons.evictions_words, by=("eviction", "hard_share")),
         Entry(rates.accuracy_by_rate, rates.accuracy_by_rate_words, by=("variant", "muon_lr", "adam_lr")),
+        Entry(curves.accuracy_to_equal_flops, curves.accuracy_to_equal_flops_words, by=("tokens", *RATES)),
         Entry(maps.trained_by_tested, maps.trained_by_tested_words, by=("test_passes", "sleep_passes_drawn")),
         Entry(comparisons.retention, comparisons.retention_words, by=("layout", "windows_after")),
         Entry(

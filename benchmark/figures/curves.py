@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from benchmark.figures import floors, marks, overlay, panels, style, words
 from benchmark.judge import learning_curve
+from benchmark.rows.grouping import RATES
 from benchmark.rows.studies import Study, label, values
 
 
@@ -108,6 +109,36 @@ def accuracy_by_flops_words(study: Study) -> str:
         f"Learning curves of exact match against training FLOPs, one per N, a panel per {study.depth_axis}. "
         f"At the FLOPs of the cheapest N, {words.furthest_apart(study, equal)}"
     )
+
+
+def accuracy_to_equal_flops(study: Study) -> Figure | None:
+    """Exact match against training FLOPs, a curve per N, where every N was trained to the same FLOPs."""
+    runs = study.final.group_by("n").agg(pl.col("tokens", *RATES).n_unique(), budget=pl.col("train_flops").mean())
+    if (
+        not runs.height
+        or study.final["tokens"].n_unique() < 2
+        or runs.select("tokens", *RATES).max().row(0) != (1, 1, 1)
+    ):
+        return None  # at equal tokens there are other figures, and a mean over several budgets or rates hides them
+    if runs["budget"].max() > (1 + learning_curve.REACH) * runs["budget"].min():  # type: ignore[operator]
+        return None
+    exponent = round(math.log10(style.scale_of(study.scores["train_flops"])))
+    title = "Exact match by sleep passes N, all trained to the same compute"
+    note = "A larger N reads fewer tokens for it. "
+    return _by_passes(study, "train_flops", title, f"training FLOPs ($10^{{{exponent}}}$)", note)
+
+
+def accuracy_to_equal_flops_words(study: Study) -> str:
+    """Where each N ends."""
+    means = words.means(words.last_scores(study), "depth", "n")
+    ends = "; ".join(
+        f"{study.label(depth)}: "
+        + words.enumeration(
+            f"N = {n} {100 * score:.1f} %" for n, score in of_depth.select("n", "exact_match").iter_rows()
+        )
+        for depth, of_depth in words.split(means, "depth")
+    )
+    return f"Learning curves of exact match against training FLOPs, one per N, all to the same. At their ends: {ends}."
 
 
 def _by_passes(

@@ -14,7 +14,7 @@ def accuracy_by_rate(study: Study) -> Figure | None:
     """Exact match at the end of training against the rate of Muon, a colour per N; a panel per difficulty."""
     last = study.final.filter(pl.col("answer").is_null())
     rates = values(last["muon_lr"])
-    if len(rates) < LEAST_RATES:
+    if last.group_by("n").agg(pl.col("muon_lr").n_unique())["muon_lr"].max() < LEAST_RATES:  # type: ignore[operator]
         return None
     looks = style.by_passes(study.passes)
     keys = [(depth, variant) for variant in last["variant"].unique().sort() for depth in values(last["depth"])]
