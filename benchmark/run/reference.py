@@ -141,7 +141,20 @@ STUDIES: dict[str, Study] = {
     ),
     "hops-tuned-cpu": Study(requests=(_HOPS_TUNED,), backend="native"),
     "hops-tuned-long-cpu": Study(requests=_HOPS_LONG, backend="native"),
-    # An attack on them: every pair of rates at equal FLOPs, on validation examples.
+    # Attacks on them: every pair of rates with the whole budget, on validation examples.
+    "passes-rates-cpu": Study(
+        requests=(
+            replace(
+                _PASSES,
+                rollout_steps=(8,),
+                sleep_passes=(1, 2),
+                seeds=(1000,),
+                axes=("muon_lr=0.0025,0.005,0.01,0.02", "adam_lr=0.001,0.003"),
+                settings=("tokens=20M", "test_split=validation"),
+            ),
+        ),
+        backend="native",
+    ),
     "hops-long-rates-cpu": Study(
         requests=tuple(
             replace(
