@@ -96,6 +96,7 @@ STUDIES: dict[str, Study] = {
     "test-passes-cpu": _one_suite("test-passes"),
     "retention-cpu": _one_suite("retention"),
     "no-gain-cpu": _one_suite("no-gain"),
+    "predictability-cpu": Study(requests=(Request(suite="predictability", seeds=(0,)),), backend="native"),
     "sliding-long-cpu": Study(requests=(Request(suite="sliding", settings=("tokens=20M",)),), backend="native"),
     "hop-windows-cpu": Study(requests=(Request(suite="hop-windows", seeds=(0,)),), backend="native"),
     "any-n-cpu": Study(requests=(Request(suite="any-n"),), backend="native"),
