@@ -67,10 +67,10 @@ _HOPS_LONG = (
 _HOPS_BEST = ((1, "61.7M", 0.005, 0.003), (2, "36.5M", 0.01, 0.003), (4, "20M", 0.01, 0.001))
 """N, tokens to the FLOPs of N = 4, and the rates of Muon and AdamW with the best mean in `hops-long-rates-cpu`."""
 
-_TUNED_PASSES = replace(_PASSES, seeds=(0, 1, 2), rates=environment.REFERENCE / "passes-tuning-cpu")
+_TUNED_PASSES = replace(_PASSES, seeds=(0, 1, 2, 3, 4), rates=environment.REFERENCE / "passes-tuning-cpu")
 
-_LONG_1 = replace(_TUNED_PASSES, rollout_steps=(7, 8), sleep_passes=(1,), settings=("tokens=110M",))
-"""N = 1 to the FLOPs of N = 4 at the two deepest t."""
+_LONG_1 = replace(_TUNED_PASSES, rollout_steps=(8,), sleep_passes=(1,), settings=("tokens=110M",))
+"""N = 1 to the FLOPs of N = 4 at the deepest t."""
 _LONG_2 = replace(_TUNED_PASSES, rollout_steps=(8,), sleep_passes=(2,), settings=("tokens=44.5M",))
 """N = 2 to the same."""
 
@@ -140,11 +140,16 @@ STUDIES: dict[str, Study] = {
     "hops-tuning-cpu": Study(requests=(replace(_HOPS, tune=True),), backend="native"),
     "passes-tuned-cpu": Study(requests=(_TUNED_PASSES,), backend="native"),
     "passes-tuned-long-cpu": Study(
-        requests=(_LONG_1, _LONG_2, replace(_LONG_2, rollout_steps=(7,), seeds=(0, 1))), backend="native"
+        requests=(
+            _LONG_1,
+            _LONG_2,
+            *(replace(long, rollout_steps=(7,), seeds=(0, 1, 2)) for long in (_LONG_1, _LONG_2)),
+        ),
+        backend="native",
     ),
     "hops-tuned-cpu": Study(requests=(_HOPS_TUNED,), backend="native"),
     "hops-tuned-long-cpu": Study(requests=_HOPS_LONG, backend="native"),
-    # Attacks on them: every pair of rates with the whole budget, on validation examples.
+    # Attacks on them: every pair of rates with the whole budget, on validation examples; what they say is best, tested.
     "passes-rates-cpu": Study(
         requests=(
             replace(
@@ -156,6 +161,10 @@ STUDIES: dict[str, Study] = {
                 settings=("tokens=20M", "test_split=validation"),
             ),
         ),
+        backend="native",
+    ),
+    "passes-long-rates-cpu": Study(
+        requests=(replace(_LONG_1, rates=None, settings=("tokens=110M", "muon_lr=0.0025", "adam_lr=0.003")),),
         backend="native",
     ),
     "hops-long-rates-cpu": Study(
