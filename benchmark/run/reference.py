@@ -70,9 +70,8 @@ _HOPS_BEST = ((1, "61.7M", 0.005, 0.003), (2, "36.5M", 0.01, 0.003), (4, "20M", 
 _TUNED_PASSES = replace(_PASSES, seeds=(0, 1, 2, 3, 4), rates=environment.REFERENCE / "passes-tuning-cpu")
 
 _LONG_1 = replace(_TUNED_PASSES, rollout_steps=(8,), sleep_passes=(1,), settings=("tokens=110M",))
-"""N = 1 to the FLOPs of N = 4 at the deepest t."""
 _LONG_2 = replace(_TUNED_PASSES, rollout_steps=(8,), sleep_passes=(2,), settings=("tokens=44.5M",))
-"""N = 2 to the same."""
+"""N = 1 and 2 to the FLOPs of N = 4 at the deepest t."""
 
 BEFORE = ("longer", "deeper", "wider", "bigger-state", "reread", "reembed", "reset-state", "wake-loop")
 """The rivals that there were when they were trained."""
@@ -164,7 +163,10 @@ STUDIES: dict[str, Study] = {
         backend="native",
     ),
     "passes-long-rates-cpu": Study(
-        requests=(replace(_LONG_1, rates=None, settings=("tokens=110M", "muon_lr=0.0025", "adam_lr=0.003")),),
+        requests=(
+            replace(_LONG_1, rates=None, settings=("tokens=110M", "muon_lr=0.0025", "adam_lr=0.003")),
+            replace(_LONG_2, rates=None, settings=("tokens=44.5M", "muon_lr=0.005", "adam_lr=0.003")),
+        ),
         backend="native",
     ),
     "hops-long-rates-cpu": Study(
@@ -180,7 +182,6 @@ STUDIES: dict[str, Study] = {
         ),
         backend="native",
     ),
-    # Test seeds of each N at the pair that was best in it.
     "hops-best-cpu": Study(
         requests=tuple(
             replace(_HOPS, sleep_passes=(n,), settings=(f"tokens={tokens}", f"muon_lr={muon}", f"adam_lr={adam}"))
