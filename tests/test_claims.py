@@ -287,7 +287,7 @@ def test_what_rows_lack_is_said(form: str) -> None:
 
 # Calibration. A true effect of nothing, or a value exactly at the bound, passes for a reproduced claim in at most 5 %.
 
-DRAWS = 100
+DRAWS = 150
 MOST = 0.05 + 2.6 * math.sqrt(0.05 * 0.95 / DRAWS)  # one chance in two hundred to fail by bad luck
 
 

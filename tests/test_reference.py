@@ -38,7 +38,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, drawn: bool = False, **studies: Reque
     monkeypatch.setattr(reference, "STUDIES", {name: Study(requests=(request,)) for name, request in studies.items()})
     monkeypatch.setattr(reference, "PROBES", {})
     if not drawn:
-        monkeypatch.setattr(figures, "draw", lambda frame, folder: None)
+        monkeypatch.setattr(figures, "draw", lambda frame, folder: [])
 
 
 def run(root: Path, *arguments: object) -> str:
@@ -51,6 +51,8 @@ def run(root: Path, *arguments: object) -> str:
 def test_only_what_is_missing_is_trained(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked(monkeypatch, first=ONE)
     assert "1 cells trained" in run(root)
+    (root / "first" / "figures").mkdir()
+    (stale := root / "first" / "figures" / "accuracy_by_passes-of-one.png").touch()
     before = rows.read_table(root / "first")
     environment = json.loads((root / "first" / "environment.json").read_text())
     assert environment["command"] == ONE.command
@@ -58,7 +60,7 @@ def test_only_what_is_missing_is_trained(root: Path, monkeypatch: pytest.MonkeyP
     asked(monkeypatch, first=TWO)
     assert "1 cells trained" in run(root)
     after = rows.read_table(root / "first")
-    assert set(after["sleep_passes"]) == {1, 2}
+    assert set(after["sleep_passes"]) == {1, 2} and not stale.exists()
     assert comparable(after.filter(pl.col("sleep_passes") == 1).to_dicts()) == comparable(before.to_dicts())
     assert {key.cell_id for key in outcomes.read(root)} == set(after["cell_id"])
     both = json.loads((root / "first" / "environment.json").read_text())

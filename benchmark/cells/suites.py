@@ -141,11 +141,11 @@ def any_n(scale: str) -> Plan:
     """Whether one model trained with a random N serves every N of the test, against models trained with each N."""
     each = (1, 2) if scale == "tiny" else (1, 2, 4, 8)
     most = 3 if scale == "tiny" else 8
-    by_four = test_passes(scale)
-    base = by_four.base.with_settings({"test_passes": tuple(range(1, most + 1)), "sleep_passes": each[-1]})
-    by_many = base.with_settings({"sleep_passes_drawn": tuple(range(1, most + 1))})
+    grid = test_passes(scale)
+    base = grid.base.with_settings({"test_passes": tuple(range(1, most + 1)), "sleep_passes": each[-1]})
+    random_n = base.with_settings({"sleep_passes_drawn": tuple(range(1, most + 1))})
     axes = {"seed": seeds(scale)}
-    return Plan((Grid(base=base, axes=axes | {"sleep_passes": each}), Grid(base=by_many, axes=axes)))
+    return Plan((Grid(base=base, axes=axes | {"sleep_passes": each}), Grid(base=random_n, axes=axes)))
 
 
 def controls(scale: str) -> Grid:
@@ -284,8 +284,8 @@ def suite(name: str, scale: str) -> Plan:
         raise ValueError(nearest(name, SUITES, kind="suite"))
     if scale not in SCALES:
         raise ValueError(nearest(scale, SCALES, kind="scale"))
-    plan_of_scale = SUITES[name](scale)
-    return Plan((plan_of_scale,)) if isinstance(plan_of_scale, Grid) else plan_of_scale
+    plan = SUITES[name](scale)
+    return Plan((plan,)) if isinstance(plan, Grid) else plan
 
 
 TOKENS = 10_000_000

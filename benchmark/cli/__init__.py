@@ -170,7 +170,7 @@ def run(
         command=shlex.join(["bench", *sys.argv[1:]]),
         tracker=tracker,
     )
-    paths = figures.draw(table := rows.read_table(folder), folder / "figures")
+    paths, _ = figures.redraw(table := rows.read_table(folder), folder / "figures")
     console = terminal()
     if tune:
         console.print(request.tuning.choices(request.plan().cells(), table).terminal())

@@ -107,7 +107,7 @@ def _illustrate(folder: Path) -> None:
     from benchmark.judge import summaries
 
     frame = rows.read_table(folder)
-    figures.draw(frame, folder / "figures")
+    figures.redraw(frame, folder / "figures")
     summaries.write(frame, folder)
 
 

@@ -36,11 +36,11 @@ def figures_(
         raise ValueError(f"--out takes the figures of one source; given {len(places)}: {', '.join(map(str, places))}")
     for place in places:
         folder = out or (place if place.is_dir() else place.parent) / "figures"
-        paths = figures.draw(require_rows(rows.read_table(place), place), folder)
+        frame = require_rows(rows.read_table(place), place)
+        paths, removed = (figures.draw(frame, folder), []) if out else figures.redraw(frame, folder)
         for path in paths:
             typer.echo(path)
-        for path in () if out else figures.stale(folder, paths):
-            path.unlink()
+        for path in removed:
             typer.echo(f"removed {path}, which these rows do not make")
 
 

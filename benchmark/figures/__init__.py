@@ -137,6 +137,15 @@ def draw(frame: pl.DataFrame, folder: Path) -> list[Path]:
     return paths
 
 
+def redraw(frame: pl.DataFrame, folder: Path) -> tuple[list[Path], list[Path]]:
+    """Draw every figure that the rows allow, and remove those that they no longer make; the paths of both."""
+    paths = draw(frame, folder)
+    removed = stale(folder, paths)
+    for path in removed:
+        path.unlink()
+    return paths, removed
+
+
 def stale(folder: Path, current: Iterable[Path]) -> list[Path]:
     """Files in a folder that have the name of a figure of this suite and were not written now, sorted."""
     ours = re.compile(rf"({'|'.join(FIGURES)})(-[A-Za-z0-9._-]+)?\.({'|'.join(style.KINDS)})")

@@ -96,10 +96,8 @@ def accuracy_by_flops(study: Study) -> Figure | None:
     """Exact match against training FLOPs, a curve per N, where N passes cost about N times as much per token."""
     if len(study.passes) < 2:
         return None
-    exponent = round(math.log10(style.scale_of(study.scores["train_flops"])))
     title = "Exact match by sleep passes N, against training compute"
-    note = "At equal tokens, fewer passes end at fewer FLOPs. "
-    return _by_passes(study, "train_flops", title, f"training FLOPs ($10^{{{exponent}}}$)", note)
+    return _against_flops(study, title, "At equal tokens, fewer passes end at fewer FLOPs. ")
 
 
 def accuracy_by_flops_words(study: Study) -> str:
@@ -113,19 +111,16 @@ def accuracy_by_flops_words(study: Study) -> str:
 
 def accuracy_to_equal_flops(study: Study) -> Figure | None:
     """Exact match against training FLOPs, a curve per N, where every N was trained to the same FLOPs."""
+    if study.final["tokens"].n_unique() < 2:
+        return None  # of equal tokens there are other figures
     runs = study.final.group_by("n").agg(pl.col("tokens", *RATES).n_unique(), budget=pl.col("train_flops").mean())
-    if (
-        not runs.height
-        or study.final["tokens"].n_unique() < 2
-        or runs.select("tokens", *RATES).max().row(0) != (1, 1, 1)
-    ):
-        return None  # at equal tokens there are other figures, and a mean over several budgets or rates hides them
+    if runs.select("tokens", *RATES).max().row(0) != (1, 1, 1):
+        return None  # a mean over several budgets or rates would hide them
     if runs["budget"].max() > (1 + learning_curve.REACH) * runs["budget"].min():  # type: ignore[operator]
         return None
-    exponent = round(math.log10(style.scale_of(study.scores["train_flops"])))
+    own = " Each N at learning rates of its own." if study.final.select(RATES).n_unique() > 1 else ""
     title = "Exact match by sleep passes N, all trained to the same compute"
-    note = "A larger N reads fewer tokens for it. "
-    return _by_passes(study, "train_flops", title, f"training FLOPs ($10^{{{exponent}}}$)", note)
+    return _against_flops(study, title, f"A larger N reads fewer tokens for it.{own} ")
 
 
 def accuracy_to_equal_flops_words(study: Study) -> str:
@@ -139,6 +134,12 @@ def accuracy_to_equal_flops_words(study: Study) -> str:
         for depth, of_depth in words.split(means, "depth")
     )
     return f"Learning curves of exact match against training FLOPs, one per N, all to the same. At their ends: {ends}."
+
+
+def _against_flops(study: Study, title: str, note: str) -> Figure | None:
+    """A panel per difficulty, a curve per N, against training FLOPs."""
+    exponent = round(math.log10(style.scale_of(study.scores["train_flops"])))
+    return _by_passes(study, "train_flops", title, f"training FLOPs ($10^{{{exponent}}}$)", note)
 
 
 def _by_passes(

@@ -7,7 +7,7 @@ import torch
 from torch.optim import Optimizer
 
 for _method in (Optimizer.add_param_group, Optimizer.state_dict, Optimizer.load_state_dict, Optimizer.zero_grad):
-    # Each loads the compiler when it is first called, to be told that it is not to be compiled. Here it is told so.
+    # At its first call each would load the compiler, only to be marked as not to be compiled: it is marked here.
     setattr(inspect.unwrap(_method), "__dynamo_disable", inspect.unwrap(_method))
 
 

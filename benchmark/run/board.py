@@ -67,10 +67,10 @@ class Board:
         if self.console.is_terminal:
             self.live.stop()
 
-    def take_over(self, cell: Cell, status: Status, new_rows: Sequence[rows.Row]) -> None:
+    def take_over(self, cell: Cell, status: Status, old_rows: Sequence[rows.Row]) -> None:
         """Take over what an earlier sweep left."""
         self.set(cell, status)
-        self.note(cell, new_rows)
+        self.note(cell, old_rows)
         if status == Status.OK:
             self.work.advance(cell, cell.steps)
 

@@ -111,7 +111,7 @@ def _scores(
         for name, mask in [(None, at_level), *answers.items()]:
             asked, correct = together if name is None else each[name]
             if asked is None or correct is None:
-                match = np.concatenate([of_answer[of_examples] for of_examples, of_answer in each.values()])
+                match = np.concatenate([right_ones[present] for present, right_ones in each.values()])
             else:
                 match = correct[asked]
             yield Score(

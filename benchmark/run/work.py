@@ -43,9 +43,9 @@ class Work:
     def _size(self) -> dict[str, float]:
         """The work of each cell, by id."""
         if self._sizes is None:
-            rates = self._flops_per_read
-            usual = sum(rates.values()) / len(rates) if rates else 1.0
-            self._sizes = {id_: reads * rates.get(self._kinds[id_], usual) for id_, reads in self._reads.items()}
+            per_read = self._flops_per_read
+            usual = sum(per_read.values()) / len(per_read) if per_read else 1.0
+            self._sizes = {id_: reads * per_read.get(self._kinds[id_], usual) for id_, reads in self._reads.items()}
         return self._sizes
 
     def eta_s(self) -> float | None:

@@ -215,11 +215,11 @@ def _names(settings_of: dict[str, dict[str, Any]]) -> dict[str, str]:
     """A name for every condition: task, difficulty, N, and as many of the other settings as tell them apart."""
     names = {c: _condition_name(settings) for c, settings in settings_of.items()}
     columns = dict.fromkeys(name for settings in settings_of.values() for name in settings)
-    untold = {"axis", "difficulty", "tested", "cell", "sleep_passes", "test_passes", "test_at", "task"}
+    left_out = {"axis", "difficulty", "tested", "cell", "sleep_passes", "test_passes", "test_at", "task"}
     for column in columns:
         if len(set(names.values())) == len(names):
             break
-        if column in untold or any(column == settings["axis"] for settings in settings_of.values()):
+        if column in left_out or any(column == settings["axis"] for settings in settings_of.values()):
             continue
         longer = {c: f"{name}, {words(column)} {settings_of[c].get(column)}" for c, name in names.items()}
         if len(set(longer.values())) > len(set(names.values())):

@@ -32,8 +32,8 @@ def document(
         properties: What the verdicts depend on, such as the tolerance.
     """
     failing = [comparison for comparison in comparisons if fails(comparison)]
-    undecided = [c for c in comparisons if c.verdict in SKIPPED_VERDICTS and c not in failing]
-    numbers = {"tests": len(comparisons), "failures": len(failing), "errors": 0, "skipped": len(undecided)}
+    skips = [c for c in comparisons if c.verdict in SKIPPED_VERDICTS and c not in failing]
+    numbers = {"tests": len(comparisons), "failures": len(failing), "errors": 0, "skipped": len(skips)}
     attributes = {key: str(value) for key, value in numbers.items()}
     root = ElementTree.Element("testsuites", attributes)
     suite = ElementTree.SubElement(root, "testsuite", {"name": _text(name), **attributes})
@@ -51,7 +51,7 @@ def document(
                 f"{d.measure.name}: {d.here:.4f} against {d.there:.4f}, difference {d.difference}"
                 for d in comparison.differences
             )
-        elif comparison in undecided:
+        elif comparison in skips:
             ElementTree.SubElement(case, "skipped", message)
         else:
             ElementTree.SubElement(case, "system-out").text = message["message"]

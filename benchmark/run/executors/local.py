@@ -97,13 +97,13 @@ class Local(Executor):
         try:
             yield Event(cell=job.cell, kind="start", contents={})
             while not (has_end or process.over or late or cut_off):
-                is_over = process.is_gone  # asked first: what it said before is still in the pipe
-                for event in process.hear(0.0 if is_over else TICK_S):
+                is_gone = process.is_gone  # asked first: what it said before is still in the pipe
+                for event in process.hear(0.0 if is_gone else TICK_S):
                     patience.hear(event)
                     has_end |= event["event"] == "end"
                     if (kind := event.pop("event")) != "alive":
                         yield Event(cell=job.cell, kind=kind, contents=event)
-                if is_over:
+                if is_gone:
                     break
                 if stopping.is_set() and stop_by == math.inf:
                     process.ask_to_stop()
