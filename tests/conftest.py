@@ -92,7 +92,7 @@ def workers_here(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands draw no figures: for tests that look at none, as a sweep's figures are seconds."""
-    monkeypatch.setattr("benchmark.figures.draw", lambda frame, folder: [])
+    monkeypatch.setattr("benchmark.figures.redraw", lambda frame, folder: ([], []))
 
 
 @pytest.fixture

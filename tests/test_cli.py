@@ -299,7 +299,7 @@ def test_damage_is_set_aside_named_and_trained_again(
     assert "line 1: not JSON" in told.err
     assert "The same command again trains the affected cells from their start." in told.err
 
-    monkeypatch.setattr("benchmark.figures.draw", lambda frame, folder: [])  # which are looked at elsewhere
+    monkeypatch.setattr("benchmark.figures.redraw", lambda frame, folder: ([], []))  # which are looked at elsewhere
     done = bench(*command)
     assert (done.code, done.err) == (0, "")
     whole = rows.read_table(quick[0]).filter(pl.col("rollout_steps") == 0)
